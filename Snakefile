@@ -1,0 +1,63 @@
+"""From the imaging of a sky survey to catalogues of galaxy morphology."""
+
+import sys
+
+from snakemake.utils import min_version
+
+from tuningfork.core import paths
+from tuningfork.core.errors import TuningforkError
+from tuningfork.plan import plan_run, read_plan, write_plan
+
+min_version("9.27")
+
+# A file named by --configfile is the whole configuration: what it leaves out has its default.
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+try:
+    if workflow.is_main_process:
+        plan = plan_run(config, Path(workflow.basedir))
+    else:
+        plan = read_plan()
+except TuningforkError as error:
+    sys.exit(f"tuningfork: {error}")
+
+
+onstart:
+    # Not earlier: a dry run, or one that finds the folder locked, must not touch the plan of a running workflow.
+    write_plan(plan)
+
+
+wildcard_constraints:
+    shard=r"\d+-\d+",
+    part=r"\d+",
+    task="morphology|structure",
+    member=r"\d+",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/parameters.smk"
+include: "workflow/rules/sources.smk"
+include: "workflow/rules/tiles.smk"
+include: "workflow/rules/stamps.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/classify.smk"
+include: "workflow/rules/structure.smk"
+include: "workflow/rules/bars.smk"
+include: "workflow/rules/catalogue.smk"
+include: "workflow/rules/explain.smk"
+include: "workflow/rules/label.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """The catalogue, its report and the queue of sources to label."""
+    default_target: True
+    input:
+        paths.CATALOGUE,
+        paths.CATALOGUE_FILE,
+        paths.REPORT,
+        paths.QUEUE,

@@ -1,0 +1,26 @@
+"""Test the networks on the held-out simulated galaxies and calibrate the bar lengths."""
+
+import argparse
+from pathlib import Path
+
+from tuningfork.core.parameters import read_parameters
+from tuningfork.core.program import run
+from tuningfork.measure.evaluate import evaluate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True)
+    parser.add_argument("--training", type=Path, nargs="+", required=True)
+    parser.add_argument("--morphology", type=Path, nargs="+", required=True)
+    parser.add_argument("--structure", type=Path, nargs="+", required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--table", type=Path, required=True)
+    run(
+        parser,
+        lambda a: evaluate(read_parameters(a.parameters), a.training, a.morphology, a.structure, a.output, a.table),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Pretrain the encoder by letting it restore noisy stamps with hidden patches."""
+
+import argparse
+from pathlib import Path
+
+from tuningfork.core.parameters import read_parameters
+from tuningfork.core.program import run
+from tuningfork.training.pretrain import pretrain_encoder
+
+
+def main() -> None:
+    """Parse the options and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True, help="frozen parameters of the stage")
+    parser.add_argument("--training", type=Path, nargs="+", required=True, help="tables of the training set")
+    parser.add_argument("--stamps", type=Path, nargs="*", default=[], help="tables of the survey's own stamps")
+    parser.add_argument("--output", type=Path, required=True, help="weights to write")
+    parser.add_argument("--card", type=Path, required=True, help="model card to write")
+    run(parser, lambda a: pretrain_encoder(read_parameters(a.parameters), a.training, a.stamps, a.output, a.card))
+
+
+if __name__ == "__main__":
+    main()

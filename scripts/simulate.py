@@ -1,0 +1,21 @@
+"""Draw one part of the simulated training set."""
+
+import argparse
+from pathlib import Path
+
+from tuningfork.core.parameters import read_parameters
+from tuningfork.core.program import run
+from tuningfork.training.parts import simulate_part
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True, help="frozen parameters of the stage simulate")
+    parser.add_argument("--part", type=int, required=True, help="number of the part, from 0")
+    parser.add_argument("--output", type=Path, required=True, help="stamps (.npy)")
+    parser.add_argument("--table", type=Path, required=True, help="truth and votes (.parquet)")
+    run(parser, lambda a: simulate_part(read_parameters(a.parameters), a.part, a.output, a.table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""List the sources of one shard."""
+
+import argparse
+from pathlib import Path
+
+from tuningfork.core.parameters import read_parameters
+from tuningfork.core.program import run
+from tuningfork.surveys.jobs import list_sources
+
+
+def main() -> None:
+    """Read the options and list the sources."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True, help="params/sources.json")
+    parser.add_argument("--shard", required=True, help="name of the shard: order-pixel")
+    parser.add_argument("--output", type=Path, required=True, help="the table of sources (Parquet)")
+    run(parser, lambda a: list_sources(read_parameters(a.parameters), a.shard, a.output))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Cut the stamps of one shard."""
+
+import argparse
+from pathlib import Path
+
+from tuningfork.core.parameters import read_parameters
+from tuningfork.core.program import run
+from tuningfork.stamps.shard import cut_shard
+
+
+def main() -> None:
+    """Read the options and cut the stamps."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True, help="params/stamps.json")
+    parser.add_argument("--shard", required=True, help="name of the shard: order-pixel")
+    parser.add_argument("--sources", type=Path, required=True, help="the table of sources (Parquet)")
+    parser.add_argument("--tiles", type=Path, required=True, help="the manifest (Parquet)")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of the tiles")
+    parser.add_argument("--output", type=Path, required=True, help="the stamps (.npy)")
+    parser.add_argument("--table", type=Path, required=True, help="the table of the stamps (Parquet)")
+    run(
+        parser,
+        lambda a: cut_shard(
+            read_parameters(a.parameters),
+            a.shard,
+            a.sources,
+            a.tiles,
+            a.cache,
+            a.output,
+            a.table,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()

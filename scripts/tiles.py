@@ -1,0 +1,23 @@
+"""Fetch the tiles of one shard into the cache."""
+
+import argparse
+from pathlib import Path
+
+from tuningfork.core.parameters import read_parameters
+from tuningfork.core.program import run
+from tuningfork.surveys.jobs import fetch_tiles
+
+
+def main() -> None:
+    """Read the options and fetch the tiles."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True, help="params/tiles.json")
+    parser.add_argument("--shard", required=True, help="name of the shard: order-pixel")
+    parser.add_argument("--sources", type=Path, required=True, help="the table of sources (Parquet)")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of the tiles")
+    parser.add_argument("--output", type=Path, required=True, help="the manifest (Parquet)")
+    run(parser, lambda a: fetch_tiles(read_parameters(a.parameters), a.shard, a.sources, a.cache, a.output))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Galaxy morphology catalogues from the imaging of a whole survey."""

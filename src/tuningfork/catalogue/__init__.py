@@ -1,0 +1,1 @@
+"""The published catalogue and the accounting of every source."""

@@ -1,0 +1,103 @@
+"""The command `tuningfork`: small tools around the workflow."""
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+
+from tuningfork.core import paths
+from tuningfork.core.errors import TuningforkError
+from tuningfork.core.files import write_text
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a foreseeable fault ends with its message and status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.function(options)
+    except TuningforkError as error:
+        sys.exit(f"tuningfork: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tuningfork", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    config = commands.add_parser("config", help="print the default configuration, or write it and its schema")
+    config.add_argument("--write", type=Path, metavar="ROOT", help="root of a clone, whose config/ is written")
+    config.set_defaults(function=_config)
+
+    check = commands.add_parser("check", help="check a configuration file and show how it differs from the default")
+    check.add_argument("file", type=Path)
+    check.set_defaults(function=_check)
+
+    columns = commands.add_parser("columns", help="print the page that explains the columns, or write it")
+    columns.add_argument("--write", type=Path, metavar="ROOT", help="root of a clone, whose docs/columns.md is written")
+    columns.set_defaults(function=_columns)
+
+    flags = commands.add_parser("flags", help="say what a value of the column flags means")
+    flags.add_argument("value", type=int)
+    flags.set_defaults(function=_flags)
+
+    label = commands.add_parser("label", help="open the page on which galaxies are labelled")
+    label.add_argument("--results", type=Path, default=Path(paths.RESULTS))
+    label.add_argument("--labels", type=Path, default=Path(paths.LABELS))
+    label.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; any but this machine's asks for a token"
+    )
+    label.add_argument("--port", type=int, default=8765)
+    label.add_argument("--token", help="what the page asks for on another address; made up and printed without it")
+    label.set_defaults(function=_label)
+    return parser
+
+
+def _config(options: argparse.Namespace) -> None:
+    from tuningfork.core.config.document import default_yaml, json_schema
+
+    if options.write:
+        write_text(options.write / "config" / "config.yaml", default_yaml())
+        write_text(options.write / "config" / "schema.json", json_schema())
+    else:
+        print(default_yaml(), end="")
+
+
+def _check(options: argparse.Namespace) -> None:
+    from tuningfork.core.config import Configuration, load
+
+    default = _flat(Configuration().model_dump())
+    chosen = _flat(load(options.file).model_dump())
+    difference = [line for line in difflib.ndiff(default, chosen) if line[0] in "+-"]
+    print(f"{options.file} is valid" + (":" if difference else " and equals the default"))
+    print("\n".join(difference), end="\n" if difference else "")
+
+
+def _flat(values: dict, above: str = "") -> list[str]:
+    lines: list[str] = []
+    for key, value in values.items():
+        path = f"{above}{key}"
+        lines += _flat(value, f"{path}.") if isinstance(value, dict) else [f"{path}: {value}"]
+    return lines
+
+
+def _columns(options: argparse.Namespace) -> None:
+    from tuningfork.catalogue.page import columns_page
+
+    if options.write:
+        write_text(options.write / "docs" / "columns.md", columns_page())
+    else:
+        print(columns_page(), end="")
+
+
+def _flags(options: argparse.Namespace) -> None:
+    from tuningfork.core.flags import MEANINGS, Flag, decode
+
+    if options.value < 0:
+        raise TuningforkError(f"flags {options.value}: expected a value of the column flags, zero or above")
+    for name in decode(options.value) or ["no flag is set"]:
+        print(f"{name}: {MEANINGS[Flag[name]]}" if name in Flag.__members__ else name)
+
+
+def _label(options: argparse.Namespace) -> None:
+    from tuningfork.label.server import serve
+
+    serve(options.results, options.labels, options.host, options.port, options.token)

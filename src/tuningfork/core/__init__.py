@@ -1,0 +1,1 @@
+"""What every stage shares: configuration, frozen parameters, files, columns, flags."""

@@ -1,0 +1,273 @@
+"""Every column of every per-shard table, declared once: name, type, unit, UCD, description, stage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tuningfork.core.decision_tree import answers, questions
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes
+    ----------
+    name : str
+    dtype : pyarrow.DataType
+    unit : str or None
+        In the spelling of astropy and VOUnits.
+    ucd : str
+        IVOA unified content descriptor (UCD1+).
+    description : str
+    stage : str
+        The stage that makes the column.
+    published : bool
+        Whether the catalogue has the column.
+    """
+
+    name: str
+    dtype: pa.DataType
+    unit: str | None
+    ucd: str
+    description: str
+    stage: str
+    published: bool = True
+
+
+F4, F8, I8, TEXT = pa.float32(), pa.float64(), pa.int64(), pa.string()
+# Names of classes: Parquet stores them as a dictionary by itself, and astropy cannot read Arrow's type for one.
+NAMES = pa.string()
+
+IDENTITY = [
+    Column(
+        "source_id", I8, None, "meta.id;meta.main", "identifier in the survey's or the user's source list", "sources"
+    ),
+]
+FLAGS = Column("flags", I8, None, "meta.code.qual", "bit flags; tuningfork.core.flags.decode names them", "sources")
+
+SOURCES = [
+    Column("name", TEXT, None, "meta.id", "name in the source list", "sources"),
+    Column("ra", F8, "deg", "pos.eq.ra;meta.main", "right ascension (ICRS)", "sources"),
+    Column("dec", F8, "deg", "pos.eq.dec;meta.main", "declination (ICRS)", "sources"),
+    Column("redshift", F4, None, "src.redshift", "redshift in the source list", "sources"),
+    Column("survey_mag", F4, "mag", "phot.mag", "magnitude in the reference band in the source list", "sources"),
+    Column("survey_radius", F4, "arcsec", "phys.angSize", "half-light radius in the source list", "sources"),
+]
+TRUTH = [
+    Column("true_class", TEXT, None, "src.class", "kind of galaxy that was simulated", "sources", False),
+    Column("true_mag", F4, "mag", "phot.mag", "true magnitude in the reference band", "sources", False),
+    Column("true_r_eff", F4, "arcsec", "phys.angSize", "true half-light radius along the major axis", "sources", False),
+    Column("true_sersic_n", F4, None, "stat.param", "true Sersic index", "sources", False),
+    Column("true_axis_ratio", F4, None, "phys.size.axisRatio", "true ratio of minor to major axis", "sources", False),
+    Column("true_position_angle", F4, "deg", "pos.posAng", "true position angle, north through east", "sources", False),
+    Column(
+        "true_bar_length",
+        F4,
+        "arcsec",
+        "phys.angSize",
+        "true full bar length as seen on the sky; null without a bar",
+        "sources",
+        False,
+    ),
+    Column(
+        "true_bar_position_angle",
+        F4,
+        "deg",
+        "pos.posAng",
+        "true position angle of the bar, north through east",
+        "sources",
+        False,
+    ),
+]
+
+
+def stamps(bands: Sequence[str]) -> list[Column]:
+    """Return the columns of the stamps stage."""
+    rows = [
+        Column("tile", TEXT, None, "meta.id;instr.det", "tile that gives the centre of the stamp", "stamps"),
+        Column("pixel_scale", F4, "arcsec", "instr.scale;instr.pixel", "width of a pixel of the stamp", "stamps"),
+        Column("zero_point", F4, "mag", "phot.mag;arith.zp", "AB magnitude of one flux unit", "stamps"),
+        Column(
+            "north_angle",
+            F4,
+            "deg",
+            "pos.posAng",
+            "angle from the stamp's +y axis to north, counter-clockwise",
+            "stamps",
+            False,
+        ),
+        Column(
+            "east_is_left",
+            pa.bool_(),
+            None,
+            "meta.code",
+            "whether east is counter-clockwise from north on the stamp",
+            "stamps",
+            False,
+        ),
+        Column(
+            "valid_fraction",
+            F4,
+            None,
+            "stat.value",
+            "fraction of the stamp's pixels with data in the reference band",
+            "stamps",
+        ),
+    ]
+    for band in bands:
+        rows += [
+            Column(
+                f"psf_fwhm_{band}",
+                F4,
+                "arcsec",
+                "instr.obsty.seeing",
+                f"full width at half maximum of the PSF, {band}",
+                "stamps",
+            ),
+            Column(
+                f"sky_noise_{band}",
+                F4,
+                None,
+                "stat.stdev;instr.background",
+                f"standard deviation of the sky in a pixel, {band}, flux units",
+                "stamps",
+            ),
+        ]
+    return rows
+
+
+def morphology() -> list[Column]:
+    """Return the columns of the classify stage."""
+    rows = [
+        Column("morphology", NAMES, None, "src.morph.type", "most likely class", "classify"),
+        Column(
+            "p_bar",
+            F4,
+            None,
+            "stat.probability",
+            "probability of a bar: the bar vote fraction times those of the answers that lead to it",
+            "classify",
+        ),
+    ]
+    for question in questions():
+        for answer, label in zip(question.answers, question.labels, strict=True):
+            text = f"'{answer}' to '{question.text}'"
+            rows += [
+                Column(
+                    f"{label}_fraction", F4, None, "stat.probability", f"expected vote fraction of {text}", "classify"
+                ),
+                Column(
+                    f"{label}_fraction_error",
+                    F4,
+                    None,
+                    "stat.error;stat.probability",
+                    f"standard deviation of the vote fraction of {text}",
+                    "classify",
+                ),
+                Column(f"{label}_dirichlet", F4, None, "stat.param", f"Dirichlet concentration of {text}", "classify"),
+            ]
+    return rows
+
+
+def _with_error(name: str, unit: str | None, ucd: str, description: str, stage: str) -> list[Column]:
+    return [
+        Column(name, F4, unit, ucd, description, stage),
+        Column(f"{name}_error", F4, unit, f"stat.error;{ucd}", f"standard deviation of {name}", stage),
+    ]
+
+
+STRUCTURE = [
+    *_with_error("mag", "mag", "phot.mag", "total magnitude in the reference band (AB)", "structure"),
+    *_with_error("r_eff", "arcsec", "phys.angSize", "half-light radius along the major axis", "structure"),
+    *_with_error("sersic_n", None, "stat.param", "Sersic index", "structure"),
+    *_with_error("axis_ratio", None, "phys.size.axisRatio", "ratio of minor to major axis", "structure"),
+    *_with_error(
+        "position_angle", "deg", "pos.posAng", "position angle of the major axis, north through east", "structure"
+    ),
+]
+BARS = [
+    *_with_error(
+        "bar_length",
+        "arcsec",
+        "phys.angSize",
+        "full bar length, by the estimator that is best on held-out simulations",
+        "bars",
+    ),
+    Column(
+        "bar_length_method", NAMES, None, "meta.code.class", "estimator behind bar_length: saliency or direct", "bars"
+    ),
+    *_with_error(
+        "bar_length_saliency",
+        "arcsec",
+        "phys.angSize",
+        "full bar length from the saliency map, calibrated on simulations",
+        "bars",
+    ),
+    Column(
+        "bar_length_saliency_raw",
+        F4,
+        "arcsec",
+        "phys.angSize",
+        "full bar length from the saliency map before calibration",
+        "bars",
+    ),
+    *_with_error("bar_length_direct", "arcsec", "phys.angSize", "full bar length regressed by the network", "bars"),
+    *_with_error(
+        "bar_position_angle",
+        "deg",
+        "pos.posAng",
+        "position angle of the bar, north through east, from the saliency map",
+        "bars",
+    ),
+    Column(
+        "bar_width",
+        F4,
+        "arcsec",
+        "phys.angSize",
+        "full width of the bar's evidence across its length on the saliency map",
+        "bars",
+    ),
+]
+
+
+def of_stage(stage: str, bands: Sequence[str] = ()) -> list[Column]:
+    """Return the columns that the per-shard table of `stage` has besides `source_id` and `flags`.
+
+    `stage` is one of sources, stamps, classify, structure, bars.
+    """
+    return {
+        "sources": lambda: SOURCES,
+        "stamps": lambda: stamps(bands),
+        "classify": morphology,
+        "structure": lambda: STRUCTURE,
+        "bars": lambda: BARS,
+    }[stage]()
+
+
+def published(bands: Sequence[str]) -> list[Column]:
+    """Return the columns of the catalogue, in order."""
+    rows = [*IDENTITY, FLAGS]
+    for stage in ("sources", "stamps", "classify", "structure", "bars"):
+        rows += [column for column in of_stage(stage, bands) if column.published]
+    return rows
+
+
+def schema(columns: Sequence[Column]) -> pa.Schema:
+    """Return the Arrow schema of `columns`, with unit, UCD and description in the fields' metadata."""
+    return pa.schema(
+        [
+            pa.field(
+                column.name,
+                column.dtype,
+                metadata={"unit": column.unit or "", "ucd": column.ucd, "description": column.description},
+            )
+            for column in columns
+        ]
+    )
+
+
+def vote_columns() -> list[str]:
+    """Return the names of the vote-count columns of a training set, in the order of the vote vectors."""
+    return [f"{label}_votes" for label in answers()]

@@ -1,0 +1,64 @@
+"""The whole configuration."""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.sky import Sky
+from tuningfork.core.config.stages import (
+    Bars,
+    Catalogue,
+    Classify,
+    Evaluate,
+    Explain,
+    Label,
+    Pretrain,
+    Report,
+    Saliency,
+    Simulate,
+    Sources,
+    Stamps,
+    Structure,
+    Tiles,
+    Train,
+)
+from tuningfork.core.config.survey import Survey
+
+
+class Configuration(Section):
+    """What is computed: the same configuration gives the same catalogue."""
+
+    seed: int = option(20260101, "seed of every random number", ge=0, le=2**62)
+    sky: Sky = option(Sky(), "the area and its shards")
+    survey: Survey = option(Survey(), "the survey that is read")
+    sources: Sources = option(Sources(), "which sources are taken")
+    tiles: Tiles = option(Tiles(), "how tiles are fetched")
+    stamps: Stamps = option(Stamps(), "how stamps are cut")
+    simulate: Simulate = option(Simulate(), "the simulated training set")
+    pretrain: Pretrain = option(Pretrain(), "self-supervised training of the encoder")
+    train: Train = option(Train(), "training of the networks")
+    evaluate: Evaluate = option(Evaluate(), "tests on held-out simulated galaxies")
+    classify: Classify = option(Classify(), "prediction of vote fractions")
+    structure: Structure = option(Structure(), "prediction of profile parameters")
+    saliency: Saliency = option(Saliency(), "saliency maps of the bar answer")
+    bars: Bars = option(Bars(), "measurement of bars")
+    catalogue: Catalogue = option(Catalogue(), "the published catalogue")
+    explain: Explain = option(Explain(), "explanations for a sample of the sources")
+    report: Report = option(Report(), "the report")
+    label: Label = option(Label(), "what to label")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        folder = self.survey.name == "folder"
+        if self.sky.footprint.kind == "table" and not folder:
+            raise ValueError("sky.footprint kind table needs survey.name folder; use kind box or cone")
+        if self.sources.mag_min >= self.sources.mag_max:
+            raise ValueError(
+                f"sources.mag_min ({self.sources.mag_min}) must be below sources.mag_max ({self.sources.mag_max})"
+            )
+        if folder and self.survey.folder.reference_band not in self.survey.folder.bands:
+            raise ValueError(
+                f"survey.folder.reference_band {self.survey.folder.reference_band!r} must be one of {self.survey.folder.bands}"
+            )
+        return self

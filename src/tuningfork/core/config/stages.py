@@ -1,0 +1,164 @@
+"""One section a stage, in the order in which the data flows."""
+
+from typing import Literal
+
+from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.population import Population
+
+
+class Sources(Section):
+    """Which sources of the survey's catalogue are taken."""
+
+    mag_min: float = option(
+        10.0, "brightest magnitude in the reference band; ignored for a table of the user's", unit="mag", ge=0, le=40
+    )
+    mag_max: float = option(
+        17.8, "faintest magnitude in the reference band; ignored for a table of the user's", unit="mag", ge=0, le=40
+    )
+
+
+class Tiles(Section):
+    """How tiles are fetched."""
+
+    timeout: float = option(60.0, "longest wait for one answer of a service", unit="s", gt=0, le=3600)
+    retries: int = option(4, "further attempts after a failed one", ge=0, le=20)
+    backoff: float = option(1.0, "wait before the first further attempt; it doubles each time", unit="s", ge=0, le=600)
+
+
+class Stamps(Section):
+    """How stamps are cut."""
+
+    size: int = option(128, "width and height of a stamp", unit="pixel", ge=32, le=512)
+
+
+class Simulate(Section):
+    """The training set."""
+
+    size: int = option(
+        8000,
+        "simulated galaxies; every ninth of ten is for validation, every tenth for the test",
+        plan=True,
+        ge=100,
+        le=10_000_000,
+    )
+    galaxies_per_part: int = option(1000, "galaxies that one job draws", ge=10, le=100_000)
+    volunteers: int = option(40, "simulated volunteers who look at each galaxy", ge=1, le=1000)
+    neighbour_density: float = option(6000.0, "neighbouring galaxies and stars", unit="1/deg2", ge=0, le=500_000)
+    population: Population = option(Population(), "distribution of the galaxies' true parameters")
+
+
+class Pretrain(Section):
+    """Self-supervised training of the encoder by restoration of noisy, masked stamps."""
+
+    shards: list[str] = option([], "shards whose stamps are learnt from, besides the training set", plan=True)
+    epochs: int = option(1, "passes over the stamps; 0 starts the networks from random weights", ge=0, le=1000)
+    masked_fraction: float = option(0.3, "fraction of the patches that are hidden", ge=0, le=0.9)
+    width: int = option(16, "channels of the first layer of every encoder; multiples of 16 are fast", ge=8, le=256)
+    batch_size: int = option(64, "stamps in a training step", ge=2, le=4096)
+    learning_rate: float = option(2e-3, "peak learning rate", gt=0, le=1)
+
+
+class Training(Section):
+    """One network's training."""
+
+    members: int = option(1, "networks in the ensemble", plan=True, ge=1, le=64)
+    epochs: int = option(5, "passes over the training set", ge=1, le=1000)
+    batch_size: int = option(32, "stamps in a training step", ge=2, le=4096)
+    learning_rate: float = option(5e-3, "peak learning rate of the one-cycle schedule", gt=0, le=1)
+    weight_decay: float = option(0.01, "weight decay of AdamW", ge=0, le=1)
+
+
+class MorphologyTraining(Training):
+    """The training of the morphology network."""
+
+    members: int = option(2, "networks in the ensemble", plan=True, ge=1, le=64)
+    epochs: int = option(6, "passes over the training set", ge=1, le=1000)
+
+
+class StructureTraining(Training):
+    """The training of the structure network."""
+
+    members: int = option(2, "networks in the ensemble", plan=True, ge=1, le=64)
+
+
+class Train(Section):
+    """The networks: one task a network, several members an ensemble."""
+
+    morphology: MorphologyTraining = option(MorphologyTraining(), "votes and direct bar length")
+    structure: StructureTraining = option(StructureTraining(), "profile parameters")
+
+
+class Evaluate(Section):
+    """The measurement, repeated on the held-out simulated galaxies whose truth is known."""
+
+    bars: int = option(
+        120,
+        "held-out barred galaxies, each of validation and test, whose saliency maps are measured",
+        ge=10,
+        le=100_000,
+    )
+
+
+class Classify(Section):
+    """How vote fractions are predicted."""
+
+    batch_size: int = option(256, "stamps predicted at once", ge=1, le=16_384)
+    rotations: int = option(4, "orientations averaged, of the eight of the square", ge=1, le=8)
+
+
+class Structure(Section):
+    """How profile parameters are predicted."""
+
+    batch_size: int = option(256, "stamps predicted at once", ge=1, le=16_384)
+    rotations: int = option(4, "orientations averaged, of the eight of the square", ge=1, le=8)
+
+
+class Saliency(Section):
+    """SmoothGrad maps (Smilkov+ 2017) of what the network says about the bar."""
+
+    target: Literal["length", "bar"] = option(
+        "length",
+        "what is differentiated: length, the regressed bar length; bar, the logit of the bar answer, as published",
+    )
+    samples: int = option(32, "noisy copies of each stamp", ge=1, le=4096)
+    noise_level: float = option(
+        0.1, "standard deviation of the noise in units of (max - min) of the network's input", ge=0, le=1
+    )
+    rotations: int = option(8, "orientations of the square that the copies take in turn", ge=1, le=8)
+    batch_size: int = option(32, "noisy copies in one forward and backward pass", ge=1, le=16_384)
+
+
+class Bars(Section):
+    """How a bar is measured on a saliency map."""
+
+    method: Literal["moments", "paper"] = option(
+        "moments", "moments: rotation-invariant second moments; paper: the published algorithm (Bhambra+ 2022)"
+    )
+    min_fraction: float = option(
+        0.5, "expected bar vote fraction below which a galaxy counts as not barred", ge=0, le=1
+    )
+
+
+class Catalogue(Section):
+    """The published catalogue."""
+
+    name: str = option("tuningfork", "name of the catalogue in its metadata", min_length=1, max_length=100)
+
+
+class Explain(Section):
+    """Why the networks say so, for a sample of the sources."""
+
+    sources: int = option(24, "sources that are explained", ge=1, le=10_000)
+
+
+class Report(Section):
+    """The HTML report."""
+
+    gallery: int = option(24, "barred galaxies shown with their saliency maps", ge=1, le=500)
+
+
+class Label(Section):
+    """What an astronomer is asked to label."""
+
+    queue: int = option(100, "sources in the queue, most informative first", ge=1, le=100_000)
+    rare_fraction: float = option(0.25, "share of the queue for classes that are rare in the catalogue", ge=0, le=1)

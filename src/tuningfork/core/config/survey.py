@@ -1,0 +1,67 @@
+"""Which survey is read, and its own settings."""
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.population import SkyPopulation
+
+
+class SimulatedSky(Section):
+    """A sky rendered with GalSim, with known truth; it needs no network."""
+
+    galaxy_density: float = option(2000.0, "galaxies per square degree", unit="1/deg2", gt=0, le=100_000)
+    star_density: float = option(3000.0, "stars per square degree", unit="1/deg2", ge=0, le=200_000)
+    tile_size: int = option(1000, "width and height of a tile", unit="pixel", ge=256, le=10_000)
+    tile_overlap: int = option(160, "overlap of neighbouring tiles", unit="pixel", ge=0, le=1000)
+    population: SkyPopulation = option(SkyPopulation(), "distribution of the galaxies' true parameters")
+
+    @model_validator(mode="after")
+    def _tiles_advance(self) -> Self:
+        if 2 * self.tile_overlap > self.tile_size:
+            raise ValueError(f"tile_overlap ({self.tile_overlap}) must be at most half of tile_size ({self.tile_size})")
+        return self
+
+
+class Sdss(Section):
+    """SDSS DR17 through astroquery."""
+
+    skyserver_url: str = option("https://skyserver.sdss.org", "address of SkyServer, for the catalogue")
+    sas_url: str = option("https://data.sdss.org/sas", "address of the Science Archive Server, for the frames")
+    data_release: int = option(17, "data release", ge=8, le=17)
+
+
+class Folder(Section):
+    """The user's own images, with an optional table of sources."""
+
+    images: str = option("images", "folder with FITS, PNG or JPEG images, one file a band or all bands in one file")
+    table: str | None = option(
+        None,
+        "table of sources (Parquet, FITS, CSV or VOTable) with ra, dec and optionally source_id, name, file; "
+        "without it, every image is one galaxy at its centre",
+    )
+    bands: list[str] = option(
+        ["g", "r", "i"],
+        "bands, in the order of the image planes or as they stand in the file names (name-g.fits, name-r.fits, ...)",
+        min_length=1,
+        max_length=8,
+    )
+    reference_band: str = option("r", "band in which profile parameters are given")
+    pixel_scale: float | None = option(
+        None, "pixel scale of images without a WCS; the others have their own", unit="arcsec", gt=0, le=10
+    )
+    sky: Literal["estimate", "subtracted"] = option(
+        "estimate", "estimate: measure the level of the sky and subtract it; subtracted: that has been done"
+    )
+    zero_point: float = option(22.5, "AB magnitude of one flux unit", unit="mag", ge=0, le=40)
+    psf_fwhm: float = option(1.3, "typical full width at half maximum of the PSF", unit="arcsec", gt=0, le=20)
+
+
+class Survey(Section):
+    """The survey; only the settings of the chosen one are used."""
+
+    name: Literal["simulated", "sdss", "folder"] = option("simulated", "the survey: simulated, sdss or folder")
+    simulated: SimulatedSky = option(SimulatedSky(), "settings of the simulated sky")
+    sdss: Sdss = option(Sdss(), "settings of SDSS")
+    folder: Folder = option(Folder(), "settings of the user's own images")

@@ -1,0 +1,76 @@
+"""What a survey is: the content of config/surveys/<name>.yaml, with the user's settings laid over it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tuningfork.core.config import Configuration
+from tuningfork.core.config.base import Section, option
+from tuningfork.core.errors import ConfigurationError
+
+
+class Description(Section):
+    """The facts about a survey that every stage may rely on; per-band lists follow `bands`."""
+
+    title: str = option(..., "the survey's name for people")
+    bands: list[str] = option(..., "bands, blue to red", min_length=1, max_length=8)
+    reference_band: str = option(..., "band in which profile parameters are given")
+    pixel_scale: float = option(..., "pixel scale", unit="arcsec", gt=0, le=10)
+    zero_point: float = option(..., "AB magnitude of one flux unit", unit="mag", ge=0, le=40)
+    flux_unit: str = option(..., "the linear flux unit of the pixels")
+    psf_fwhm: list[float] = option(..., "median full width at half maximum of the PSF in each band", unit="arcsec")
+    psf_fwhm_scatter: float = option(..., "standard deviation of ln(PSF width)", ge=0, le=1)
+    psf_beta: float = option(..., "exponent of the Moffat profile that describes the PSF", gt=1.05, le=100)
+    sky_noise: list[float] = option(
+        ..., "median standard deviation of the sky in a pixel in each band", unit="flux unit"
+    )
+    sky_noise_scatter: float = option(..., "standard deviation of ln(sky noise)", ge=0, le=2)
+
+    @property
+    def reference(self) -> int:
+        """Place of the reference band among the bands."""
+        return self.bands.index(self.reference_band)
+
+
+def describe(configuration: Configuration, folder: Path) -> Description:
+    """Return the description of the configured survey.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    folder : Path
+        The folder with one YAML file a survey (config/surveys).
+
+    Raises
+    ------
+    ConfigurationError
+        The file is missing or has a wrong value.
+    """
+    path = folder / f"{configuration.survey.name}.yaml"
+    try:
+        values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: no description of the survey {configuration.survey.name!r}") from None
+    if configuration.survey.name == "folder":
+        values |= _of_the_user(configuration, values)
+    try:
+        return Description.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"]))
+        raise ConfigurationError(f"{path}: {key}: {fault['msg']} (found {fault['input']!r})") from None
+
+
+def _of_the_user(configuration: Configuration, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what the section survey.folder says about the user's own images."""
+    folder = configuration.survey.folder
+    return {
+        "bands": folder.bands,
+        "reference_band": folder.reference_band,
+        "pixel_scale": folder.pixel_scale or values["pixel_scale"],
+        "zero_point": folder.zero_point,
+        "psf_fwhm": [folder.psf_fwhm] * len(folder.bands),
+        "sky_noise": [values["sky_noise"][0]] * len(folder.bands),
+    }

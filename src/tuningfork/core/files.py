@@ -1,0 +1,69 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it into place if the block succeeds.
+
+    The temporary name keeps the ending of `path`, so that writers that look at it behave the same,
+    and is unique, so that two jobs that write the same file cannot mix their bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` to `path` atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` to `path` as indented JSON, atomically; NaN is refused because JSON has none."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the content of the JSON file `path`."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
+    """Yield a memory-mapped array that becomes the .npy file `path` when the block succeeds.
+
+    Pages that have been written can leave the memory, so a shard may be larger than the machine's memory.
+    """
+    with replacing(path) as temporary:
+        if 0 in shape:
+            empty = np.empty(shape, dtype)
+            yield empty
+            np.save(temporary, empty)
+        else:
+            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+            yield array
+            array.flush()
+
+
+def open_array(path: str | Path) -> np.ndarray:
+    """Return the .npy file `path` as a read-only memory map (an empty array is read plainly)."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        return np.load(path, allow_pickle=False)

@@ -1,0 +1,61 @@
+"""Bit flags of the catalogue: why a measurement is missing or should be doubted."""
+
+from enum import IntFlag
+
+import numpy as np
+
+
+class Flag(IntFlag):
+    """One bit a reason; the text of each is in `MEANINGS`."""
+
+    NO_POSITION = 1 << 0
+    DUPLICATE_ID = 1 << 1
+    OUTSIDE_TILES = 1 << 2
+    BAD_TILE = 1 << 3
+    MISSING_BAND = 1 << 4
+    PADDED = 1 << 5
+    MASKED = 1 << 6
+    STITCHED = 1 << 7
+    NO_SIGNAL = 1 << 8
+    LARGER_THAN_STAMP = 1 << 9
+    STRUCTURE_OUTSIDE_TRAINING = 1 << 16
+    NOT_BARRED = 1 << 20
+    BAR_SHORTER_THAN_PSF = 1 << 21
+    BAR_REACHES_EDGE = 1 << 22
+    BAR_OFF_CENTRE = 1 << 23
+    BAR_NOT_MEASURED = 1 << 24
+
+
+MEANINGS: dict[Flag, str] = {
+    Flag.NO_POSITION: "right ascension or declination is missing or impossible; measured only in an image of its own",
+    Flag.DUPLICATE_ID: "another source of the input has the same source_id",
+    Flag.OUTSIDE_TILES: "no tile of the survey covers the source; nothing was measured",
+    Flag.BAD_TILE: "every tile that covers the source failed to arrive or to open; nothing was measured",
+    Flag.MISSING_BAND: "at least one band has no pixels here; measured without it",
+    Flag.PADDED: "part of the stamp lies outside the imaging and was padded",
+    Flag.MASKED: "pixels within 3 arcsec of the centre are masked in the reference band",
+    Flag.STITCHED: "the stamp was put together from more than one tile",
+    Flag.NO_SIGNAL: "the centre of the stamp is not above the noise in the reference band",
+    Flag.LARGER_THAN_STAMP: "the survey's radius says that the galaxy is larger than the stamp",
+    Flag.STRUCTURE_OUTSIDE_TRAINING: "a profile parameter lies at the edge of the range that the network was trained on",
+    Flag.NOT_BARRED: "edge-on, no disc, or an expected bar vote fraction below the threshold; bar_length is null, its estimators stay",
+    Flag.BAR_SHORTER_THAN_PSF: "the bar is shorter than the PSF's full width at half maximum",
+    Flag.BAR_REACHES_EDGE: "the bar's evidence reaches the edge of the stamp; its length is a lower limit",
+    Flag.BAR_OFF_CENTRE: "the bar's evidence is not centred on the galaxy",
+    Flag.BAR_NOT_MEASURED: "the saliency map gives no measurable bar",
+}
+
+
+def decode(flags: int) -> list[str]:
+    """Return the names of the bits set in `flags`, lowest first.
+
+    >>> decode(33)
+    ['NO_POSITION', 'PADDED']
+    """
+    return [flag.name or "" for flag in Flag if int(flags) & flag]
+
+
+def count(flags: np.ndarray) -> dict[str, int]:
+    """Return how many rows have each flag; `flags` is an integer array of any length."""
+    flags = np.asarray(flags, dtype=np.int64)
+    return {flag.name or "": int(np.count_nonzero(flags & flag.value)) for flag in Flag}

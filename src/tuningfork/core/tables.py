@@ -1,0 +1,146 @@
+"""Parquet tables that carry where they come from, one row for every source."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tuningfork.core.columns import FLAGS, IDENTITY, TRUTH, Column, of_stage, schema
+from tuningfork.core.errors import InputError
+from tuningfork.core.files import replacing
+
+LINEAGE = b"tuningfork.lineage"
+
+
+def shard_table(stage: str, values: Mapping[str, Any], bands: Sequence[str] = (), truth: bool = False) -> pa.Table:
+    """Return a stage's table from arrays.
+
+    Parameters
+    ----------
+    stage : str
+        One of sources, stamps, classify, structure, bars.
+    values : mapping
+        Column name -> array of N values; NaN and None become null. `source_id` and `flags` are needed,
+        every column that is left out is null.
+    bands : sequence of str
+        The survey's bands (stage `stamps`).
+    truth : bool
+        Whether the columns of the simulated truth are added.
+
+    Raises
+    ------
+    InputError
+        A column is not declared in :mod:`tuningfork.core.columns`.
+    """
+    columns = [*IDENTITY, FLAGS, *of_stage(stage, bands), *(TRUTH if truth else [])]
+    unknown = set(values) - {column.name for column in columns}
+    if unknown:
+        raise InputError(f"undeclared columns of stage {stage}: {sorted(unknown)}; declare them in core/columns.py")
+    rows = len(values["source_id"])
+    arrays = [_arrow(column, values.get(column.name), rows) for column in columns]
+    return pa.Table.from_arrays(arrays, schema=schema(columns))
+
+
+def _arrow(column: Column, values: Any, rows: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(rows, column.dtype)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.Array):
+        return values.cast(column.dtype)
+    if pa.types.is_floating(column.dtype):
+        values = np.asarray(values, dtype=column.dtype.to_pandas_dtype())
+        return pa.array(values, type=column.dtype, mask=~np.isfinite(values))
+    if pa.types.is_dictionary(column.dtype):
+        return pa.array(list(values), type=pa.string()).cast(column.dtype)
+    return pa.array(values, type=column.dtype)
+
+
+def write_table(path: str | Path, table: pa.Table, lineage: Mapping[str, str] | None = None, **details: Any) -> None:
+    """Write `table` to `path` atomically, with its lineage and further details (JSON values) in the metadata."""
+    metadata = dict(table.schema.metadata or {})
+    metadata[LINEAGE] = json.dumps(dict(lineage or {}), sort_keys=True).encode()
+    metadata |= {f"tuningfork.{key}".encode(): json.dumps(value).encode() for key, value in details.items()}
+    with replacing(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the Parquet file `path`.
+
+    Raises
+    ------
+    InputError
+        The file is missing or no Parquet.
+    """
+    try:
+        return pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from None
+
+
+def lineage_of(*paths: str | Path) -> dict[str, str]:
+    """Return the merged lineage (stage -> hash of its frozen parameters) of Parquet files and model cards.
+
+    Raises
+    ------
+    InputError
+        A file is missing or unreadable, or two were made with different parameters of the same stage.
+    """
+    merged: dict[str, str] = {}
+    origin: dict[str, str | Path] = {}
+    for path in paths:
+        for stage, digest in _own_lineage(path).items():
+            if merged.setdefault(stage, digest) != digest:
+                raise InputError(
+                    f"{path} and {origin[stage]} were made with different parameters of the stage {stage} "
+                    f"({digest}, {merged[stage]}); delete the older one and run again"
+                )
+            origin.setdefault(stage, path)
+    return merged
+
+
+def _own_lineage(path: str | Path) -> dict[str, str]:
+    try:
+        if str(path).endswith(".json"):
+            found = json.loads(Path(path).read_text(encoding="utf-8"))["lineage"]
+        else:
+            found = json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE, b"{}"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: neither a Parquet table nor a model card ({error}); delete it and run again"
+        ) from None
+    return dict(found)
+
+
+def detail_of(path: str | Path, key: str) -> Any:
+    """Return the detail `key` that :func:`write_table` put into the metadata of `path`."""
+    return json.loads((pq.read_schema(path).metadata or {})[f"tuningfork.{key}".encode()])
+
+
+def require_same_sources(reference: pa.Table, other: pa.Table, path: str | Path) -> None:
+    """Check that `other` (read from `path`) has the sources of `reference`, in the same order.
+
+    Raises
+    ------
+    InputError
+        A source is missing, added or out of order.
+    """
+    if not reference["source_id"].equals(other["source_id"]):
+        raise InputError(
+            f"{path}: its {other.num_rows} sources are not the {reference.num_rows} of the shard, in their order; "
+            "delete it and run again"
+        )
+
+
+def numpy_column(table: pa.Table, name: str) -> np.ndarray:
+    """Return a column as a NumPy array; nulls of a floating column are NaN."""
+    return table[name].to_numpy()

@@ -1,0 +1,1 @@
+"""Saliency maps and other explanations of what a network looks at."""

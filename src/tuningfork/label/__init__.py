@@ -1,0 +1,1 @@
+"""What an astronomer labels: queue, page, store."""

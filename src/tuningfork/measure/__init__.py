@@ -1,0 +1,1 @@
+"""Measurements over every source: votes, structure, bars."""

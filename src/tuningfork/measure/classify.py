@@ -1,0 +1,168 @@
+"""Vote fractions of every source of a shard, their uncertainty, and the class that follows from them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tuningfork.core.decision_tree import answers, question, questions
+from tuningfork.core.parameters import Parameters
+from tuningfork.core.tables import lineage_of, shard_table, write_table
+from tuningfork.measure.ensemble import answers_of
+from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
+
+SMALLEST = 1e-3
+"""Floor of published Dirichlet concentrations."""
+
+
+def classify_shard(parameters: Parameters, stamps: Path, models: Sequence[Path], output: Path) -> None:
+    """Write the morphology table of a shard.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the stage classify.
+    stamps : Path
+        The shard's stamps table, with the .npy beside it.
+    models : sequence of Path
+        Cards of the morphology networks.
+    output : Path
+        morphology.parquet.
+
+    Raises
+    ------
+    InputError
+        A model or table is missing, damaged or of other bands.
+    """
+    settings = parameters.configuration.classify
+    ensemble = load_ensemble(models, "morphology")
+    table, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
+    values = vote_values(ensemble, table, pixels, settings.rotations, settings.batch_size)
+    columns = {"source_id": table["source_id"], "flags": table["flags"], **values}
+    lineage = parameters.lineage(lineage_of(stamps, *models))
+    write_table(output, shard_table("classify", columns), lineage, members=len(models))
+
+
+def vote_values(
+    ensemble: Ensemble, table: pa.Table, stamps: np.ndarray, rotations: int, batch_size: int
+) -> dict[str, np.ndarray]:
+    """Return the columns of the stage classify for every row of a stamp store.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Of morphology networks.
+    table : pyarrow.Table
+        Columns of the stamps table, N rows.
+    stamps : ndarray
+        (N, 2, B, S, S)
+    rotations : int
+        Orientations of each stamp that are averaged.
+    batch_size : int
+
+    Returns
+    -------
+    dict
+        Column -> array (N,): `{answer}_fraction`, `{answer}_fraction_error`, `{answer}_dirichlet`, `p_bar` (NaN
+        without a stamp) and `morphology` (None without one).
+    """
+    shape = table.num_rows, len(answers())
+    fraction, error, concentration = (np.full(shape, np.nan) for _ in range(3))
+    read = answers_of(ensemble, table, stamps, rotations, batch_size, lambda output: output["concentrations"])
+    for rows, alpha, _ in read:
+        fraction[rows], error[rows], concentration[rows] = combine(alpha)
+    values: dict[str, np.ndarray] = {}
+    for place, label in enumerate(answers()):
+        values[f"{label}_fraction"] = fraction[:, place]
+        values[f"{label}_fraction_error"] = error[:, place]
+        values[f"{label}_dirichlet"] = concentration[:, place]
+    values["p_bar"] = probability_of(fraction, "bar_yes")
+    values["morphology"] = class_of(fraction)
+    return values
+
+
+def combine(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Join the Dirichlet distributions that several networks and orientations give.
+
+    Parameters
+    ----------
+    alpha : ndarray
+        (K, N, all answers) concentrations.
+
+    Returns
+    -------
+    fraction : ndarray
+        (N, all answers) mean of the mixture: the expected vote fractions.
+    error : ndarray
+        Standard deviation of the mixture: the Dirichlet's own and the spread between its members.
+    concentration : ndarray
+        The one Dirichlet distribution, a question, that has the mixture's mean and its variance summed over
+        the answers (matching of moments).
+    """
+    fraction, error, concentration = (np.empty(alpha.shape[1:]) for _ in range(3))
+    for entry in questions():
+        part = alpha[..., entry.slice]
+        total = part.sum(axis=-1, keepdims=True)
+        mean = part / total
+        variance = (mean * (1 - mean) / (total + 1)).mean(axis=0) + mean.var(axis=0)
+        centre = mean.mean(axis=0)
+        width = (centre * (1 - centre)).sum(axis=-1, keepdims=True) / variance.sum(axis=-1, keepdims=True)
+        fraction[:, entry.slice] = centre
+        error[:, entry.slice] = np.sqrt(variance)
+        concentration[:, entry.slice] = np.maximum(centre * np.maximum(width - 1, SMALLEST), SMALLEST)
+    return fraction, error, concentration
+
+
+def probability_of(fraction: np.ndarray, answer: str) -> np.ndarray:
+    """Return the product of an answer's vote fraction and those of the answers that lead to it.
+
+    Parameters
+    ----------
+    fraction : ndarray
+        (N, all answers)
+    answer : str
+        `question_answer`, for instance bar_yes.
+    """
+    names = list(answers())
+    result = np.ones(len(fraction))
+    label: str | None = answer
+    while label is not None:
+        result = result * fraction[:, names.index(label)]
+        label = next(entry.after for entry in questions() if label in entry.labels)
+    return result
+
+
+def class_of(fraction: np.ndarray) -> np.ndarray:
+    """Return the class of each galaxy, None where the fractions are NaN.
+
+    The first that holds, walking down the decision tree:
+
+    * artifact, if this is the leading answer to the first question;
+    * merger, if more than half say so;
+    * elliptical, if smooth leads over featured;
+    * edge_on, if at least half see a disc edge-on;
+    * barred_spiral, if at least half see a bar;
+    * spiral otherwise: any other disc, with or without arms.
+
+    Parameters
+    ----------
+    fraction : ndarray
+        (N, all answers)
+    """
+    names = list(answers())
+    columns = {name: fraction[:, place] for place, name in enumerate(names)}
+    first = question("smooth_or_featured")
+    # argmax puts NaN first; those rows are set to None in the end.
+    leading = fraction[:, first.slice].argmax(axis=1)
+    conditions = [
+        leading == first.answers.index("artifact"),
+        columns["merging_merger"] > 0.5,
+        leading == first.answers.index("smooth"),
+        columns["edge_on_yes"] >= 0.5,
+        columns["bar_yes"] >= 0.5,
+    ]
+    kinds = np.select(conditions, ["artifact", "merger", "elliptical", "edge_on", "barred_spiral"], "spiral")
+    result = kinds.astype(object)
+    result[~np.isfinite(fraction).all(axis=1)] = None
+    return result

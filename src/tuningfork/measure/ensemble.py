@@ -1,0 +1,65 @@
+"""An ensemble's answers about every stamp of a store: each member sees each stamp in several orientations."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from tuningfork.core.progress import track
+from tuningfork.networks.ensemble import Ensemble, batches, mixed_precision
+from tuningfork.networks.inputs import dihedral, measurable
+
+ORDER = (0, 5, 2, 7, 1, 3, 4, 6)
+"""Orientations in the order in which they are taken: the first two and the first four are groups."""
+
+
+def answers_of(
+    ensemble: Ensemble,
+    table: pa.Table,
+    stamps: np.ndarray,
+    rotations: int,
+    batch_size: int,
+    read: Callable[[Any], Tensor],
+) -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
+    """Yield what the members say, a batch of stamps at a time.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    table : pyarrow.Table
+        Columns of the stamps table.
+    stamps : ndarray
+        (N, 2, B, S, S), usually memory-mapped.
+    rotations : int
+        Orientations of each stamp.
+    batch_size : int
+    read : callable
+        Picks a tensor from a network's output.
+
+    Yields
+    ------
+    rows : ndarray
+        Rows of the table; those without a stamp are never among them.
+    values : ndarray
+        float64 (members x rotations, rows, ...).
+    turns : list of int
+        The orientation behind each entry of the first axis.
+    """
+    turns = list(ORDER[:rotations])
+    number = -(-int(measurable(table, ensemble.reference_band).sum()) // batch_size)
+    for batch in track(batches(table, stamps, ensemble, batch_size), f"batches of {batch_size} stamps", number):
+        values = []
+        with torch.no_grad(), mixed_precision(ensemble.device):
+            for turn in turns:
+                turned = dihedral(batch.inputs, turn)
+                values += [read(member(turned, batch.conditions)).float() for member in ensemble.members]
+        stacked = torch.stack(values).cpu().numpy().astype(np.float64)
+        yield batch.rows, stacked, [turn for turn in turns for _ in ensemble.members]
+
+
+def mixture(mean: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of an equal mixture of normal distributions along the first axis."""
+    return mean.mean(axis=0), np.sqrt((sigma**2).mean(axis=0) + mean.var(axis=0))

@@ -1,0 +1,128 @@
+"""The pipeline's measurements on held-out simulated galaxies, beside their truth."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tuningfork.core.config import Configuration
+from tuningfork.core.progress import track
+from tuningfork.core.tables import read_table
+from tuningfork.explain.shard import map_stamps
+from tuningfork.measure.bar_maps import METHODS
+from tuningfork.measure.bars import MapBars, measure_maps, psf_pixels, regress_lengths
+from tuningfork.measure.classify import vote_values
+from tuningfork.measure.structure import profile_values
+from tuningfork.networks.ensemble import Ensemble, open_store
+
+CHUNK = 256
+"""Galaxies whose stamps are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The ensembles of the two tasks."""
+
+    morphology: Ensemble
+    structure: Ensemble
+
+
+def held_out(training: Sequence[Path], networks: Networks, configuration: Configuration) -> pd.DataFrame:
+    """Return truth and measurements of every galaxy of the validation and test splits, in order of their index.
+
+    Parameters
+    ----------
+    training : sequence of Path
+        Tables of the parts of the training set, with the stamps beside them.
+    networks : Networks
+    configuration : Configuration
+        The sections evaluate, classify, structure and saliency.
+
+    Returns
+    -------
+    DataFrame
+        The columns of the training table; `psf` (px); the columns of the classify stage; those of the structure
+        stage, `{name}_predicted` and `{name}_error`, position angles in the pixel frame; for each estimator of the bar's length what
+        :mod:`tuningfork.measure.bar_evaluation` describes; `mapped`, whether the galaxy's saliency maps were made.
+    """
+    mapped = with_maps(training, configuration.evaluate.bars)
+    frames = []
+    for rows, pixels in track(chunks(training, networks.morphology), f"held-out galaxies, {CHUNK} at a time"):
+        frame = rows.to_pandas()
+        frame["psf"] = psf_pixels(rows, networks.morphology.reference_band)
+        frame["mapped"] = frame["index"].isin(mapped)
+        classify, structure = configuration.classify, configuration.structure
+        votes = vote_values(networks.morphology, rows, pixels, classify.rotations, classify.batch_size)
+        profile = profile_values(networks.structure, rows, pixels, structure.rotations, structure.batch_size)
+        columns = votes | {_renamed(name): values for name, values in profile.items()}
+        frames.append(
+            pd.concat(
+                [frame, pd.DataFrame(columns), _bar_columns(frame, rows, pixels, networks, configuration)], axis=1
+            )
+        )
+    return pd.concat(frames, ignore_index=True).sort_values("index", ignore_index=True)
+
+
+def with_maps(training: Sequence[Path], number: int) -> set[int]:
+    """Return the indices of the first `number` barred galaxies of each of the validation and test splits."""
+    columns = ["index", "split", "bar_length"]
+    frame = pd.concat([read_table(path, columns).to_pandas() for path in training]).sort_values("index")
+    barred = frame[frame["bar_length"].notna()]
+    return {
+        int(index)
+        for split in ("validation", "test")
+        for index in barred.loc[barred["split"] == split, "index"][:number]
+    }
+
+
+def chunks(training: Sequence[Path], ensemble: Ensemble) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """Yield rows and stamps of the held-out galaxies, a bounded number at a time."""
+    for path in training:
+        table, stamps = open_store(path, ensemble.bands, ensemble.reference_band)
+        kept = np.flatnonzero(np.isin(table["split"].to_numpy(), ["validation", "test"]))
+        for first in range(0, len(kept), CHUNK):
+            rows = kept[first : first + CHUNK]
+            yield table.take(rows), stamps[rows]
+
+
+def _renamed(name: str) -> str:
+    return name if name.endswith("_error") else f"{name}_predicted"
+
+
+def _bar_columns(
+    frame: pd.DataFrame, rows: pa.Table, pixels: np.ndarray, networks: Networks, configuration: Configuration
+) -> pd.DataFrame:
+    """Return the raw bar length of every estimator, for one chunk."""
+    mean, deviation = regress_lengths(networks.morphology, rows, pixels)
+    columns = {
+        "direct_raw": mean,
+        "direct_spread": deviation,
+        "size_only_raw": np.log(frame["r_eff"] / frame["pixel_scale"]),
+        "size_only_spread": np.zeros(len(frame)),
+    }
+    chosen = np.flatnonzero(frame["mapped"])
+    maps = np.zeros((len(chosen), len(networks.morphology.members), *pixels.shape[-2:]), dtype=np.float16)
+    keys = frame["index"].to_numpy()[chosen]
+    map_stamps(
+        networks.morphology, rows.take(chosen), pixels[chosen], keys, configuration.seed, configuration.saliency, maps
+    )
+    for method in METHODS:
+        found = measure_maps(maps, frame["psf"].to_numpy()[chosen], method)
+        columns |= {
+            f"saliency-{method}_{key}": _spread(values, chosen, len(frame)) for key, values in _parts(found).items()
+        }
+    return pd.DataFrame(columns)
+
+
+def _parts(found: MapBars) -> dict[str, np.ndarray]:
+    return {"raw": np.log(found.length), "spread": found.spread, "angle": found.angle, "width": found.width}
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, number: int) -> np.ndarray:
+    """Return `values` at the places `rows` of an array of NaN."""
+    column = np.full(number, np.nan)
+    column[rows] = values
+    return column

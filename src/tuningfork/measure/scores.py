@@ -1,0 +1,230 @@
+"""Figures of merit: arrays in, numbers out; None where there are too few values to say."""
+
+from typing import Any
+
+import numpy as np
+
+FEWEST = 10
+"""A figure from fewer values than this is not given."""
+RESAMPLINGS = 500
+BINS = 10
+
+
+def robust_scatter(values: np.ndarray) -> float:
+    """Return half the width of the central 68.3 %, the standard deviation of a normal distribution."""
+    low, high = np.percentile(values, [15.865, 84.135])
+    return float(high - low) / 2
+
+
+def figure(value: float) -> float | None:
+    """Return `value` as JSON has it: None for a number that is not finite."""
+    return float(value) if np.isfinite(value) else None
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float | None:
+    """Return Pearson's r, None for too few values or a constant."""
+    if len(one) < FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    return figure(np.corrcoef(one, other)[0, 1])
+
+
+def correlation_error(one: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> float | None:
+    """Return the standard deviation of Pearson's r over bootstrap resamplings."""
+    if correlation(one, other) is None:
+        return None
+    rows = generator.integers(0, len(one), (RESAMPLINGS, len(one)))
+    x, y = one[rows], other[rows]
+    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        r = (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
+    return figure(np.nanstd(r))
+
+
+def partial_correlation(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> float | None:
+    """Return the correlation of two quantities that is left once both are freed of a straight line in a third."""
+    r_12, r_13, r_23 = correlation(one, other), correlation(one, given), correlation(other, given)
+    if r_12 is None or r_13 is None or r_23 is None:
+        return None
+    rest = (1 - r_13**2) * (1 - r_23**2)
+    return figure((r_12 - r_13 * r_23) / np.sqrt(rest)) if rest > 1e-12 else None
+
+
+def angle_difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the difference of two position angles (deg) in [-90, 90), as axes without a direction."""
+    return (np.asarray(one) - np.asarray(other) + 90) % 180 - 90
+
+
+def area_under_curve(score: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
+    """Return the area under the receiver operating characteristic, with its standard error.
+
+    The error is that of Hanley & McNeil 1982 (Radiology 143, 29).
+
+    Parameters
+    ----------
+    score : ndarray
+        (N,) the higher, the more likely positive.
+    positive : ndarray
+        (N,) bool.
+    """
+    ours, theirs = int(np.count_nonzero(positive)), int(np.count_nonzero(~positive))
+    result: dict[str, Any] = {"n": ours + theirs, "n_positive": ours, "auc": None, "auc_error": None}
+    if min(ours, theirs) < FEWEST:
+        return result
+    _, place, number = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(number) - (number - 1) / 2)[place]
+    auc = (ranks[positive].sum() - ours * (ours + 1) / 2) / (ours * theirs)
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = (auc * (1 - auc) + (ours - 1) * (q1 - auc**2) + (theirs - 1) * (q2 - auc**2)) / (ours * theirs)
+    return result | {"auc": float(auc), "auc_error": float(np.sqrt(max(variance, 0)))}
+
+
+def reliability(predicted: np.ndarray, observed: np.ndarray) -> list[dict[str, float]]:
+    """Return the mean predicted and observed vote fraction in ten bins of the predicted one; empty bins are left out."""
+    bins = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "predicted": float(predicted[bins == k].mean()),
+            "observed": float(observed[bins == k].mean()),
+            "n": int(np.count_nonzero(bins == k)),
+        }
+        for k in range(BINS)
+        if np.any(bins == k)
+    ]
+
+
+def question_scores(predicted: np.ndarray, votes: np.ndarray, constant: np.ndarray) -> dict[str, Any]:
+    """Score the vote fractions of one question.
+
+    Parameters
+    ----------
+    predicted : ndarray
+        (N, A) expected vote fractions.
+    votes : ndarray
+        (N, A) votes; a galaxy without votes was not asked and does not count.
+    constant : ndarray
+        (A,) mean vote fractions of the training galaxies: the predictor to be better than.
+
+    Returns
+    -------
+    dict
+        `accuracy` (the likeliest answer is that of most volunteers), `cross_entropy` (nat), `mae` (of the
+        fractions), each also for the constant predictor (`..._constant`), and `reliability` per answer.
+    """
+    asked = votes.sum(axis=1) > 0
+    n = int(np.count_nonzero(asked))
+    if n < FEWEST:
+        return {"n": n} | dict.fromkeys(
+            [
+                "accuracy",
+                "accuracy_constant",
+                "cross_entropy",
+                "cross_entropy_constant",
+                "mae",
+                "mae_constant",
+                "reliability",
+            ]
+        )
+    observed = votes[asked] / votes[asked].sum(axis=1, keepdims=True)
+    result: dict[str, Any] = {"n": n}
+    for suffix, fractions in (("", predicted[asked]), ("_constant", np.broadcast_to(constant, observed.shape))):
+        result[f"accuracy{suffix}"] = float(np.mean(fractions.argmax(axis=1) == observed.argmax(axis=1)))
+        result[f"cross_entropy{suffix}"] = float(-np.mean((observed * np.log(np.maximum(fractions, 1e-6))).sum(axis=1)))
+        result[f"mae{suffix}"] = float(np.abs(fractions - observed).mean())
+    result["reliability"] = [reliability(predicted[asked][:, k], observed[:, k]) for k in range(votes.shape[1])]
+    return result
+
+
+def parameter_scores(
+    predicted: np.ndarray, error: np.ndarray, truth: np.ndarray, angle: bool = False
+) -> dict[str, Any]:
+    """Score one profile parameter.
+
+    Parameters
+    ----------
+    predicted, error, truth : ndarray
+        (N,) prediction, its standard deviation, truth; values that are not finite are left out.
+    angle : bool
+        Whether they are position angles (deg); then there is no r2.
+
+    Returns
+    -------
+    dict
+        `n`, `r2` (1 - variance of the error / variance of the truth, bias included), `bias` (median error),
+        `scatter` (robust), `scatter_constant` (of the truth: the predictor that always says the median),
+        `coverage68` (share of truths within one standard deviation).
+    """
+    good = np.isfinite(predicted) & np.isfinite(truth)
+    predicted, error, truth = predicted[good], error[good], truth[good]
+    result: dict[str, Any] = {"n": len(truth)}
+    if len(truth) < FEWEST:
+        return result | dict.fromkeys(["r2", "bias", "scatter", "scatter_constant", "coverage68"])
+    miss = angle_difference(predicted, truth) if angle else predicted - truth
+    spread = np.sum((truth - truth.mean()) ** 2)
+    return result | {
+        "r2": None if angle or spread == 0 else float(1 - np.sum(miss**2) / spread),
+        "bias": float(np.median(miss)),
+        "scatter": robust_scatter(miss),
+        "scatter_constant": 0.6827 * 90 if angle else robust_scatter(truth),  # every angle is equally likely
+        "coverage68": float(np.mean(np.abs(miss) <= error)),
+    }
+
+
+def length_scores(
+    estimate: np.ndarray, truth: np.ndarray, size: np.ndarray, generator: np.random.Generator
+) -> dict[str, Any]:
+    """Score estimated bar lengths.
+
+    Lengths and galaxy sizes share a factor when they are scaled or converted, so the correlation with the truth
+    is given with what size alone achieves and with what is left once size is held fixed.
+
+    Parameters
+    ----------
+    estimate, truth, size : ndarray
+        (N,) estimated and true bar length, galaxy size (all in arcsec); not finite values are left out.
+    generator : numpy.random.Generator
+        For the bootstrap.
+
+    Returns
+    -------
+    dict
+        `n`; `r` and `r_error`; `r_log` (of logarithms); `r_scaled` (of length / size); `r_size_only` (of size and
+        true length); `partial_r` (logarithms, size fixed); `bias` (median ln ratio), `scatter` (robust, ln).
+    """
+    good = np.isfinite(estimate) & np.isfinite(truth) & np.isfinite(size) & (estimate > 0)
+    estimate, truth, size = estimate[good], truth[good], size[good]
+    ln_estimate, ln_truth, ln_size = np.log(estimate), np.log(truth), np.log(size)
+    ratio = ln_estimate - ln_truth
+    few = len(truth) < FEWEST
+    return {
+        "n": len(truth),
+        "r": correlation(estimate, truth),
+        "r_error": correlation_error(estimate, truth, generator),
+        "r_log": correlation(ln_estimate, ln_truth),
+        "r_scaled": correlation(estimate / size, truth / size),
+        "r_size_only": correlation(size, truth),
+        "partial_r": partial_correlation(ln_estimate, ln_truth, ln_size),
+        "bias": None if few else float(np.median(ratio)),
+        "scatter": None if few else robust_scatter(ratio),
+    }
+
+
+def orientation_scores(
+    estimate: np.ndarray, truth: np.ndarray, angle: np.ndarray, true_angle: np.ndarray
+) -> dict[str, Any]:
+    """Say how the angle is recovered and whether the length depends on it.
+
+    Returns
+    -------
+    dict
+        `angle_median` (deg, median absolute error); `ratio_along_axes` and `ratio_diagonal`, the median of
+        estimated / true length for bars within 22.5 deg of a pixel axis, and for the others.
+    """
+    miss = np.abs(angle_difference(angle, true_angle))
+    miss = miss[np.isfinite(miss)]
+    good = np.isfinite(estimate) & np.isfinite(truth) & np.isfinite(true_angle)
+    ratio, along = estimate[good] / truth[good], np.abs((true_angle[good] + 45) % 90 - 45) < 22.5
+    return {
+        "angle_median": float(np.median(miss)) if len(miss) >= FEWEST else None,
+        "ratio_along_axes": float(np.median(ratio[along])) if along.sum() >= FEWEST else None,
+        "ratio_diagonal": float(np.median(ratio[~along])) if (~along).sum() >= FEWEST else None,
+    }

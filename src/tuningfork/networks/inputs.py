@@ -1,0 +1,179 @@
+"""From a stamp in the survey's flux unit to what the networks see: no units, only pixels and noise.
+
+The image is divided by the sky noise of its band and compressed with arcsinh. Beside it the networks get a
+vector of conditions: the width of the PSF (which a profile fit would need, Tuccillo+ 2018, Li+ 2022), and the
+growth curve, colours and moments of the stamp, from which magnitude and size can nearly be read off. The
+conditions do not change when the stamp is turned or mirrored.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from tuningfork.core.errors import InputError
+
+RADII = (1.5, 3.0, 6.0, 10.0, 16.0, 24.0, 36.0, 50.0, 64.0)
+"""Radii of the circular apertures of the growth curve (px)."""
+MOMENT_RADII = (6.0, 12.0, 24.0, 48.0)
+"""Radii within which second moments are taken (px)."""
+ORIENTATIONS = 8
+"""Number of turns and mirror images of a square."""
+
+
+def conditions_size(bands: int, moments: bool = True) -> int:
+    """Return the length of the vector of conditions for `bands` bands; the moments are its last part."""
+    return bands * (3 + len(RADII)) + (2 * len(MOMENT_RADII) if moments else 0)
+
+
+def measurable(columns: pa.Table | Mapping[str, Any], reference_band: str) -> np.ndarray:
+    """Return which rows have a stamp that the networks can read: noise and PSF in the reference band are known."""
+    good = np.ones(len(columns[f"sky_noise_{reference_band}"]), dtype=bool)
+    for name in (f"sky_noise_{reference_band}", f"psf_fwhm_{reference_band}", "pixel_scale"):
+        values = _floats(columns, name)
+        good &= np.isfinite(values) & (values > 0)
+    known = columns.column_names if isinstance(columns, pa.Table) else columns
+    if "valid_fraction" in known:
+        good &= _floats(columns, "valid_fraction") > 0
+    return good
+
+
+def prepare(
+    stamps: np.ndarray, columns: pa.Table | Mapping[str, Any], bands: Sequence[str], reference_band: str
+) -> tuple[Tensor, Tensor]:
+    """Turn stamps into the networks' input.
+
+    Parameters
+    ----------
+    stamps : ndarray
+        float32 (N, 2, B, S, S): image in flux units and inverse variance, bands in the order of `bands`.
+    columns : pyarrow.Table or mapping
+        The N rows' `pixel_scale`, `psf_fwhm_{band}` (arcsec) and `sky_noise_{band}` (flux units).
+    bands : sequence of str
+    reference_band : str
+
+    Returns
+    -------
+    inputs : Tensor
+        float32 (N, B, S, S): arcsinh(flux / sky noise), zero where there are no data or the band is missing.
+    conditions : Tensor
+        float32 (N, C), see :func:`conditions_size`. All finite; rows that are not :func:`measurable` hold numbers
+        without a meaning.
+
+    Raises
+    ------
+    InputError
+        The stamps have another number of bands.
+    """
+    if stamps.ndim != 5 or stamps.shape[1] != 2 or stamps.shape[2] != len(bands):
+        raise InputError(f"stamps of shape {stamps.shape}: expected (N, 2, {len(bands)}, S, S) for bands {list(bands)}")
+    image = np.where(stamps[:, 1] > 0, stamps[:, 0], np.float32(0))
+    return prepare_images(image, columns, bands, reference_band)
+
+
+def prepare_images(
+    images: np.ndarray, columns: pa.Table | Mapping[str, Any], bands: Sequence[str], reference_band: str
+) -> tuple[Tensor, Tensor]:
+    """Do the work of :func:`prepare` on images (N, B, S, S) in flux units that are zero where there are no data."""
+    noise = np.stack([_floats(columns, f"sky_noise_{band}") for band in bands], axis=1)
+    width = np.stack([_floats(columns, f"psf_fwhm_{band}") for band in bands], axis=1)
+    width = width / _floats(columns, "pixel_scale")[:, None]
+    present = np.isfinite(noise) & (noise > 0) & np.isfinite(width) & (width > 0)
+    scale = np.where(present, 1 / np.where(present, noise, 1), 0).astype(np.float32)
+    signal = images * scale[:, :, None, None]
+    if not np.isfinite(signal.sum(dtype=np.float64)):
+        signal[~np.isfinite(signal)] = 0
+    conditions = _conditions(torch.from_numpy(signal), present, noise, width, list(bands).index(reference_band))
+    # NumPy's arcsinh is many times faster than torch's on a CPU.
+    return torch.from_numpy(np.arcsinh(signal, out=signal)), conditions
+
+
+def _floats(columns: pa.Table | Mapping[str, Any], name: str) -> np.ndarray:
+    values = columns[name]
+    if isinstance(values, pa.ChunkedArray | pa.Array):
+        values = pa.chunked_array([values]) if isinstance(values, pa.Array) else values
+        values = values.to_numpy()
+    return np.asarray(values, dtype=np.float64)
+
+
+def _conditions(signal: Tensor, present: np.ndarray, noise: np.ndarray, width: np.ndarray, reference: int) -> Tensor:
+    """Put the vector together from the signal in units of the noise (N, B, S, S)."""
+    known = present[:, reference]
+    width = np.where(present, width, np.where(known, width[:, reference], 3.0)[:, None])
+    noise = np.where(present, noise, np.where(known, noise[:, reference], 1.0)[:, None])
+    seeing = np.log(width)
+    depth = np.log(noise / noise[:, reference][:, None])
+    facts = torch.from_numpy(np.concatenate([seeing, depth, present], axis=1).astype(np.float32))
+    rows, bands, size, _ = signal.shape
+    growth = signal.reshape(rows, bands, -1) @ _apertures(size)
+    moments = _moments(signal[:, reference].reshape(rows, -1), size)
+    return torch.cat([facts, torch.asinh(growth).reshape(rows, -1), moments], dim=1)
+
+
+def _moments(signal: Tensor, size: int) -> Tensor:
+    """Return the scaled second moment and the ellipticity within each radius, shape (N, 2 K)."""
+    weights = _moment_weights(size)
+    total, squares, plus, cross = (signal @ weight for weight in weights)
+    # The noise of the flux within the aperture keeps the ratios finite where nothing is seen.
+    floor = 5 * weights[0].sum(0).sqrt()
+    flux = torch.maximum(total, floor)
+    radius = torch.tensor(MOMENT_RADII)
+    spread = (squares / flux / radius**2).clamp(-1, 1)
+    ellipticity = torch.hypot(plus, cross) / torch.maximum(squares.abs(), flux * radius**2 / 20)
+    return torch.cat([spread, ellipticity.clamp(0, 1)], dim=1)
+
+
+def _grid(size: int) -> tuple[Tensor, Tensor]:
+    """Return the coordinates (px) relative to the centre of every pixel, each of shape (S * S,)."""
+    axis = torch.arange(size, dtype=torch.float32) - size // 2
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return x.reshape(-1), y.reshape(-1)
+
+
+# Outside of inference mode, so that what is kept can be used where gradients are taken.
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def _apertures(size: int) -> Tensor:
+    x, y = _grid(size)
+    return (torch.hypot(x, y)[:, None] <= torch.tensor(RADII)).float()
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def _moment_weights(size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x, y = (values[:, None] for values in _grid(size))
+    inside = (torch.hypot(x, y) <= torch.tensor(MOMENT_RADII)).float()
+    return inside, inside * (x**2 + y**2), inside * (x**2 - y**2), inside * 2 * x * y
+
+
+def dihedral(images: Tensor, k: int) -> Tensor:
+    """Turn images (..., S, S) by k x 90 deg counter-clockwise; for k >= 4 mirror them left-right before.
+
+    "Counter-clockwise" as displayed with row 0 at the bottom: +y turns towards -x.
+    """
+    if k >= 4:
+        images = images.flip(-1)
+    # Row 0 is at the bottom, so the sense of torch.rot90 (row 0 at the top) is reversed.
+    return torch.rot90(images, -(k % 4), dims=(-2, -1)) if k % 4 else images
+
+
+def undo_dihedral(images: Tensor, k: int) -> Tensor:
+    """Undo :func:`dihedral`."""
+    images = torch.rot90(images, k % 4, dims=(-2, -1)) if k % 4 else images
+    return images.flip(-1) if k >= 4 else images
+
+
+def dihedral_angle(angle: np.ndarray, k: int) -> np.ndarray:
+    """Return position angles (deg, from +y counter-clockwise) after :func:`dihedral`, in [0, 180)."""
+    angle = np.asarray(angle)
+    return np.mod((-angle if k >= 4 else angle) + 90 * (k % 4), 180)
+
+
+def undo_dihedral_angle(angle: np.ndarray, k: int) -> np.ndarray:
+    """Undo :func:`dihedral_angle`."""
+    angle = np.asarray(angle) - 90 * (k % 4)
+    return np.mod(-angle if k >= 4 else angle, 180)

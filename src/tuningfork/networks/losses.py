@@ -1,0 +1,58 @@
+"""Losses: votes as draws from a Dirichlet-multinomial, measurements as Gaussians with their own width."""
+
+import torch
+from torch import Tensor
+
+from tuningfork.core.decision_tree import questions
+
+
+def dirichlet_multinomial_nll(concentrations: Tensor, counts: Tensor) -> Tensor:
+    """Return the negative log-likelihood of vote counts for one question.
+
+    The exact formula of Walmsley+ (2022, MNRAS 509, 3966), binomial coefficient included.
+
+    Parameters
+    ----------
+    concentrations : Tensor
+        (N, A), above zero.
+    counts : Tensor
+        (N, A), non-negative; a row of zeros (nobody was asked) gives exactly zero.
+
+    Returns
+    -------
+    Tensor
+        (N,)
+    """
+    counts = counts.to(concentrations.dtype)
+    total, votes = concentrations.sum(1), counts.sum(1)
+    each = torch.lgamma(counts + concentrations) - torch.lgamma(concentrations) - torch.lgamma(counts + 1)
+    log_likelihood = torch.lgamma(total) + torch.lgamma(votes + 1) - torch.lgamma(votes + total) + each.sum(1)
+    return torch.where(votes > 0, -log_likelihood, torch.zeros_like(log_likelihood))
+
+
+def vote_nll(concentrations: Tensor, counts: Tensor) -> Tensor:
+    """Return the sum over all questions of the decision tree; both tensors are (N, all answers), the result (N,)."""
+    parts = [dirichlet_multinomial_nll(concentrations[:, q.slice], counts[:, q.slice]) for q in questions()]
+    return torch.stack(parts).sum(0)
+
+
+def gaussian_nll(prediction: Tensor, truth: Tensor) -> Tensor:
+    """Return the negative log-likelihood of measurements, without its constant.
+
+    Parameters
+    ----------
+    prediction : Tensor
+        (..., 2): mean and log standard deviation.
+    truth : Tensor
+        (...), NaN where it is not known; the likelihood is zero there.
+    """
+    known = torch.isfinite(truth)
+    mean, log_sigma = prediction.unbind(-1)
+    # The unknown are replaced before the arithmetic: a NaN that is only masked afterwards spoils the gradient.
+    deviation = (torch.where(known, truth, mean.detach()) - mean) * torch.exp(-log_sigma)
+    return torch.where(known, deviation**2 / 2 + log_sigma, torch.zeros_like(mean))
+
+
+def mean_of_known(values: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean of `values` where `truth` is known; zero if it is nowhere."""
+    return values.sum() / torch.isfinite(truth).sum().clamp(min=1)

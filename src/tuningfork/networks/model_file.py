@@ -1,0 +1,142 @@
+"""The one format of a trained network: safetensors weights and a JSON card beside them. No pickles."""
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tuningfork.core.errors import InputError
+from tuningfork.core.files import read_json, replacing, write_json
+from tuningfork.networks.encoder import Encoder
+from tuningfork.networks.inputs import MOMENT_RADII, RADII
+from tuningfork.networks.morphology import MorphologyNetwork
+from tuningfork.networks.restorer import Restorer
+from tuningfork.networks.structure import StructureNetwork
+
+FORMAT = 1
+NETWORKS: dict[str, type[nn.Module]] = {
+    "encoder": Encoder,
+    "restorer": Restorer,
+    "morphology": MorphologyNetwork,
+    "structure": StructureNetwork,
+}
+
+
+def build(architecture: Mapping[str, Any], seed: int = 0) -> nn.Module:
+    """Return a network with random weights.
+
+    Parameters
+    ----------
+    architecture : mapping
+        `network` (encoder, restorer, morphology or structure) and the arguments of its class.
+    seed : int
+        Seed of the weights; torch's own generator is left as it was.
+    """
+    arguments = {key: value for key, value in architecture.items() if key != "network"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed % 2**63)
+        return NETWORKS[architecture["network"]](**arguments)
+
+
+def input_of(bands: Sequence[str], reference_band: str, size: int) -> dict[str, Any]:
+    """Return the part `input` of a card: what the network reads and how it is transformed."""
+    return {
+        "bands": list(bands),
+        "reference_band": reference_band,
+        "size": size,
+        "transform": "arcsinh(flux / sky_noise) in each band; masked pixels 0",
+        "aperture_radii": list(RADII),
+        "moment_radii": list(MOMENT_RADII),
+    }
+
+
+def save(model: nn.Module, path: str | Path, card_path: str | Path, card: Mapping[str, Any]) -> None:
+    """Write a network and its card, the card last, so that a card always has its weights.
+
+    Parameters
+    ----------
+    model : Module
+    path, card_path : path
+        The weights (.safetensors) and the card (.json).
+    card : mapping
+        task, architecture, input, heads, training, metrics, history, lineage; `format`, `weights`,
+        `weights_sha256` and `versions` are added.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(state, temporary)
+    versions = {name: version(name) for name in ("tuningfork", "torch", "safetensors")}
+    write_json(
+        card_path,
+        {
+            **card,
+            "format": FORMAT,
+            "weights": Path(path).name,
+            "weights_sha256": _sha256(Path(path)),
+            "versions": versions | {"numpy": numpy.__version__, "python": platform.python_version()},
+        },
+    )
+
+
+def read_card(card_path: str | Path) -> dict[str, Any]:
+    """Return a model card.
+
+    Raises
+    ------
+    InputError
+        It is missing, no model card, or of another format.
+    """
+    try:
+        card = read_json(card_path)
+        found = card["format"]
+    except FileNotFoundError:
+        raise InputError(f"{card_path}: no such model card; run the training stages") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{card_path}: not a model card; delete it and train again") from None
+    if found != FORMAT:
+        raise InputError(f"{card_path}: model format {found!r}, this version reads {FORMAT}; train again")
+    return dict(card)
+
+
+def load(card_path: str | Path, task: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the network of a card, in evaluation mode and without gradients of its weights, and the card.
+
+    Parameters
+    ----------
+    card_path : path
+        The weights stand beside it.
+    task : str, optional
+        The task that the card must have.
+
+    Raises
+    ------
+    InputError
+        A file is missing, the weights are not those of the card, or the task is another one.
+    """
+    card = read_card(card_path)
+    if task is not None and card["task"] != task:
+        raise InputError(f"{card_path}: a network for {card['task']!r}; one for {task!r} is needed here")
+    weights = Path(card_path).with_name(card["weights"])
+    try:
+        if _sha256(weights) != card["weights_sha256"]:
+            raise InputError(f"{weights}: not the weights that {card_path} describes (sha256 differs); train again")
+        network = build(card["architecture"])
+        network.load_state_dict(load_file(weights))
+    except FileNotFoundError:
+        raise InputError(f"{weights}: no such file; {card_path} needs it: train again") from None
+    except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
+        raise InputError(f"{weights}: cannot be read as the network of {card_path} ({error}); train again") from None
+    return network.eval().requires_grad_(False), card
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

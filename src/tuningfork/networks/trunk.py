@@ -1,0 +1,141 @@
+"""What the task networks share: the encoder, pooled over the image, joined with the conditions."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tuningfork.networks.encoder import Encoder
+from tuningfork.networks.inputs import conditions_size
+
+RINGS = ((2.0, 6.0, 12.0, 22.0, 40.0), (2.0, 8.0, 16.0, 28.0, 46.0), (6.0, 20.0, 42.0))
+"""Radii (px) of the rings in which the three maps of the encoder are pooled."""
+RING_WIDTH = 0.35
+"""Standard deviation of a ring in ln(radius)."""
+SOFTENING = 2.0
+"""Added to radii before the logarithm (px)."""
+HIDDEN = 128
+"""Length of the vector that the heads read."""
+
+
+class AttentionPool(nn.Module):
+    """Mean of a map weighted by a learned attention over its positions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(channels, 1)
+
+    def forward(self, flat: Tensor) -> Tensor:
+        """Map (N, H x W, channels) to (N, channels)."""
+        weight = torch.softmax(self.score(flat), dim=1)
+        return (weight.transpose(1, 2) @ flat)[:, 0]
+
+
+class HarmonicPool(nn.Module):
+    """The lowest three circular harmonics of a map in rings about its centre.
+
+    The second harmonic of the light in rings is the classical measure of bars and of ellipticity (Ohta+ 1990,
+    Laurikainen+ 2004); here it is taken of every feature. Its amplitude does not depend on the orientation.
+
+    Parameters
+    ----------
+    shrink : int
+        Width of a position of the map in pixels of the stamp.
+    rings : sequence of float
+        Radii of the rings (px of the stamp); they are Gaussians in ln(radius).
+    """
+
+    def __init__(self, shrink: int, rings: Sequence[float]) -> None:
+        super().__init__()
+        self.shrink, self.rings = shrink, tuple(rings)
+
+    def forward(self, flat: Tensor, height: int, width: int) -> Tensor:
+        """Map (N, H x W, channels) to (N, 5 x rings x channels): mean, lopsidedness, cosine, sine and amplitude."""
+        weights = _harmonics(height, width, self.shrink, self.rings, flat.device)
+        mean, across, along, cosine, sine = (weights @ flat).chunk(5, dim=1)
+        lopsided = torch.sqrt(across**2 + along**2 + 1e-4)
+        elongated = torch.sqrt(cosine**2 + sine**2 + 1e-4)
+        return torch.cat([mean, lopsided, cosine, sine, elongated], dim=1).flatten(1)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _harmonics(height: int, width: int, shrink: int, rings: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return the weights (5 x rings, height * width).
+
+    Outside of inference mode, so that the tensor that is kept can be used where gradients are taken.
+    """
+    y = (torch.arange(height) - (height - 1) / 2)[:, None] * shrink
+    x = (torch.arange(width) - (width - 1) / 2)[None] * shrink
+    radius = torch.hypot(x.expand(height, width), y.expand(height, width))
+    # The innermost position lies at shrink / sqrt(2); the offset keeps a ring of radius 0 a disc.
+    scale = torch.log((radius + SOFTENING)[None] / (torch.tensor(rings) + SOFTENING)[:, None, None])
+    window = torch.exp(-(scale**2) / (2 * RING_WIDTH**2))
+    window = window / window.sum((1, 2), keepdim=True)
+    angle = torch.atan2(y, x)
+    waves = [torch.ones_like(angle), *(wave(m * angle) for m in (1, 2) for wave in (torch.cos, torch.sin))]
+    return torch.cat([window * wave for wave in waves]).flatten(1).to(device)
+
+
+class Trunk(nn.Module):
+    """Encoder, pooling and conditions: image and conditions to one vector and the standardised conditions.
+
+    Parameters
+    ----------
+    bands : sequence of str
+        The survey's bands.
+    reference_band : str
+    width : int
+        Of the encoder.
+    size : int
+        Width and height of the stamps that the network was trained on (px); others can be read too.
+    moments : bool
+        Whether the conditions' second moments are read. They tell of bars: a network that is given them need not
+        look for the bar in the image, and its saliency map does not show it.
+    """
+
+    conditions_mean: Tensor
+    conditions_std: Tensor
+
+    def __init__(
+        self, bands: Sequence[str], reference_band: str, width: int, size: int = 128, moments: bool = True
+    ) -> None:
+        super().__init__()
+        self.bands, self.reference_band, self.width, self.size = list(bands), reference_band, width, size
+        self.encoder = Encoder(len(bands), width)
+        count = conditions_size(len(bands), moments)
+        self.register_buffer("conditions_mean", torch.zeros(count))
+        self.register_buffer("conditions_std", torch.ones(count))
+        self.pools = nn.ModuleList(AttentionPool(channels) for channels in self.encoder.channels)
+        self.embed = nn.Linear(count, HIDDEN)
+        self.harmonics = nn.ModuleList(HarmonicPool(4 * 2**level, rings) for level, rings in enumerate(RINGS))
+        pooled = sum(number * (1 + 5 * len(rings)) for number, rings in zip(self.encoder.channels, RINGS, strict=True))
+        self.join = nn.Linear(pooled + HIDDEN, HIDDEN)
+        self.mix = nn.Linear(HIDDEN, HIDDEN)
+
+    def standardise(self, conditions: Tensor) -> None:
+        """Take mean and spread of the conditions from a sample (N, C) of the training set."""
+        conditions = conditions[:, : len(self.conditions_mean)]
+        self.conditions_mean.copy_(conditions.mean(0))
+        self.conditions_std.copy_(conditions.std(0, unbiased=False).clamp(min=0.05))
+
+    def forward(self, inputs: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the vector (N, HIDDEN) and the standardised conditions that are read, both float32."""
+        maps = self.encoder(inputs)
+        with torch.autocast(inputs.device.type, enabled=False):
+            flat = [x.permute(0, 2, 3, 1).flatten(1, 2).float() for x in maps]
+            pooled = [pool(x) for pool, x in zip(self.pools, flat, strict=True)]
+            pooled += [pool(x, *whole.shape[-2:]) for pool, x, whole in zip(self.harmonics, flat, maps, strict=True)]
+            facts = conditions[:, : len(self.conditions_mean)].float()
+            facts = ((facts - self.conditions_mean) / self.conditions_std).clamp(-6, 6)
+            joined = torch.cat([*pooled, functional.silu(self.embed(facts))], dim=1)
+            vector = functional.silu(self.join(joined))
+            return vector + functional.silu(self.mix(vector)), facts
+
+
+def bounded(x: Tensor, low: float, high: float) -> Tensor:
+    """Squeeze x smoothly into (low, high), with unit slope at zero, which maps to the middle."""
+    half = (high - low) / 2
+    return (low + high) / 2 + half * torch.tanh(x / half)

@@ -1,0 +1,153 @@
+"""The plan of a run: which shards, parts and members there are, and the frozen text of every stage's parameters.
+
+The main process computes the plan and writes it to results/plan.json; a cluster job reads that file and nothing
+of the configuration, so an edit of the configuration during a run cannot reach it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tuningfork.core import paths
+from tuningfork.core.errors import InputError
+from tuningfork.core.files import read_json, write_json
+
+SAMPLE = 8
+"""Shards whose stamps are used for explanations, report and labels of a large survey."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What exists in a run.
+
+    Attributes
+    ----------
+    shards : list of str
+    parts : list of str
+        Parts of the training set.
+    members : dict
+        Task -> numbers of the ensemble's members.
+    tokens : dict
+        Stage -> text of its frozen parameters.
+    pretraining : list of str
+        Shards whose stamps the encoder learns from.
+    labels : bool
+        Whether an astronomer's votes are there to learn from.
+    """
+
+    shards: list[str]
+    parts: list[str]
+    members: dict[str, list[str]]
+    tokens: dict[str, str]
+    pretraining: list[str]
+    labels: bool
+
+    @property
+    def sample(self) -> list[str]:
+        """At most `SAMPLE` shards, evenly spread over the list."""
+        step = max(1, -(-len(self.shards) // SAMPLE))
+        return self.shards[::step]
+
+
+def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
+    """Check the configuration and return the plan that follows from it.
+
+    Parameters
+    ----------
+    values : mapping
+        The configuration as read from YAML.
+    root : Path
+        The root of the repository.
+
+    Raises
+    ------
+    ConfigurationError
+        Anything about the configuration, or about the user's images and table that it names, is wrong.
+    """
+    # Imported here because a cluster job, which only reads the plan, should start quickly.
+    from tuningfork.core.config import validate
+    from tuningfork.core.description import describe
+    from tuningfork.core.parameters import freeze
+
+    configuration = validate(values)
+    description = describe(configuration, root / "config" / "surveys")
+    inputs = _users_files(configuration)
+    parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
+    members = {task: getattr(configuration.train, task).members for task in ("morphology", "structure")}
+    return Plan(
+        shards=_shards(configuration),
+        parts=[str(part) for part in range(parts)],
+        members={task: [str(member) for member in range(number)] for task, number in members.items()},
+        tokens=freeze(configuration, description, root / "scripts", inputs),
+        pretraining=_pretraining(configuration),
+        labels=Path(paths.VOTES).is_file(),
+    )
+
+
+def read_plan() -> Plan:
+    """Return the plan of the run that this job belongs to.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    try:
+        return Plan(**read_json(paths.PLAN))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{paths.PLAN}: not the plan of a run ({error}); start the workflow, which writes it"
+        ) from None
+
+
+def write_plan(plan: Plan) -> None:
+    """Write the plan for the jobs of this run, unless it is there already."""
+    path = Path(paths.PLAN)
+    if (
+        not path.is_file()
+        or path.read_text(encoding="utf-8") != json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n"
+    ):
+        write_json(path, asdict(plan))
+
+
+def _shards(configuration: Any) -> list[str]:
+    from tuningfork.sky.shards import shards_of_footprint
+
+    order = configuration.sky.shard_order
+    if configuration.sky.footprint.kind == "table":
+        from tuningfork.surveys import folder
+
+        found = folder.shards(configuration.survey.folder, order)
+    else:
+        found = shards_of_footprint(configuration.sky.footprint, order)
+    return [shard.name for shard in found]
+
+
+def _pretraining(configuration: Any) -> list[str]:
+    from tuningfork.core.errors import ConfigurationError
+    from tuningfork.sky.shards import Shard
+
+    try:
+        return [Shard.parse(name).name for name in configuration.pretrain.shards]
+    except InputError as error:
+        raise ConfigurationError(f"pretrain.shards: {error}") from None
+
+
+def _users_files(configuration: Any) -> dict[str, str]:
+    """Return what identifies the user's own images and table, after a check that they can be used."""
+    if configuration.survey.name != "folder":
+        return {}
+    from tuningfork.surveys import folder
+
+    settings = configuration.survey.folder
+    folder.check(settings)
+    images = sorted(path for path in Path(settings.images).iterdir() if path.is_file())
+    listing = hashlib.sha256("\n".join(f"{path.name} {path.stat().st_size}" for path in images).encode())
+    inputs = {"images": listing.hexdigest()}
+    if settings.table:
+        with Path(settings.table).open("rb") as table:
+            inputs["table"] = hashlib.file_digest(table, "sha256").hexdigest()
+    return inputs

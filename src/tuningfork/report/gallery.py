@@ -1,0 +1,225 @@
+"""The galaxies themselves: pictures, with what was measured drawn on them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tuningfork.core.flags import decode
+from tuningfork.core.seeds import generator_for
+from tuningfork.report.images import colour, heat, jpeg, overlay
+from tuningfork.report.inputs import Inputs
+from tuningfork.sky.coordinates import sky_to_pixel_angle
+
+A_CLASS = 6
+"""Galaxies shown of each class."""
+RULER = 5.0
+"""Length of the scale bar (arcsec)."""
+NOT_ON_A_STAMP = ("NOT_BARRED",)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line on a picture, in pixels of the stamp from its upper left corner; `kind` is its CSS class."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A square picture of `size` stamp pixels with lines on it."""
+
+    source: str
+    alt: str
+    size: int
+    lines: list[Line] = field(default_factory=list)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A galaxy in a gallery: its pictures, its name and what is known about it."""
+
+    title: str
+    pictures: list[Picture]
+    facts: list[str]
+
+
+def bar_line(length: float, position_angle: float, galaxy: Any, size: int, kind: str) -> Line | None:
+    """Return a bar as a line through the middle of the galaxy's stamp.
+
+    Parameters
+    ----------
+    length : float
+        Full length (arcsec).
+    position_angle : float
+        deg, north through east.
+    galaxy
+        Row with `pixel_scale`, `north_angle` and `east_is_left`.
+    size : int
+        Pixels along the stamp's edge.
+    kind : str
+        CSS class.
+    """
+    if not (np.isfinite(length) and np.isfinite(position_angle) and np.isfinite(galaxy.north_angle)):
+        return None
+    theta = np.deg2rad(sky_to_pixel_angle(np.asarray(position_angle), galaxy.north_angle, galaxy.east_is_left))
+    half = length / galaxy.pixel_scale / 2
+    # Pixel S // 2 is the centre; the picture's y runs downwards.
+    x, y = size // 2 + 0.5, size - (size // 2 + 0.5)
+    along_x, along_y = -np.sin(theta) * half, -np.cos(theta) * half
+    x1, y1, x2, y2 = (round(float(v), 2) for v in (x - along_x, y - along_y, x + along_x, y + along_y))
+    return Line(x1, y1, x2, y2, kind)
+
+
+def barred(inputs: Inputs, number: int) -> list[Entry]:
+    """Return barred galaxies drawn at random, longest bar first: the stamp and its saliency map, both with the bar."""
+    rows = _shown(inputs, inputs.galaxies["bar_length"].notna())
+    chosen = _draw(rows, number, "barred").sort_values("bar_length", ascending=False)
+    return [_barred_entry(inputs, galaxy) for galaxy in chosen.itertuples(index=False)]
+
+
+def of_classes(inputs: Inputs) -> list[tuple[str, int, list[Entry]]]:
+    """Return for each class its name, how many of the shown shards' sources it has, and some drawn at random."""
+    rows = _shown(inputs, inputs.galaxies["morphology"].notna())
+    result = []
+    for name in sorted(rows["morphology"].unique()):
+        part = rows[rows["morphology"] == name]
+        chosen = _draw(part, A_CLASS, f"class {name}")
+        entries = [_class_entry(inputs, galaxy, name) for galaxy in chosen.itertuples(index=False)]
+        result.append((name.replace("_", " "), len(part), entries))
+    return result
+
+
+def explained(inputs: Inputs, number: int) -> list[Entry]:
+    """Return explained galaxies: the stamp, and the Grad-CAM map of the answer that decides the class."""
+    galaxies = {galaxy.source_id: galaxy for galaxy in _shown(inputs).itertuples(index=False)}
+    entries: list[Entry] = []
+    for place, row in enumerate(inputs.explanations.to_dict("records")):
+        galaxy = galaxies.get(row["source_id"])
+        if galaxy is None or len(entries) == number:
+            continue
+        picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
+        size = picture.shape[0]
+        answer = row["answer"].replace("_", " ")
+        seen = overlay(picture, np.asarray(inputs.explanation_maps[place], dtype=float))
+        entries.append(
+            Entry(
+                _title(galaxy),
+                [
+                    Picture(jpeg(picture), f"{_kind(galaxy)}, colour image", size, [_ruler(galaxy, size)]),
+                    Picture(
+                        jpeg(seen),
+                        f"Grad-CAM map of the answer {answer} laid over the image in grey",
+                        size,
+                        [],
+                        "Grad-CAM",
+                    ),
+                ],
+                [f"{answer}: {row['fraction']:.0%} of the votes expected", _flip(row["adversarial_step"])],
+            )
+        )
+    return entries
+
+
+def _barred_entry(inputs: Inputs, galaxy: Any) -> Entry:
+    picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
+    size = picture.shape[0]
+    measured = bar_line(galaxy.bar_length, galaxy.bar_position_angle, galaxy, size, "measured")
+    truth = None
+    facts = [
+        f"bar {_with_error(galaxy.bar_length, galaxy.bar_length_error, 2)}″ ({galaxy.bar_length_method})",
+        f"PA {_with_error(galaxy.bar_position_angle, galaxy.bar_position_angle_error, 0)}°, p(bar) {galaxy.p_bar:.2f}",
+    ]
+    true_length = getattr(galaxy, "true_bar_length", np.nan)
+    if np.isfinite(true_length):
+        truth = bar_line(true_length, galaxy.true_bar_position_angle, galaxy, size, "truth")
+        facts.append(f"truth {true_length:.2f}″, PA {galaxy.true_bar_position_angle:.0f}°")
+    elif hasattr(galaxy, "true_class"):
+        facts.append(f"truth: no bar ({str(galaxy.true_class).replace('_', ' ')})")
+    facts += _warnings(galaxy)
+    lines = [line for line in (truth, measured) if line]
+    described = f"bar of {galaxy.bar_length:.1f} arcsec"
+    if measured:
+        described += f" at position angle {galaxy.bar_position_angle:.0f} degrees"
+    return Entry(
+        _title(galaxy),
+        [
+            Picture(jpeg(picture), f"{_kind(galaxy)}, colour image, {described}", size, [_ruler(galaxy, size), *lines]),
+            Picture(
+                jpeg(heat(inputs.saliency(galaxy))),
+                f"saliency map of the same galaxy, {described}",
+                size,
+                lines,
+                "saliency",
+            ),
+        ],
+        facts,
+    )
+
+
+def _class_entry(inputs: Inputs, galaxy: Any, name: str) -> Entry:
+    picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
+    size = picture.shape[0]
+    facts = (
+        [f"{galaxy.mag:.1f} mag, r_eff {galaxy.r_eff:.1f}″, n {galaxy.sersic_n:.1f}"] if np.isfinite(galaxy.mag) else []
+    )
+    truth = getattr(galaxy, "true_class", None)
+    if isinstance(truth, str) and truth != name:
+        facts.append(f"truth: {truth.replace('_', ' ')}")
+    alt = f"{_kind(galaxy)}, colour image"
+    return Entry(_title(galaxy), [Picture(jpeg(picture), alt, size, [_ruler(galaxy, size)])], facts + _warnings(galaxy))
+
+
+def _shown(inputs: Inputs, wanted: Any = True) -> pd.DataFrame:
+    """Return the wanted rows that have a stamp."""
+    rows = inputs.galaxies
+    return rows[rows["pixel_scale"].notna() & wanted]
+
+
+def _draw(rows: pd.DataFrame, number: int, key: str) -> pd.DataFrame:
+    """Return up to `number` rows at random, the same ones every time."""
+    rows = rows.sort_values("source_id")
+    places = generator_for(0, "report", key).permutation(len(rows))[:number]
+    return rows.iloc[np.sort(places)]
+
+
+def _ruler(galaxy: Any, size: int) -> Line:
+    margin = size * 0.06
+    return Line(
+        round(margin, 2),
+        round(size - margin, 2),
+        round(margin + RULER / galaxy.pixel_scale, 2),
+        round(size - margin, 2),
+        "ruler",
+    )
+
+
+def _title(galaxy: Any) -> str:
+    return galaxy.name if isinstance(galaxy.name, str) and galaxy.name else str(galaxy.source_id)
+
+
+def _kind(galaxy: Any) -> str:
+    return f"{str(galaxy.morphology).replace('_', ' ')} {_title(galaxy)}"
+
+
+def _warnings(galaxy: Any) -> list[str]:
+    names = [name for name in decode(galaxy.flags) if name not in NOT_ON_A_STAMP]
+    return [", ".join(names)] if names else []
+
+
+def _with_error(value: float, error: float, digits: int) -> str:
+    if not np.isfinite(value):
+        return "not measured"
+    return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if np.isfinite(error) else "")
+
+
+def _flip(step: float | None) -> str:
+    if step is None or not np.isfinite(step):
+        return "no small change of the pixels turns its bar answer"
+    return f"a change of {step:.2g} σ in each pixel turns its bar answer"

@@ -1,0 +1,170 @@
+"""The report: one HTML page that holds all its pictures and asks the network for nothing."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from tuningfork.core.files import write_text
+from tuningfork.core.parameters import Parameters
+from tuningfork.report import comparisons, gallery, summary
+from tuningfork.report.figures_explain import importance
+from tuningfork.report.figures_quality import comparisons as comparison_chart
+from tuningfork.report.figures_quality import confusion, reliability, roc
+from tuningfork.report.figures_survey import histograms, sky_map
+from tuningfork.report.figures_training import training_curves
+from tuningfork.report.images import Chart, chart
+from tuningfork.report.inputs import Inputs, read_inputs
+from tuningfork.report.style import style
+
+EXPLAINED = 12
+"""Explained galaxies that are shown."""
+
+
+def build_report(
+    parameters: Parameters,
+    sources: Sequence[Path],
+    stamps: Sequence[Path],
+    saliency: Sequence[Path],
+    catalogue: Path,
+    accounting: Path,
+    evaluation: Path,
+    evaluation_table: Path,
+    models: Sequence[Path],
+    explanations: Path,
+    maps: Path,
+    output: Path,
+) -> None:
+    """Write the report.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the stage `report`.
+    sources, stamps, saliency : sequence of Path
+        Tables of the shards whose galaxies are shown, in the same order; the arrays stand beside the last two.
+    catalogue, accounting : Path
+        catalogue.parquet and accounting.json of the whole run.
+    evaluation, evaluation_table : Path
+        What was found on held-out simulated galaxies.
+    models : sequence of Path
+        Model cards.
+    explanations, maps : Path
+        explanations.parquet and its Grad-CAM maps.
+    output : Path
+        report.html.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used, or they were made with different parameters.
+    """
+    inputs = read_inputs(
+        sources, stamps, saliency, catalogue, accounting, evaluation, evaluation_table, models, explanations, maps
+    )
+    with style():
+        write_text(output, render(inputs, parameters.configuration.report.gallery))
+
+
+def render(inputs: Inputs, barred: int) -> str:
+    """Return the page, with a gallery of up to `barred` barred galaxies."""
+    folder = files("tuningfork.report")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((folder / "template.html").read_text(encoding="utf-8"))
+    return template.render(
+        css=Markup((folder / "style.css").read_text(encoding="utf-8")),
+        summary=summary.of_run(inputs),
+        charts=charts(inputs),
+        barred=gallery.barred(inputs, barred),
+        classes=gallery.of_classes(inputs),
+        explained=gallery.explained(inputs, EXPLAINED),
+        morphology=summary.morphology_rows(inputs.evaluation),
+        auc=summary.auc_rows(inputs.evaluation),
+        structure=summary.structure_rows(inputs.evaluation),
+        bars=summary.bar_rows(inputs.evaluation),
+        recommended=inputs.evaluation.get("recommended"),
+    )
+
+
+def charts(inputs: Inputs) -> dict[str, Chart | None]:
+    """Return every chart of the page by its name; one without data is None."""
+    matrix = comparisons.confusion_matrix(inputs.evaluation)
+    score, barred = comparisons.bar_scores(inputs.held_out)
+    explained = inputs.explanations
+    shards = summary.shards(inputs)
+    return {
+        "training": _chart(
+            training_curves(inputs.cards),
+            "Loss of each network against the epoch, for training and validation galaxies.",
+            "Loss on the training galaxies (dashed) and on the validation galaxies (solid).",
+        ),
+        "confusion": _chart(
+            confusion(*matrix) if matrix else None,
+            "Confusion matrix: share of each true class that gets each class.",
+            "Held-out simulated galaxies: of each true class (row), the share that gets each class; numbers of galaxies "
+            "in brackets.",
+        ),
+        "reliability": _chart(
+            reliability(comparisons.reliability_bins(inputs.evaluation)),
+            "Observed against predicted vote fractions for each answer; a calibrated network lies on the diagonal.",
+            "Calibration on held-out simulated galaxies: mean vote fraction in ten bins of the predicted one. Larger dots "
+            "are more galaxies.",
+        ),
+        "roc": _chart(
+            roc(score, barred),
+            "Share of bars found against share of unbarred galaxies called barred.",
+            "Held-out simulated galaxies, ranked by the probability of a bar.",
+        ),
+        "structure": _compared(
+            comparisons.held_out_structure(inputs.held_out),
+            "Measured against true profile parameters, held-out galaxies.",
+            "Held-out simulated galaxies, which no network has seen.",
+        ),
+        "structure_survey": _compared(
+            comparisons.survey_structure(inputs.galaxies),
+            "Measured against true profile parameters, galaxies of the survey.",
+            "Galaxies of the survey itself, cut from its tiles, whose truth is known because the sky is simulated.",
+        ),
+        "bars": _compared(
+            comparisons.held_out_bars(inputs),
+            "Bar length by each estimator against the true length, held-out galaxies.",
+            "Held-out simulated galaxies with bars longer than 3 FWHM of the PSF. Size alone is the null: what the true size "
+            "of the galaxy tells without a look at its bar.",
+        ),
+        "bars_survey": _compared(
+            comparisons.survey_bars(inputs.galaxies),
+            "Bar lengths and angles against the truth, galaxies of the survey.",
+            "Galaxies of the survey itself that were found to be barred and are.",
+        ),
+        "sky": _chart(
+            sky_map(inputs.overview, shards),
+            "Map of the sources on the sky, coloured by class, with the shards' outlines.",
+            f"The sources on the sky, by most likely class, in {len(shards)} shards (outlined).",
+        ),
+        "histograms": _chart(
+            histograms(inputs.overview),
+            "Histograms of the main quantities of the catalogue.",
+            "The catalogue. The line is the median.",
+        ),
+        "importance": _chart(
+            importance(explained, *comparisons.evidence(explained)),
+            "Fall of the deciding answer's vote fraction without each band and without the structure of each ring.",
+            "How far the expected vote fraction of the answer that decides the class falls when a band is replaced by "
+            "empty sky, or the structure of a ring (centre, inner, outer) is smoothed to its circular mean. Bars: standard "
+            "error; numbers of galaxies in brackets.",
+        ),
+    }
+
+
+def _compared(items: list[Any], alt: str, caption: str) -> Chart | None:
+    return _chart(comparison_chart(items), alt, caption)
+
+
+def _chart(figure: Figure | None, alt: str, caption: str) -> Chart | None:
+    return None if figure is None else chart(figure, alt, caption)

@@ -1,0 +1,110 @@
+"""The tables of the report: what ran, what came of it, and the figures of merit."""
+
+from typing import Any
+
+from tuningfork.core.decision_tree import questions
+from tuningfork.core.flags import MEANINGS, Flag
+from tuningfork.report.inputs import Inputs
+from tuningfork.sky.shards import Shard
+
+MOST_SHARDS = 100
+"""Shards that are listed one by one."""
+MOST_REASONS = 20
+ESTIMATORS = {
+    "direct": "direct: regressed by the network",
+    "saliency": "saliency map, as in the catalogue",
+    "saliency-moments": "saliency map, second moments",
+    "saliency-paper": "saliency map, published algorithm (Bhambra+ 2022)",
+    "size_only": "size alone: the null",
+}
+PARAMETERS = {
+    "mag": ("magnitude", "mag"),
+    "r_eff": ("half-light radius", "ln"),
+    "sersic_n": ("Sersic index", "ln"),
+    "axis_ratio": ("axis ratio", ""),
+    "position_angle": ("position angle", "deg"),
+}
+
+
+def of_run(inputs: Inputs) -> dict[str, Any]:
+    """Return what ran and the accounts of the sources."""
+    accounting = inputs.accounting
+    total, shards = accounting["total"], accounting["shards"]
+    rows = total["rows_out"]
+    return {
+        "name": accounting["name"],
+        "survey": accounting["survey"],
+        "bands": accounting["bands"],
+        "reference_band": accounting["reference_band"],
+        "total": total,
+        "tiles_missing": total["tiles"]["missing"],
+        "classes": [
+            (name.replace("_", " "), number, _share(number, rows)) for name, number in sorted(total["classes"].items())
+        ],
+        "flags": [
+            (
+                flag.name,
+                total["flags"].get(flag.name, 0),
+                _share(total["flags"].get(flag.name, 0), rows),
+                MEANINGS[flag],
+            )
+            for flag in Flag
+        ],
+        "reasons": list(total["tiles"]["reasons"].items())[:MOST_REASONS],
+        "shards": list(shards.items())[:MOST_SHARDS],
+        "number_of_shards": len(shards),
+        "shown_shards": len(inputs.stamps),
+        "shown_galaxies": len(inputs.galaxies),
+        "models": [_model(card) for card in inputs.cards],
+        "lineage": sorted(inputs.lineage.items()),
+        "versions": sorted(accounting["versions"].items()),
+        "has_truth": "true_class" in inputs.galaxies,
+    }
+
+
+def shards(inputs: Inputs) -> list[Shard]:
+    """Return the shards of the run."""
+    return [Shard.parse(name) for name in inputs.accounting["shards"]]
+
+
+def _model(card: dict[str, Any]) -> dict[str, Any]:
+    training = card.get("training", {})
+    seconds = training.get("seconds")
+    return {
+        "name": card["name"],
+        "galaxies": training.get("galaxies"),
+        "epochs": training.get("epochs"),
+        "minutes": None if seconds is None else seconds / 60,
+        "device": training.get("device", ""),
+        "weights": card["weights_sha256"][:12],
+    }
+
+
+def _share(number: int, rows: int) -> str:
+    share = number / rows if rows else 0.0
+    return "0 %" if number == 0 else f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
+
+
+def morphology_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return for each question its text and its figures of merit."""
+    scores = evaluation.get("morphology") or {}
+    return [(question.text, scores[question.name]) for question in questions() if scores.get(question.name)]
+
+
+def auc_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the areas under the curve of the bar answer, with the name of their samples."""
+    scores = evaluation.get("bar_auc") or {}
+    names = {"all": "all held-out galaxies", "bright_resolved": "bright and well resolved"}
+    return [(label, scores[key]) for key, label in names.items() if scores.get(key)]
+
+
+def structure_rows(evaluation: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return name, unit of bias and scatter, and figures of merit of each profile parameter."""
+    scores = evaluation.get("structure") or {}
+    return [(*PARAMETERS[key], scores[key]) for key in PARAMETERS if scores.get(key)]
+
+
+def bar_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the name of each bar estimator and its figures of merit."""
+    scores = evaluation.get("bars") or {}
+    return [(ESTIMATORS.get(key, key), values) for key, values in scores.items() if isinstance(values, dict)]

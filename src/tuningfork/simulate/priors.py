@@ -1,0 +1,47 @@
+"""Draws of the quantities that the configuration states: kind, magnitude and half-light radius."""
+
+import numpy as np
+
+from tuningfork.core.config.population import Population
+
+BRIGHTEST_SURFACE, FAINTEST_SURFACE = 18.3, 24.0
+"""Limits of the mean surface brightness within the half-light radius (mag/arcsec^2) that real galaxies keep."""
+
+
+def draw_kind(rng: np.random.Generator, population: Population) -> str:
+    """Return a class of galaxy."""
+    weights = population.classes.model_dump()
+    chances = np.array(list(weights.values()))
+    return str(rng.choice(list(weights), p=chances / chances.sum()))
+
+
+def draw_magnitude(
+    rng: np.random.Generator, low: float, high: float, slope: float, size: int | None = None
+) -> np.ndarray:
+    """Return magnitudes between `low` and `high` whose counts grow as 10^(slope x magnitude)."""
+    u = rng.uniform(size=size)
+    rate = slope * np.log(10)
+    if abs(rate) * (high - low) < 1e-9:
+        return np.asarray(low + (high - low) * u)
+    return np.asarray(low + np.log1p(u * np.expm1(rate * (high - low))) / rate)
+
+
+def draw_radius(rng: np.random.Generator, mag: float, population: Population) -> float:
+    """Return a half-light radius (arcsec), uniform in its logarithm.
+
+    The configured limits hold; within them the mean surface brightness keeps to that of real galaxies, where
+    both can be met.
+    """
+    low, high = population.r_eff_min, population.r_eff_max
+    densest, sparsest = (
+        np.sqrt(10 ** (0.4 * (limit - mag)) / (2 * np.pi)) for limit in (BRIGHTEST_SURFACE, FAINTEST_SURFACE)
+    )
+    narrow_low, narrow_high = max(low, densest), min(high, sparsest)
+    if narrow_low < narrow_high:
+        low, high = narrow_low, narrow_high
+    return log_uniform(rng, low, high)
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Return a number between `low` and `high`, uniform in its logarithm."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -1,0 +1,131 @@
+"""Votes of simulated volunteers, drawn from the truth of a galaxy and from how well it can be seen.
+
+A feature is noticed with the probability of a logistic curve in what makes it visible:
+
+    seen(signal, resolution, contrast) = logistic(1.5 + 1.2 ln(min(signal, 60) / 15) + 3.5 ln(resolution / 3) + 1.5 ln(contrast))
+
+`signal` is the signal-to-noise ratio of a PSF-sized patch at the mean surface brightness within the half-light
+radius, `resolution` the size of the feature in units of the PSF's full width at half maximum (a bar's length / 2,
+the half-light radius otherwise). `contrast` of arms is their part of the light over 0.15, times the square root of
+the cosine of the inclination; that of a bar the square of its surface brightness relative to that of the galaxy
+within the half-light radius, over 1.3 (see :func:`bar_contrast`). A feature that is not noticed is not reported, so
+the fractions fall smoothly towards those of a galaxy without it, as Galaxy Zoo's do with redshift (Bamford+ 2009,
+Hart+ 2016).
+"""
+
+import numpy as np
+
+from tuningfork.core.decision_tree import questions
+from tuningfork.simulate.galaxies import Galaxy
+
+ARTIFACT = 0.01
+MISTAKE = 0.04
+"""Probability of reporting a feature that is not there."""
+
+
+def visibility(signal: float, resolution: float, contrast: float) -> float:
+    """Return the probability that a volunteer notices a feature; see the module's text."""
+    quantities = np.maximum([min(signal, 60) / 15, resolution / 3, contrast], 1e-3)
+    return float(1 / (1 + np.exp(-1.5 - np.dot([1.2, 3.5, 1.5], np.log(quantities)))))
+
+
+def signal_to_noise(galaxy: Galaxy, sky_noise: float, psf_fwhm: float, pixel_scale: float, zero_point: float) -> float:
+    """Return the signal-to-noise ratio of a PSF-sized patch at the mean surface brightness within the half-light radius.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+    sky_noise : float
+        Standard deviation in a pixel (flux units).
+    psf_fwhm : float
+        arcsec.
+    pixel_scale : float
+        arcsec.
+    zero_point : float
+        AB magnitude of a flux unit.
+    """
+    flux = 10 ** (-0.4 * (galaxy.mag - zero_point))
+    surface = flux / (2 * np.pi * galaxy.r_eff**2 * galaxy.axis_ratio)
+    patch = np.pi / 4 * psf_fwhm**2
+    return float(surface * patch / (sky_noise * np.sqrt(patch) / pixel_scale))
+
+
+def bar_contrast(galaxy: Galaxy) -> float:
+    """Return how a bar stands out: 1 for a bar 1.3 times as bright as the galaxy within its half-light radius; at most 1.5.
+
+    Bars are taken to be three times as long as wide.
+    """
+    galaxy_area = 2 * np.pi * galaxy.r_eff**2 * galaxy.axis_ratio
+    bar_area = np.pi / 4 * galaxy.bar_length**2 / 3
+    return float(min((galaxy.bar_strength * galaxy_area / bar_area / 1.3) ** 2, 1.5))
+
+
+def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict[str, np.ndarray]:
+    """Return for each question the probability of each answer, given that the question is asked.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+    signal : float
+        See :func:`signal_to_noise`.
+    psf_fwhm : float
+        In the band that the volunteers see (arcsec).
+    """
+    size = galaxy.r_eff / psf_fwhm
+    arms_seen = visibility(signal, size, galaxy.arm_strength / 0.15 * np.sqrt(galaxy.cos_inclination))
+    barred = galaxy.bar_strength > 0
+    bar_seen = visibility(signal, galaxy.bar_length / 2 / psf_fwhm, bar_contrast(galaxy)) if barred else 0.0
+    edge_on_seen = visibility(signal, size, 1.5) if galaxy.kind == "edge_on" else 0.0
+    disc_seen = 0.0 if galaxy.bulge_fraction == 1 else visibility(signal, size, 0.4 * (1 - galaxy.bulge_fraction))
+    disturbed_seen = visibility(signal, size, galaxy.disturbance / 0.2) if galaxy.disturbance else 0.0
+    featured = 1 - np.prod(1 - 0.97 * np.array([arms_seen, bar_seen, edge_on_seen, disc_seen, 0.7 * disturbed_seen]))
+    featured = (1 - ARTIFACT) * (MISTAKE + (1 - MISTAKE) * featured)
+    # Strongly inclined discs are taken for edge-on ones now and then.
+    inclined = 0.0 if galaxy.kind == "edge_on" else 0.5 / (1 + np.exp((galaxy.axis_ratio - 0.3) / 0.05))
+    merger = disturbed_seen * np.clip(galaxy.disturbance / 0.5, 0.3, 0.9)
+    return {
+        "smooth_or_featured": np.array([1 - ARTIFACT - featured, featured, ARTIFACT]),
+        "edge_on": _yes(0.02 + 0.95 * max(edge_on_seen, inclined)),
+        "bar": _yes(MISTAKE + (0.98 - MISTAKE) * bar_seen),
+        "spiral_arms": _yes(MISTAKE + (0.98 - MISTAKE) * arms_seen),
+        "bulge_size": _bulge_size(galaxy.bulge_fraction),
+        "merging": np.array(
+            [0.96 - 0.93 * disturbed_seen, 0.03 + 0.93 * disturbed_seen - 0.93 * merger, 0.01 + 0.93 * merger]
+        ),
+    }
+
+
+def draw_votes(rng: np.random.Generator, probabilities: dict[str, np.ndarray], volunteers: int) -> np.ndarray:
+    """Return how many volunteers give each answer.
+
+    A question that follows from an answer is put to those who gave it.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    probabilities : dict
+        See :func:`answer_probabilities`.
+    volunteers : int
+
+    Returns
+    -------
+    ndarray
+        int32 counts in the order of :func:`tuningfork.core.decision_tree.answers`.
+    """
+    votes: dict[str, int] = {}
+    for question in questions():
+        asked = volunteers if question.after is None else votes[question.after]
+        counts = rng.multinomial(asked, probabilities[question.name])
+        votes |= dict(zip(question.labels, counts.tolist(), strict=True))
+    return np.array(list(votes.values()), dtype=np.int32)
+
+
+def _yes(probability: float) -> np.ndarray:
+    return np.array([probability, 1 - probability])
+
+
+def _bulge_size(fraction: float) -> np.ndarray:
+    """Return the probability of none, small, obvious and dominant: people differ by a factor of 1.6 in what they call so."""
+    edges = np.log([0.03, 0.12, 0.35])
+    below = 1 / (1 + np.exp((np.log(max(fraction, 1e-3)) - edges) / np.log(1.6) * 1.7))
+    return np.diff(np.concatenate([[0.0], below, [1.0]]))

@@ -1,0 +1,1 @@
+"""The sky: its shards, footprints and coordinates."""

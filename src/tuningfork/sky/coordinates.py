@@ -1,0 +1,122 @@
+"""Positions and directions: from the sky to the pixels of an image and back.
+
+A pixel angle is counted in degrees from the +y axis of an image, counter-clockwise (towards -x); a sky angle is
+a position angle, from north through east.
+"""
+
+import numpy as np
+from astropy.wcs import WCS
+
+ARCSEC = 3600.0
+
+
+def pixel_to_sky_angle(theta: np.ndarray, north_angle: np.ndarray, east_is_left: np.ndarray) -> np.ndarray:
+    """Return the position angle (deg, 0 to 180) of an axis whose pixel angle is `theta` (deg).
+
+    Parameters
+    ----------
+    theta : ndarray
+        Pixel angle of the axis (deg), any shape.
+    north_angle : ndarray
+        Pixel angle of north (deg).
+    east_is_left : ndarray of bool
+        Whether east is counter-clockwise from north on the image.
+    """
+    difference = np.asarray(theta, dtype=float) - np.asarray(north_angle, dtype=float)
+    return np.mod(np.where(east_is_left, difference, -difference), 180.0)
+
+
+def sky_to_pixel_angle(position_angle: np.ndarray, north_angle: np.ndarray, east_is_left: np.ndarray) -> np.ndarray:
+    """Return the pixel angle (deg, 0 to 180) of an axis with this position angle (deg).
+
+    The inverse of :func:`pixel_to_sky_angle`.
+    """
+    angle = np.asarray(position_angle, dtype=float)
+    return np.mod(np.asarray(north_angle, dtype=float) + np.where(east_is_left, angle, -angle), 180.0)
+
+
+def jacobian(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return how the sky changes with the pixels.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        A celestial WCS.
+    x, y : ndarray
+        Pixel positions, shape (N,); (0, 0) is the centre of the first pixel.
+
+    Returns
+    -------
+    ndarray
+        Shape (N, 2, 2): rows east and north (arcsec), columns x and y (pixel).
+    """
+    x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
+    half = 0.5
+    columns = np.concatenate([x + half, x - half, x, x])
+    rows = np.concatenate([y, y, y + half, y - half])
+    ra, dec = wcs.all_pix2world(columns, rows, 0)
+    ra, dec = np.reshape(ra, (4, -1)), np.reshape(dec, (4, -1))
+    matrix = np.empty((len(x), 2, 2))
+    for axis in (0, 1):
+        plus, minus = 2 * axis, 2 * axis + 1
+        turn = (ra[plus] - ra[minus] + 180) % 360 - 180
+        middle = np.deg2rad((dec[plus] + dec[minus]) / 2)
+        matrix[:, 0, axis] = turn * np.cos(middle) * ARCSEC
+        matrix[:, 1, axis] = (dec[plus] - dec[minus]) * ARCSEC
+    return matrix
+
+
+def directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return pixel scale and orientation from the result of :func:`jacobian`.
+
+    Returns
+    -------
+    pixel_scale : ndarray
+        Width of a pixel (arcsec), shape (N,).
+    north_angle : ndarray
+        Pixel angle of north (deg), shape (N,).
+    east_is_left : ndarray of bool
+        Whether east is counter-clockwise from north, shape (N,).
+    """
+    determinant = np.linalg.det(matrix)
+    # The inverse's second column points north: (-m01, m00) / determinant.
+    north_x, north_y = -matrix[:, 0, 1] / determinant, matrix[:, 0, 0] / determinant
+    return np.sqrt(np.abs(determinant)), np.rad2deg(np.arctan2(-north_x, north_y)), determinant < 0
+
+
+def orientation(wcs: WCS, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixel angle of north (deg) and whether east is counter-clockwise from it, at pixels `x`, `y` (N,)."""
+    _, north_angle, east_is_left = directions(jacobian(wcs, x, y))
+    return north_angle, east_is_left
+
+
+def distance(ra: np.ndarray, dec: np.ndarray, ra_0: np.ndarray | float, dec_0: np.ndarray | float) -> np.ndarray:
+    """Return the angle (deg) between positions (deg) by the haversine formula; NaN where one is missing."""
+    lon, lat, lon_0, lat_0 = (np.deg2rad(np.asarray(value, dtype=float)) for value in (ra, dec, ra_0, dec_0))
+    h = np.sin((lat - lat_0) / 2) ** 2 + np.cos(lat) * np.cos(lat_0) * np.sin((lon - lon_0) / 2) ** 2
+    return np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(h, 0, 1))))
+
+
+def to_pixels(wcs: WCS, ra: np.ndarray, dec: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixel positions of sky positions near an image, NaN for those that are far from it.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+    ra, dec : ndarray
+        Positions (deg), shape (N,); NaN is allowed.
+    shape : tuple of int
+        Height and width of the image. A projection also maps the far side of the sky somewhere, so positions
+        farther from the image's centre than its diagonal are left out.
+    """
+    ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
+    height, width = shape
+    centre_x, centre_y = np.array([(width - 1) / 2]), np.array([(height - 1) / 2])
+    ra_0, dec_0 = wcs.all_pix2world(centre_x, centre_y, 0)
+    scale, _, _ = directions(jacobian(wcs, centre_x, centre_y))
+    with np.errstate(invalid="ignore"):
+        near = distance(ra, dec, ra_0, dec_0) <= (np.hypot(height, width) * scale / ARCSEC)
+    x, y = np.full(ra.shape, np.nan), np.full(ra.shape, np.nan)
+    if near.any():
+        x[near], y[near] = wcs.all_world2pix(ra[near], dec[near], 0)
+    return x, y

@@ -1,0 +1,118 @@
+"""Shards: HEALPix pixels (NESTED), fixed by the sky and never by the run."""
+
+import re
+from dataclasses import dataclass
+
+import astropy.units as u
+import cdshealpix.nested as healpix
+import numpy as np
+from astropy.coordinates import Latitude, Longitude
+
+from tuningfork.core.config.sky import Box, Cone
+from tuningfork.core.errors import ConfigurationError, InputError
+
+NAME = re.compile(r"(\d{1,2})-(\d{1,18})")
+
+
+@dataclass(frozen=True, order=True)
+class Shard:
+    """One HEALPix pixel.
+
+    Attributes
+    ----------
+    order : int
+    pixel : int
+        Number in the NESTED scheme.
+    """
+
+    order: int
+    pixel: int
+
+    @property
+    def name(self) -> str:
+        """`order-pixel`, as in file names."""
+        return f"{self.order}-{self.pixel}"
+
+    @classmethod
+    def parse(cls, name: str) -> "Shard":
+        """Return the shard called `name`.
+
+        Raises
+        ------
+        InputError
+            `name` is not `order-pixel` with a pixel of that order.
+        """
+        match = NAME.fullmatch(name)
+        if match:
+            order, pixel = int(match[1]), int(match[2])
+            if order <= 29 and pixel < 12 * 4**order:
+                return cls(order, pixel)
+        raise InputError(f"shard {name!r}: expected order-pixel with pixel below 12 x 4^order, such as 8-391000")
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Right ascension and declination of the centre (deg)."""
+        lon, lat = healpix.healpix_to_lonlat(np.array([self.pixel], dtype=np.uint64), np.uint8(self.order))
+        return float(lon.deg[0]), float(lat.deg[0])
+
+    def boundary(self, steps: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Return right ascension and declination (deg) of 4 x `steps` points along the edge."""
+        lon, lat = healpix.vertices(np.array([self.pixel], dtype=np.uint64), np.uint8(self.order), step=steps)
+        return np.asarray(lon.deg[0]), np.asarray(lat.deg[0])
+
+    def contains(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+        """Return which positions (deg, shape (N,)) lie in the shard; missing positions do not."""
+        good = valid_position(ra, dec)
+        inside = np.zeros(np.shape(ra), dtype=bool)
+        inside[good] = pixels(np.asarray(ra)[good], np.asarray(dec)[good], self.order) == self.pixel
+        return inside
+
+
+def valid_position(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return which positions (deg) are finite and possible."""
+    ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90) & (ra >= -360) & (ra <= 720)
+
+
+def pixels(ra: np.ndarray, dec: np.ndarray, order: int) -> np.ndarray:
+    """Return the NESTED pixel number (int64) of each position (deg) at `order`."""
+    lon, lat = Longitude(np.asarray(ra, dtype=float), u.deg), Latitude(np.asarray(dec, dtype=float), u.deg)
+    return np.asarray(healpix.lonlat_to_healpix(lon, lat, np.uint8(order)), dtype=np.int64)
+
+
+def shards_of_positions(ra: np.ndarray, dec: np.ndarray, order: int) -> list[Shard]:
+    """Return the shards in which the valid positions (deg) lie, in order of their number."""
+    good = valid_position(ra, dec)
+    found = np.unique(pixels(np.asarray(ra)[good], np.asarray(dec)[good], order))
+    return [Shard(order, int(pixel)) for pixel in found]
+
+
+def shards_of_footprint(footprint: Box | Cone, order: int) -> list[Shard]:
+    """Return the shards that the footprint touches, in order of their number.
+
+    Raises
+    ------
+    ConfigurationError
+        The footprint touches no shard.
+    """
+    if isinstance(footprint, Cone):
+        lon, lat = Longitude(footprint.ra, u.deg), Latitude(footprint.dec, u.deg)
+        found, _, _ = healpix.cone_search(lon, lat, footprint.radius * u.deg, np.uint8(order), flat=True)
+    else:
+        found = _box(footprint, order)
+    if len(found) == 0:
+        raise ConfigurationError(f"sky.footprint: {footprint!r} touches no shard; enlarge it")
+    return [Shard(order, int(pixel)) for pixel in np.unique(found)]
+
+
+def _box(box: Box, order: int) -> np.ndarray:
+    """Find the pixels of a box; one that crosses right ascension zero, or spans the circle, is two zones."""
+    zones = [(box.ra_min, box.ra_max)] if box.ra_min < box.ra_max else [(box.ra_min, 360.0), (0.0, box.ra_max)]
+    found = []
+    for west, east in zones:
+        # A longitude of 360 deg wraps to zero, which would make the zone empty.
+        lon = Longitude([west, min(east, np.nextafter(360.0, 0))], u.deg)
+        lat = Latitude([box.dec_min, box.dec_max], u.deg)
+        found.append(healpix.zone_search(lon[0], lat[0], lon[1], lat[1], np.uint8(order), flat=True)[0])
+    return np.concatenate(found)

@@ -1,0 +1,1 @@
+"""Stamps: cut, padded, stored."""

@@ -1,0 +1,1 @@
+"""The surveys, each one module behind the protocol of `tuningfork.surveys.base`."""

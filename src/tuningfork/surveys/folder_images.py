@@ -1,0 +1,233 @@
+"""The images in a user's folder: which there are, and what is in them."""
+
+import gzip
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from PIL import Image as Picture
+
+from tuningfork.core.errors import ConfigurationError, InputError
+
+FITS_ENDINGS = (".fits", ".fit", ".fts")
+PACKED = (".gz", ".bz2", ".fz")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
+WEIGHTS = {"invvar", "ivar", "wgt", "weight", "wht"}
+"""EXTNAME or IMAGETYP of an image of inverse variances."""
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error, struct.error, gzip.BadGzipFile)
+"""What astropy and Pillow raise for files that are damaged, cut short or something else."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one image: a file for each band, or one for all."""
+
+    name: str
+    files: dict[str, Path]
+
+    @property
+    def combined(self) -> bool:
+        """Whether one file holds several bands."""
+        return len(self.files) > 1 and len(set(self.files.values())) == 1
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a PNG or JPEG."""
+    return path.suffix.lower() in PICTURE_ENDINGS
+
+
+def stem(path: Path) -> str | None:
+    """Return the name of an image file without its endings, None if it is no image by its name."""
+    name = path.name
+    if is_picture(path):
+        return name[: -len(path.suffix)]
+    for ending in PACKED:
+        name = name[: -len(ending)] if name.lower().endswith(ending) else name
+    for ending in FITS_ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return None
+
+
+def safe(name: str) -> str:
+    """Return a name for a tile: every character that is no letter, digit, '.', '_', '+' or '-' becomes '_'."""
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", name)
+
+
+def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
+    """Return the images of a folder by name, sorted.
+
+    `name-g.fits` and the like (also with '_' or '.') are one band of the image `name`; any other FITS file and every
+    picture has all bands.
+
+    Raises
+    ------
+    ConfigurationError
+        Two files are the same band of the same image.
+    """
+    pattern = re.compile(rf"(.+)[-_.]({'|'.join(map(re.escape, bands))})")
+    files: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        base = stem(path) if path.is_file() else None
+        if base is None or base.startswith("."):
+            continue
+        match = None if is_picture(path) else pattern.fullmatch(base)
+        name, own = (safe(match[1]), [match[2]]) if match else (safe(base), bands)
+        for band in own:
+            other = files.setdefault(name, {}).setdefault(band, path)
+            if other != path:
+                raise ConfigurationError(
+                    f"survey.folder.images: {other} and {path} are both the band {band} of the image {name}; rename one"
+                )
+    return {name: Layout(name, files[name]) for name in sorted(files)}
+
+
+def read_band(
+    path: Path, band: str, bands: list[str], combined: bool
+) -> tuple[np.ndarray, np.ndarray | None, WCS | None]:
+    """Return pixels, weights (inverse variances) or None, and celestial WCS or None of one band.
+
+    Parameters
+    ----------
+    path : Path
+    band : str
+    bands : list of str
+        All bands, blue to red.
+    combined : bool
+        Whether the file holds all bands.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or does not have the band.
+    """
+    try:
+        if is_picture(path):
+            return _read_picture(path, bands.index(band), len(bands))
+        with fits.open(path, memmap=False) as hdus:
+            images = _images(hdus)
+            hdu, plane = _find(images, band, bands, combined)
+            weight = _weight_of(hdu, plane, images, band if combined and plane is None else None)
+            pixels = np.array(hdu.data if plane is None else hdu.data[plane], dtype=np.float32)
+            return _flat(pixels), None if weight is None else _flat(weight), celestial(hdu.header)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
+
+
+def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, int]]:
+    """Return WCS (None without one) and shape (height, width) of an image from its header alone.
+
+    Raises
+    ------
+    InputError
+        The header cannot be read.
+    """
+    band = next(iter(layout.files))
+    path = layout.files[band]
+    try:
+        if is_picture(path):
+            with Picture.open(path) as picture:
+                return None, (picture.height, picture.width)
+        with fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
+            for hdu in hdus:
+                if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
+                    return celestial(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
+            raise ValueError("no image in it")
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
+
+
+def celestial(header: fits.Header) -> WCS | None:
+    """Return the celestial WCS of a FITS header, None if it has none that can be used."""
+    try:
+        wcs = WCS(header, naxis=2)
+        if not wcs.has_celestial:
+            return None
+        position = np.array(wcs.all_pix2world([[0.0, 0.0], [1.0, 1.0]], 0))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return None
+    return wcs if np.isfinite(position).all() and np.ptp(position, axis=0).any() else None
+
+
+def upright(pixel_scale: float, shape: tuple[int, int]) -> WCS:
+    """Return the WCS that an image without one gets: north up, east left; its place on the sky means nothing."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [180.0, 0.0]
+    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    wcs.wcs.cdelt = [-pixel_scale / 3600, pixel_scale / 3600]
+    return wcs
+
+
+def _read_picture(path: Path, place: int, bands: int) -> tuple[np.ndarray, None, None]:
+    """Read the channel of a picture that stands for a band: the bluest band is blue, the reddest red."""
+    with Picture.open(path) as picture:
+        colours = picture.mode in {"RGB", "RGBA", "P", "CMYK", "YCbCr"}
+        values = np.asarray(picture.convert("RGB") if colours else picture.convert("F"), dtype=np.float32)
+    if values.ndim == 3:
+        channels = {1: [[0, 1, 2]], 2: [[2], [0]], 3: [[2], [1], [0]]}.get(bands)
+        if channels is None:
+            raise ValueError(f"a picture has three colours, survey.folder.bands has {bands} bands")
+        values = values[..., channels[place]].mean(axis=-1)
+    # Row 0 of a picture is at the top, of a FITS image at the bottom.
+    return np.ascontiguousarray(values[::-1], dtype=np.float32), None, None
+
+
+def _images(hdus: fits.HDUList) -> list[Any]:
+    images = [hdu for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim >= 2]
+    if not images:
+        raise ValueError("no image in it")
+    return images
+
+
+def _is_weight(hdu: Any) -> bool:
+    return any(str(hdu.header.get(key, "")).strip().lower() in WEIGHTS for key in ("EXTNAME", "IMAGETYP"))
+
+
+def _find(images: list[Any], band: str, bands: list[str], combined: bool) -> tuple[Any, int | None]:
+    """Return the HDU that holds a band and, in a cube, its plane."""
+    science = [hdu for hdu in images if not _is_weight(hdu)]
+    if not science:
+        raise ValueError("only weights in it")
+    if not combined:
+        return science[0], None
+    for hdu in science:
+        if hdu.data.ndim == 3 and hdu.data.shape[0] > 1:
+            named = str(hdu.header.get("BANDS", "")).strip()
+            planes = list(named) if len(named) == hdu.data.shape[0] else bands
+            if len(planes) != hdu.data.shape[0] or band not in planes:
+                raise ValueError(
+                    f"{hdu.data.shape[0]} planes {named or ''}, no band {band}; survey.folder.bands is {bands}"
+                )
+            return hdu, planes.index(band)
+    for key in ("BAND", "FILTER", "EXTNAME"):
+        for hdu in science:
+            # FITS writes the names of extensions in capitals.
+            marked = str(hdu.header.get(key, "")).strip()
+            if marked == band or (key == "EXTNAME" and marked.lower() == band.lower()):
+                return hdu, None
+    if len(science) != len(bands):
+        raise ValueError(f"{len(science)} images in it, none marked as band {band}; survey.folder.bands is {bands}")
+    return science[bands.index(band)], None
+
+
+def _weight_of(hdu: Any, plane: int | None, images: list[Any], band: str | None) -> np.ndarray | None:
+    for other in images:
+        if not _is_weight(other) or other.data.shape != hdu.data.shape:
+            continue
+        if band is None or str(other.header.get("BAND", band)).strip() == band:
+            return np.array(other.data if plane is None else other.data[plane], dtype=np.float32)
+    return None
+
+
+def _flat(pixels: np.ndarray) -> np.ndarray:
+    pixels = np.squeeze(pixels)
+    if pixels.ndim != 2:
+        raise ValueError(f"expected a flat image, found the shape {pixels.shape}")
+    return pixels

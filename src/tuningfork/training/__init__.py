@@ -1,0 +1,1 @@
+"""Training sets, the loop, checkpoints and metrics."""

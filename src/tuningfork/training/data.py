@@ -1,0 +1,77 @@
+"""The batches of a task, in an order and with faults and orientations that depend on the seed and the epoch alone."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tuningfork.core.seeds import generator_for
+from tuningfork.training.dataset import Batch, Targets, TrainingSet, ahead
+
+MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Batches for :func:`tuningfork.training.loop.fit`.
+
+    Attributes
+    ----------
+    training_set : TrainingSet
+    targets : callable
+    batch_size : int
+    seed : int
+        Of the configuration.
+    keys : tuple
+        Path of keys of the random numbers.
+    workers : int
+        Threads that prepare batches ahead.
+    """
+
+    training_set: TrainingSet
+    targets: Targets
+    batch_size: int
+    seed: int
+    keys: tuple[str | int, ...]
+    workers: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch; what is left over is seen in other epochs."""
+        return max(len(self.training_set.rows("train")) // self.batch_size, 1)
+
+    def training(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        order = generator_for(self.seed, *self.keys, "order", epoch).permutation(self.training_set.rows("train"))
+        numbered = list(enumerate(np.array_split(order[: self.steps * self.batch_size], self.steps)))
+
+        def make(item: tuple[int, np.ndarray]) -> Batch:
+            number, rows = item
+            generator = generator_for(self.seed, *self.keys, "batch", epoch, number)
+            return self.training_set.batch(np.sort(rows), self.targets, generator)
+
+        return ahead(make, numbered, self.workers)
+
+    def validation(self) -> Iterator[Batch]:
+        """Yield the validation batches."""
+        return self.of(self.training_set.rows("validation"))
+
+    def of(self, rows: np.ndarray) -> Iterator[Batch]:
+        """Yield some rows in order, as they are."""
+        parts = [rows[first : first + self.batch_size] for first in range(0, len(rows), self.batch_size)]
+        return ahead(lambda part: self.training_set.batch(part, self.targets), parts, self.workers)
+
+
+def workers_for(device: torch.device) -> int:
+    """Return how many threads should prepare batches: none beside a network that computes on the CPU itself."""
+    return 0 if device.type == "cpu" else min(max((os.cpu_count() or 2) - 1, 1), MOST_WORKERS)
+
+
+def fix_threads() -> None:
+    """Compute with the threads that the job was given (OMP_NUM_THREADS), by default one.
+
+    The sums behind a gradient, and so the weights, depend on their number; they must not depend on the machine's.
+    """
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

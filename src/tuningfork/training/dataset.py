@@ -1,0 +1,207 @@
+"""Training sets: memory-mapped parts, read a batch at a time."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from tuningfork.core.columns import vote_columns
+from tuningfork.core.errors import InputError
+from tuningfork.networks.ensemble import open_store, survey_of
+from tuningfork.networks.inputs import ORIENTATIONS, dihedral, measurable, prepare_images
+from tuningfork.training.augment import spoil
+
+S = TypeVar("S")
+T = TypeVar("T")
+Batch = dict[str, Tensor]
+Targets = Callable[[Mapping[str, np.ndarray], np.ndarray], Batch]
+"""From the columns of some rows and their orientations to what the network should say."""
+
+TRUTH = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bar_length", "zero_point", "pixel_scale")
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Parts, joined row after row.
+
+    Attributes
+    ----------
+    stores : list of ndarray
+        Memory-mapped stamps (N, 2, B, S, S), one a part.
+    columns : dict
+        Column -> values of all rows; what a part does not have is NaN, and zero for votes.
+    split, kind : ndarray
+        train, validation or test, and the class of every row.
+    bands : list of str
+    reference_band : str
+    digest : str
+        Hash of the parts' tables.
+    """
+
+    stores: list[np.ndarray]
+    columns: dict[str, np.ndarray]
+    split: np.ndarray
+    kind: np.ndarray
+    bands: list[str]
+    reference_band: str
+    digest: str
+
+    @property
+    def size(self) -> int:
+        """Width and height of a stamp (px)."""
+        return int(self.stores[0].shape[-1])
+
+    def rows(self, split: str) -> np.ndarray:
+        """Return the rows of a split whose stamps can be read."""
+        return np.flatnonzero((self.split == split) & measurable(self.columns, self.reference_band))
+
+    def images(self, rows: np.ndarray) -> np.ndarray:
+        """Return the images (n, B, S, S), a copy in memory."""
+        edges = np.cumsum([0, *(len(store) for store in self.stores)])
+        part = np.searchsorted(edges, rows, side="right") - 1
+        result = np.empty((len(rows), *self.stores[0].shape[2:]), dtype=np.float32)
+        for place, (row, number) in enumerate(zip(rows, part, strict=True)):
+            result[place] = _image(self.stores[number], int(row - edges[number]))
+        return result
+
+    def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the columns of some rows."""
+        return {name: values[rows] for name, values in self.columns.items()}
+
+    def batch(self, rows: np.ndarray, targets: Targets, generator: np.random.Generator | None = None) -> Batch:
+        """Prepare some rows for a network.
+
+        Parameters
+        ----------
+        rows : ndarray
+            int (N,)
+        targets : callable
+            Makes the tensors to learn.
+        generator : numpy Generator, optional
+            Turns, mirrors and spoils the stamps at random; without it they are left as they are.
+
+        Returns
+        -------
+        dict
+            `inputs`, `conditions` and the targets.
+        """
+        images, columns = self.images(rows), self.take(rows)
+        turns = np.zeros(len(rows), dtype=int)
+        if generator is not None:
+            spoil(images, columns, self.bands, self.reference_band, generator)
+            turns = generator.integers(0, ORIENTATIONS, len(rows))
+        inputs, conditions = prepare_images(images, columns, self.bands, self.reference_band)
+        for k in range(1, ORIENTATIONS):
+            turned = torch.from_numpy(np.flatnonzero(turns == k))
+            if len(turned):
+                inputs[turned] = dihedral(inputs[turned], k)
+        return {"inputs": inputs, "conditions": conditions, **targets(columns, turns)}
+
+
+def open_training_set(
+    tables: Sequence[str | Path], labels: str | Path | None = None, needs_rows: bool = True
+) -> TrainingSet:
+    """Open the parts of a training set, and human votes to be learnt with them.
+
+    Parameters
+    ----------
+    tables : sequence of path
+        The parts' tables; the stamps stand beside them.
+    labels : path, optional
+        Table of human votes, with the columns of the stamps, votes and `split`.
+    needs_rows : bool
+        Whether a set without a training galaxy is a fault.
+
+    Raises
+    ------
+    InputError
+        There is no part, no galaxy to train on, a file is wrong, or the parts differ in bands or stamp size.
+    """
+    if not tables:
+        raise InputError("no training set; simulate at least one part (simulate.size)")
+    bands, reference = survey_of(tables[0])
+    opened = [open_store(path, bands, reference) for path in tables]
+    if labels is not None:
+        opened.append(open_store(labels, bands, reference))
+    shapes = {store.shape[1:] for _, store in opened}
+    if len(shapes) > 1:
+        raise InputError(
+            f"training stamps of different shapes {sorted(shapes)}; simulate and label with one stamps.size"
+        )
+    parts = [table for table, _ in opened]
+    digest = hashlib.sha256(b"".join(Path(path).read_bytes() for path in [*tables, *([labels] if labels else [])]))
+    training = TrainingSet(
+        [store for _, store in opened],
+        _columns(parts, bands),
+        _text(parts, "split"),
+        _text(parts, "class"),
+        bands,
+        reference,
+        digest.hexdigest(),
+    )
+    if needs_rows and not len(training.rows("train")):
+        raise InputError(f"{tables[0]}: no galaxy to train on; raise simulate.size")
+    return training
+
+
+def _columns(parts: Sequence[pa.Table], bands: Sequence[str]) -> dict[str, np.ndarray]:
+    facts = [name for band in bands for name in (f"psf_fwhm_{band}", f"sky_noise_{band}")]
+    columns = {name: _joined(parts, name, np.nan) for name in [*TRUTH, *facts]}
+    return columns | {name: _joined(parts, name, 0) for name in vote_columns()}
+
+
+def _joined(parts: Sequence[pa.Table], name: str, missing: float) -> np.ndarray:
+    values = [
+        np.nan_to_num(table[name].to_numpy().astype(np.float64), nan=missing)
+        if name in table.column_names
+        else np.full(table.num_rows, missing)
+        for table in parts
+    ]
+    return np.concatenate(values)
+
+
+def _text(parts: Sequence[pa.Table], name: str) -> np.ndarray:
+    return np.concatenate(
+        [
+            table[name].to_numpy().astype(str) if name in table.column_names else np.full(table.num_rows, "")
+            for table in parts
+        ]
+    )
+
+
+def _image(store: np.ndarray, row: int) -> np.ndarray:
+    """Read the image (B, S, S) of one row.
+
+    A plain read leaves no page of the file in the process: through the map, a job would come to hold the whole set.
+    """
+    if not isinstance(store, np.memmap) or store.filename is None:
+        return np.asarray(store[row, 0])
+    shape = store.shape[2:]
+    count = math.prod(shape)
+    offset = store.offset + 2 * row * count * store.itemsize
+    return np.fromfile(store.filename, store.dtype, count, offset=offset).reshape(shape)
+
+
+def ahead(function: Callable[[S], T], items: Sequence[S], workers: int) -> Iterator[T]:
+    """Yield function(item) for every item, in order, computed by `workers` threads that run a little ahead.
+
+    With no workers everything happens in the caller's thread.
+    """
+    if workers < 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        queue = iter(items)
+        waiting = [pool.submit(function, item) for item in islice(queue, 2 * workers)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(function, item) for item in islice(queue, 1)]

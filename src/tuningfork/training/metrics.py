@@ -1,0 +1,155 @@
+"""Figures of merit of one network on held-out galaxies, each beside that of a predictor that saw no image."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from tuningfork.core.decision_tree import questions
+from tuningfork.networks.structure import TARGETS, unlink_axis_ratio
+
+FEWEST = 5
+"""Fewer galaxies than this give no figure."""
+
+
+def area_under_curve(score: np.ndarray, positive: np.ndarray) -> float | None:
+    """Return the area under the receiver operating characteristic; None without both kinds of galaxies."""
+    positive = np.asarray(positive, dtype=bool)
+    number = int(positive.sum())
+    if min(number, len(positive) - number) < FEWEST:
+        return None
+    ranks = rankdata(score)[positive].sum()
+    return float((ranks - number * (number + 1) / 2) / (number * (len(positive) - number)))
+
+
+def determination(prediction: np.ndarray, truth: np.ndarray) -> float | None:
+    """Return R^2 = 1 - (mean squared error) / (variance of the truth)."""
+    if len(truth) < FEWEST or np.var(truth) == 0:
+        return None
+    return float(1 - np.mean((prediction - truth) ** 2) / np.var(truth))
+
+
+def regression(prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Return number, R^2, correlation, bias, scatter and the scatter of a constant; the unknown are left out."""
+    known = np.isfinite(prediction) & np.isfinite(truth)
+    prediction, truth = prediction[known], truth[known]
+    if len(truth) < FEWEST:
+        return {"n": len(truth)}
+    error = prediction - truth
+    varies = np.ptp(prediction) > 0 and np.ptp(truth) > 0
+    return {
+        "n": len(truth),
+        "r2": determination(prediction, truth),
+        "r": float(np.corrcoef(prediction, truth)[0, 1]) if varies else None,
+        "bias": float(np.median(error)),
+        "scatter": _half_width(error),
+        "scatter_of_constant": _half_width(truth),
+    }
+
+
+def _half_width(values: np.ndarray) -> float:
+    """Return half the width of the central 68 %."""
+    low, high = np.percentile(values, [16, 84])
+    return float(high - low) / 2
+
+
+def of_votes(fractions: np.ndarray, votes: np.ndarray) -> dict[str, Any]:
+    """Compare expected vote fractions with votes, question by question.
+
+    Parameters
+    ----------
+    fractions, votes : ndarray
+        (N, all answers).
+
+    Returns
+    -------
+    dict
+        Question -> `n` galaxies of which it was asked, `accuracy` of the leading answer, `mae` of the fractions, and
+        both for the predictor that always says the mean (`..._of_constant`).
+    """
+    result: dict[str, Any] = {}
+    for question in questions():
+        counts = votes[:, question.slice]
+        asked = counts.sum(axis=1) > 0
+        if asked.sum() < FEWEST:
+            result[question.name] = {"n": int(asked.sum())}
+            continue
+        truth = counts[asked] / counts[asked].sum(axis=1, keepdims=True)
+        mean = truth.mean(axis=0)
+        result[question.name] = {
+            "n": int(asked.sum()),
+            "accuracy": float(np.mean(fractions[asked, question.slice].argmax(1) == truth.argmax(1))),
+            "accuracy_of_constant": float(np.mean(mean.argmax() == truth.argmax(1))),
+            "mae": float(np.abs(fractions[asked, question.slice] - truth).mean()),
+            "mae_of_constant": float(np.abs(mean - truth).mean()),
+        }
+    return result
+
+
+def expected_fractions(concentrations: np.ndarray) -> np.ndarray:
+    """Return the expected vote fractions (N, answers) of Dirichlet concentrations (N, answers)."""
+    fractions = np.empty_like(concentrations)
+    for question in questions():
+        part = concentrations[:, question.slice]
+        fractions[:, question.slice] = part / part.sum(axis=1, keepdims=True)
+    return fractions
+
+
+def of_bars(
+    logit: np.ndarray,
+    log_length: np.ndarray,
+    truth: np.ndarray,
+    kinds: np.ndarray,
+    bright_resolved: np.ndarray,
+    log_psf: np.ndarray,
+) -> dict[str, Any]:
+    """Return how well bars are found and measured.
+
+    Parameters
+    ----------
+    logit : ndarray
+        (N,) of a bar.
+    log_length, truth : ndarray
+        (N,) predicted and true ln(bar length / px); NaN without a bar.
+    kinds : ndarray
+        (N,) class of each galaxy.
+    bright_resolved : ndarray
+        bool (N,)
+    log_psf : ndarray
+        (N,) ln(width of the PSF / px).
+    """
+    judged = ~np.isin(kinds, ["edge_on", "merger", ""])
+    barred = kinds == "barred_spiral"
+    good = judged & bright_resolved
+    long = truth > log_psf + np.log(3)
+    return {
+        "bar_auc": area_under_curve(logit[judged], barred[judged]),
+        "bar_auc_bright_resolved": area_under_curve(logit[good], barred[good]),
+        "log_bar_length": regression(log_length, truth),
+        "log_bar_length_above_3_psf": regression(log_length[long], truth[long]),
+    }
+
+
+def of_structure(prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Compare predicted with true profile parameters, both (N, 6) in the space of `TARGETS`.
+
+    The axis ratio is compared as such, the position angle by its median error (deg) where the axis ratio is below 0.7.
+    """
+    result = {name: regression(prediction[:, place], truth[:, place]) for place, name in enumerate(TARGETS[:3])}
+    place = TARGETS.index("axis_ratio")
+    ratio = unlink_axis_ratio(truth[:, place])
+    result["axis_ratio"] = regression(unlink_axis_ratio(prediction[:, place]), ratio)
+    angle = [np.rad2deg(np.arctan2(values[:, 5], values[:, 4])) / 2 for values in (prediction, truth)]
+    error = np.abs((angle[0] - angle[1] + 90) % 180 - 90)[(ratio < 0.7) & np.isfinite(truth[:, 4])]
+    result["position_angle"] = {"n": len(error)} | ({"median_error": float(np.median(error))} if len(error) else {})
+    return result
+
+
+def finite(values: Any) -> Any:
+    """Return `values` (nested mappings and numbers) with None for numbers that are not finite, as JSON has it."""
+    if isinstance(values, Mapping):
+        return {key: finite(value) for key, value in values.items()}
+    if isinstance(values, float) and not np.isfinite(values):
+        return None
+    return values

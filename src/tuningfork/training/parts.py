@@ -1,0 +1,103 @@
+"""One part of the simulated training set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tuningfork.core.columns import vote_columns
+from tuningfork.core.config.stages import Simulate
+from tuningfork.core.description import Description
+from tuningfork.core.files import new_array
+from tuningfork.core.parameters import Parameters
+from tuningfork.core.progress import track
+from tuningfork.core.seeds import generator_for
+from tuningfork.core.tables import write_table
+from tuningfork.simulate.galaxies import draw_galaxy
+from tuningfork.simulate.observe import draw_conditions, draw_native_size, observe
+from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_to_noise
+
+TRUTH = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bar_length", "bar_position_angle", "bar_strength")
+
+
+def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) -> None:
+    """Draw the galaxies of one part and write stamps and truth.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the stage `simulate`.
+    part : int
+        The part holds the galaxies part x galaxies_per_part and following.
+    output : Path
+        .npy, float32 (N, 2, B, S, S): image and inverse variance.
+    table : Path
+        .parquet, one row for each galaxy: split, truth, conditions and votes.
+    """
+    settings, description = parameters.configuration.simulate, parameters.survey
+    size, number = parameters.configuration.stamps.size, settings.galaxies_per_part
+    indices = range(part * number, (part + 1) * number)
+    rows = []
+    with new_array(output, (number, 2, len(description.bands), size, size), np.float32) as stamps:
+        for place, index in track(enumerate(indices), "galaxies", number):
+            rng = generator_for(parameters.configuration.seed, "simulate", index)
+            stamps[place], row = simulate_galaxy(rng, settings, description, size)
+            rows.append({"index": index, "split": split(index)} | row)
+        write_table(
+            table,
+            _table(rows, description.bands),
+            parameters.lineage(),
+            bands=description.bands,
+            reference_band=description.reference_band,
+        )
+
+
+def split(index: int) -> str:
+    """Return to which of train, validation and test (8:1:1) a galaxy belongs."""
+    return {8: "validation", 9: "test"}.get(index % 10, "train")
+
+
+def simulate_galaxy(
+    rng: np.random.Generator, settings: Simulate, description: Description, size: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the stamp of one galaxy, (2, B, size, size), and its row of the table.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    settings : Simulate
+    description : Description
+    size : int
+        Width of the stamp (pixel).
+    """
+    population, scale, reference = settings.population, description.pixel_scale, description.reference
+    galaxy = draw_galaxy(rng, population)
+    conditions = draw_conditions(rng, description)
+    native = draw_native_size(rng, galaxy.r_eff / scale, size)
+    stamp = observe(rng, galaxy, native, size, settings.neighbour_density, population, conditions, description)
+    fwhm, noise = float(conditions.psf_fwhm[reference]), float(conditions.sky_noise[reference])
+    signal = signal_to_noise(galaxy, noise, fwhm, scale, description.zero_point)
+    votes = draw_votes(rng, answer_probabilities(galaxy, signal, fwhm), settings.volunteers)
+    row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in TRUTH}
+    row |= {"native_size": native, "pixel_scale": scale, "zero_point": description.zero_point}
+    row |= {
+        f"psf_fwhm_{band}": float(value) for band, value in zip(description.bands, conditions.psf_fwhm, strict=True)
+    }
+    row |= {
+        f"sky_noise_{band}": float(value) for band, value in zip(description.bands, conditions.sky_noise, strict=True)
+    }
+    return stamp, row | dict(zip(vote_columns(), votes.tolist(), strict=True))
+
+
+def _table(rows: Sequence[dict[str, Any]], bands: Sequence[str]) -> pa.Table:
+    """Return the rows as a table; NaN becomes null."""
+    types = {"index": pa.int64(), "split": pa.string(), "class": pa.string(), "native_size": pa.int32()}
+    types |= {name: pa.int32() for name in vote_columns()}
+    columns = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        kind = types.get(name, pa.float32())
+        columns[name] = pa.array(values, type=kind, from_pandas=pa.types.is_floating(kind))
+    return pa.table(columns)

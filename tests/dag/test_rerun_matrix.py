@@ -1,0 +1,213 @@
+"""Which rules an edit makes stale: every key of the configuration, and a helper module of every stage."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from dag.stub_workflow import TINY, StubWorkflow, nested
+from tuningfork.core.config import Configuration
+
+FROM_STAMPS = {"classify", "structure", "saliency", "bars", "catalogue", "explain", "label", "report"}
+FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"evaluate"}
+FROM_STRUCTURE = {"evaluate", "structure", "bars", "catalogue", "label", "report"}
+STALE: dict[str, set[str]] = {
+    "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS,
+    "tiles": {"tiles", "stamps"} | FROM_STAMPS,
+    "stamps": {"stamps"} | FROM_STAMPS,
+    "simulate": {"simulate", "pretrain", "train", "evaluate"} | FROM_STAMPS,
+    "pretrain": {"pretrain", "train", "evaluate"} | FROM_STAMPS,
+    "train-morphology": {"train"} | FROM_MORPHOLOGY,
+    "train-structure": {"train"} | FROM_STRUCTURE,
+    "evaluate": {"evaluate", "bars", "catalogue", "label", "report"},
+    "classify": {"classify", "bars", "catalogue", "explain", "label", "report"},
+    "structure": {"structure", "catalogue", "label", "report"},
+    "saliency": {"saliency", "bars", "catalogue", "label", "report"},
+    "bars": {"bars", "catalogue", "label", "report"},
+    "catalogue": {"catalogue", "label", "report"},
+    "explain": {"explain", "report"},
+    "label": {"label"},
+    "report": {"report"},
+}
+"""Stage -> the rules that must rerun when its frozen parameters change, worked out by hand from the design."""
+
+READERS: dict[str, set[str]] = {
+    "seed": set(STALE) - {"classify", "structure", "bars", "catalogue", "label", "report"},
+    "survey.name": {"sources", "tiles", "stamps", "catalogue"},
+    "survey.simulated": {"sources", "tiles", "stamps"},
+    "survey.sdss": set(),
+    "survey.folder": set(),
+    "sources": {"sources"},
+    "tiles": {"tiles"},
+    "stamps": {"stamps", "simulate"},
+    "simulate": {"simulate"},
+    "pretrain": {"pretrain"},
+    "train.morphology": {"train-morphology"},
+    "train.structure": {"train-structure"},
+    "evaluate": {"evaluate"},
+    "classify": {"classify", "evaluate"},
+    "structure": {"structure", "evaluate"},
+    "saliency": {"saliency", "evaluate"},
+    "bars": {"bars", "evaluate"},
+    "catalogue": {"catalogue"},
+    "explain": {"explain"},
+    "label": {"label"},
+    "report": {"report"},
+}
+"""Section -> the stages whose frozen parameters contain it."""
+
+GROWS: dict[str, tuple[Any, set[str]]] = {
+    "sky.footprint.ra_max": (210.5, STALE["sources"]),
+    "sky.shard_order": (9, STALE["sources"]),
+    "simulate.size": (300, STALE["simulate"]),
+    "pretrain.shards": (["8-416155"], {"sources", "tiles", "stamps"} | STALE["pretrain"]),
+    "train.morphology.members": (3, STALE["train-morphology"]),
+    "train.structure.members": (3, STALE["train-structure"]),
+}
+"""Keys that only decide which jobs exist, a value that makes more of them, and the rules that then have work."""
+
+UNUSED_IN_A_SINGLE_FOOTPRINT = {
+    "sky.footprint.kind",
+    "sky.footprint.ra_min",
+    "sky.footprint.dec_min",
+    "sky.footprint.dec_max",
+}
+SPECIAL = {
+    "survey.name": "sdss",
+    "bars.method": "paper",
+    "saliency.target": "bar",
+    "survey.folder.bands": ["u", "r"],
+    "survey.folder.sky": "subtracted",
+    "survey.folder.table": "t.csv",
+}
+
+
+def leaves(section: BaseModel, above: str = "") -> dict[str, Any]:
+    """Return dotted key -> default value for every key of the configuration."""
+    found: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        found |= leaves(value, f"{above}{name}.") if isinstance(value, BaseModel) else {f"{above}{name}": value}
+    return found
+
+
+def edited(key: str, value: Any) -> Any:
+    """Return another valid value of a key."""
+    if key in SPECIAL:
+        return SPECIAL[key]
+    for other in candidates(value):
+        try:
+            Configuration.model_validate(nested(TINY, {key: other}))
+        except ValueError:
+            continue
+        return other
+    raise AssertionError(f"no other valid value of {key} found: add one to SPECIAL")
+
+
+def candidates(value: Any) -> list[Any]:
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value - 1]
+    if isinstance(value, float):
+        return [value * 1.01 + 0.01, value * 0.9]
+    return [1.0, f"{value}x"]
+
+
+def expected(key: str) -> set[str]:
+    section = max((name for name in READERS if key == name or key.startswith(name + ".")), key=len)
+    return set().union(*(STALE[stage] for stage in READERS[section]))
+
+
+def rules(workflow: StubWorkflow, configuration: Path) -> set[str]:
+    return set(workflow.jobs_to_run("--configfile", str(configuration), "--nolock")) - {"parameters"}
+
+
+def test_every_key_makes_exactly_its_rules_stale(finished: StubWorkflow, tmp_path: Path) -> None:
+    keys = leaves(Configuration())
+    matrix = {
+        key: (edited(key, value), expected(key))
+        for key, value in keys.items()
+        if not key.startswith("sky.") and key not in GROWS
+    }
+    matrix |= GROWS
+    assert set(matrix) | UNUSED_IN_A_SINGLE_FOOTPRINT == set(keys)
+
+    def plan(key: str) -> set[str]:
+        path = tmp_path / f"{key}.yaml"
+        path.write_text(yaml.safe_dump(nested(TINY, {key: matrix[key][0]})))
+        return rules(finished, path)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = dict(zip(matrix, pool.map(plan, matrix), strict=True))
+    wrong = {key: (found[key], matrix[key][1]) for key in matrix if found[key] != matrix[key][1]}
+    assert not wrong, "\n".join(
+        f"{key}: reruns {a - b or ''}, does not rerun {b - a or ''}" for key, (a, b) in wrong.items()
+    )
+
+
+def test_growing_a_run_keeps_what_is_there(finished: StubWorkflow, tmp_path: Path) -> None:
+    """More sky leaves the networks and the finished shards alone; more galaxies leave the finished parts alone."""
+    path = tmp_path / "grown.yaml"
+    path.write_text(yaml.safe_dump(nested(TINY, {"sky.footprint.ra_max": 210.5})))
+    jobs = finished.jobs_to_run("--configfile", str(path), "--nolock")
+    more = jobs["sources"]
+    assert more > 1
+    assert all(jobs[rule] == more for rule in ("tiles", "stamps", "classify", "structure", "saliency", "bars"))
+    assert not {"simulate", "train", "pretrain", "evaluate"} & set(jobs)
+    path.write_text(yaml.safe_dump(nested(TINY, {"simulate.size": 300})))
+    assert finished.jobs_to_run("--configfile", str(path), "--nolock")["simulate"] == 1
+
+
+HELPERS = {
+    "surveys/simulated.py": STALE["sources"],
+    "stamps/cut.py": STALE["stamps"],
+    "training/parts.py": STALE["simulate"],
+    "training/pretrain.py": STALE["pretrain"],
+    "training/loop.py": STALE["pretrain"],
+    "measure/classify.py": STALE["classify"] | STALE["evaluate"],
+    "measure/structure.py": STALE["structure"] | STALE["evaluate"],
+    "explain/saliency.py": STALE["saliency"] | STALE["evaluate"] | STALE["explain"],
+    "measure/bar_maps.py": STALE["bars"] | STALE["evaluate"],
+    "explain/gradcam.py": STALE["explain"],
+    "catalogue/hats.py": STALE["catalogue"],
+    "report/page.py": STALE["report"],
+    "label/queue.py": STALE["label"],
+}
+"""A helper module of every stage, and the rules that an edit of it must make stale."""
+
+
+@pytest.mark.parametrize("module", HELPERS)
+def test_an_edited_helper_makes_exactly_its_rules_stale(own: StubWorkflow, module: str) -> None:
+    path = own.root / "src" / "tuningfork" / module
+    path.write_text(path.read_text() + "\n\nEDITED = True\n")
+    assert set(own.jobs_to_run()) - {"parameters"} == HELPERS[module]
+
+
+def test_touched_files_reordered_keys_and_new_comments_rerun_nothing(own: StubWorkflow) -> None:
+    for path in [*own.root.rglob("*.py"), *own.root.rglob("*.smk"), own.root / "Snakefile"]:
+        os.utime(path)
+    module = own.root / "src" / "tuningfork" / "measure" / "bars.py"
+    module.write_text(module.read_text() + "\n# a comment\n")
+    own.write_configuration(dict(reversed(TINY.items())) | {"seed": Configuration().seed})
+    assert own.jobs_to_run() == {}
+
+
+def test_a_restored_configuration_is_clean(own: StubWorkflow) -> None:
+    own.configure({"bars.method": "paper"})
+    own.run()
+    own.configure({})
+    own.run()
+    assert own.jobs_to_run() == {}
+
+
+def test_new_votes_make_exactly_the_training_stages_stale(own: StubWorkflow) -> None:
+    votes = own.directory / "labels" / "votes.parquet"
+    votes.parent.mkdir()
+    votes.write_text("votes")
+    assert set(own.jobs_to_run()) == STALE["train-morphology"]
+    assert own.jobs_to_run()["train"] == Configuration().train.morphology.members

@@ -1,0 +1,139 @@
+"""An evaluation and explanations, drawn at random, beside the results of `synthetic_results`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from synthetic_results import BANDS, CLASSES, LINEAGE, SCALE, SIZE, Results, parameters
+
+from tuningfork.catalogue.merge import build_catalogue
+from tuningfork.core.decision_tree import questions
+from tuningfork.core.files import new_array, write_json
+from tuningfork.core.tables import write_table
+from tuningfork.explain import sample
+from tuningfork.measure import bar_evaluation, evaluate
+from tuningfork.measure.scores import question_scores
+
+ESTIMATORS = {"saliency-moments": 0.35, "saliency-paper": 0.5, "direct": 0.15, "size_only": 0.6}
+SCATTERS = {"mag": 0.03, "r_eff": 0.3, "sersic_n": 0.4, "axis_ratio": 0.04, "position_angle": 6.0}
+
+
+def report_arguments(run: Results, judged: bool = True) -> dict[str, Any]:
+    """Write what the report reads besides the tables of the shards, and return the arguments of `build_report`.
+
+    Without `judged` the evaluation has hardly any galaxies and no figures.
+    """
+    folder = run.folder
+    table, accounts = folder / "catalogue.parquet", folder / "accounting.json"
+    build_catalogue(
+        parameters("catalogue"), **run.inputs(), output=folder / "catalogue", table=table, accounts=accounts
+    )
+    evaluation, held_out = _evaluation(_held_out(600 if judged else 4))
+    write_json(folder / "evaluation.json", evaluation | {"lineage": LINEAGE})
+    write_table(folder / "evaluation.parquet", held_out, LINEAGE)
+    explanations, maps = _explanations(run)
+    return {
+        "sources": run.paths("sources"),
+        "stamps": run.paths("stamps"),
+        "saliency": run.paths("saliency"),
+        "catalogue": table,
+        "accounting": accounts,
+        "evaluation": folder / "evaluation.json",
+        "evaluation_table": folder / "evaluation.parquet",
+        "models": run.models,
+        "explanations": explanations,
+        "maps": maps,
+        "output": folder / "report.html",
+    }
+
+
+def _held_out(count: int) -> pd.DataFrame:
+    """Return what the evaluation knows about each held-out galaxy: truth and measurements."""
+    rng = np.random.default_rng(5)
+    kinds = rng.choice(CLASSES, count)
+    bar = kinds == "barred_spiral"
+    frame = pd.DataFrame(
+        {
+            "index": np.arange(count),
+            "split": np.where(np.arange(count) % 2, "test", "validation"),
+            "class": kinds,
+            "mag": rng.uniform(14, 18, count),
+            "r_eff": rng.uniform(2, 10, count),
+            "sersic_n": rng.uniform(0.6, 5, count),
+            "axis_ratio": rng.uniform(0.2, 1, count),
+            "position_angle": rng.uniform(0, 180, count),
+            "bar_length": np.where(bar, rng.uniform(3, 20, count), np.nan),
+            "bar_position_angle": rng.uniform(0, 180, count),
+            "psf": 3.0,
+            "pixel_scale": SCALE,
+            "mapped": bar,
+            "morphology": np.where(rng.uniform(size=count) < 0.8, kinds, rng.choice(CLASSES, count)),
+            "p_bar": np.clip(np.where(bar, 0.7, 0.3) + rng.normal(0, 0.2, count), 0, 1),
+        }
+    )
+    for name, scatter in SCATTERS.items():
+        frame[f"{name}_predicted"] = np.abs(frame[name] + rng.normal(0, scatter, count))
+        frame[f"{name}_error"] = scatter
+    for name, scatter in ESTIMATORS.items():
+        frame[f"{name}_raw"] = np.log(frame["bar_length"] / SCALE) + rng.normal(0, scatter, count)
+        frame[f"{name}_spread"] = scatter
+        if name.startswith("saliency"):
+            frame[f"{name}_angle"] = (frame["bar_position_angle"] + rng.normal(0, 5, count)) % 180
+    for question in questions():
+        true = rng.dirichlet(np.ones(len(question.answers)), count)
+        for k, label in enumerate(question.labels):
+            frame[f"{label}_fraction"] = true[:, k] * 0.8 + 0.2 / len(question.answers)
+            frame[f"{label}_votes"] = rng.poisson(true[:, k] * 40)
+    return frame
+
+
+def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
+    """Return the content of evaluation.json and of evaluation.parquet."""
+    calibrations = bar_evaluation.calibrate(frame)
+    found = bar_evaluation.lengths(frame, calibrations)
+    test = frame[frame["split"] == "test"]
+    names = bar_evaluation.published_names("moments")
+    scores = bar_evaluation.score(frame, found, calibrations, 0)
+    morphology = {}
+    for question in questions():
+        kinds = ([f"{label}_{kind}" for label in question.labels] for kind in ("fraction", "votes"))
+        fractions, votes = (test[names].to_numpy() for names in kinds)
+        morphology[question.name] = question_scores(fractions, votes, np.full(len(question.answers), 0.2))
+    values = {
+        "splits": {"test": len(test)},
+        "morphology": morphology,
+        "confusion": evaluate.confusion(test),
+        "structure": evaluate.structure_scores(test),
+        "bars": {names[name]: row for name, row in scores.items()},
+        "bar_auc": bar_evaluation.bar_auc(test),
+        "recommended": "direct",
+    }
+    return values, evaluate.test_table(frame, found, "moments")
+
+
+def _explanations(run: Results) -> tuple[Path, Path]:
+    rows = []
+    for path in run.paths("morphology"):
+        table = pq.read_table(path, columns=["source_id", "morphology"]).to_pylist()
+        for place, row in enumerate(table[:10]):
+            if row["morphology"] is not None:
+                numbers = {f"band_{band}": 0.1 * k for k, band in enumerate(BANDS)}
+                numbers |= {
+                    "ring_centre": 0.3,
+                    "ring_inner": 0.1,
+                    "ring_outer": -0.05,
+                    "fraction": 0.7,
+                    "bar_logit": 1.0,
+                }
+                step = 0.2 if place % 2 else None
+                names = {"shard": path.stem, "row": place, "answer": "bar_yes"}
+                rows.append(row | numbers | names | {"adversarial_step": step})
+    maps = run.folder / "maps.npy"
+    with new_array(maps, (len(rows), SIZE, SIZE), np.float16) as array:
+        array[:] = np.hypot(*(np.mgrid[:SIZE, :SIZE] - SIZE / 2)) < SIZE / 5
+    table = run.folder / "explanations.parquet"
+    write_table(table, pa.Table.from_pylist(rows, schema=sample.schema(BANDS)), LINEAGE, bands=BANDS)
+    return table, maps

@@ -1,0 +1,382 @@
+"""The user's own images: what is read, what is refused, and that no source is lost."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from frozen import parameters
+from PIL import Image as Picture
+
+from tuningfork.core.config.survey import Folder
+from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.files import open_array
+from tuningfork.core.flags import decode
+from tuningfork.core.tables import read_table
+from tuningfork.sky.shards import Shard
+from tuningfork.stamps.shard import cut_shard
+from tuningfork.surveys import folder
+from tuningfork.surveys.folder import sky_of, weigh
+from tuningfork.surveys.folder_images import find_images, read_band
+from tuningfork.surveys.folder_table import read_user_table
+from tuningfork.surveys.jobs import fetch_tiles, list_sources
+
+ORDER = 4
+BANDS = ["g", "r", "i"]
+
+
+def header_at(ra: float, dec: float, width: int, height: int, scale: float = 0.4) -> fits.Header:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [ra, dec]
+    wcs.wcs.crpix = [(width + 1) / 2, (height + 1) / 2]
+    wcs.wcs.cdelt = [-scale / 3600, scale / 3600]
+    return wcs.to_header()
+
+
+def pixels(width: int = 81, height: int = 61, sky: float = 10.0, seed: int = 1) -> np.ndarray:
+    """Return an image with a galaxy at the centre, on a sky of level `sky` and noise 0.1."""
+    rows, columns = np.indices((height, width))
+    distance = (columns - (width - 1) / 2) ** 2 + (rows - (height - 1) / 2) ** 2
+    noise = np.random.default_rng(seed).normal(0, 0.1, (height, width))
+    return (20 * np.exp(-distance / 18) + noise + sky).astype(np.float32)
+
+
+def write_bands(images: Path, name: str, ra: float, dec: float, bands: str = "gri", **options: int) -> None:
+    images.mkdir(exist_ok=True)
+    data = pixels(**options)
+    for band in bands:
+        fits.writeto(
+            images / f"{name}-{band}.fits", data, header_at(ra, dec, data.shape[1], data.shape[0]), overwrite=True
+        )
+
+
+def settings(tmp_path: Path, **values: Any) -> Folder:
+    return Folder(images=str(tmp_path / "images"), **values)
+
+
+def run(tmp_path: Path, **values: Any) -> tuple[dict[str, dict[str, Any]], np.ndarray, list[dict[str, Any]]]:
+    """Run all shards up to the stamps; return the rows by source_id or name, the stamps, the manifest rows."""
+    section = {"images": str(tmp_path / "images"), **values}
+    config = {
+        "sky": {"footprint": {"kind": "table"}, "shard_order": ORDER},
+        "survey": {"name": "folder", "folder": section},
+    }
+    stages = parameters(tmp_path / "params", config)
+    rows, arrays, manifest = {}, [], []
+    for shard in folder.shards(Folder(**section), ORDER):
+        paths = [tmp_path / f"{shard.name}.{end}" for end in ("s.parquet", "t.parquet", "npy", "parquet")]
+        list_sources(stages["sources"], shard.name, paths[0])
+        fetch_tiles(stages["tiles"], shard.name, paths[0], tmp_path / "cache", paths[1])
+        cut_shard(stages["stamps"], shard.name, paths[0], paths[1], tmp_path / "cache", paths[2], paths[3])
+        for source, stamp in zip(read_table(paths[0]).to_pylist(), read_table(paths[3]).to_pylist(), strict=True):
+            assert source["source_id"] == stamp["source_id"]
+            row = source | stamp | {"row": len(rows), "shard": shard.name}
+            rows[f"{source['source_id']}/{source['name'] or ''}"] = row
+        arrays.append(open_array(paths[2]))
+        manifest += read_table(paths[1]).to_pylist()
+    return rows, np.concatenate(arrays), manifest
+
+
+def flags_of(rows: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    return {key: decode(row["flags"]) for key, row in rows.items()}
+
+
+def test_without_a_table_every_image_is_a_galaxy_at_its_centre(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "ngc1", 10.0, 20.0)
+    write_bands(tmp_path / "images", "ngc2", 200.0, -20.0)
+    rows, stamps, _ = run(tmp_path)
+    assert flags_of(rows) == {"0/ngc1": ["PADDED"], "1/ngc2": ["PADDED"]}
+    row = rows["0/ngc1"]
+    assert (row["ra"], row["dec"]) == pytest.approx((10, 20))
+    stamp = stamps[row["row"]]
+    assert stamp.shape == (2, 3, 128, 128)
+    assert np.unravel_index(stamp[0, 1].argmax(), (128, 128)) == (64, 64)
+    assert row["sky_noise_r"] == pytest.approx(0.1, rel=0.1)
+    assert np.median(stamp[0, 1][stamp[1, 1] > 0]) == pytest.approx(0, abs=0.05)
+
+
+def test_sources_on_a_large_tile_come_from_the_table(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "field", 10.0, 20.0, width=400, height=300, sky=0.0)
+    pd.DataFrame(
+        {"source_id": [7, 3, 9], "ra": [10.0, 10.005, 11.0], "dec": [20.0, 20.0, 20.0], "radius": [1, 40, 1]}
+    ).to_csv(tmp_path / "t.csv", index=False)
+    rows, stamps, _ = run(tmp_path, table=str(tmp_path / "t.csv"))
+    assert sorted(rows) == ["3/", "7/", "9/"]
+    assert flags_of(rows)["7/"] == []
+    assert set(flags_of(rows)["3/"]) == {"NO_SIGNAL", "LARGER_THAN_STAMP"}
+    assert flags_of(rows)["9/"] == ["OUTSIDE_TILES"]
+    assert not stamps[rows["9/"]["row"]].any()
+
+
+def test_ids_that_are_words_become_names_and_doubles_are_kept(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "field", 10.0, 20.0, width=300, height=300)
+    pd.DataFrame({"source_id": ["a", "b", "a"], "ra": [10.0] * 3, "dec": [20.0] * 3}).to_parquet(tmp_path / "t.parquet")
+    rows, _, _ = run(tmp_path, table=str(tmp_path / "t.parquet"))
+    assert flags_of(rows) == {"0/a": ["DUPLICATE_ID"], "1/b": [], "2/a": ["DUPLICATE_ID"]}
+
+
+def test_doubled_numbers_are_kept_and_flagged(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "field", 10.0, 20.0, width=300, height=300)
+    frame = pd.DataFrame({"source_id": [5, 4, 5], "name": ["x", "y", "z"], "ra": [10.0] * 3, "dec": [20.0] * 3})
+    Table.from_pandas(frame).write(tmp_path / "t.fits")
+    rows, _, _ = run(tmp_path, table=str(tmp_path / "t.fits"))
+    assert flags_of(rows) == {"4/y": [], "5/x": ["DUPLICATE_ID"], "5/z": ["DUPLICATE_ID"]}
+
+
+def test_rows_without_a_possible_position_belong_to_the_first_shard(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "field", 10.0, 20.0, width=300, height=300)
+    frame = pd.DataFrame(
+        {"source_id": [1, 2, 3, 4], "ra": [10.0, np.nan, 20.0, 200.0], "dec": [20.0, 5.0, 95.0, -40.0]}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    rows, _, _ = run(tmp_path, table=str(tmp_path / "t.csv"))
+    assert len(rows) == 4
+    assert flags_of(rows)["2/"] == flags_of(rows)["3/"] == ["NO_POSITION"]
+    first = folder.shards(settings(tmp_path, table=str(tmp_path / "t.csv")), ORDER)[0].name
+    assert rows["2/"]["shard"] == rows["3/"]["shard"] == first
+    assert rows["3/"]["dec"] is None
+
+
+def test_without_any_position_there_is_still_a_shard(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Picture.fromarray(np.full((64, 64, 3), 9, dtype=np.uint8)).save(tmp_path / "images" / "a.png")
+    assert folder.shards(settings(tmp_path), ORDER) == [Shard(ORDER, 0)]
+
+
+def test_pictures_are_measured_without_a_position(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    image = np.random.default_rng(1).integers(5, 12, (100, 100, 3)).astype(np.uint8)
+    image[46:54, 46:54] = [[[250, 150, 50]]]  # red 250, green 150, blue 50
+    image[10, 50] = 255  # near the top
+    Picture.fromarray(image).save(tmp_path / "images" / "my galaxy.png")
+    rows, stamps, manifest = run(tmp_path)
+    assert flags_of(rows) == {"0/my_galaxy": ["NO_POSITION", "PADDED"]}
+    peak = stamps[0, 0, :, 64, 64]
+    assert peak == pytest.approx([42, 142, 242], abs=2)  # g is blue, i is red; the sky of about 8 is taken off
+    assert stamps[0, 0, 1, 64 + 39].max() > 200  # top is +y
+    assert {row["status"] for row in manifest} == {"ok"}
+
+
+def test_a_table_of_files_gives_pictures_their_positions(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Picture.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(
+            tmp_path / "images" / name
+        )
+    frame = pd.DataFrame(
+        {"name": ["A", "B", "C"], "file": ["a.jpg", "images/b", "c.jpg"], "ra": [1.0, 2.0, 3.0], "dec": [0.5] * 3}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    rows, _, manifest = run(tmp_path, table=str(tmp_path / "t.csv"), pixel_scale=0.262)
+    assert "PADDED" in flags_of(rows)["0/A"]
+    assert "PADDED" in flags_of(rows)["1/B"]
+    assert flags_of(rows)["2/C"] == ["BAD_TILE"]
+    assert rows["0/A"]["ra"] == 1.0
+    assert rows["0/A"]["pixel_scale"] == pytest.approx(0.262, rel=1e-4)
+    assert (rows["0/A"]["north_angle"], rows["0/A"]["east_is_left"]) == (pytest.approx(0, abs=1e-3), True)
+    assert next(row["reason"] for row in manifest if row["tile"] == "c").startswith(
+        "no file of the image c in this band"
+    )
+
+
+def test_unreadable_images_are_rows_with_a_reason(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "good", 10.0, 20.0)
+    write_bands(tmp_path / "images", "short", 10.1, 20.0)
+    for band in BANDS:
+        path = tmp_path / "images" / f"short-{band}.fits"
+        path.write_bytes(path.read_bytes()[:5000])
+    (tmp_path / "images" / "html.fits").write_text("<html>not here</html>")
+    (tmp_path / "images" / "cut.fits.gz").write_bytes(
+        gzip.compress((tmp_path / "images" / "good-r.fits").read_bytes())[:900]
+    )
+    (tmp_path / "images" / "noise.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing")
+    (tmp_path / "images" / "empty.fits").write_bytes(b"")
+    rows, _, manifest = run(tmp_path)
+    bad = {"cut", "empty", "html", "noise", "short"}
+    assert {key.split("/")[1]: "BAD_TILE" in names for key, names in flags_of(rows).items()} == {
+        name: name in bad for name in bad | {"good"}
+    }
+    for row in manifest:
+        assert (row["status"] == "ok") is (row["tile"] == "good")
+        assert row["status"] == "ok" or "not a readable image" in row["reason"]
+
+
+def test_a_truncated_download_of_a_real_survey(tmp_path: Path, real_data: Path) -> None:
+    (tmp_path / "images").mkdir()
+    origin = real_data / "decals_fits" / "zooniverse_decals"
+    (tmp_path / "images" / "a.fits").symlink_to(origin / "example_incomplete_TRUNCATED.fits")
+    (tmp_path / "images" / "b.fits.gz").symlink_to(origin / "example_d.fits.gz")
+    rows, _, manifest = run(tmp_path, bands=["g", "r", "z"])
+    assert flags_of(rows) == {"0/a": ["BAD_TILE"], "1/b": []}
+    assert rows["0/a"]["ra"] == pytest.approx(18.066, abs=0.01)
+    assert "not a readable image" in manifest[0]["reason"]
+
+
+def test_a_missing_band_is_flagged(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "a", 10.0, 20.0, bands="ri", width=200, height=200)
+    rows, stamps, manifest = run(tmp_path)
+    assert flags_of(rows) == {"0/a": ["MISSING_BAND"]}
+    assert not stamps[0, :, 0].any()
+    assert [row["status"] for row in manifest] == ["missing", "ok", "ok"]
+
+
+def test_a_wrong_wcs_is_not_trusted_blindly(tmp_path: Path, real_data: Path) -> None:
+    """The SDSS crops of this galaxy carry a WCS that is wrong by 346 arcsec: its row must say so."""
+    (tmp_path / "images").mkdir()
+    for band in BANDS:
+        name = f"SDSS_{band}.fits.gz"
+        (tmp_path / "images" / name).symlink_to(real_data / "three_surveys_one_galaxy" / name)
+    pd.DataFrame({"file": ["SDSS"], "ra": [27.9521], "dec": [0.2638]}).to_csv(tmp_path / "t.csv", index=False)
+    rows, _, _ = run(tmp_path, table=str(tmp_path / "t.csv"))
+    assert flags_of(rows) == {"0/": ["OUTSIDE_TILES"]}
+
+
+def test_real_stamps_of_two_surveys(tmp_path: Path, real_data: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for band in BANDS:
+        efigi = real_data / "efigi_sdss_fits" / f"img-{band}" / f"PGC0000212_{band}.fits.gz"
+        (tmp_path / "images" / efigi.name).symlink_to(efigi)
+        des = real_data / "three_surveys_one_galaxy" / f"DES_{band}.fits.gz"
+        (tmp_path / "images" / des.name).symlink_to(des)
+    rows, stamps, _ = run(tmp_path)
+    assert flags_of(rows) == {"0/DES": [], "1/PGC0000212": []}
+    assert rows["1/PGC0000212"]["pixel_scale"] == pytest.approx(0.6776, abs=0.001)
+    row = rows["0/DES"]
+    assert row["east_is_left"] is False
+    assert 3.5 < row["sky_noise_r"] < 4.5  # the edges of the image scatter by 3.8
+    assert stamps[row["row"], 0, 1, 54:74, 54:74].sum() > 100 * 20 * row["sky_noise_r"]
+
+
+def write_cube(path: Path) -> None:
+    data = np.stack([pixels(seed=k, sky=k) for k in range(3)])
+    fits.writeto(path, data, header_at(10, 20, 81, 61))
+
+
+def write_extensions(path: Path) -> None:
+    hdus = [fits.PrimaryHDU()]
+    for k, band in enumerate("irg"):
+        hdus.append(fits.ImageHDU(pixels(seed=2 - k, sky=2 - k), header_at(10, 20, 81, 61), name=band))
+    fits.HDUList(hdus).writeto(path)
+
+
+def write_legacy_extensions(path: Path) -> None:
+    hdus = [fits.PrimaryHDU()]
+    for k, band in enumerate("gri"):
+        header = header_at(10, 20, 81, 61)
+        for kind, data in (("image", pixels(seed=k, sky=k)), ("invvar", np.full((61, 81), 100.0, dtype=np.float32))):
+            header["IMAGETYP"], header["BAND"] = kind, band
+            hdus.append(fits.ImageHDU(data, header.copy()))
+    fits.HDUList(hdus).writeto(path)
+
+
+@pytest.mark.parametrize("write", [write_cube, write_extensions, write_legacy_extensions])
+def test_all_bands_in_one_file(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path / "all.fits")
+    for k, band in enumerate(BANDS):
+        image, weight, wcs = read_band(tmp_path / "all.fits", band, BANDS, combined=True)
+        np.testing.assert_array_equal(image, pixels(seed=k, sky=k))
+        assert (weight is not None) is (write is write_legacy_extensions)
+        assert wcs is not None
+
+
+def test_a_cube_with_other_bands_is_refused(tmp_path: Path) -> None:
+    write_cube(tmp_path / "all.fits")
+    with pytest.raises(InputError, match=r"3 planes .*no band u; survey\.folder\.bands is \['u', 'r'\]"):
+        read_band(tmp_path / "all.fits", "u", ["u", "r"], combined=True)
+
+
+def test_names_of_files_say_the_band(tmp_path: Path) -> None:
+    for name in ("a-g.fits", "a_r.fits.gz", "a.i.fits.fz", "b-g.jpg", "notes.txt", ".hidden.fits"):
+        (tmp_path / name).touch()
+    found = find_images(tmp_path, BANDS)
+    assert {name: {band: path.name for band, path in layout.files.items()} for name, layout in found.items()} == {
+        "a": {"g": "a-g.fits", "r": "a_r.fits.gz", "i": "a.i.fits.fz"},
+        "b-g": dict.fromkeys(BANDS, "b-g.jpg"),
+    }
+    (tmp_path / "a-r.fits").touch()
+    with pytest.raises(ConfigurationError, match=r"a-r\.fits and .*a_r\.fits\.gz are both the band r of the image a"):
+        find_images(tmp_path, BANDS)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "fits", "vot", "tsv"])
+def test_tables_of_every_format(tmp_path: Path, ending: str) -> None:
+    frame = pd.DataFrame({"ID": [2**60 + 1, 5], "RAJ2000": [1.5, 2.5], "DEJ2000": [-1.0, 0.0], "Name": ["x", "y"]})
+    path = tmp_path / f"t.{ending}"
+    if ending == "parquet":
+        frame.to_parquet(path)
+    elif ending in {"csv", "tsv"}:
+        frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    else:
+        Table.from_pandas(frame).write(path, format="votable" if ending == "vot" else "fits")
+    table = read_user_table(path)
+    assert table["source_id"].tolist() == [2**60 + 1, 5]
+    assert table["ra"].tolist() == [1.5, 2.5]
+    assert table["name"].tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\n1,2\n", r"t\.csv has the columns x, y; expected ra and dec \(deg\), or file"),
+        ("ra,dec\n12:34:56,1\n", r"t\.csv: column ra holds '12:34:56'; expected degrees"),
+        ("", r"t\.csv: not a readable table"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_before_any_job(tmp_path: Path, text: str, message: str) -> None:
+    write_bands(tmp_path / "images", "a", 10.0, 20.0)
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ConfigurationError, match=f"survey.folder.table: .*{message}"):
+        folder.check(settings(tmp_path, table=str(tmp_path / "t.csv")))
+
+
+def test_missing_files_and_folders_are_refused_before_any_job(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"survey\.folder\.images: .*no such folder"):
+        folder.check(settings(tmp_path))
+    (tmp_path / "images").mkdir()
+    with pytest.raises(ConfigurationError, match="holds no FITS, PNG or JPEG image"):
+        folder.check(settings(tmp_path))
+    write_bands(tmp_path / "images", "a", 10.0, 20.0)
+    folder.check(settings(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"survey\.folder\.table: .*no such file"):
+        folder.check(settings(tmp_path, table=str(tmp_path / "t.csv")))
+    for name in ("t.parquet", "t.fits", "t.vot"):
+        (tmp_path / name).write_text("nothing of the kind")
+        with pytest.raises(ConfigurationError, match="not a readable table"):
+            folder.check(settings(tmp_path, table=str(tmp_path / name)))
+
+
+def test_positions_without_any_wcs_are_refused_before_any_job(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    fits.writeto(tmp_path / "images" / "a.fits", np.stack([pixels()] * 3))
+    (tmp_path / "t.csv").write_text("ra,dec\n1,2\n")
+    with pytest.raises(ConfigurationError, match=r"none of the 1 images .* has a WCS.*add a column file"):
+        folder.check(settings(tmp_path, table=str(tmp_path / "t.csv")))
+
+
+def test_sky_and_noise_of_a_stamp_that_a_galaxy_fills() -> None:
+    level, noise = sky_of(pixels(200, 200), None)
+    assert level == pytest.approx(10, abs=0.02)
+    assert noise == pytest.approx(0.1, rel=0.1)
+
+
+def test_weights_in_another_unit_are_rescaled() -> None:
+    image = pixels(100, 100)
+    image[0, 0] = np.nan
+    weights = np.full(image.shape, 4.0, dtype=np.float32)
+    weights[1, 1] = -1
+    weight = weigh(image, weights, 0.1, "image")
+    assert weight[50, 50] == pytest.approx(100)
+    assert weight[0, 0] == weight[1, 1] == 0
+    assert weigh(image, np.full(image.shape, 90, dtype=np.float32), 0.1, "image")[50, 50] == 90
+
+
+def test_an_image_without_noise_does_not_divide_by_zero() -> None:
+    level, noise = sky_of(np.full((50, 50), 7, dtype=np.float32), None)
+    assert (level, noise) == (7.0, 1.0)

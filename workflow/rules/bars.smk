@@ -1,0 +1,47 @@
+"""Bars: where the network sees them, and how long they are."""
+
+
+rule saliency:
+    """Map where the bar answer of every source comes from (SmoothGrad), one map a network of the ensemble."""
+    input:
+        parameters=frozen("saliency"),
+        stamps=paths.STAMPS_TABLE,
+        pixels=paths.STAMPS,
+        models=cards("morphology"),
+    output:
+        maps=temp(paths.SALIENCY),
+        table=temp(paths.SALIENCY_TABLE),
+    log:
+        log_of("saliency"),
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=memory(3000),
+    shell:
+        "python $scripts/saliency.py --parameters {input.parameters} --stamps {input.stamps}"
+        " --models {input.models} --output {output.maps} --table {output.table} --log {log}"
+
+
+rule bars:
+    """Measure length, angle and width of the bar on the maps; a change here never recomputes a map."""
+    input:
+        parameters=frozen("bars"),
+        stamps=paths.STAMPS_TABLE,
+        pixels=paths.STAMPS,
+        saliency=paths.SALIENCY_TABLE,
+        maps=paths.SALIENCY,
+        morphology=paths.MORPHOLOGY,
+        models=cards("morphology"),
+        evaluation=paths.EVALUATION,
+    output:
+        paths.BARS,
+    log:
+        log_of("bars"),
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        mem_mb=memory(3000),
+    shell:
+        "python $scripts/bars.py --parameters {input.parameters} --stamps {input.stamps}"
+        " --saliency {input.saliency} --morphology {input.morphology} --models {input.models}"
+        " --evaluation {input.evaluation} --output {output} --log {log}"

@@ -1,0 +1,71 @@
+"""What the rules share: where the programs are, and which files a stage takes."""
+
+from pathlib import Path
+
+from snakemake.settings.types import DeploymentMethod
+
+
+def _prefix():
+    """Let jobs find the package, the programs and, without conda, the Python that runs Snakemake."""
+    lines = [
+        "set -euo pipefail",
+        f"scripts={workflow.basedir}/scripts",
+        f"export PYTHONPATH={workflow.basedir}/src",
+    ]
+    if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+        lines.append(f"export PATH={Path(sys.executable).parent}:$PATH")
+    return "; ".join(lines) + "; "
+
+
+shell.prefix(_prefix())
+
+
+def frozen(stage):
+    """Return the frozen parameters of a stage."""
+    return paths.PARAMETERS.format(stage=stage)
+
+
+def log_of(stage, item="{shard}"):
+    """Return the log of a job."""
+    return paths.LOG.format(stage=stage, item=item)
+
+
+def per_shard(path, shards=None):
+    """Return an input function: the file of every shard, or of some."""
+    return lambda wildcards: [
+        path.format(shard=shard)
+        for shard in (plan.shards if shards is None else shards)
+    ]
+
+
+def training_set(wildcards):
+    """Return the tables of all parts of the training set."""
+    return [paths.TRAINING_TABLE.format(part=part) for part in plan.parts]
+
+
+def training_stamps(wildcards):
+    """Return the stamps of all parts of the training set."""
+    return [paths.TRAINING.format(part=part) for part in plan.parts]
+
+
+def cards(task):
+    """Return an input function: the model cards of a task's ensemble."""
+    return lambda wildcards: [
+        paths.MODEL_CARD.format(task=task, member=member)
+        for member in plan.members[task]
+    ]
+
+
+def all_cards(wildcards):
+    """Return the model cards of every ensemble."""
+    return [card for task in plan.members for card in cards(task)(wildcards)]
+
+
+def labels(wildcards):
+    """Return the votes of an astronomer, if there are any and the task learns from them."""
+    return [paths.VOTES] if plan.labels and wildcards.task == "morphology" else []
+
+
+def memory(megabytes):
+    """Return a resource function: more memory after each failed attempt."""
+    return lambda wildcards, attempt: megabytes * attempt

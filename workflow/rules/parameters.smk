@@ -1,0 +1,19 @@
+"""Frozen stage parameters."""
+
+
+localrules:
+    parameters,
+
+
+rule parameters:
+    """Freeze the parameters and the source hash of one stage: the only way by which a setting reaches a job."""
+    output:
+        paths.PARAMETERS,
+    log:
+        paths.LOG.format(stage="parameters", item="{stage}"),
+    conda:
+        "../../envs/core.yaml"
+    params:
+        token=lambda wildcards: plan.tokens[wildcards.stage],
+    shell:
+        "printf '%s\\n' {params.token:q} > {output:q} 2> {log:q}"

@@ -1,0 +1,33 @@
+"""The report."""
+
+
+rule report:
+    """Write the report: what ran, how good it is, and the galaxies themselves."""
+    input:
+        parameters=frozen("report"),
+        sources=per_shard(paths.SOURCES, plan.sample),
+        stamps=per_shard(paths.STAMPS_TABLE, plan.sample),
+        pixels=per_shard(paths.STAMPS, plan.sample),
+        saliency=per_shard(paths.SALIENCY_TABLE, plan.sample),
+        maps=per_shard(paths.SALIENCY, plan.sample),
+        catalogue=paths.CATALOGUE_FILE,
+        accounting=paths.ACCOUNTING,
+        evaluation=paths.EVALUATION,
+        evaluation_table=paths.EVALUATION_TABLE,
+        models=all_cards,
+        explanations=paths.EXPLANATIONS,
+        explanation_maps=paths.EXPLANATION_MAPS,
+    output:
+        paths.REPORT,
+    log:
+        log_of("report", "report"),
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        mem_mb=memory(3000),
+    shell:
+        "python $scripts/report.py --parameters {input.parameters} --sources {input.sources}"
+        " --stamps {input.stamps} --saliency {input.saliency} --catalogue {input.catalogue}"
+        " --accounting {input.accounting} --evaluation {input.evaluation}"
+        " --evaluation-table {input.evaluation_table} --models {input.models}"
+        " --explanations {input.explanations} --maps {input.explanation_maps} --output {output} --log {log}"

@@ -1,0 +1,19 @@
+"""The sources of a shard."""
+
+
+rule sources:
+    """List the galaxies of one shard: from the survey's catalogue, or from the user's own table or images."""
+    input:
+        parameters=frozen("sources"),
+    output:
+        paths.SOURCES,
+    log:
+        log_of("sources"),
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        mem_mb=memory(2000),
+        network=1,
+    shell:
+        "python $scripts/sources.py --parameters {input.parameters} --shard {wildcards.shard}"
+        " --output {output} --log {log}"

@@ -1,0 +1,21 @@
+"""Profile parameters."""
+
+
+rule structure:
+    """Predict magnitude, half-light radius, Sersic index, axis ratio and position angle of every source."""
+    input:
+        parameters=frozen("structure"),
+        stamps=paths.STAMPS_TABLE,
+        pixels=paths.STAMPS,
+        models=cards("structure"),
+    output:
+        paths.STRUCTURE,
+    log:
+        log_of("structure"),
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=memory(3000),
+    shell:
+        "python $scripts/structure.py --parameters {input.parameters} --stamps {input.stamps}"
+        " --models {input.models} --output {output} --log {log}"

@@ -1,0 +1,22 @@
+"""The tiles of a shard."""
+
+
+rule tiles:
+    """Fetch the tiles that a shard needs into the cache; a bad tile becomes a row with a reason."""
+    input:
+        parameters=frozen("tiles"),
+        sources=paths.SOURCES,
+    output:
+        paths.TILES,
+    log:
+        log_of("tiles"),
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        mem_mb=memory(3000),
+        network=1,
+    params:
+        cache=paths.CACHE,
+    shell:
+        "python $scripts/tiles.py --parameters {input.parameters} --shard {wildcards.shard}"
+        " --sources {input.sources} --cache {params.cache} --output {output} --log {log}"

@@ -1,0 +1,76 @@
+"""The networks."""
+
+
+rule pretrain:
+    """Train the encoder without labels, by restoring noisy, masked stamps."""
+    input:
+        parameters=frozen("pretrain"),
+        training=training_set,
+        training_stamps=training_stamps,
+        stamps=per_shard(paths.STAMPS_TABLE, plan.pretraining),
+        pixels=per_shard(paths.STAMPS, plan.pretraining),
+    output:
+        weights=paths.ENCODER,
+        card=paths.ENCODER_CARD,
+    log:
+        log_of("pretrain", "encoder"),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+    shell:
+        "python $scripts/pretrain.py --parameters {input.parameters} --training {input.training}"
+        " --stamps {input.stamps} --output {output.weights} --card {output.card} --log {log}"
+
+
+rule train:
+    """Train one member of the ensemble of one task; a killed job goes on from its last checkpoint."""
+    input:
+        parameters=frozen("train-{task}"),
+        training=training_set,
+        training_stamps=training_stamps,
+        encoder=paths.ENCODER_CARD,
+        encoder_weights=paths.ENCODER,
+        labels=labels,
+    output:
+        weights=paths.MODEL,
+        card=paths.MODEL_CARD,
+    log:
+        log_of("train", "{task}-{member}"),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+    params:
+        checkpoint=paths.CHECKPOINT,
+        labels=lambda wildcards, input: "--labels" if input.labels else "",
+    shell:
+        "python $scripts/train.py --parameters {input.parameters} --task {wildcards.task} --member {wildcards.member}"
+        " --training {input.training} --encoder {input.encoder} {params.labels} {input.labels}"
+        " --checkpoint {params.checkpoint} --output {output.weights} --card {output.card} --log {log}"
+
+
+rule evaluate:
+    """Repeat the whole measurement on held-out simulated galaxies and compare it with their truth."""
+    input:
+        parameters=frozen("evaluate"),
+        training=training_set,
+        training_stamps=training_stamps,
+        morphology=cards("morphology"),
+        structure=cards("structure"),
+    output:
+        summary=paths.EVALUATION,
+        table=paths.EVALUATION_TABLE,
+    log:
+        log_of("evaluate", "evaluation"),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(4000),
+    shell:
+        "python $scripts/evaluate.py --parameters {input.parameters} --training {input.training}"
+        " --morphology {input.morphology} --structure {input.structure}"
+        " --output {output.summary} --table {output.table} --log {log}"
