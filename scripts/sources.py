@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
+from tuningfork.core.parameters import read_parameters, read_transfer
 from tuningfork.core.program import run
 from tuningfork.surveys.jobs import list_sources
 
@@ -13,8 +13,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True, help="params/sources.json")
     parser.add_argument("--shard", required=True, help="name of the shard: order-pixel")
+    parser.add_argument("--plan", type=Path, required=True, help="plan.json of the run, which says how to transfer")
     parser.add_argument("--output", type=Path, required=True, help="the table of sources (Parquet)")
-    run(parser, lambda a: list_sources(read_parameters(a.parameters), a.shard, a.output))
+    run(parser, lambda a: list_sources(read_parameters(a.parameters), a.shard, read_transfer(a.plan), a.output))
 
 
 if __name__ == "__main__":

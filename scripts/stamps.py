@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
+from tuningfork.core.parameters import read_parameters, read_transfer
 from tuningfork.core.program import run
 from tuningfork.stamps.shard import cut_shard
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--shard", required=True, help="name of the shard: order-pixel")
     parser.add_argument("--sources", type=Path, required=True, help="the table of sources (Parquet)")
     parser.add_argument("--tiles", type=Path, required=True, help="the manifest (Parquet)")
-    parser.add_argument("--cache", type=Path, required=True, help="folder of the tiles")
+    parser.add_argument("--plan", type=Path, required=True, help="plan.json of the run, which says how to transfer")
     parser.add_argument("--output", type=Path, required=True, help="the stamps (.npy)")
     parser.add_argument("--table", type=Path, required=True, help="the table of the stamps (Parquet)")
     run(
@@ -25,7 +25,7 @@ def main() -> None:
             a.shard,
             a.sources,
             a.tiles,
-            a.cache,
+            read_transfer(a.plan),
             a.output,
             a.table,
         ),

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
+from tuningfork.core.parameters import read_parameters, read_transfer
 from tuningfork.core.program import run
 from tuningfork.surveys.jobs import fetch_tiles
 
@@ -14,9 +14,9 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True, help="params/tiles.json")
     parser.add_argument("--shard", required=True, help="name of the shard: order-pixel")
     parser.add_argument("--sources", type=Path, required=True, help="the table of sources (Parquet)")
-    parser.add_argument("--cache", type=Path, required=True, help="folder of the tiles")
+    parser.add_argument("--plan", type=Path, required=True, help="plan.json of the run, which says how to transfer")
     parser.add_argument("--output", type=Path, required=True, help="the manifest (Parquet)")
-    run(parser, lambda a: fetch_tiles(read_parameters(a.parameters), a.shard, a.sources, a.cache, a.output))
+    run(parser, lambda a: fetch_tiles(read_parameters(a.parameters), a.shard, a.sources, read_transfer(a.plan), a.output))
 
 
 if __name__ == "__main__":

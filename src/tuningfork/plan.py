@@ -36,6 +36,8 @@ class Plan:
         Shards whose stamps the encoder learns from.
     labels : bool
         Whether an astronomer's votes are there to learn from.
+    transfer : dict
+        The section `transfer`: how jobs deal with services, and the cache.
     """
 
     shards: list[str]
@@ -44,6 +46,7 @@ class Plan:
     tokens: dict[str, str]
     pretraining: list[str]
     labels: bool
+    transfer: dict[str, Any]
 
     @property
     def sample(self) -> list[str]:
@@ -84,6 +87,7 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
         tokens=freeze(configuration, description, root / "scripts", inputs),
         pretraining=_pretraining(configuration),
         labels=Path(paths.VOTES).is_file(),
+        transfer=configuration.transfer.model_dump(),
     )
 
 

@@ -14,6 +14,8 @@ rule sources:
     resources:
         mem_mb=memory(2000),
         network=1,
+    params:
+        plan=paths.PLAN,
     shell:
-        "python $scripts/sources.py --parameters {input.parameters} --shard {wildcards.shard}"
+        "python $scripts/sources.py --parameters {input.parameters} --shard {wildcards.shard} --plan {params.plan}"
         " --output {output} --log {log}"

@@ -17,8 +17,8 @@ rule stamps:
     resources:
         mem_mb=memory(4000),
     params:
-        cache=paths.CACHE,
+        plan=paths.PLAN,
     shell:
         "python $scripts/stamps.py --parameters {input.parameters} --shard {wildcards.shard}"
-        " --sources {input.sources} --tiles {input.tiles} --cache {params.cache}"
+        " --sources {input.sources} --tiles {input.tiles} --plan {params.plan}"
         " --output {output.stamps} --table {output.table} --log {log}"

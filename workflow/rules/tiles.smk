@@ -16,7 +16,7 @@ rule tiles:
         mem_mb=memory(3000),
         network=1,
     params:
-        cache=paths.CACHE,
+        plan=paths.PLAN,
     shell:
         "python $scripts/tiles.py --parameters {input.parameters} --shard {wildcards.shard}"
-        " --sources {input.sources} --cache {params.cache} --output {output} --log {log}"
+        " --sources {input.sources} --plan {params.plan} --output {output} --log {log}"

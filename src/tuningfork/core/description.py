@@ -27,6 +27,12 @@ class Description(Section):
         ..., "median standard deviation of the sky in a pixel in each band", unit="flux unit"
     )
     sky_noise_scatter: float = option(..., "standard deviation of ln(sky noise)", ge=0, le=2)
+    tile_area: float | None = option(
+        None, "sky that a tile adds, without its overlaps, for `tuningfork plan`", unit="deg2", plan=True, gt=0
+    )
+    tile_megabytes: float | None = option(
+        None, "files of a tile, all bands together, for `tuningfork plan`", unit="MB", plan=True, ge=0
+    )
 
     @property
     def reference(self) -> int:

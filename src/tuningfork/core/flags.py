@@ -18,6 +18,8 @@ class Flag(IntFlag):
     STITCHED = 1 << 7
     NO_SIGNAL = 1 << 8
     LARGER_THAN_STAMP = 1 << 9
+    BAD_WCS = 1 << 10
+    BLENDED = 1 << 11
     STRUCTURE_OUTSIDE_TRAINING = 1 << 16
     NOT_BARRED = 1 << 20
     BAR_SHORTER_THAN_PSF = 1 << 21
@@ -37,6 +39,8 @@ MEANINGS: dict[Flag, str] = {
     Flag.STITCHED: "the stamp was put together from more than one tile",
     Flag.NO_SIGNAL: "the centre of the stamp is not above the noise in the reference band",
     Flag.LARGER_THAN_STAMP: "the survey's radius says that the galaxy is larger than the stamp",
+    Flag.BAD_WCS: "the tile's coordinates contradict the source list; nothing was measured on it",
+    Flag.BLENDED: "the source list says that the source was separated from a neighbour that touches it",
     Flag.STRUCTURE_OUTSIDE_TRAINING: "a profile parameter lies at the edge of the range that the network was trained on",
     Flag.NOT_BARRED: "edge-on, no disc, or an expected bar vote fraction below the threshold; bar_length is null, its estimators stay",
     Flag.BAR_SHORTER_THAN_PSF: "the bar is shorter than the PSF's full width at half maximum",

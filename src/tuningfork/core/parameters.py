@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tuningfork.core.config import Configuration, validate
+from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.source import source_digest
@@ -23,7 +24,7 @@ SURVEY = ("survey", "description")
 NAMES = {"title", "flux_unit"}
 STAGES: dict[str, tuple[str, ...]] = {
     "sources": ("seed", *SURVEY, "sources"),
-    "tiles": ("seed", *SURVEY, "tiles"),
+    "tiles": ("seed", *SURVEY, "stamps"),
     "stamps": ("seed", *SURVEY, "stamps"),
     "simulate": ("seed", "imaging", "stamps", "simulate"),
     "pretrain": ("seed", "pretrain"),
@@ -107,9 +108,9 @@ def _text(
 
 def _value(part: str, configuration: Configuration, description: Description) -> Any:
     if part == "description":
-        return description.model_dump()
+        return without_plan(description)
     if part == "imaging":
-        return description.model_dump(exclude=NAMES)
+        return {name: value for name, value in without_plan(description).items() if name not in NAMES}
     if part == "survey":
         name = configuration.survey.name
         return {"name": name, name: without_plan(getattr(configuration.survey, name))}
@@ -128,6 +129,22 @@ def without_plan(section: BaseModel) -> dict[str, Any]:
             value = getattr(section, name)
             values[name] = without_plan(value) if isinstance(value, BaseModel) else value
     return values
+
+
+def read_transfer(plan: str | Path) -> Transfer:
+    """Return the section `transfer` of the run that wrote the plan `plan`.
+
+    It is no frozen parameter of any stage, because it changes no result; a job reads it beside its parameters.
+
+    Raises
+    ------
+    InputError
+        The file is missing or was not written by this pipeline.
+    """
+    try:
+        return Transfer.model_validate(json.loads(Path(plan).read_text(encoding="utf-8"))["transfer"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{plan}: not the plan of a run ({error}); start the workflow, which writes it") from None
 
 
 def read_parameters(path: str | Path) -> Parameters:

@@ -1,7 +1,6 @@
 """Every path of the pipeline, written once; `{shard}` and the like are Snakemake's wildcards."""
 
 RESULTS = "results"
-CACHE = "cache"
 LABELS = "labels"
 
 PLAN = f"{RESULTS}/plan.json"

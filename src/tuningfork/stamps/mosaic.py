@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from astropy.wcs import WCS
 
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
@@ -53,6 +54,23 @@ class Geometry:
 def _corner(position: np.ndarray, size: int) -> np.ndarray:
     """Return the first pixel of a stamp whose pixel `size // 2` is the one that holds `position`."""
     return np.asarray(np.floor(np.asarray(position) + 0.5) - size // 2)
+
+
+@dataclass
+class Whole:
+    """An image that has been read."""
+
+    pixels: np.ndarray
+    inverse_variance: np.ndarray
+    wcs: WCS
+    psf_fwhm: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    zero_point: float
+
+    @classmethod
+    def of(cls, image: Image) -> "Whole":
+        """Read all rows of an image."""
+        pixels, inverse_variance = image.rows(0, image.shape[0])
+        return cls(pixels, inverse_variance, image.wcs, image.psf_fwhm, image.zero_point)
 
 
 @dataclass
@@ -124,11 +142,11 @@ class Mosaic:
         bands = [(place, band) for place, band in enumerate(self.description.bands) if band in tile.files]
         return sorted(bands, key=lambda item: item[0] != self.description.reference)
 
-    def _images(self, tile: FetchedTile) -> Iterator[tuple[int, Image]]:
+    def _images(self, tile: FetchedTile) -> Iterator[tuple[int, Whole]]:
         """Open the bands of a tile one after the other; one that cannot be opened is logged and left out."""
         for place, band in self._bands(tile):
             try:
-                image = self.open_band(tile, band)
+                image = Whole.of(self.open_band(tile, band))
             except InputError as error:
                 logger.warning("tile %s, band %s: %s", tile.name, band, error)
             else:
@@ -147,11 +165,11 @@ class Mosaic:
                 self._remember(tile.name, image, grid)
                 taken, quality = self._best_here(grid, image, usable)
                 self._settle(taken, quality, tile.name, grid, image)
-            self.psf_fwhm[taken, place] = image.psf_fwhm
+            self.psf_fwhm[taken, place] = image.psf_fwhm(here.x[taken], here.y[taken])
             self._cut_band(taken, place, image, here)
         return grid is not None
 
-    def _cut_band(self, taken: np.ndarray, place: int, image: Image, here: Geometry) -> None:
+    def _cut_band(self, taken: np.ndarray, place: int, image: Whole, here: Geometry) -> None:
         """Cut one band of the stamps; where its pixels are those of the stamps, straight into the store."""
         start, step = self._mappings(taken, here)
         corner = np.rint(start)
@@ -174,7 +192,7 @@ class Mosaic:
         shift = (self.corner[sources] - self.position[sources])[..., None]
         return np.stack([here.x[sources], here.y[sources]], axis=1) + (step @ shift)[..., 0], step
 
-    def _locate(self, image: Image, name: str) -> Geometry:
+    def _locate(self, image: Whole, name: str) -> Geometry:
         height, width = image.pixels.shape
         free = self._own == None  # noqa: E711 (elementwise)
         mine = self._own == name
@@ -190,12 +208,12 @@ class Mosaic:
             matrix[known] = jacobian(image.wcs, x[known], y[known])
         return Geometry(x, y, matrix, (height, width))
 
-    def _remember(self, name: str, image: Image, grid: Geometry) -> None:
+    def _remember(self, name: str, image: Whole, grid: Geometry) -> None:
         self.covered_by[name] = np.flatnonzero(grid.overlapping(self.size))
         scale, _, _ = directions(jacobian(image.wcs, np.array([grid.shape[1] / 2]), np.array([grid.shape[0] / 2])))
         self.reach = max(self.reach, float(np.hypot(*grid.shape) / 2 * scale[0] / ARCSEC))
 
-    def _best_here(self, grid: Geometry, image: Image, usable: int) -> tuple[np.ndarray, np.ndarray]:
+    def _best_here(self, grid: Geometry, image: Whole, usable: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the sources whose stamp is better here than before, and how complete it is.
 
         Better is more complete or, if equally so, farther from the edge. A few masked pixels do not count, a missing
@@ -220,7 +238,7 @@ class Mosaic:
         better &= quality > 0
         return inside[better], quality[better]
 
-    def _settle(self, taken: np.ndarray, quality: np.ndarray, name: str, grid: Geometry, image: Image) -> None:
+    def _settle(self, taken: np.ndarray, quality: np.ndarray, name: str, grid: Geometry, image: Whole) -> None:
         again = self.quality[taken] > 0
         self.quality[taken] = quality
         self.tile[taken] = name
@@ -236,7 +254,7 @@ class Mosaic:
         for source in taken[again].tolist():
             self.stamps[source] = 0
 
-    def _extract(self, source: int, image: Image, here: Geometry) -> np.ndarray:
+    def _extract(self, source: int, image: Whole, here: Geometry) -> np.ndarray:
         """Return flux and inverse variance (2, S, S) of a source on the grid of its stamp."""
         if not np.isfinite(here.x[source]):
             return np.zeros((2, self.size, self.size), dtype=np.float32)
@@ -262,7 +280,7 @@ class Mosaic:
                     stamp[:, use] = found[:, use]
                     self.stitched[source] = True
                     if not np.isfinite(self.psf_fwhm[source, place]):
-                        self.psf_fwhm[source, place] = image.psf_fwhm
+                        self.psf_fwhm[source, place] = image.psf_fwhm(here.x[[source]], here.y[[source]])[0]
 
     def outside(self, source: int) -> np.ndarray:
         """Return which pixels (S, S) of a stamp lie beyond the edge of its best tile."""

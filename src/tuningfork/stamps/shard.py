@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.config.stages import Tiles as Transfer
+from tuningfork.core.config.transfer import Transfer
+from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array
 from tuningfork.core.flags import Flag
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, shard_table, write_table
 from tuningfork.sky.coordinates import directions, distance
-from tuningfork.sky.shards import Shard
 from tuningfork.stamps.mosaic import Mosaic
 from tuningfork.stamps.quality import inspect, sky_noise
-from tuningfork.surveys.base import FetchedTile, OwnImages, Survey, Tile
+from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey, Tile
 from tuningfork.surveys.manifest import read_tiles
 from tuningfork.surveys.registry import open_survey
+from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ REACH = 1.0
 
 
 def cut_shard(
-    parameters: Parameters, shard: str, sources: Path, tiles: Path, cache: Path, output: Path, table: Path
+    parameters: Parameters, shard: str, sources: Path, tiles: Path, transfer: Transfer, output: Path, table: Path
 ) -> None:
     """Cut a stamp in all bands around every source of a shard.
 
@@ -40,17 +41,17 @@ def cut_shard(
         Name of the shard.
     sources, tiles : Path
         Its table of sources and its manifest.
-    cache : Path
-        Folder of the tiles.
+    transfer : Transfer
+        How to deal with services, and the cache.
     output : Path
         The .npy file to write: float32 (N, 2, B, S, S), flux and inverse variance.
     table : Path
         The table to write: one row a source, columns of the stage `stamps`.
     """
-    survey, description = open_survey(parameters), parameters.survey
+    network, description = Network(transfer), parameters.survey
+    survey = open_survey(parameters, network)
     rows = read_table(sources)
-    wanted = read_tiles(read_table(tiles))
-    fetched = _present(survey, rows, shard, wanted, cache)
+    fetched = read_tiles(read_table(tiles))
     size = parameters.configuration.stamps.size
     with new_array(output, (rows.num_rows, 2, len(description.bands), size, size), np.float32) as stamps:
         mosaic = Mosaic(
@@ -59,10 +60,10 @@ def cut_shard(
             numpy_column(rows, "dec"),
             OwnImages.of(rows),
             description,
-            lambda tile, band: survey.open(tile, band, cache),
+            lambda tile, band: open_again(survey, network, tile, band),
         )
-        bad = mosaic.build(fetched)
-        values = describe_stamps(mosaic, rows, [wanted[name][0] for name in bad])
+        bad = mosaic.build(list(fetched.values()))
+        values = describe_stamps(mosaic, rows, [fetched[name].tile for name in bad])
     write_table(
         table,
         shard_table("stamps", values, description.bands),
@@ -74,23 +75,15 @@ def cut_shard(
     logger.info("shard %s: %d stamps of %d sources", shard, np.count_nonzero(mosaic.quality > 0), rows.num_rows)
 
 
-def _present(
-    survey: Survey, rows: pa.Table, shard: str, wanted: dict[str, tuple[Tile, FetchedTile]], cache: Path
-) -> list[FetchedTile]:
-    """Return the tiles in order; one whose files the bounded cache has dropped meanwhile is fetched again."""
-    dropped = {
-        name
-        for name, (_, fetched) in wanted.items()
-        if not all((cache / path).is_file() for path in fetched.files.values())
-    }
-    again = {tile.name: tile for tile in survey.tiles(Shard.parse(shard), rows)} if dropped else {}
-    result = []
-    for name, (tile, fetched) in wanted.items():
-        if name in dropped:
-            logger.info("tile %s has left the cache; it is fetched again", name)
-            fetched = survey.fetch(again.get(name, tile), cache, Transfer())
-        result.append(fetched)
-    return result
+def open_again(survey: Survey, network: Network, tile: FetchedTile, band: str) -> Image:
+    """Open a band of a tile; files that the bounded cache has dropped meanwhile are fetched again."""
+    if not all(network.path(name).is_file() for name in tile.files[band].values()):
+        logger.info("tile %s has left the cache; it is fetched again", tile.name)
+        again = survey.fetch(tile.tile)
+        if band not in again.files:
+            raise InputError(again.faults.get(band, "the survey has no such band here"))
+        tile = again
+    return survey.open(tile, band)
 
 
 def describe_stamps(mosaic: Mosaic, rows: pa.Table, bad: list[Tile]) -> Mapping[str, Any]:

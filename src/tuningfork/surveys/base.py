@@ -1,100 +1,152 @@
 """What every survey offers to the pipeline."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from astropy.wcs import WCS
 
-from tuningfork.core.config.stages import Sources
-from tuningfork.core.config.stages import Tiles as Transfer
+from tuningfork.core.config.sources import Sources
 from tuningfork.sky.shards import Shard
+
+IMAGE = "image"
+"""Role of the file with the pixels; a survey names its other files (weight, mask, psf, ...) as it likes."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile that a shard needs, before it is fetched.
+    """A tile of a survey, before it is fetched.
 
     Attributes
     ----------
     name : str
         Unique within the survey; letters, digits, '.', '_', '+' and '-' only.
     ra, dec : float
-        Centre (deg).
+        Centre (deg); NaN if unknown.
+    corners : tuple of (ra, dec)
+        Corners of the imaging (deg), in order round the tile, convex; empty if unknown: any source may lie on it.
+    unique : tuple of four floats or None
+        ra_min, ra_max, dec_min, dec_max (deg) of the part of the sky for which the survey's rule makes this tile the
+        one that counts, ra_min > ra_max where it crosses zero. Without it a source belongs to the tile in which it
+        lies deepest.
     facts : mapping
-        What the survey's catalogue says about the tile and its files do not.
+        What the survey's lists say about the tile and its files do not: JSON values, such as addresses or PSF widths.
     """
 
     name: str
     ra: float
     dec: float
-    facts: Mapping[str, float] = field(default_factory=dict, compare=False)
+    corners: tuple[tuple[float, float], ...] = ()
+    unique: tuple[float, float, float, float] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
 class FetchedTile:
-    """A tile whose files are in the cache; a band whose file could not be had is absent.
+    """A tile whose files are at hand; a band whose files could not be had is absent.
 
     Attributes
     ----------
-    name : str
+    tile : Tile
     files : dict
-        Band -> path relative to the cache. Several bands may share a file.
+        Band -> role -> name of the file in the cache. Several bands and roles may share a file.
     faults : dict
         Band -> why it is missing, in words.
     """
 
-    name: str
-    files: dict[str, str]
+    tile: Tile
+    files: dict[str, dict[str, str]]
     faults: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The tile's name."""
+        return self.tile.name
+
+
+Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass
 class Image:
-    """One band of an open tile.
+    """One band of an open tile, read a few rows at a time.
 
     Attributes
     ----------
-    pixels : ndarray
-        float32 (H, W), sky-subtracted surface brightness in linear flux units; row 0 is the FITS row 1.
-    inverse_variance : ndarray
-        float32 (H, W); zero where there are no data.
+    shape : tuple of int
+        Height H and width W.
+    rows : callable
+        (start, stop) -> two float32 arrays (stop - start, W): sky-subtracted surface brightness in linear flux
+        units, and inverse variance, zero where there are no data or a mask says so. Row 0 is the FITS row 1. The
+        caller may change the arrays. Raises InputError if the file turns out to be damaged.
     wcs : astropy.wcs.WCS
         Celestial WCS of the image; pixel (0, 0) is the centre of the first pixel.
-    psf_fwhm : float
-        Full width at half maximum of the PSF (arcsec).
+    psf_fwhm : callable
+        (x, y), pixel positions (N,) -> full width at half maximum of the PSF there (arcsec), (N,); NaN if unknown.
     zero_point : float
         AB magnitude of one flux unit.
     """
 
-    pixels: np.ndarray
-    inverse_variance: np.ndarray
+    shape: tuple[int, int]
+    rows: Rows
     wcs: WCS
-    psf_fwhm: float
+    psf_fwhm: Callable[[np.ndarray, np.ndarray], np.ndarray]
     zero_point: float
+
+    @classmethod
+    def of_arrays(
+        cls, pixels: np.ndarray, inverse_variance: np.ndarray, wcs: WCS, psf_fwhm: float, zero_point: float
+    ) -> "Image":
+        """Return an image that is in memory, with one PSF width (arcsec) everywhere."""
+
+        def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+            return pixels[start:stop], inverse_variance[start:stop]
+
+        height, width = pixels.shape
+        return cls((height, width), rows, wcs, lambda x, y: np.full(np.shape(x), psf_fwhm), zero_point)
 
 
 class Survey(Protocol):
-    """A survey: one module that implements this, one YAML file that describes it."""
+    """A survey: one module that implements this, one YAML file that describes it.
 
-    def sources(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the sources of the shard, whole, as a table of the stage `sources`, in order of source_id."""
+    It is made with a :class:`tuningfork.surveys.transfer.network.Network`, through which all its transfers go.
+    """
+
+    def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
+        """Return the sources of the survey's own catalogue in the shard, each once by the survey's rule.
+
+        A table of the stage `sources`, in order of source_id, within the limits of the magnitude.
+
+        Raises
+        ------
+        TransferError
+            The service does not answer, or with an error.
+        """
         ...
 
-    def tiles(self, shard: Shard, sources: pa.Table) -> list[Tile]:
-        """Return the tiles that the stamps of the shard's sources need, in order of their names."""
+    def tiles(self, shard: Shard) -> list[Tile]:
+        """Return the tiles that touch the shard or come within `MARGIN` of it, in order of their names."""
         ...
 
-    def fetch(self, tile: Tile, cache: Path, transfer: Transfer) -> FetchedTile:
+    def locate(self, names: Sequence[str]) -> list[Tile]:
+        """Return the tiles called `names`, with their corners.
+
+        Raises
+        ------
+        InputError
+            The survey has no such tile.
+        """
+        ...
+
+    def fetch(self, tile: Tile) -> FetchedTile:
         """Bring the tile's files into the cache; a fault of one band is recorded, not raised."""
         ...
 
-    def open(self, tile: FetchedTile, band: str, cache: Path) -> Image:
-        """Read one band of a tile.
+    def open(self, tile: FetchedTile, band: str) -> Image:
+        """Open one band of a tile.
 
         Raises
         ------
@@ -104,6 +156,8 @@ class Survey(Protocol):
         ...
 
 
+MARGIN = 60 / 3600
+"""How far beyond the edge of a shard (deg) the stamps of its sources reach at most, by default."""
 OWN_IMAGES = b"tuningfork.own_images"
 
 

@@ -3,16 +3,27 @@
 import logging
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
+from tuningfork.core.config.stages import Stamps
+from tuningfork.core.config.transfer import Transfer
+from tuningfork.core.description import Description
+from tuningfork.core.errors import TransferError
 from tuningfork.core.parameters import Parameters
-from tuningfork.core.tables import lineage_of, read_table, write_table
+from tuningfork.core.tables import lineage_of, numpy_column, read_table, write_table
 from tuningfork.sky.shards import Shard
+from tuningfork.surveys.base import OwnImages, Survey, Tile
+from tuningfork.surveys.lists.sources import list_of_sources
 from tuningfork.surveys.manifest import fetch_all
+from tuningfork.surveys.near import needed
 from tuningfork.surveys.registry import open_survey
+from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
 
-def list_sources(parameters: Parameters, shard: str, output: Path) -> None:
+def list_sources(parameters: Parameters, shard: str, transfer: Transfer, output: Path) -> None:
     """Write the table of the sources of a shard.
 
     Parameters
@@ -21,15 +32,21 @@ def list_sources(parameters: Parameters, shard: str, output: Path) -> None:
         Of the stage `sources`.
     shard : str
         Name of the shard.
+    transfer : Transfer
+        How to deal with services, and the cache.
     output : Path
         The Parquet file to write.
     """
-    table = open_survey(parameters).sources(Shard.parse(shard), parameters.configuration.sources)
+    network = Network(transfer)
+    survey = open_survey(parameters, network)
+    table = list_of_sources(
+        parameters.configuration.sources, survey, Shard.parse(shard), parameters.survey, network
+    )
     write_table(output, table, parameters.lineage())
     logger.info("shard %s: %d sources", shard, table.num_rows)
 
 
-def fetch_tiles(parameters: Parameters, shard: str, sources: Path, cache: Path, output: Path) -> None:
+def fetch_tiles(parameters: Parameters, shard: str, sources: Path, transfer: Transfer, output: Path) -> None:
     """Bring the tiles of a shard into the cache and write their manifest.
 
     Parameters
@@ -40,16 +57,52 @@ def fetch_tiles(parameters: Parameters, shard: str, sources: Path, cache: Path, 
         Name of the shard.
     sources : Path
         Its table of sources.
-    cache : Path
-        Folder of the tiles.
+    transfer : Transfer
+        How to deal with services, and the cache.
     output : Path
-        The manifest (Parquet) to write: one row a tile and band, see `tuningfork.surveys.manifest`.
+        The manifest (Parquet) to write: one row a file, see `tuningfork.surveys.manifest`.
+
+    Raises
+    ------
+    TransferError
+        Offline, and files are missing: the manifest of a survey must not depend on whether the network was used.
     """
-    survey = open_survey(parameters)
-    tiles = survey.tiles(Shard.parse(shard), read_table(sources))
-    cache.mkdir(parents=True, exist_ok=True)
-    manifest = fetch_all(survey, tiles, parameters.survey.bands, cache, parameters.configuration.tiles)
+    network = Network(transfer)
+    survey = open_survey(parameters, network)
+    rows = read_table(sources)
+    tiles = tiles_of_sources(survey, Shard.parse(shard), rows, parameters.configuration.stamps, parameters.survey)
+    manifest = fetch_all(survey, tiles, parameters.survey.bands, transfer.connections, network.path)
+    missing = [row for row in manifest.to_pylist() if row["status"] != "ok"]
+    for row in missing:
+        logger.warning("tile %s, band %s: %s", row["tile"], row["band"], row["reason"])
+    if missing and transfer.offline:
+        raise TransferError(
+            f"shard {shard}: offline, and {len(missing)} of {len(tiles) * len(parameters.survey.bands)} images are not "
+            f"in the cache {transfer.cache} (first: tile {missing[0]['tile']}, band {missing[0]['band']}; the log lists "
+            "all); set transfer.offline to false, or name the cache that has them"
+        )
     write_table(output, manifest, parameters.lineage(lineage_of(sources)))
-    for row in manifest.to_pylist():
-        if row["status"] != "ok":
-            logger.warning("tile %s, band %s: %s", row["tile"], row["band"], row["reason"])
+
+
+def tiles_of_sources(
+    survey: Survey, shard: Shard, rows: pa.Table, stamps: Stamps, description: Description
+) -> list[Tile]:
+    """Return the tiles that the stamps of the shard's sources need, in order of their names."""
+    own = OwnImages.of(rows)
+    free = np.array([name is None for name in own.tiles], dtype=bool)
+    ra, dec = (numpy_column(rows, name)[free] for name in ("ra", "dec"))
+    around = survey.tiles(shard) if free.any() else []
+    wanted = {tile.name: tile for tile in needed(around, ra, dec, reach(rows, stamps, description)[free])}
+    named = sorted({name for name in own.tiles if name is not None} - set(wanted))
+    wanted |= {tile.name: tile for tile in (survey.locate(named) if named else [])}
+    return [wanted[name] for name in sorted(wanted)]
+
+
+def reach(rows: pa.Table, stamps: Stamps, description: Description) -> np.ndarray:
+    """Return half of the width of the sources' stamps (deg), shape (N,)."""
+    scale = stamps.pixel_scale if stamps.scale == "fixed" else description.pixel_scale
+    half = np.full(rows.num_rows, stamps.size * scale / 2)
+    if stamps.scale == "radius":
+        radius = numpy_column(rows, "survey_radius").astype(float)
+        half = np.where(radius > 0, np.maximum(stamps.radii * radius / 2, 0), half)
+    return half / 3600

@@ -1,13 +1,15 @@
-"""The manifest of a shard: one row for every tile and band, with its file or the reason why there is none."""
+"""The manifest of a shard: one row for every file of every tile and band, or the reason why there is none."""
 
 import hashlib
+import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.config.stages import Tiles as Transfer
 from tuningfork.core.progress import track
 from tuningfork.surveys.base import FetchedTile, Survey, Tile
 
@@ -16,7 +18,9 @@ SCHEMA = pa.schema(
         ("tile", pa.string()),
         ("ra", pa.float64()),
         ("dec", pa.float64()),
+        ("geometry", pa.string()),
         ("band", pa.string()),
+        ("role", pa.string()),
         ("path", pa.string()),
         ("status", pa.string()),
         ("reason", pa.string()),
@@ -24,53 +28,78 @@ SCHEMA = pa.schema(
         ("sha256", pa.string()),
     ]
 )
-THREADS = 4
-"""Tiles fetched at a time by one job; services ask for few connections."""
 
 
-def fetch_all(survey: Survey, tiles: list[Tile], bands: list[str], cache: Path, transfer: Transfer) -> pa.Table:
+def fetch_all(
+    survey: Survey, tiles: list[Tile], bands: list[str], threads: int, path: Callable[[str], Path]
+) -> pa.Table:
     """Bring all tiles into the cache and return the manifest, in the order of `tiles` and `bands`.
 
     A tile or band that cannot be had is a row with a reason. What is wrong with the machine itself, such as a
     full disk, is raised.
+
+    Parameters
+    ----------
+    survey : Survey
+    tiles : list of Tile
+    bands : list of str
+    threads : int
+        Tiles fetched at a time.
+    path : callable
+        Name of a file in the cache -> where it lies.
     """
-    with ThreadPoolExecutor(THREADS) as pool:
-        fetched = pool.map(lambda tile: survey.fetch(tile, cache, transfer), tiles)
-        rows = []
+    rows = []
+    with ThreadPoolExecutor(threads) as pool:
+        fetched = pool.map(survey.fetch, tiles)
         for tile, files in zip(tiles, track(fetched, "tiles", len(tiles)), strict=True):
-            rows += _rows(tile, files, bands, cache)
+            rows += _rows(tile, files, bands, path)
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _rows(tile: Tile, fetched: FetchedTile, bands: list[str], cache: Path) -> list[dict[str, object]]:
+def _rows(
+    tile: Tile, fetched: FetchedTile, bands: list[str], path: Callable[[str], Path]
+) -> list[dict[str, object]]:
     digests: dict[str, tuple[int, str]] = {}
+    ra, dec = (float(value) if np.isfinite(value) else None for value in (tile.ra, tile.dec))
+    geometry = json.dumps({"corners": tile.corners, "unique": tile.unique, "facts": dict(tile.facts)}, sort_keys=True)
+    common = {"tile": tile.name, "ra": ra, "dec": dec, "geometry": geometry}
     rows: list[dict[str, object]] = []
     for band in bands:
-        ra, dec = (float(value) if np.isfinite(value) else None for value in (tile.ra, tile.dec))
-        row: dict[str, object] = {"tile": tile.name, "ra": ra, "dec": dec, "band": band}
-        path = fetched.files.get(band)
-        if path is None:
-            row |= {"status": "missing", "reason": fetched.faults.get(band, "the survey has no such band here")}
-        else:
-            if path not in digests:
-                with (cache / path).open("rb") as file:
-                    digests[path] = (cache / path).stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-            size, digest = digests[path]
-            row |= {"status": "ok", "path": path, "bytes": size, "sha256": digest}
-        rows.append(row)
+        if band not in fetched.files:
+            reason = fetched.faults.get(band, "the survey has no such band here")
+            rows.append(common | {"band": band, "status": "missing", "reason": reason})
+        for role, name in fetched.files.get(band, {}).items():
+            if name not in digests:
+                digests[name] = _digest(path(name))
+            size, digest = digests[name]
+            rows.append(
+                common | {"band": band, "role": role, "status": "ok", "path": name, "bytes": size, "sha256": digest}
+            )
     return rows
 
 
-def read_tiles(manifest: pa.Table) -> dict[str, tuple[Tile, FetchedTile]]:
+def _digest(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_tiles(manifest: pa.Table) -> dict[str, FetchedTile]:
     """Return the tiles of a manifest by name, in its order."""
-    tiles: dict[str, tuple[Tile, FetchedTile]] = {}
+    tiles: dict[str, FetchedTile] = {}
     for row in manifest.to_pylist():
-        name = row["tile"]
+        name, band = row["tile"], row["band"]
         if name not in tiles:
-            ra, dec = (np.nan if row[key] is None else float(row[key]) for key in ("ra", "dec"))
-            tiles[name] = Tile(name, ra, dec), FetchedTile(name, {}, {})
+            tiles[name] = FetchedTile(_tile(row), {}, {})
         if row["status"] == "ok":
-            tiles[name][1].files[row["band"]] = row["path"]
+            tiles[name].files.setdefault(band, {})[row["role"]] = row["path"]
         else:
-            tiles[name][1].faults[row["band"]] = row["reason"]
+            tiles[name].faults[band] = row["reason"]
     return tiles
+
+
+def _tile(row: dict[str, str | float | None]) -> Tile:
+    ra, dec = (np.nan if row[key] is None else float(row[key]) for key in ("ra", "dec"))  # type: ignore[arg-type]
+    geometry = json.loads(str(row["geometry"]))
+    tile = Tile(str(row["tile"]), ra, dec, tuple(tuple(corner) for corner in geometry["corners"]))
+    unique = geometry["unique"]
+    return replace(tile, unique=tuple(unique) if unique else None, facts=geometry["facts"])

@@ -2,22 +2,42 @@
 
 from tuningfork.core.parameters import Parameters
 from tuningfork.surveys.base import Survey
+from tuningfork.surveys.transfer.network import Network
 
 
-def open_survey(parameters: Parameters) -> Survey:
+def open_survey(parameters: Parameters, network: Network) -> Survey:
     """Return the survey that the frozen parameters of a stage name.
 
     Only the chosen survey's module is imported: a job that reads a user's folder needs neither GalSim nor astroquery.
     """
     settings, description = parameters.configuration.survey, parameters.survey
-    if settings.name == "simulated":
-        from tuningfork.surveys.simulated import SimulatedSurvey
+    match settings.name:
+        case "simulated":
+            from tuningfork.surveys.simulated import SimulatedSurvey
 
-        return SimulatedSurvey(parameters.configuration.seed, settings.simulated, description, parameters.digest)
-    if settings.name == "sdss":
-        from tuningfork.surveys.sdss import SdssSurvey
+            seed = parameters.configuration.seed
+            return SimulatedSurvey(seed, settings.simulated, description, network, parameters.digest)
+        case "sdss":
+            from tuningfork.surveys.sdss import SdssSurvey
 
-        return SdssSurvey(settings.sdss, description)
-    from tuningfork.surveys.folder import FolderSurvey
+            return SdssSurvey(settings.sdss, description, network)
+        case "legacy":
+            from tuningfork.surveys.legacy import LegacySurvey
 
-    return FolderSurvey(settings.folder, description)
+            return LegacySurvey(settings.legacy, description, network)
+        case "euclid":
+            from tuningfork.surveys.euclid import EuclidSurvey
+
+            return EuclidSurvey(settings.euclid, description, network)
+        case "panstarrs":
+            from tuningfork.surveys.panstarrs import PanstarrsSurvey
+
+            return PanstarrsSurvey(settings.panstarrs, description, network)
+        case "des":
+            from tuningfork.surveys.des import DesSurvey
+
+            return DesSurvey(settings.des, description, network)
+        case "folder":
+            from tuningfork.surveys.folder import FolderSurvey
+
+            return FolderSurvey(settings.folder, description, network)

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.tables import numpy_column, shard_table
 from tuningfork.sky.shards import Shard
+from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import FetchedTile, Image, Tile
 from tuningfork.surveys.sdss_frame import read_frame
 from tuningfork.surveys.transfer import AttemptError, attempt, check_status, download, verify_fits
@@ -32,7 +32,6 @@ MARGIN = 60 / 3600
 """Frames are fetched if a source lies this close (deg) to the part of the sky for which they are primary."""
 NAME = re.compile(r"(?P<rerun>\d{1,4})-(?P<run>\d{6})-(?P<camcol>[1-6])-(?P<field>\d{4})")
 BANDS = set("ugriz")
-BOX = "({ra}) AND (p.dec BETWEEN {dec_min:.8f} AND {dec_max:.8f})"
 GALAXIES = """
 SELECT p.objID AS objid, p.ra AS ra, p.dec AS dec, p.petroMag_{band} AS mag, p.petroR50_{band} AS radius, s.z AS redshift
 FROM Galaxy AS p LEFT OUTER JOIN SpecObj AS s ON s.bestObjID = p.objID AND s.zWarning = 0
@@ -80,7 +79,7 @@ class SdssSurvey:
             SkyServer does not answer, or with an error.
         """
         band = self._description.reference_band
-        box = Box.around(shard)
+        box = Surroundings.around(shard)
         found: dict[int, list[float]] = {}
         for row in self._rows(GALAXIES, box, band=band, mag_min=selection.mag_min, mag_max=selection.mag_max):
             found.setdefault(
@@ -100,7 +99,7 @@ class SdssSurvey:
         frames = self._frames(box) if table.num_rows else []
         return table.replace_schema_metadata((table.schema.metadata or {}) | {FRAMES: json.dumps(frames)})
 
-    def _frames(self, box: "Box") -> list[dict[str, float]]:
+    def _frames(self, box: Surroundings) -> list[dict[str, float]]:
         """Return the frames that are primary somewhere in the box, with the limits (deg) of that part."""
         psf = ", ".join(f"f.psfWidth_{band} AS psf_width_{band}" for band in self._description.bands)
         group = "".join(f", f.psfWidth_{band}" for band in self._description.bands)
@@ -116,9 +115,9 @@ class SdssSurvey:
                 before[key] = pick(before[key], frame[key])
         return [merged[name] for name in sorted(merged)]
 
-    def _rows(self, template: str, box: "Box", **values: Any) -> list[dict[str, str]]:
+    def _rows(self, template: str, box: Surroundings, **values: Any) -> list[dict[str, str]]:
         """Ask SkyServer; split the box where the answer would be longer than SkyServer allows."""
-        rows = self._ask(" ".join(template.format(box=box.sql, **values).split()))
+        rows = self._ask(" ".join(template.format(box=box.condition("p.ra", "p.dec"), **values).split()))
         if len(rows) < ROW_LIMIT:
             return rows
         return [row for half in box.halves() for row in self._rows(template, half, **values)]
@@ -209,51 +208,6 @@ class SdssSurvey:
         if width > 0:
             return float(width) / width_to_fwhm(self._description.psf_beta)
         return self._description.psf_fwhm[self._description.bands.index(band)]
-
-
-class Box:
-    """A box in right ascension and declination (deg) that may cross right ascension zero."""
-
-    def __init__(self, ra: float, half: float, dec_min: float, dec_max: float) -> None:
-        self.ra, self.half, self.dec_min, self.dec_max = ra, half, max(dec_min, -90.0), min(dec_max, 90.0)
-
-    @classmethod
-    def around(cls, shard: Shard) -> "Box":
-        """Return a box that holds the shard."""
-        ra, dec = shard.boundary(steps=8)
-        centre, _ = shard.centre
-        half = float(np.abs((ra - centre + 180) % 360 - 180).max())
-        pole = np.abs(dec).max() > 89.9
-        slack = 1e-3 + 0.02 * float(np.ptp(dec))
-        return cls(centre, 180.0 if pole else half * 1.02 + 1e-3, float(dec.min()) - slack, float(dec.max()) + slack)
-
-    @property
-    def wraps(self) -> bool:
-        """Whether the box crosses right ascension zero."""
-        return self.half < 180 and not (self.ra - self.half >= 0 and self.ra + self.half <= 360)
-
-    @property
-    def sql(self) -> str:
-        """The condition that a row `p` lies in the box."""
-        low, high = (self.ra - self.half) % 360, (self.ra + self.half) % 360
-        ra = f"p.ra BETWEEN {low:.8f} AND {high:.8f}"
-        if self.half >= 180:
-            ra = "p.ra BETWEEN 0 AND 360"
-        elif self.wraps:
-            ra = f"p.ra >= {low:.8f} OR p.ra <= {high:.8f}"
-        return BOX.format(ra=ra, dec_min=self.dec_min, dec_max=self.dec_max)
-
-    def enlarged(self, margin: float) -> "Box":
-        """Return the box with `margin` (deg) added on every side."""
-        widest = min(max(abs(self.dec_min - margin), abs(self.dec_max + margin)), 90.0)
-        half = self.half + margin / max(float(np.cos(np.deg2rad(widest))), 1e-3)
-        return Box(self.ra, min(half, 180.0), self.dec_min - margin, self.dec_max + margin)
-
-    def halves(self) -> Iterator["Box"]:
-        """Yield the southern and the northern half."""
-        middle = (self.dec_min + self.dec_max) / 2
-        yield Box(self.ra, self.half, self.dec_min, middle)
-        yield Box(self.ra, self.half, middle, self.dec_max)
 
 
 def width_to_fwhm(beta: float) -> float:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import fitsio
@@ -10,25 +12,24 @@ import pyarrow as pa
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from tuningfork.core.config.stages import Sources
-from tuningfork.core.config.stages import Tiles as Transfer
+from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import SimulatedSky
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import replacing
 from tuningfork.core.seeds import generator_for
-from tuningfork.core.tables import numpy_column, shard_table
+from tuningfork.core.tables import shard_table
 from tuningfork.simulate.observe import add_noise, draw_conditions
 from tuningfork.simulate.sky import Cell, Sky, cells_of_shard
-from tuningfork.sky.coordinates import to_pixels
+from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import FetchedTile, Image, Tile
+from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.transfer.network import Network
 
 LARGEST_TURN = 1.0
 """Tiles are turned by up to this angle (deg), so that nobody can rely on north being up."""
 MIRRORED = 0.25
 """Fraction of the tiles with east to the right."""
-SMALLEST_MARGIN = 64
+NAME = re.compile(r"sim-r(\d{4,6})-c(\d{4,6})")
 
 
 class SimulatedSurvey:
@@ -40,12 +41,17 @@ class SimulatedSurvey:
         Seed of the sky and of the noise.
     settings : SimulatedSky
     description : Description
+    network : Network
+        Its cache keeps the rendered tiles.
     version : str
         Hash of the parameters and the code that render the tiles: another version never finds these in the cache.
     """
 
-    def __init__(self, seed: int, settings: SimulatedSky, description: Description, version: str = "") -> None:
+    def __init__(
+        self, seed: int, settings: SimulatedSky, description: Description, network: Network, version: str = ""
+    ) -> None:
         self.seed = seed
+        self.network = network
         self.settings = settings
         self.description = description
         self.sky = Sky(seed, settings, description)
@@ -53,7 +59,7 @@ class SimulatedSurvey:
         contents = json.dumps([version, seed, settings.model_dump(), description.model_dump()], sort_keys=True)
         self.folder = f"simulated-{hashlib.sha256(contents.encode()).hexdigest()[:12]}"
 
-    def sources(self, shard: Shard, selection: Sources) -> pa.Table:
+    def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
         """Return the galaxies of the shard within the limits of the magnitude, with their truth."""
         cells = [self.sky.cell(pixel) for pixel in cells_of_shard(shard)]
         chosen = [
@@ -67,20 +73,22 @@ class SimulatedSurvey:
         ]
         return _sources_table(chosen)
 
-    def tiles(self, shard: Shard, sources: pa.Table) -> list[Tile]:
-        """Return for each source the tile in which it lies deepest, and the others where that is not deep enough."""
-        ra, dec = numpy_column(sources, "ra"), numpy_column(sources, "dec")
-        known = np.isfinite(ra) & np.isfinite(dec)
-        return self.grid.needed(ra[known], dec[known], max(self.settings.tile_overlap // 2, SMALLEST_MARGIN))
+    def tiles(self, shard: Shard) -> list[Tile]:
+        """Return the tiles that touch the shard or come near it."""
+        return self.grid.around(shard)
 
-    def fetch(self, tile: Tile, cache: Path, transfer: Transfer) -> FetchedTile:
+    def locate(self, names: Sequence[str]) -> list[Tile]:
+        """Return the tiles called `names`, such as sim-r0225-c0007."""
+        return [self.grid.named(name) for name in names]
+
+    def fetch(self, tile: Tile) -> FetchedTile:
         """Render the tile, unless the cache has it."""
         files = {band: f"{self.folder}/{tile.name}-{band}.fits" for band in self.description.bands}
-        if not all((cache / path).exists() for path in files.values()):
-            self._render(tile, cache, files)
-        return FetchedTile(tile.name, files, {})
+        if not all(self.network.path(name).is_file() for name in files.values()):
+            self._render(tile, files)
+        return FetchedTile(tile, {band: {IMAGE: name} for band, name in files.items()}, {})
 
-    def _render(self, tile: Tile, cache: Path, files: dict[str, str]) -> None:
+    def _render(self, tile: Tile, files: dict[str, str]) -> None:
         wcs = self.grid.wcs(tile.name)
         rng = generator_for(self.seed, "tile", tile.name)
         conditions = draw_conditions(rng, self.description)
@@ -94,10 +102,9 @@ class SimulatedSurvey:
             header["PSFFWHM"] = (float(conditions.psf_fwhm[place]), "full width at half maximum of the PSF [arcsec]")
             header["SKYNOISE"] = (float(conditions.sky_noise[place]), "standard deviation of the sky [BUNIT]")
             header["ZEROPNT"] = (self.description.zero_point, "AB magnitude of one flux unit")
-            with replacing(cache / path) as temporary:
-                fits.PrimaryHDU(image[place], header).writeto(temporary)
+            self.network.make(path, fits.PrimaryHDU(image[place], header).writeto)
 
-    def open(self, tile: FetchedTile, band: str, cache: Path) -> Image:
+    def open(self, tile: FetchedTile, band: str) -> Image:
         """Read one band of a tile.
 
         Raises
@@ -105,7 +112,7 @@ class SimulatedSurvey:
         InputError
             The file is missing, is no FITS or lacks what this survey writes into its header.
         """
-        path = cache / tile.files[band]
+        path = self.network.path(tile.files[band][IMAGE])
         try:
             pixels = fitsio.read(str(path))
             header = fits.getheader(path)
@@ -117,7 +124,7 @@ class SimulatedSurvey:
             raise InputError(f"{path}: expected an image of two dimensions; delete it and run again")
         pixels = np.ascontiguousarray(pixels, dtype=np.float32)
         weight = np.full_like(pixels, 1 / noise**2)
-        return Image(pixels, weight, wcs, fwhm, zero_point)
+        return Image.of_arrays(pixels, weight, wcs, fwhm, zero_point)
 
 
 class TileGrid:
@@ -143,20 +150,25 @@ class TileGrid:
 
     def tile(self, row: int, column: int) -> Tile:
         """Return the tile in the row (from the south pole) and the column (from right ascension zero)."""
-        ra = (column + 0.5) * 360 / self.columns[row]
-        return Tile(f"sim-r{row:04d}-c{column:04d}", float(ra), float(-90 + (row + 0.5) * self.height))
+        ra, dec = float((column + 0.5) * 360 / self.columns[row]), float(-90 + (row + 0.5) * self.height)
+        name = f"sim-r{row:04d}-c{column:04d}"
+        last = self.size - 1
+        corners = self._wcs(name, ra, dec).all_pix2world([0, last, last, 0], [0, 0, last, last], 0)
+        return Tile(name, ra, dec, tuple((float(x), float(y)) for x, y in zip(*corners, strict=True)))
 
     def wcs(self, name: str) -> WCS:
         """Return the projection of the tile called `name`: turned a little, some mirrored."""
-        row, column = (int(part[1:]) for part in name.split("-")[1:])
-        tile = self.tile(row, column)
+        tile = self.named(name)
+        return self._wcs(name, tile.ra, tile.dec)
+
+    def _wcs(self, name: str, ra: float, dec: float) -> WCS:
         rng = generator_for(self.seed, "tile-orientation", name)
         turn = np.deg2rad(rng.uniform(-LARGEST_TURN, LARGEST_TURN))
         north = np.array([-np.sin(turn), np.cos(turn)])
         east = np.array([-np.cos(turn), -np.sin(turn)]) * (-1 if rng.uniform() < MIRRORED else 1)
         wcs = WCS(naxis=2)
         wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-        wcs.wcs.crval = [tile.ra, tile.dec]
+        wcs.wcs.crval = [ra, dec]
         wcs.wcs.crpix = [(self.size + 1) / 2] * 2
         wcs.wcs.cd = self.scale * np.array([east, north])
         wcs.wcs.cunit = ["deg", "deg"]
@@ -164,44 +176,36 @@ class TileGrid:
         wcs.wcs.set()
         return wcs
 
-    def needed(self, ra: np.ndarray, dec: np.ndarray, margin: float) -> list[Tile]:
-        """Return the tiles that hold the positions with the margin.
+    def around(self, shard: Shard) -> list[Tile]:
+        """Return the tiles that touch the shard or come within the margin of it, in order of their names."""
+        ra, dec = shard.boundary(steps=16)
+        centre_ra, centre_dec = shard.centre
+        reach = float(np.max(distance(ra, dec, centre_ra, centre_dec))) + MARGIN + self.size * self.scale
+        low, high = (int(np.clip((centre_dec + side * reach + 90) / self.height, 0, self.rows - 1)) for side in (-1, 1))
+        found = []
+        for row in range(low, high + 1):
+            found += [self.tile(row, int(column)) for column in self._columns(row, centre_ra, centre_dec, reach)]
+        return sorted(found, key=lambda tile: tile.name)
 
-        Parameters
-        ----------
-        ra, dec : ndarray
-            Positions (deg), shape (N,).
-        margin : float
-            Distance to the edge of a tile (pixel) from which on one tile is enough for a position.
+    def _columns(self, row: int, ra: float, dec: float, reach: float) -> np.ndarray:
+        """Return the columns of a row whose tiles have their centre within `reach` (deg) of a position."""
+        columns = np.arange(self.columns[row])
+        centre = -90 + (row + 0.5) * self.height
+        near = distance((columns + 0.5) * 360 / self.columns[row], np.full(len(columns), centre), ra, dec) <= reach
+        return np.flatnonzero(near)
 
-        Returns
-        -------
-        list of Tile
-            In order of their names.
+    def named(self, name: str) -> Tile:
+        """Return the tile called `name`.
+
+        Raises
+        ------
+        InputError
+            There is none.
         """
-        if len(ra) == 0:
-            return []
-        tiles = self._near(ra, dec)
-        depth = np.full((len(tiles), len(ra)), -np.inf)
-        for place, tile in enumerate(tiles):
-            x, y = to_pixels(self.wcs(tile.name), ra, dec, (self.size, self.size))
-            inside = np.minimum.reduce([x, y, self.size - 1 - x, self.size - 1 - y])
-            depth[place] = np.where(np.isfinite(inside), inside, -np.inf)
-        deepest = depth.max(axis=0)
-        wanted = (depth == deepest) | ((deepest < margin) & (depth > -margin))
-        return sorted((tile for tile, row in zip(tiles, wanted, strict=True) if row.any()), key=lambda tile: tile.name)
-
-    def _near(self, ra: np.ndarray, dec: np.ndarray) -> list[Tile]:
-        """Return the tiles around each position, its own one in the middle."""
-        row = np.clip(((dec + 90) / self.height).astype(int), 0, self.rows - 1)
-        found: set[tuple[int, int]] = set()
-        for up in (-1, 0, 1):
-            rows = np.clip(row + up, 0, self.rows - 1)
-            columns = self.columns[rows]
-            column = ((ra % 360) / 360 * columns).astype(int)
-            for aside in (-1, 0, 1):
-                found |= set(zip(rows.tolist(), ((column + aside) % columns).tolist(), strict=True))
-        return [self.tile(*place) for place in sorted(found)]
+        match = NAME.fullmatch(name)
+        if match and int(match[1]) < self.rows and int(match[2]) < self.columns[int(match[1])]:
+            return self.tile(int(match[1]), int(match[2]))
+        raise InputError(f"tile {name!r} of the simulated sky: expected a name such as {self.tile(self.rows // 2, 0).name}")
 
 
 def _sources_table(chosen: list[tuple[Cell, int]]) -> pa.Table:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ValidationError
 from tuningfork.core.config.root import Configuration
 from tuningfork.core.errors import ConfigurationError
 
-FOOTPRINTS = {"box", "cone", "table"}
+UNIONS = {"footprint", "catalogue"}
+"""Keys whose value is one of several kinds of section."""
+KINDS = {"box", "cone", "polygon", "moc", "tiles", "table", "survey", "vizier", "hats", "detection"}
 
 
 def validate(values: Mapping[str, Any]) -> Configuration:
@@ -58,7 +60,9 @@ def _explain(fault: Mapping[str, Any]) -> str:
     # pydantic names the member of a union in the location; a user's file has no such key.
     parts = [str(part) for part in fault["loc"]]
     path = ".".join(
-        part for above, part in zip(["", *parts], parts, strict=False) if above != "footprint" or part not in FOOTPRINTS
+        part
+        for place, part in enumerate(parts)
+        if not (place and parts[place - 1] in UNIONS and place + 1 < len(parts) and part in KINDS)
     )
     if fault["type"] == "extra_forbidden":
         return f"{path}: unknown key{_suggestion(fault['loc'])}"

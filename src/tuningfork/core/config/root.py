@@ -6,6 +6,7 @@ from pydantic import model_validator
 
 from tuningfork.core.config.base import Section, option
 from tuningfork.core.config.sky import Sky
+from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.stages import (
     Bars,
     Catalogue,
@@ -17,13 +18,12 @@ from tuningfork.core.config.stages import (
     Report,
     Saliency,
     Simulate,
-    Sources,
     Stamps,
     Structure,
-    Tiles,
     Train,
 )
 from tuningfork.core.config.survey import Survey
+from tuningfork.core.config.transfer import Transfer
 
 
 class Configuration(Section):
@@ -33,7 +33,7 @@ class Configuration(Section):
     sky: Sky = option(Sky(), "the area and its shards")
     survey: Survey = option(Survey(), "the survey that is read")
     sources: Sources = option(Sources(), "which sources are taken")
-    tiles: Tiles = option(Tiles(), "how tiles are fetched")
+    transfer: Transfer = option(Transfer(), "how this run deals with remote services, and its cache")
     stamps: Stamps = option(Stamps(), "how stamps are cut")
     simulate: Simulate = option(Simulate(), "the simulated training set")
     pretrain: Pretrain = option(Pretrain(), "self-supervised training of the encoder")
@@ -51,8 +51,8 @@ class Configuration(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         folder = self.survey.name == "folder"
-        if self.sky.footprint.kind == "table" and not folder:
-            raise ValueError("sky.footprint kind table needs survey.name folder; use kind box or cone")
+        if self.sky.footprint.kind == "table" and not (folder or self.sources.catalogue.kind == "table"):
+            raise ValueError("sky.footprint kind table needs sources.catalogue kind table or survey.name folder")
         if self.sources.mag_min >= self.sources.mag_max:
             raise ValueError(
                 f"sources.mag_min ({self.sources.mag_min}) must be below sources.mag_max ({self.sources.mag_max})"

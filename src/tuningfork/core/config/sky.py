@@ -37,8 +37,45 @@ class Cone(Section):
     radius: float = option(..., "angular radius", unit="deg", plan=True, gt=0, le=180)
 
 
+class Polygon(Section):
+    """A convex or concave polygon whose sides are great circles."""
+
+    kind: Literal["polygon"] = option("polygon", "a polygon whose sides are great circles", plan=True)
+    vertices: list[list[float]] = option(
+        ..., "right ascension and declination of the corners, in order", unit="deg", plan=True, min_length=3
+    )
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        for vertex in self.vertices:
+            if len(vertex) != 2 or not (0 <= vertex[0] <= 360 and -90 <= vertex[1] <= 90):
+                raise ValueError(f"the corner {vertex} is no right ascension (0 to 360) and declination (-90 to 90)")
+        return self
+
+
+class Moc(Section):
+    """A multi-order coverage map (IVOA MOC 2.0), as surveys publish them."""
+
+    kind: Literal["moc"] = option("moc", "a multi-order coverage map", plan=True)
+    path: str = option(..., "the map: FITS, JSON or ASCII", plan=True, min_length=1)
+
+
+class TileList(Section):
+    """Named tiles of the survey."""
+
+    kind: Literal["tiles"] = option("tiles", "tiles of the survey by name", plan=True)
+    names: list[str] = option([], "names of tiles, such as bricks", plan=True)
+    path: str | None = option(None, "text file with further names, one a line", plan=True)
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.names and self.path is None:
+            raise ValueError("no tile is named; give names, or a path to a file with one name a line")
+        return self
+
+
 class TableFootprint(Section):
-    """Wherever the sources of the user's table lie (survey `folder` only)."""
+    """Wherever the sources of the user's table or images lie."""
 
     kind: Literal["table"] = option("table", "wherever the sources of the user's own table or images lie", plan=True)
 
@@ -46,7 +83,7 @@ class TableFootprint(Section):
 class Sky(Section):
     """The footprint and its shards; a shard that the footprint touches is processed whole."""
 
-    footprint: Annotated[Box | Cone | TableFootprint, Field(discriminator="kind")] = option(
-        Box(), "the area to process: kind box, cone or table", plan=True
+    footprint: Annotated[Box | Cone | Polygon | Moc | TileList | TableFootprint, Field(discriminator="kind")] = option(
+        Box(), "the area to process: kind box, cone, polygon, moc, tiles or table", plan=True
     )
     shard_order: int = option(8, "HEALPix order of the shards (8: 0.05 square degrees, 5: 3.4)", plan=True, ge=0, le=12)

@@ -6,29 +6,19 @@ from tuningfork.core.config.base import Section, option
 from tuningfork.core.config.population import Population
 
 
-class Sources(Section):
-    """Which sources of the survey's catalogue are taken."""
-
-    mag_min: float = option(
-        10.0, "brightest magnitude in the reference band; ignored for a table of the user's", unit="mag", ge=0, le=40
-    )
-    mag_max: float = option(
-        17.8, "faintest magnitude in the reference band; ignored for a table of the user's", unit="mag", ge=0, le=40
-    )
-
-
-class Tiles(Section):
-    """How tiles are fetched."""
-
-    timeout: float = option(60.0, "longest wait for one answer of a service", unit="s", gt=0, le=3600)
-    retries: int = option(4, "further attempts after a failed one", ge=0, le=20)
-    backoff: float = option(1.0, "wait before the first further attempt; it doubles each time", unit="s", ge=0, le=600)
-
-
 class Stamps(Section):
     """How stamps are cut."""
 
     size: int = option(128, "width and height of a stamp", unit="pixel", ge=32, le=512)
+    scale: Literal["native", "fixed", "radius"] = option(
+        "native",
+        "native: the pixels of the tiles; fixed: pixels of pixel_scale; radius: pixels so wide that the stamp spans "
+        "`radii` half-light radii of each galaxy's entry in the source list",
+    )
+    pixel_scale: float = option(0.396, "pixel scale of every stamp, for scale fixed", unit="arcsec", gt=0, le=10)
+    radii: float = option(
+        12.0, "width of the stamp in half-light radii, for scale radius", unit="half-light radius", gt=1, le=100
+    )
 
 
 class Simulate(Section):

@@ -25,22 +25,51 @@ class SimulatedSky(Section):
 
 
 class Sdss(Section):
-    """SDSS DR17 through astroquery."""
+    """SDSS imaging, Data Release 8 to 17."""
 
     skyserver_url: str = option("https://skyserver.sdss.org", "address of SkyServer, for the catalogue")
-    sas_url: str = option("https://data.sdss.org/sas", "address of the Science Archive Server, for the frames")
+    sas_url: str = option("https://data.sdss.org/sas", "address of the Science Archive Server, for frames and PSFs")
     data_release: int = option(17, "data release", ge=8, le=17)
+    catalogue: Literal["skyserver", "files"] = option(
+        "skyserver", "skyserver: SQL queries; files: the photoObj files of the Science Archive Server"
+    )
+
+
+class Legacy(Section):
+    """DESI Legacy Imaging Surveys, bricks of Data Release 10 (south)."""
+
+    data_url: str = option(
+        "https://portal.nersc.gov/cfs/cosmo/data/legacysurvey", "address of the bricks and their catalogues"
+    )
+    tap_url: str = option("https://datalab.noirlab.edu/tap", "address of the catalogue's TAP service")
+    data_release: int = option(10, "data release", ge=9, le=10)
+    catalogue: Literal["tap", "files"] = option("tap", "tap: the TAP service; files: the tractor file of each brick")
+
+
+class Euclid(Section):
+    """Euclid Quick Release 1: the mosaics and the catalogue of the MER pipeline, from IRSA."""
+
+    irsa_url: str = option("https://irsa.ipac.caltech.edu", "address of IRSA")
+
+
+class Panstarrs(Section):
+    """Pan-STARRS1 Data Release 2: stack images (sky cells) and the stack catalogue."""
+
+    image_url: str = option("https://ps1images.stsci.edu", "address of the images")
+    tap_url: str = option("https://vao.stsci.edu/PS1DR2/tapservice.aspx", "address of the catalogue's TAP service")
+
+
+class Des(Section):
+    """Dark Energy Survey Data Release 2: coadded tiles and catalogue."""
+
+    tap_url: str = option("https://datalab.noirlab.edu/tap", "address of the catalogue's TAP service")
+    data_url: str = option("https://desdr-server.ncsa.illinois.edu/despublic", "address of the tiles")
 
 
 class Folder(Section):
-    """The user's own images, with an optional table of sources."""
+    """The user's own images; sources.catalogue may name a table of sources."""
 
     images: str = option("images", "folder with FITS, PNG or JPEG images, one file a band or all bands in one file")
-    table: str | None = option(
-        None,
-        "table of sources (Parquet, FITS, CSV or VOTable) with ra, dec and optionally source_id, name, file; "
-        "without it, every image is one galaxy at its centre",
-    )
     bands: list[str] = option(
         ["g", "r", "i"],
         "bands, in the order of the image planes or as they stand in the file names (name-g.fits, name-r.fits, ...)",
@@ -61,7 +90,13 @@ class Folder(Section):
 class Survey(Section):
     """The survey; only the settings of the chosen one are used."""
 
-    name: Literal["simulated", "sdss", "folder"] = option("simulated", "the survey: simulated, sdss or folder")
+    name: Literal["simulated", "sdss", "legacy", "euclid", "panstarrs", "des", "folder"] = option(
+        "simulated", "the survey: simulated, sdss, legacy, euclid, panstarrs, des or folder"
+    )
     simulated: SimulatedSky = option(SimulatedSky(), "settings of the simulated sky")
     sdss: Sdss = option(Sdss(), "settings of SDSS")
+    legacy: Legacy = option(Legacy(), "settings of the DESI Legacy Surveys")
+    euclid: Euclid = option(Euclid(), "settings of Euclid Q1")
+    panstarrs: Panstarrs = option(Panstarrs(), "settings of Pan-STARRS1")
+    des: Des = option(Des(), "settings of the Dark Energy Survey")
     folder: Folder = option(Folder(), "settings of the user's own images")

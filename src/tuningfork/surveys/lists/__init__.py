@@ -1,0 +1,1 @@
+"""Lists of sources that are not a survey's own catalogue."""
