@@ -39,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     flags.add_argument("value", type=int)
     flags.set_defaults(function=_flags)
 
+    missing = commands.add_parser("missing", help="list the tiles that could not be had, and ask for them again")
+    missing.add_argument("--results", type=Path, default=Path(paths.RESULTS))
+    missing.add_argument("--again", action="store_true", help="let the next run ask for them again")
+    missing.set_defaults(function=_missing)
+
     label = commands.add_parser("label", help="open the page on which galaxies are labelled")
     label.add_argument("--results", type=Path, default=Path(paths.RESULTS))
     label.add_argument("--labels", type=Path, default=Path(paths.LABELS))
@@ -95,6 +100,18 @@ def _flags(options: argparse.Namespace) -> None:
         raise TuningforkError(f"flags {options.value}: expected a value of the column flags, zero or above")
     for name in decode(options.value) or ["no flag is set"]:
         print(f"{name}: {MEANINGS[Flag[name]]}" if name in Flag.__members__ else name)
+
+
+def _missing(options: argparse.Namespace) -> None:
+    from tuningfork.surveys.missing import ask_again, describe, find_missing
+
+    manifests = options.results / Path(paths.TILES).relative_to(paths.RESULTS).parent
+    if not manifests.is_dir():
+        raise TuningforkError(f"{manifests}: no such folder; give the results of a run with --results")
+    missing = find_missing(manifests)
+    print(describe(missing))
+    if options.again and missing:
+        print(f"The next run asks again for the tiles of {ask_again(missing)} shards.")
 
 
 def _label(options: argparse.Namespace) -> None:

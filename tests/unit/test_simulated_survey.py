@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 
 from tuningfork.core.config import Configuration
-from tuningfork.core.config.stages import Sources, Tiles
+from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import SimulatedSky
+from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import describe
 from tuningfork.core.errors import InputError
 from tuningfork.core.tables import numpy_column
 from tuningfork.simulate.sky import CELL_ORDER, cells_of_shard
 from tuningfork.sky.coordinates import distance, orientation, pixel_to_sky_angle, to_pixels
-from tuningfork.sky.shards import Shard
+from tuningfork.sky.shards import Shard, pixels
+from tuningfork.surveys.base import IMAGE, MARGIN
+from tuningfork.surveys.near import depth, needed
 from tuningfork.surveys.simulated import SimulatedSurvey
+from tuningfork.surveys.transfer.network import Network
 
 SHARD = Shard(8, 416156)
 EVERYTHING = Sources(mag_min=0.0, mag_max=40.0)
@@ -27,36 +31,32 @@ def description(root):
 
 
 @pytest.fixture(scope="module")
-def survey(description):
-    return SimulatedSurvey(3, SETTINGS, description)
+def network(tmp_path_factory):
+    return Network(Transfer(cache=str(tmp_path_factory.mktemp("cache"))))
+
+
+@pytest.fixture(scope="module")
+def survey(description, network):
+    return SimulatedSurvey(3, SETTINGS, description, network)
 
 
 @pytest.fixture(scope="module")
 def sources(survey):
-    return survey.sources(SHARD, EVERYTHING)
+    return survey.catalogue(SHARD, EVERYTHING)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-def fetched(survey, tile, cache):
-    return survey.fetch(tile, cache, Tiles())
-
-
-def test_the_sky_follows_from_the_seed_alone(survey, sources, description):
-    again = SimulatedSurvey(3, SETTINGS, description)
-    again.sources(Shard(8, SHARD.pixel + 1), EVERYTHING)
-    assert again.sources(SHARD, EVERYTHING).equals(sources)
-    other = SimulatedSurvey(4, SETTINGS, description)
-    assert not other.sources(SHARD, EVERYTHING).equals(sources)
+def test_the_sky_follows_from_the_seed_alone(survey, sources, description, network):
+    again = SimulatedSurvey(3, SETTINGS, description, network)
+    again.catalogue(Shard(8, SHARD.pixel + 1), EVERYTHING)
+    assert again.catalogue(SHARD, EVERYTHING).equals(sources)
+    other = SimulatedSurvey(4, SETTINGS, description, network)
+    assert not other.catalogue(SHARD, EVERYTHING).equals(sources)
 
 
 @pytest.mark.parametrize("order", [9, 10])
 def test_smaller_shards_hold_the_same_sources(survey, sources, order):
     children = [Shard(order, SHARD.pixel * 4 ** (order - 8) + child) for child in range(4 ** (order - 8))]
-    parts = [survey.sources(child, EVERYTHING)["source_id"].to_pylist() for child in children]
+    parts = [survey.catalogue(child, EVERYTHING)["source_id"].to_pylist() for child in children]
     assert sorted(itertools.chain(*parts)) == sources["source_id"].to_pylist()
 
 
@@ -71,13 +71,13 @@ def test_sources_are_unique_in_order_inside_the_shard_and_as_many_as_stated(surv
     assert np.all(np.diff(identifiers) > 0)
     assert SHARD.contains(numpy_column(sources, "ra"), numpy_column(sources, "dec")).all()
     area = 4 * np.pi * np.rad2deg(1) ** 2 / (12 * 4**8)
-    tables = [survey.sources(Shard(8, SHARD.pixel + step), EVERYTHING).num_rows for step in range(6)]
+    tables = [survey.catalogue(Shard(8, SHARD.pixel + step), EVERYTHING).num_rows for step in range(6)]
     expected = 6 * area * SETTINGS.galaxy_density
     assert sum(tables) == pytest.approx(expected, abs=4 * np.sqrt(expected))
 
 
 def test_the_selection_is_made_on_the_magnitude_of_the_catalogue(survey, sources):
-    chosen = survey.sources(SHARD, Sources(mag_min=15.0, mag_max=17.0))
+    chosen = survey.catalogue(SHARD, Sources(mag_min=15.0, mag_max=17.0))
     mag = numpy_column(sources, "survey_mag")
     assert chosen.num_rows == np.count_nonzero((mag >= 15.0) & (mag <= 17.0))
     assert np.abs(mag - numpy_column(sources, "true_mag")).max() < 0.1
@@ -85,88 +85,94 @@ def test_the_selection_is_made_on_the_magnitude_of_the_catalogue(survey, sources
     assert ratio == pytest.approx(np.sqrt(numpy_column(sources, "true_axis_ratio")), rel=0.25)
 
 
-def test_a_shard_without_sources_needs_no_tiles(survey):
-    nothing = survey.sources(SHARD, Sources(mag_min=0.0, mag_max=1.0))
-    assert nothing.num_rows == 0
-    assert survey.tiles(SHARD, nothing) == []
-
-
-def test_every_stamp_lies_whole_on_one_of_the_tiles(survey, sources):
-    tiles = survey.tiles(SHARD, sources)
-    assert [tile.name for tile in tiles] == sorted({tile.name for tile in tiles})
-    ra, dec = numpy_column(sources, "ra"), numpy_column(sources, "dec")
-    size = SETTINGS.tile_size
-    depth = []
-    for tile in tiles:
-        x, y = to_pixels(survey.grid.wcs(tile.name), ra, dec, (size, size))
-        depth.append(np.nan_to_num(np.minimum.reduce([x, y, size - 1 - x, size - 1 - y]), nan=-1e9))
-    assert np.max(depth, axis=0).min() > 64
-
-
 @pytest.mark.parametrize(("ra", "dec"), [(0.001, 0.0), (359.999, 45.0), (120.0, -88.0), (77.0, 89.95), (300.0, 70.0)])
-def test_tiles_cover_the_whole_sky(survey, ra, dec):
-    around = np.array([ra] * 3), np.array([dec - 0.01, dec, dec + 0.01])
-    tiles = survey.grid.needed(*around, 64)
+def test_the_tiles_of_a_shard_hold_it_and_its_surroundings_whole(survey, ra, dec):
+    shard = Shard(9, int(pixels(np.array([ra]), np.array([dec]), 9)[0]))
+    tiles = survey.tiles(shard)
+    assert [tile.name for tile in tiles] == sorted({tile.name for tile in tiles})
+    assert survey.locate([tile.name for tile in tiles]) == tiles
+    edge_ra, edge_dec = shard.boundary(steps=8)
+    half_a_stamp = 64 * 0.396 / 3600
+    for up, aside in itertools.product((-MARGIN, 0.0, MARGIN), repeat=2):
+        around = edge_ra + aside / np.cos(np.deg2rad(edge_dec)), edge_dec + up
+        known = np.abs(around[1]) < 90
+        deepest = np.max([depth(tile, around[0][known], around[1][known]) for tile in tiles], axis=0)
+        assert deepest.min() > (half_a_stamp if up == aside == 0 else 0)
+
+
+def test_corners_are_those_of_the_image(survey, sources):
+    """What a tile says of its place before it is rendered is what its pixels say afterwards."""
+    ra, dec = numpy_column(sources, "ra"), numpy_column(sources, "dec")
+    tiles = needed(survey.tiles(SHARD), ra, dec, 64 * 0.396 / 3600)
+    assert 5 < len(tiles) < len(survey.tiles(SHARD))
     size = SETTINGS.tile_size
-    for place in range(3):
-        inside = []
-        for tile in tiles:
-            x, y = to_pixels(survey.grid.wcs(tile.name), around[0][[place]], around[1][[place]], (size, size))
-            inside.append(np.nan_to_num(min(x[0], y[0], size - 1 - x[0], size - 1 - y[0]), nan=-1e9))
-        assert max(inside) > 60
+    for tile in tiles[:3]:
+        x, y = to_pixels(survey.grid.wcs(tile.name), ra, dec, (size, size))
+        edge = np.minimum.reduce([x, y, size - 1 - x, size - 1 - y])
+        inside = edge > 0
+        assert depth(tile, ra, dec)[inside] * 3600 / 0.396 == pytest.approx(edge[inside], abs=0.1)
+        assert (depth(tile, ra, dec)[~inside] <= 0).all()
 
 
-def test_a_fetched_tile_is_not_rendered_again_and_reads_back(survey, sources, cache, description):
-    tile = survey.tiles(SHARD, sources)[0]
-    first = fetched(survey, tile, cache)
+def test_a_tile_that_the_sky_does_not_have_is_named(survey):
+    with pytest.raises(InputError, match=r"tile 'sim-r9999-c0000' of the simulated sky: expected a name such as sim-r"):
+        survey.locate(["sim-r9999-c0000"])
+
+
+def test_a_fetched_tile_is_not_rendered_again_and_reads_back(survey, network, description):
+    tile = survey.tiles(SHARD)[0]
+    first = survey.fetch(tile)
     assert set(first.files) == {"g", "r", "i"}
     assert first.faults == {}
-    times = {path: (cache / path).stat().st_mtime_ns for path in first.files.values()}
-    assert fetched(survey, tile, cache) == first
-    assert times == {path: (cache / path).stat().st_mtime_ns for path in times}
-    image = survey.open(first, "r", cache)
-    assert image.pixels.shape == (400, 400)
-    assert image.pixels.dtype == np.float32
+    files = [network.path(roles[IMAGE]) for roles in first.files.values()]
+    inodes = [path.stat().st_ino for path in files]
+    assert survey.fetch(tile) == first
+    assert inodes == [path.stat().st_ino for path in files]
+    image = survey.open(first, "r")
+    flux, inverse_variance = image.rows(0, 400)
+    assert flux.shape == image.shape == (400, 400)
+    assert flux.dtype == np.float32
     assert image.zero_point == 22.5
-    assert image.psf_fwhm == pytest.approx(description.psf_fwhm[1], rel=0.5)
+    width = image.psf_fwhm(np.array([10.0, 300.0]), np.array([10.0, 20.0]))
+    assert width == pytest.approx([description.psf_fwhm[1]] * 2, rel=0.5)
     centre = image.wcs.all_pix2world([[199.5, 199.5]], 0)[0]
     assert centre == pytest.approx([tile.ra, tile.dec])
     # The noise of the sky is what the inverse variance says.
-    quiet = image.pixels[np.abs(image.pixels) < 3 * image.inverse_variance[0, 0] ** -0.5]
-    assert np.std(quiet) == pytest.approx(image.inverse_variance[0, 0] ** -0.5, rel=0.05)
+    noise = inverse_variance[0, 0] ** -0.5
+    assert np.std(flux[np.abs(flux) < 3 * noise]) == pytest.approx(noise, rel=0.05)
 
 
-def test_the_images_depend_on_everything_that_the_cache_folder_is_named_after(survey, description):
+def test_the_images_depend_on_everything_that_the_cache_folder_is_named_after(survey, description, network):
     names = {
         survey.folder,
-        SimulatedSurvey(4, SETTINGS, description).folder,
-        SimulatedSurvey(3, SETTINGS.model_copy(update={"star_density": 1.0}), description).folder,
-        SimulatedSurvey(3, SETTINGS, description.model_copy(update={"psf_beta": 2.5})).folder,
+        SimulatedSurvey(4, SETTINGS, description, network).folder,
+        SimulatedSurvey(3, SETTINGS.model_copy(update={"star_density": 1.0}), description, network).folder,
+        SimulatedSurvey(3, SETTINGS, description.model_copy(update={"psf_beta": 2.5}), network).folder,
     }
     assert len(names) == 4
 
 
-def test_a_broken_tile_is_reported(survey, sources, cache):
-    tile = fetched(survey, survey.tiles(SHARD, sources)[1], cache)
-    path = cache / tile.files["g"]
+def test_a_broken_tile_is_reported(survey, network):
+    tile = survey.fetch(survey.tiles(SHARD)[1])
+    path = network.path(tile.files["g"][IMAGE])
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(InputError, match=path.name):
-        survey.open(tile, "g", cache)
+        survey.open(tile, "g")
     path.unlink()
     with pytest.raises(InputError, match="delete it"):
-        survey.open(tile, "g", cache)
+        survey.open(tile, "g")
 
 
-def test_overlapping_tiles_show_the_same_sky_with_noise_of_their_own(survey, cache):
+def test_overlapping_tiles_show_the_same_sky_with_noise_of_their_own(survey):
     row = survey.grid.rows // 2
     left, right = (survey.grid.tile(row, column) for column in (100, 101))
-    images = [survey.open(fetched(survey, tile, cache), "r", cache) for tile in (left, right)]
+    images = [survey.open(survey.fetch(tile), "r") for tile in (left, right)]
     ra, dec = (left.ra + right.ra) / 2, left.dec
     boxes = []
     for image in images:
         x, y = image.wcs.all_world2pix([[ra, dec]], 0)[0]
         column, line = round(x), round(y)
-        boxes.append(image.pixels[line - 60 : line + 60, column - 60 : column + 60])
+        boxes.append(image.rows(line - 60, line + 60)[0][:, column - 60 : column + 60])
     bright = [np.sort(box.ravel())[-100:].sum() for box in boxes]
     assert bright[0] == pytest.approx(bright[1], rel=0.3)
     assert not np.allclose(boxes[0], boxes[1], atol=0.01)
@@ -175,24 +181,24 @@ def test_overlapping_tiles_show_the_same_sky_with_noise_of_their_own(survey, cac
     assert second.std() > 0.02
 
 
-def brightest(survey, sources, cache, kind, number):
+def brightest(survey, sources, kind, number):
     """Yield truth, image and pixel position of bright, large galaxies of a class that lie well inside their tile."""
     mag = numpy_column(sources, "true_mag")
     chosen = [i for i in np.argsort(mag) if sources["true_class"][int(i)].as_py() == kind][:number]
     for index in chosen:
         truth = sources.slice(int(index), 1).to_pylist()[0]
-        best = survey.grid.needed(np.array([truth["ra"]]), np.array([truth["dec"]]), 64)[0]
-        image = survey.open(fetched(survey, best, cache), "r", cache)
+        best = needed(survey.tiles(SHARD), np.array([truth["ra"]]), np.array([truth["dec"]]), 0.0)[0]
+        image = survey.open(survey.fetch(best), "r")
         x, y = image.wcs.all_world2pix([[truth["ra"], truth["dec"]]], 0)[0]
         yield truth, image, x, y
 
 
-def test_galaxies_stand_where_the_catalogue_says_with_its_angles_and_flux(survey, sources, cache):
+def test_galaxies_stand_where_the_catalogue_says_with_its_angles_and_flux(survey, sources):
     """Edge-on discs have the clearest direction; some of the tiles are mirrored and all are turned."""
     angles = []
-    for truth, image, x, y in brightest(survey, sources, cache, "edge_on", 4):
+    for truth, image, x, y in brightest(survey, sources, "edge_on", 4):
         column, line, half = round(x), round(y), 40
-        box = image.pixels[line - half : line + half + 1, column - half : column + half + 1].astype(float)
+        box = image.rows(line - half, line + half + 1)[0][:, column - half : column + half + 1].astype(float)
         rows, columns = np.indices(box.shape) - half
         near = np.hypot(rows, columns) < 2.5 * truth["true_r_eff"] / 0.396
         light = np.where(near & (box > 0.15), box, 0)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import fitsio
 import numpy as np
@@ -205,7 +204,9 @@ class TileGrid:
         match = NAME.fullmatch(name)
         if match and int(match[1]) < self.rows and int(match[2]) < self.columns[int(match[1])]:
             return self.tile(int(match[1]), int(match[2]))
-        raise InputError(f"tile {name!r} of the simulated sky: expected a name such as {self.tile(self.rows // 2, 0).name}")
+        raise InputError(
+            f"tile {name!r} of the simulated sky: expected a name such as {self.tile(self.rows // 2, 0).name}"
+        )
 
 
 def _sources_table(chosen: list[tuple[Cell, int]]) -> pa.Table:
