@@ -8,10 +8,14 @@ from tuningfork.sky.shards import Shard
 
 
 class Surroundings:
-    """A box in right ascension and declination (deg) that may cross right ascension zero."""
+    """A box in right ascension and declination (deg) that may cross right ascension zero.
 
-    def __init__(self, ra: float, half: float, dec_min: float, dec_max: float) -> None:
+    Its edges belong to it, except the southern one of a box that lies on another (`above`).
+    """
+
+    def __init__(self, ra: float, half: float, dec_min: float, dec_max: float, above: bool = False) -> None:
         self.ra, self.half, self.dec_min, self.dec_max = ra, half, max(dec_min, -90.0), min(dec_max, 90.0)
+        self.above = above
 
     @classmethod
     def around(cls, shard: Shard) -> "Surroundings":
@@ -30,13 +34,15 @@ class Surroundings:
 
     def condition(self, ra: str = "ra", dec: str = "dec") -> str:
         """Return the SQL or ADQL condition that the columns `ra` and `dec` of a row lie in the box."""
-        low, high = (self.ra - self.half) % 360, (self.ra + self.half) % 360
+        low, high = (self.ra - self.half) % 360, self.ra + self.half
+        high = high if high == 360 else high % 360
         within = f"{ra} BETWEEN {low:.8f} AND {high:.8f}"
         if self.half >= 180:
             within = f"{ra} BETWEEN 0 AND 360"
         elif self.wraps:
             within = f"{ra} >= {low:.8f} OR {ra} <= {high:.8f}"
-        return f"({within}) AND ({dec} BETWEEN {self.dec_min:.8f} AND {self.dec_max:.8f})"
+        edge = f" AND {dec} <> {self.dec_min:.8f}" if self.above else ""
+        return f"({within}) AND ({dec} BETWEEN {self.dec_min:.8f} AND {self.dec_max:.8f}{edge})"
 
     def enlarged(self, margin: float) -> "Surroundings":
         """Return the box with `margin` (deg) added on every side."""
@@ -45,7 +51,7 @@ class Surroundings:
         return Surroundings(self.ra, min(half, 180.0), self.dec_min - margin, self.dec_max + margin)
 
     def halves(self) -> Iterator["Surroundings"]:
-        """Yield the southern and the northern half."""
+        """Yield the southern and the northern half, which share no position."""
         middle = (self.dec_min + self.dec_max) / 2
-        yield Surroundings(self.ra, self.half, self.dec_min, middle)
-        yield Surroundings(self.ra, self.half, middle, self.dec_max)
+        yield Surroundings(self.ra, self.half, self.dec_min, middle, self.above)
+        yield Surroundings(self.ra, self.half, middle, self.dec_max, above=True)

@@ -1,20 +1,26 @@
 """Questions to catalogue services that speak TAP (IVOA Table Access Protocol), through pyvo."""
 
+import re
+import warnings
 from collections.abc import Callable
 
 import pyvo
+import requests
 from astropy.table import Table, vstack
 
+from tuningfork.core.errors import TransferError
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.transfer.attempts import AttemptError
+from tuningfork.surveys.transfer.attempts import PASSING, AttemptError, check_status
 from tuningfork.surveys.transfer.network import FREE, Limit, Network
 
 SMALLEST = 1e-4
 """Height (deg) below which a box is not split further."""
+TOO_LONG = re.compile(r"time[ds]?[ -]?out|time limit|statement timeout|too long", re.IGNORECASE)
+"""What services say of a query that has used up its time."""
 
 
-class TooManyRowsError(Exception):
-    """The service has cut its answer."""
+class TooManyRowsError(TransferError):
+    """The service has cut its answer, or has given up the query for its length."""
 
 
 def ask_tap(network: Network, url: str, query: str, limit: Limit = FREE, rows: int | None = None) -> Table:
@@ -34,25 +40,47 @@ def ask_tap(network: Network, url: str, query: str, limit: Limit = FREE, rows: i
     Raises
     ------
     TooManyRowsError
-        The answer was cut.
+        The answer was cut, or the query took the service too long.
     TransferError
         No good answer came.
     """
 
     def once() -> Table:
-        service = pyvo.dal.TAPService(url, session=network.session())
+        seen: list[requests.Response] = []
+        session = network.session()
+        session.hooks["response"].append(lambda response, *_, **__: seen.append(response))
         try:
-            result = service.run_sync(query, maxrec=rows)
-        except pyvo.dal.DALQueryError as error:
-            raise AttemptError(f"the query failed: {' '.join(str(error).split())[:300]}", final=True) from None
-        except pyvo.dal.DALServiceError as error:
-            raise AttemptError(f"no good answer: {' '.join(str(error).split())[:300]}") from None
-        table = result.to_table()
+            # pyvo warns of an OVERFLOW, which is dealt with here.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", pyvo.dal.DALOverflowWarning)
+                result = pyvo.dal.TAPService(url, session=session).run_sync(query, maxrec=rows)
+            table = result.to_table()
+        except pyvo.dal.DALAccessError as error:
+            raise _fault(error, url, seen) from None
+        finally:
+            session.close()
         if result.query_status == "OVERFLOW" or (rows is not None and len(table) >= rows):
-            raise TooManyRowsError
+            raise TooManyRowsError(f"{url}: the service has cut its answer at {len(table)} rows; ask for fewer sources")
         return table
 
     return network.ask(once, url, limit)
+
+
+def _fault(error: pyvo.dal.DALAccessError, url: str, seen: list[requests.Response]) -> Exception:
+    """Return what is to be raised for an error of pyvo, which hides what the network or the service has said."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, AttemptError | requests.RequestException) and not isinstance(cause, requests.HTTPError):
+        return cause
+    reason = " ".join(str(error).split())[:300]
+    told = isinstance(error, pyvo.dal.DALQueryError)
+    if told and TOO_LONG.search(reason):
+        return TooManyRowsError(f"{url}: the query took the service too long ({reason}); ask for fewer sources")
+    if seen and (seen[-1].status_code in PASSING or not told):
+        try:
+            check_status(seen[-1])
+        except AttemptError as status:
+            return status
+    return AttemptError(f"the query failed: {reason}" if told else f"no good answer: {reason}", final=told)
 
 
 def ask_around(
@@ -80,5 +108,6 @@ def ask_around(
     except TooManyRowsError:
         if box.dec_max - box.dec_min < SMALLEST:
             raise
-        parts = [ask_around(network, url, query, half, limit, rows) for half in box.halves()]
-        return vstack(parts, metadata_conflicts="silent")
+    parts = [ask_around(network, url, query, half, limit, rows) for half in box.halves()]
+    # The columns of an answer without rows may have other types.
+    return vstack([part for part in parts if len(part)] or parts[:1], metadata_conflicts="silent")
