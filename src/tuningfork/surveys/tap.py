@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable
+from typing import TypeVar
 
 import pyvo
 import requests
@@ -13,6 +14,7 @@ from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.transfer.attempts import PASSING, AttemptError, check_status
 from tuningfork.surveys.transfer.network import FREE, Limit, Network
 
+T = TypeVar("T")
 SMALLEST = 1e-4
 """Height (deg) below which a box is not split further."""
 TOO_LONG = re.compile(r"time[ds]?[ -]?out|time limit|statement timeout|too long", re.IGNORECASE)
@@ -45,23 +47,61 @@ def ask_tap(network: Network, url: str, query: str, limit: Limit = FREE, rows: i
         No good answer came.
     """
 
-    def once() -> Table:
+    def question(session: requests.Session) -> Table:
+        # pyvo warns of an OVERFLOW, which is dealt with here.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pyvo.dal.DALOverflowWarning)
+            result = pyvo.dal.TAPService(url, session=session).run_sync(query, maxrec=rows)
+        return whole(result, url, rows)
+
+    return ask_vo(network, url, question, limit)
+
+
+def whole(result: pyvo.dal.TAPResults, url: str, rows: int | None) -> Table:
+    """Return the table of an answer that the service has not cut.
+
+    Raises
+    ------
+    TooManyRowsError
+        It has.
+    """
+    table = result.to_table()
+    if result.query_status == "OVERFLOW" or (rows is not None and len(table) >= rows):
+        raise TooManyRowsError(f"{url}: the service has cut its answer at {len(table)} rows; ask for fewer sources")
+    return table
+
+
+def ask_vo(network: Network, url: str, question: Callable[[requests.Session], T], limit: Limit = FREE) -> T:
+    """Ask a service through pyvo, or a library that builds on it, and tell its faults apart.
+
+    Parameters
+    ----------
+    network : Network
+    url : str
+        Address of the service.
+    question : callable
+        Gets the session to use, sends the question and returns what came.
+    limit : Limit
+        What the service allows.
+
+    Raises
+    ------
+    TooManyRowsError
+        The query took the service too long.
+    TransferError
+        No good answer came.
+    """
+
+    def once() -> T:
         seen: list[requests.Response] = []
         session = network.session()
         session.hooks["response"].append(lambda response, *_, **__: seen.append(response))
         try:
-            # pyvo warns of an OVERFLOW, which is dealt with here.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", pyvo.dal.DALOverflowWarning)
-                result = pyvo.dal.TAPService(url, session=session).run_sync(query, maxrec=rows)
-            table = result.to_table()
+            return question(session)
         except pyvo.dal.DALAccessError as error:
             raise _fault(error, url, seen) from None
         finally:
             session.close()
-        if result.query_status == "OVERFLOW" or (rows is not None and len(table) >= rows):
-            raise TooManyRowsError(f"{url}: the service has cut its answer at {len(table)} rows; ask for fewer sources")
-        return table
 
     return network.ask(once, url, limit)
 
