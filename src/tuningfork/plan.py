@@ -4,7 +4,6 @@ The main process computes the plan and writes it to results/plan.json; a cluster
 of the configuration, so an edit of the configuration during a run cannot reach it.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -74,14 +73,16 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
     from tuningfork.core.config import validate
     from tuningfork.core.description import describe
     from tuningfork.core.parameters import freeze
+    from tuningfork.surveys.area import shards_of
+    from tuningfork.surveys.inputs import inputs_of
 
     configuration = validate(values)
     description = describe(configuration, root / "config" / "surveys")
-    inputs = _users_files(configuration)
+    inputs = inputs_of(configuration, description)
     parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
     members = {task: getattr(configuration.train, task).members for task in ("morphology", "structure")}
     return Plan(
-        shards=_shards(configuration),
+        shards=[shard.name for shard in shards_of(configuration, description)],
         parts=[str(part) for part in range(parts)],
         members={task: [str(member) for member in range(number)] for task, number in members.items()},
         tokens=freeze(configuration, description, root / "scripts", inputs),
@@ -117,19 +118,6 @@ def write_plan(plan: Plan) -> None:
         write_json(path, asdict(plan))
 
 
-def _shards(configuration: Any) -> list[str]:
-    from tuningfork.sky.shards import shards_of_footprint
-
-    order = configuration.sky.shard_order
-    if configuration.sky.footprint.kind == "table":
-        from tuningfork.surveys import folder
-
-        found = folder.shards(configuration.survey.folder, order)
-    else:
-        found = shards_of_footprint(configuration.sky.footprint, order)
-    return [shard.name for shard in found]
-
-
 def _pretraining(configuration: Any) -> list[str]:
     from tuningfork.core.errors import ConfigurationError
     from tuningfork.sky.shards import Shard
@@ -138,20 +126,3 @@ def _pretraining(configuration: Any) -> list[str]:
         return [Shard.parse(name).name for name in configuration.pretrain.shards]
     except InputError as error:
         raise ConfigurationError(f"pretrain.shards: {error}") from None
-
-
-def _users_files(configuration: Any) -> dict[str, str]:
-    """Return what identifies the user's own images and table, after a check that they can be used."""
-    if configuration.survey.name != "folder":
-        return {}
-    from tuningfork.surveys import folder
-
-    settings = configuration.survey.folder
-    folder.check(settings)
-    images = sorted(path for path in Path(settings.images).iterdir() if path.is_file())
-    listing = hashlib.sha256("\n".join(f"{path.name} {path.stat().st_size}" for path in images).encode())
-    inputs = {"images": listing.hexdigest()}
-    if settings.table:
-        with Path(settings.table).open("rb") as table:
-            inputs["table"] = hashlib.file_digest(table, "sha256").hexdigest()
-    return inputs

@@ -11,21 +11,25 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
-from frozen import parameters
+from frozen import ROOT, parameters
 from PIL import Image as Picture
 
-from tuningfork.core.config.survey import Folder
+from tuningfork.core.config import validate
+from tuningfork.core.config.sources import TableCatalogue
+from tuningfork.core.config.transfer import Transfer
+from tuningfork.core.description import describe
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import open_array
 from tuningfork.core.flags import decode
 from tuningfork.core.tables import read_table
 from tuningfork.sky.shards import Shard
 from tuningfork.stamps.shard import cut_shard
-from tuningfork.surveys import folder
+from tuningfork.surveys.area import shards_of
 from tuningfork.surveys.folder import sky_of, weigh
 from tuningfork.surveys.folder_images import find_images, read_band
-from tuningfork.surveys.folder_table import read_user_table
+from tuningfork.surveys.inputs import inputs_of
 from tuningfork.surveys.jobs import fetch_tiles, list_sources
+from tuningfork.surveys.lists.table import UserTable
 
 ORDER = 4
 BANDS = ["g", "r", "i"]
@@ -57,24 +61,38 @@ def write_bands(images: Path, name: str, ra: float, dec: float, bands: str = "gr
         )
 
 
-def settings(tmp_path: Path, **values: Any) -> Folder:
-    return Folder(images=str(tmp_path / "images"), **values)
-
-
-def run(tmp_path: Path, **values: Any) -> tuple[dict[str, dict[str, Any]], np.ndarray, list[dict[str, Any]]]:
-    """Run all shards up to the stamps; return the rows by source_id or name, the stamps, the manifest rows."""
-    section = {"images": str(tmp_path / "images"), **values}
-    config = {
+def values_of(tmp_path: Path, table: str | None = None, **section: Any) -> dict[str, Any]:
+    """Return the configuration of a run on tmp_path/images."""
+    catalogue = {"kind": "table", "path": str(tmp_path / table)} if table else {"kind": "survey"}
+    return {
         "sky": {"footprint": {"kind": "table"}, "shard_order": ORDER},
-        "survey": {"name": "folder", "folder": section},
+        "survey": {"name": "folder", "folder": {"images": str(tmp_path / "images"), **section}},
+        "sources": {"catalogue": catalogue},
     }
-    stages = parameters(tmp_path / "params", config)
+
+
+def shards(tmp_path: Path, table: str | None = None, **section: Any) -> list[Shard]:
+    configuration = validate(values_of(tmp_path, table, **section))
+    return shards_of(configuration, describe(configuration, ROOT / "config" / "surveys"))
+
+
+def check(tmp_path: Path, table: str | None = None) -> dict[str, dict[str, str]]:
+    configuration = validate(values_of(tmp_path, table))
+    return inputs_of(configuration, describe(configuration, ROOT / "config" / "surveys"))
+
+
+def run(
+    tmp_path: Path, table: str | None = None, **section: Any
+) -> tuple[dict[str, dict[str, Any]], np.ndarray, list[dict[str, Any]]]:
+    """Run all shards up to the stamps; return the rows by source_id or name, the stamps, the manifest rows."""
+    stages = parameters(tmp_path / "params", values_of(tmp_path, table, **section))
     rows, arrays, manifest = {}, [], []
-    for shard in folder.shards(Folder(**section), ORDER):
+    for shard in shards(tmp_path, table, **section):
         paths = [tmp_path / f"{shard.name}.{end}" for end in ("s.parquet", "t.parquet", "npy", "parquet")]
-        list_sources(stages["sources"], shard.name, paths[0])
-        fetch_tiles(stages["tiles"], shard.name, paths[0], tmp_path / "cache", paths[1])
-        cut_shard(stages["stamps"], shard.name, paths[0], paths[1], tmp_path / "cache", paths[2], paths[3])
+        list_sources(stages["sources"], shard.name, Transfer(cache=str(tmp_path / "cache")), paths[0])
+        fetch_tiles(stages["tiles"], shard.name, paths[0], Transfer(cache=str(tmp_path / "cache")), paths[1])
+        # Another run may name another cache: the user's own images must be found all the same.
+        cut_shard(stages["stamps"], shard.name, paths[0], paths[1], Transfer(cache="elsewhere"), paths[2], paths[3])
         for source, stamp in zip(read_table(paths[0]).to_pylist(), read_table(paths[3]).to_pylist(), strict=True):
             assert source["source_id"] == stamp["source_id"]
             row = source | stamp | {"row": len(rows), "shard": shard.name}
@@ -107,7 +125,7 @@ def test_sources_on_a_large_tile_come_from_the_table(tmp_path: Path) -> None:
     pd.DataFrame(
         {"source_id": [7, 3, 9], "ra": [10.0, 10.005, 11.0], "dec": [20.0, 20.0, 20.0], "radius": [1, 40, 1]}
     ).to_csv(tmp_path / "t.csv", index=False)
-    rows, stamps, _ = run(tmp_path, table=str(tmp_path / "t.csv"))
+    rows, stamps, _ = run(tmp_path, table="t.csv")
     assert sorted(rows) == ["3/", "7/", "9/"]
     assert flags_of(rows)["7/"] == []
     assert set(flags_of(rows)["3/"]) == {"NO_SIGNAL", "LARGER_THAN_STAMP"}
@@ -118,7 +136,7 @@ def test_sources_on_a_large_tile_come_from_the_table(tmp_path: Path) -> None:
 def test_ids_that_are_words_become_names_and_doubles_are_kept(tmp_path: Path) -> None:
     write_bands(tmp_path / "images", "field", 10.0, 20.0, width=300, height=300)
     pd.DataFrame({"source_id": ["a", "b", "a"], "ra": [10.0] * 3, "dec": [20.0] * 3}).to_parquet(tmp_path / "t.parquet")
-    rows, _, _ = run(tmp_path, table=str(tmp_path / "t.parquet"))
+    rows, _, _ = run(tmp_path, table="t.parquet")
     assert flags_of(rows) == {"0/a": ["DUPLICATE_ID"], "1/b": [], "2/a": ["DUPLICATE_ID"]}
 
 
@@ -126,7 +144,7 @@ def test_doubled_numbers_are_kept_and_flagged(tmp_path: Path) -> None:
     write_bands(tmp_path / "images", "field", 10.0, 20.0, width=300, height=300)
     frame = pd.DataFrame({"source_id": [5, 4, 5], "name": ["x", "y", "z"], "ra": [10.0] * 3, "dec": [20.0] * 3})
     Table.from_pandas(frame).write(tmp_path / "t.fits")
-    rows, _, _ = run(tmp_path, table=str(tmp_path / "t.fits"))
+    rows, _, _ = run(tmp_path, table="t.fits")
     assert flags_of(rows) == {"4/y": [], "5/x": ["DUPLICATE_ID"], "5/z": ["DUPLICATE_ID"]}
 
 
@@ -136,10 +154,10 @@ def test_rows_without_a_possible_position_belong_to_the_first_shard(tmp_path: Pa
         {"source_id": [1, 2, 3, 4], "ra": [10.0, np.nan, 20.0, 200.0], "dec": [20.0, 5.0, 95.0, -40.0]}
     )
     frame.to_csv(tmp_path / "t.csv", index=False)
-    rows, _, _ = run(tmp_path, table=str(tmp_path / "t.csv"))
+    rows, _, _ = run(tmp_path, table="t.csv")
     assert len(rows) == 4
     assert flags_of(rows)["2/"] == flags_of(rows)["3/"] == ["NO_POSITION"]
-    first = folder.shards(settings(tmp_path, table=str(tmp_path / "t.csv")), ORDER)[0].name
+    first = shards(tmp_path, "t.csv")[0].name
     assert rows["2/"]["shard"] == rows["3/"]["shard"] == first
     assert rows["3/"]["dec"] is None
 
@@ -147,7 +165,7 @@ def test_rows_without_a_possible_position_belong_to_the_first_shard(tmp_path: Pa
 def test_without_any_position_there_is_still_a_shard(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Picture.fromarray(np.full((64, 64, 3), 9, dtype=np.uint8)).save(tmp_path / "images" / "a.png")
-    assert folder.shards(settings(tmp_path), ORDER) == [Shard(ORDER, 0)]
+    assert shards(tmp_path) == [Shard(ORDER, 0)]
 
 
 def test_pictures_are_measured_without_a_position(tmp_path: Path) -> None:
@@ -174,7 +192,7 @@ def test_a_table_of_files_gives_pictures_their_positions(tmp_path: Path) -> None
         {"name": ["A", "B", "C"], "file": ["a.jpg", "images/b", "c.jpg"], "ra": [1.0, 2.0, 3.0], "dec": [0.5] * 3}
     )
     frame.to_csv(tmp_path / "t.csv", index=False)
-    rows, _, manifest = run(tmp_path, table=str(tmp_path / "t.csv"), pixel_scale=0.262)
+    rows, _, manifest = run(tmp_path, table="t.csv", pixel_scale=0.262)
     assert "PADDED" in flags_of(rows)["0/A"]
     assert "PADDED" in flags_of(rows)["1/B"]
     assert flags_of(rows)["2/C"] == ["BAD_TILE"]
@@ -234,7 +252,7 @@ def test_a_wrong_wcs_is_not_trusted_blindly(tmp_path: Path, real_data: Path) -> 
         name = f"SDSS_{band}.fits.gz"
         (tmp_path / "images" / name).symlink_to(real_data / "three_surveys_one_galaxy" / name)
     pd.DataFrame({"file": ["SDSS"], "ra": [27.9521], "dec": [0.2638]}).to_csv(tmp_path / "t.csv", index=False)
-    rows, _, _ = run(tmp_path, table=str(tmp_path / "t.csv"))
+    rows, _, _ = run(tmp_path, table="t.csv")
     assert flags_of(rows) == {"0/": ["OUTSIDE_TILES"]}
 
 
@@ -315,10 +333,12 @@ def test_tables_of_every_format(tmp_path: Path, ending: str) -> None:
         frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
     else:
         Table.from_pandas(frame).write(path, format="votable" if ending == "vot" else "fits")
-    table = read_user_table(path)
-    assert table["source_id"].tolist() == [2**60 + 1, 5]
-    assert table["ra"].tolist() == [1.5, 2.5]
-    assert table["name"].tolist() == ["x", "y"]
+    table = UserTable(TableCatalogue(path=str(path)))
+    found = [row for shard in table.shards(ORDER) for row in table.sources(shard).to_pylist()]
+    assert {row["source_id"]: (row["ra"], row["dec"], row["name"], row["flags"]) for row in found} == {
+        2**60 + 1: (1.5, -1.0, "x", 0),
+        5: (2.5, 0.0, "y", 0),
+    }
 
 
 @pytest.mark.parametrize(
@@ -332,24 +352,24 @@ def test_tables_of_every_format(tmp_path: Path, ending: str) -> None:
 def test_a_table_that_cannot_be_used_is_refused_before_any_job(tmp_path: Path, text: str, message: str) -> None:
     write_bands(tmp_path / "images", "a", 10.0, 20.0)
     (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(ConfigurationError, match=f"survey.folder.table: .*{message}"):
-        folder.check(settings(tmp_path, table=str(tmp_path / "t.csv")))
+    with pytest.raises(ConfigurationError, match=f"sources.catalogue.path: .*{message}"):
+        check(tmp_path, "t.csv")
 
 
 def test_missing_files_and_folders_are_refused_before_any_job(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"survey\.folder\.images: .*no such folder"):
-        folder.check(settings(tmp_path))
+        check(tmp_path)
     (tmp_path / "images").mkdir()
     with pytest.raises(ConfigurationError, match="holds no FITS, PNG or JPEG image"):
-        folder.check(settings(tmp_path))
+        check(tmp_path)
     write_bands(tmp_path / "images", "a", 10.0, 20.0)
-    folder.check(settings(tmp_path))
-    with pytest.raises(ConfigurationError, match=r"survey\.folder\.table: .*no such file"):
-        folder.check(settings(tmp_path, table=str(tmp_path / "t.csv")))
+    check(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"sources\.catalogue\.path: .*no such file"):
+        check(tmp_path, "t.csv")
     for name in ("t.parquet", "t.fits", "t.vot"):
         (tmp_path / name).write_text("nothing of the kind")
         with pytest.raises(ConfigurationError, match="not a readable table"):
-            folder.check(settings(tmp_path, table=str(tmp_path / name)))
+            check(tmp_path, name)
 
 
 def test_positions_without_any_wcs_are_refused_before_any_job(tmp_path: Path) -> None:
@@ -357,7 +377,7 @@ def test_positions_without_any_wcs_are_refused_before_any_job(tmp_path: Path) ->
     fits.writeto(tmp_path / "images" / "a.fits", np.stack([pixels()] * 3))
     (tmp_path / "t.csv").write_text("ra,dec\n1,2\n")
     with pytest.raises(ConfigurationError, match=r"none of the 1 images .* has a WCS.*add a column file"):
-        folder.check(settings(tmp_path, table=str(tmp_path / "t.csv")))
+        check(tmp_path, "t.csv")
 
 
 def test_sky_and_noise_of_a_stamp_that_a_galaxy_fills() -> None:

@@ -79,7 +79,10 @@ class Parameters:
 
 
 def freeze(
-    configuration: Configuration, description: Description, scripts: Path, inputs: Mapping[str, str] | None = None
+    configuration: Configuration,
+    description: Description,
+    scripts: Path,
+    inputs: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, str]:
     """Return the text of params/<stage>.json for every stage.
 
@@ -90,9 +93,10 @@ def freeze(
     scripts : Path
         The folder with one program a stage.
     inputs : mapping, optional
-        Hashes of the user's own files, for the stages that read the survey.
+        Stage -> input -> hash of the user's own files that the stage reads.
     """
-    return {stage: _text(stage, configuration, description, scripts, inputs or {}) for stage in STAGES}
+    inputs = inputs or {}
+    return {stage: _text(stage, configuration, description, scripts, inputs.get(stage, {})) for stage in STAGES}
 
 
 def _text(
@@ -101,7 +105,7 @@ def _text(
     values = {part: _value(part, configuration, description) for part in STAGES[stage]}
     program = scripts / f"{stage.split('-')[0]}.py"
     frozen = {"stage": stage, "source": source_digest(program), "values": values}
-    if "survey" in values and inputs:
+    if inputs:
         frozen["inputs"] = dict(inputs)
     return json.dumps(frozen, sort_keys=True, separators=(",", ":"))
 

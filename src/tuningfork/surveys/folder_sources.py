@@ -1,0 +1,113 @@
+"""The sources of a user's folder that have an image of their own, or are such an image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from astropy.wcs import WCS
+
+from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
+from tuningfork.surveys.base import OwnImages
+from tuningfork.surveys.folder_images import Layout, safe, stem
+from tuningfork.surveys.lists.rows import sources_of
+from tuningfork.surveys.lists.table import UserTable, home_of
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where on the sky an image lies: its WCS and centre (deg), or None and NaN if it cannot say."""
+
+    wcs: WCS | None = None
+    ra: float = np.nan
+    dec: float = np.nan
+    corners: tuple[tuple[float, float], ...] = ()
+
+
+class FolderSources:
+    """The images of a folder, or the rows of a table that names the image of each source.
+
+    Parameters
+    ----------
+    layouts : mapping
+        Name -> image.
+    places : mapping
+        Name -> where the image lies.
+    table : UserTable, optional
+        Its column `file` names a file, or an image, of the folder; without a table every image is a source.
+    """
+
+    def __init__(
+        self, layouts: Mapping[str, Layout], places: Mapping[str, Place], table: UserTable | None = None
+    ) -> None:
+        self._layouts = layouts
+        self._places = places
+        self._table = table
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        return pd.DataFrame({"name": list(self._layouts)}) if self._table is None else self._table.whole()
+
+    @cached_property
+    def _own(self) -> list[str | None]:
+        """For each source the name of its own image, or None."""
+        if self._table is None:
+            return list(self._layouts)
+        by_file = {path.name: layout.name for layout in self._layouts.values() for path in layout.files.values()}
+        return [
+            None if pd.isna(file) or not str(file).strip() else self._image_of(str(file).strip(), by_file)
+            for file in self._frame["file"]
+        ]
+
+    def _image_of(self, file: str, by_file: Mapping[str, str]) -> str:
+        """Return the image that a row's `file` means: a file of it, or its name."""
+        path = Path(file)
+        if path.name in by_file:
+            return by_file[path.name]
+        return safe(path.name) if safe(path.name) in self._layouts else safe(stem(path) or path.name)
+
+    @cached_property
+    def _positions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Right ascension, declination (deg), NaN if unknown, and whether a source is at the centre of its image."""
+        frame, count = self._frame, len(self._frame)
+        ra, dec = (
+            frame[name].to_numpy(dtype=float).copy() if name in frame else np.full(count, np.nan)
+            for name in ("ra", "dec")
+        )
+        stated = valid_position(ra, dec)
+        ra[~stated], dec[~stated] = np.nan, np.nan
+        centred = np.zeros(count, dtype=bool)
+        for row, name in enumerate(self._own):
+            place = self._places[name] if name is not None and name in self._layouts else Place()
+            centred[row] = name is not None and not (stated[row] and place.wcs is not None)
+            if not stated[row]:
+                ra[row], dec[row] = place.ra, place.dec
+        return ra % 360, dec, centred
+
+    def shards(self, order: int) -> list[Shard]:
+        """Return the shards in which sources lie; at least one."""
+        ra, dec, _ = self._positions
+        return shards_of_positions(ra, dec, order) or [Shard(order, 0)]
+
+    def sources(self, shard: Shard) -> pa.Table:
+        """Return the sources of a shard as a table of the stage `sources`.
+
+        Those without a position belong to the shard of the first that has one.
+        """
+        ra, dec, centred = self._positions
+        here = shard.contains(ra, dec)
+        if shard == (home_of(ra, dec, shard.order) or Shard(shard.order, 0)):
+            here |= ~valid_position(ra, dec)
+        rows = self._frame.assign(ra=ra, dec=dec)[here]
+        ids, names, twice = (
+            (rows.index.to_numpy(dtype=np.int64), list(rows["name"]), np.zeros(len(rows), dtype=bool))
+            if self._table is None
+            else self._table.identify(rows)
+        )
+        order = np.argsort(ids, kind="stable")
+        places = np.flatnonzero(here)[order]
+        own = OwnImages([self._own[place] for place in places], [bool(centred[place]) for place in places])
+        return own.attach(sources_of(rows, ids, names, twice))

@@ -1,0 +1,68 @@
+"""The user's own files: checked before any job starts, and what identifies their content."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from tuningfork.core.config import Configuration
+from tuningfork.core.config.sources import Detection, SurveyCatalogue, TableCatalogue
+from tuningfork.core.description import Description
+from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.surveys.folder import FolderSurvey
+from tuningfork.surveys.lists.columns import require_position
+from tuningfork.surveys.lists.table import UserTable
+
+
+def inputs_of(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:
+    """Return stage -> input -> hash of the user's files that the stage reads, after a check that they can be used.
+
+    Raises
+    ------
+    ConfigurationError
+        A file is missing or unreadable, there is no image, the table lacks columns, or nothing says where the
+        sources of the table are on the images.
+    """
+    try:
+        return _inputs(configuration, description)
+    except InputError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _inputs(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:
+    inputs: dict[str, dict[str, str]] = {"sources": {}, "tiles": {}, "stamps": {}}
+    catalogue = configuration.sources.catalogue
+    table = checked_table(configuration)
+    if isinstance(catalogue, TableCatalogue):
+        with Path(catalogue.path).open("rb") as file:
+            inputs["sources"]["table"] = hashlib.file_digest(file, "sha256").hexdigest()
+    if configuration.survey.name == "folder":
+        survey = FolderSurvey(configuration.survey.folder, description)
+        survey.check(table)
+        images = _listing(path for layout in survey.layouts.values() for path in layout.files.values())
+        inputs["tiles"]["images"] = inputs["stamps"]["images"] = images
+        if isinstance(catalogue, SurveyCatalogue | Detection) or (table is not None and "file" in table.columns):
+            inputs["sources"]["images"] = images
+    return inputs
+
+
+def checked_table(configuration: Configuration) -> UserTable | None:
+    """Return the user's table of sources, None if the configuration names none.
+
+    Raises
+    ------
+    InputError
+        It cannot be used.
+    """
+    catalogue = configuration.sources.catalogue
+    if not isinstance(catalogue, TableCatalogue):
+        return None
+    table = UserTable(catalogue)
+    require_position(table.columns, table.available, table.what, or_file=configuration.survey.name == "folder")
+    table.check()
+    return table
+
+
+def _listing(paths: Iterable[Path]) -> str:
+    """Return a hash of the names and sizes of files."""
+    lines = sorted({f"{path.name} {path.stat().st_size}" for path in paths})
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,126 @@
+"""The columns of somebody's list of sources: which of them is our right ascension, magnitude, and so on."""
+
+from collections.abc import Mapping, Sequence
+
+import astropy.units as u
+import numpy as np
+import pandas as pd
+
+from tuningfork.core.errors import InputError
+
+ALIASES = {
+    "source_id": ("source_id", "id", "objid", "object_id"),
+    "name": ("name", "iauname"),
+    "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
+    "dec": ("dec", "dej2000", "decj2000", "dec_deg", "delta_j2000"),
+    "file": ("file", "filename", "image"),
+    "redshift": ("redshift",),
+    "mag": ("survey_mag", "mag", "magnitude"),
+    "radius": ("survey_radius", "radius"),
+}
+"""Names of columns that are understood without being told, in any case of letters."""
+NUMBERS = ("ra", "dec", "redshift", "mag", "radius")
+TEXTS = ("source_id", "name", "file")
+UNITS = {"ra": u.deg, "dec": u.deg, "radius": u.arcsec}
+
+
+def choose(available: Sequence[str], mapping: Mapping[str, str], what: str) -> dict[str, str]:
+    """Return which column of a list is which of ours.
+
+    Parameters
+    ----------
+    available : sequence of str
+        The columns of the list.
+    mapping : mapping
+        Our name -> column, as the configuration says; the other columns are found by their usual names.
+    what : str
+        Configuration key and name of the list, for messages.
+
+    Returns
+    -------
+    dict
+        Our name -> column, in the order of `ALIASES`.
+
+    Raises
+    ------
+    InputError
+        A column that the configuration names is not there.
+    """
+    lower = {str(name).strip().lower(): name for name in reversed(available)}
+    chosen = {}
+    for name, aliases in ALIASES.items():
+        if name in mapping:
+            column = mapping[name] if mapping[name] in available else lower.get(mapping[name].lower())
+            if column is None:
+                raise InputError(
+                    f"{what} has no column {mapping[name]!r} (sources.catalogue.columns.{name}); it has "
+                    f"{', '.join(map(str, available)) or 'none'}"
+                )
+            chosen[name] = column
+        else:
+            found = [lower[alias] for alias in aliases if alias in lower]
+            chosen |= {name: found[0]} if found else {}
+    return chosen
+
+
+def require_position(chosen: Mapping[str, str], available: Sequence[str], what: str, or_file: bool = False) -> None:
+    """Check that the list says where its sources are, or, if that will do, which image shows them.
+
+    Raises
+    ------
+    InputError
+        It does not.
+    """
+    if {"ra", "dec"} <= set(chosen) or (or_file and "file" in chosen):
+        return
+    raise InputError(
+        f"{what} has the columns {', '.join(map(str, available)) or 'none'}; expected ra and dec (deg)"
+        f"{', or file (the image of each source)' if or_file else ''}; "
+        "sources.catalogue.columns can say which they are"
+    )
+
+
+def factor(name: str, unit: str | None, what: str) -> float:
+    """Return by what the values of a column must be multiplied to be in our unit.
+
+    Raises
+    ------
+    InputError
+        The column's unit is another kind of quantity.
+    """
+    if not unit or name not in UNITS:
+        return 1.0
+    try:
+        return float(u.Unit(unit).to(UNITS[name]))
+    except (ValueError, TypeError, u.UnitConversionError):
+        raise InputError(f"{what}: column {name} has the unit {unit!r}; expected {UNITS[name]}") from None
+
+
+def as_numbers(values: pd.Series) -> np.ndarray:
+    """Return a column as float64; what is no number is NaN."""
+    return np.asarray(pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def as_texts(values: pd.Series) -> list[str | None]:
+    """Return a column as text, None where it is missing; whole numbers have no decimal point."""
+    return [None if pd.isna(value) else _text(value) for value in values]
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def require_numbers(values: pd.Series, name: str, what: str) -> None:
+    """Check that a column of numbers does not hold text throughout.
+
+    Raises
+    ------
+    InputError
+        It does, such as hours, minutes and seconds.
+    """
+    missing = np.isnan(as_numbers(values))
+    text = values[missing & values.notna().to_numpy()].astype(str).str.strip()
+    text = text[~text.str.lower().isin(["", "nan", "null", "none", "--"])]
+    if len(text) and missing.all():
+        unit = "degrees" if name in {"ra", "dec"} else "a number"
+        raise InputError(f"{what}: column {name} holds {text.iloc[0]!r}; expected {unit}")

@@ -1,0 +1,52 @@
+"""From the rows of somebody's list to the table of the stage `sources`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tuningfork.core.flags import Flag
+from tuningfork.core.tables import shard_table
+from tuningfork.sky.shards import pixels, valid_position
+
+FINEST = 29
+"""Order of the HEALPix pixels whose number stands for a position."""
+OURS = {"redshift": "redshift", "survey_mag": "mag", "survey_radius": "radius"}
+"""Column of the stage `sources` -> name of the column in :mod:`tuningfork.surveys.lists.columns`."""
+
+
+def sources_of(frame: pd.DataFrame, ids: np.ndarray, names: Sequence[str | None], twice: np.ndarray) -> pa.Table:
+    """Return rows of a list as a table of the stage `sources`, in order of source_id.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `ra`, `dec` (deg) and, where the list has them, `redshift`, `mag`, `radius` (arcsec); N rows.
+    ids : ndarray of int64
+        Shape (N,).
+    names : sequence of str or None
+        Length N.
+    twice : ndarray of bool
+        Whether another source of the list has the same identifier, shape (N,).
+    """
+    order = np.argsort(ids, kind="stable")
+    ra, dec = (frame[name].to_numpy(dtype=float)[order] for name in ("ra", "dec"))
+    known = valid_position(ra, dec)
+    flags = np.where(known, 0, int(Flag.NO_POSITION)) | np.where(twice[order], int(Flag.DUPLICATE_ID), 0)
+    values = {
+        "source_id": ids[order],
+        "flags": flags,
+        "ra": np.where(known, ra % 360, np.nan),
+        "dec": np.where(known, dec, np.nan),
+        "name": pa.array([names[row] for row in order], pa.string()),
+    }
+    for column, ours in OURS.items():
+        if ours in frame:
+            values[column] = frame[ours].to_numpy(dtype=float)[order]
+    return shard_table("sources", values)
+
+
+def ids_of_positions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return an identifier (int64) for each position (deg): the number of its HEALPix pixel of order 29 (0.4 mas)."""
+    return pixels(np.asarray(ra, dtype=float) % 360, dec, FINEST)
