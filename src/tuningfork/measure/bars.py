@@ -26,7 +26,7 @@ from tuningfork.measure.bar_maps import METHODS, BarShape
 from tuningfork.measure.calibration import LengthCalibration
 from tuningfork.measure.ensemble import answers_of, mixture
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
-from tuningfork.sky.coordinates import pixel_to_sky_angle
+from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
 BATCH = 128
 ORIENTATIONS = 8
@@ -219,7 +219,7 @@ def bar_values(
     length = np.where(bar, np.where(method == first, lengths[first], lengths[other]), np.nan)
     error = np.where(method == first, errors[first], errors[other])
     given = np.isfinite(length)
-    angle = pixel_to_sky_angle(found.angle, numpy_column(rows, "north_angle"), _booleans(rows, "east_is_left"))
+    angle = pixel_to_sky_angle(found.angle, numpy_column(rows, "north_angle"), left_handed(rows["east_is_left"]))
     angle_error = calibrations["saliency"].angle_error(found.angle_spread)
     own = bar_flags(found.flags, length, psf * scale, np.isfinite(fractions) & ~bar)
     return {
@@ -250,8 +250,3 @@ def bar_flags(of_maps: np.ndarray, length: np.ndarray, psf_fwhm: np.ndarray, unb
     return np.asarray(
         flags | np.where(short, int(Flag.BAR_SHORTER_THAN_PSF), 0) | np.where(unbarred, int(Flag.NOT_BARRED), 0)
     )
-
-
-def _booleans(rows: pa.Table, name: str) -> np.ndarray:
-    """Return a column of truth values; what is null counts as true and belongs to a row without an angle."""
-    return np.array([value is not False for value in rows[name].to_pylist()])

@@ -14,7 +14,7 @@ from tuningfork.measure.ensemble import answers_of, mixture
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 from tuningfork.networks.inputs import undo_dihedral_angle
 from tuningfork.networks.structure import TARGETS, unlink_axis_ratio
-from tuningfork.sky.coordinates import pixel_to_sky_angle
+from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
 UNKNOWN_ANGLE = 180 / np.sqrt(12)
 """Standard deviation (deg) of a position angle of which nothing is known."""
@@ -61,7 +61,7 @@ def structure_shard(parameters: Parameters, stamps: Path, models: Sequence[Path]
     table, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
     profiles = predict_profiles(ensemble, table, pixels, settings.rotations, settings.batch_size)
     values = _physical(profiles, table, ensemble.reference_band)
-    north, left = numpy_column(table, "north_angle"), table["east_is_left"].to_numpy() == True  # noqa: E712 - null
+    north, left = numpy_column(table, "north_angle"), left_handed(table["east_is_left"])
     values["position_angle"] = pixel_to_sky_angle(values["position_angle"], north, left)
     outside = outside_range(profiles, ensemble.cards[0]["heads"]["range"])
     flags = numpy_column(table, "flags") | np.where(outside, Flag.STRUCTURE_OUTSIDE_TRAINING.value, 0)

@@ -5,6 +5,7 @@ a position angle, from north through east.
 """
 
 import numpy as np
+import pyarrow as pa
 from astropy.wcs import WCS
 
 ARCSEC = 3600.0
@@ -33,6 +34,11 @@ def sky_to_pixel_angle(position_angle: np.ndarray, north_angle: np.ndarray, east
     """
     angle = np.asarray(position_angle, dtype=float)
     return np.mod(np.asarray(north_angle, dtype=float) + np.where(east_is_left, angle, -angle), 180.0)
+
+
+def left_handed(east_is_left: pa.ChunkedArray) -> np.ndarray:
+    """Return a column `east_is_left` as an array of bool; null, of a row without an image, counts as true."""
+    return np.asarray(east_is_left.fill_null(True).to_numpy(), dtype=bool)
 
 
 def jacobian(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
