@@ -1,0 +1,111 @@
+"""Questions to IRSA about Euclid, through astroquery."""
+
+import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
+import astropy.units as u
+import pyvo
+import requests
+from astropy.table import Table, vstack
+from astroquery.ipac.irsa import IrsaClass
+
+from tuningfork.sky.surroundings import Surroundings
+from tuningfork.surveys.tap import SMALLEST, TooManyRowsError, ask_vo, whole
+from tuningfork.surveys.transfer.attempts import AttemptError
+from tuningfork.surveys.transfer.network import Limit, Network
+
+T = TypeVar("T")
+COLLECTION = "euclid_DpdMerBksMosaic"
+POLITE = Limit(rate=4.0, connections=4)
+"""IRSA publishes no limit; its pages ask not to disturb its synchronous services."""
+ROWS = 200_000
+"""Rows that are asked for at once; without MAXREC, IRSA cuts an answer at 2,000."""
+NEEDED = ("access_url", "s_ra", "s_dec", "s_region")
+
+
+class Irsa:
+    """IRSA's image and catalogue services.
+
+    Parameters
+    ----------
+    network : Network
+    url : str
+        Address of IRSA.
+    """
+
+    def __init__(self, network: Network, url: str) -> None:
+        self._network = network
+        self._url = url.rstrip("/")
+
+    def mosaics(self, ra: float, dec: float, radius: float) -> Table:
+        """Return one row for every file of the mosaics that touch a circle (deg).
+
+        Raises
+        ------
+        TooManyRowsError
+            The service has cut its answer.
+        TransferError
+            No good answer came.
+        """
+
+        def question(client: IrsaClass) -> Table:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pyvo.dal.DALOverflowWarning)
+                circle = (ra * u.deg, dec * u.deg, radius * u.deg)
+                try:
+                    rows = client.query_sia(pos=circle, collection=COLLECTION, maxrec=ROWS)
+                except pyvo.dal.DALOverflowWarning:
+                    raise TooManyRowsError(f"{self._url}/SIA: the service has cut its answer") from None
+            for column in NEEDED:
+                if column not in rows.colnames:
+                    raise AttemptError(f"the list of mosaics has no column {column}", final=True)
+            return rows
+
+        return self._ask(question, "SIA")
+
+    def catalogue(self, query: str) -> Table:
+        """Return the answer to an ADQL query.
+
+        Raises
+        ------
+        TooManyRowsError
+            The service has cut its answer.
+        TransferError
+            No good answer came.
+        """
+
+        def question(client: IrsaClass) -> Table:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", pyvo.dal.DALOverflowWarning)
+                return whole(client.query_tap(query, maxrec=ROWS), f"{self._url}/TAP", ROWS)
+
+        return self._ask(question, "TAP")
+
+    def catalogue_around(self, query: Callable[[Surroundings], str], box: Surroundings) -> Table:
+        """Return the answer to a query about a box; where the service cuts it, the halves of the box are asked.
+
+        Raises
+        ------
+        TransferError
+            No good answer came.
+        """
+        try:
+            return self.catalogue(query(box))
+        except TooManyRowsError:
+            if box.dec_max - box.dec_min < SMALLEST:
+                raise
+        parts = [self.catalogue_around(query, half) for half in box.halves()]
+        # The columns of an answer without rows may have other types.
+        return vstack([part for part in parts if len(part)] or parts[:1], metadata_conflicts="silent")
+
+    def _ask(self, question: Callable[[IrsaClass], T], service: str) -> T:
+        url = f"{self._url}/{service}"
+
+        def through(session: requests.Session) -> T:
+            client = IrsaClass()
+            client.sia_url = client.tap_url = url
+            client._session = session
+            return question(client)
+
+        return ask_vo(self._network, url, through, POLITE)

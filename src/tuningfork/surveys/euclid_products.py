@@ -1,0 +1,137 @@
+"""The files of Euclid's MER pipeline: their names, and the tiles that a list of them makes."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from tuningfork.core.errors import InputError
+from tuningfork.surveys.base import IMAGE, Tile
+
+NOISE, MASK, PSF = "noise", "mask", "psf"
+FILTERS = {"VIS": "VIS", "Y": "NIR-Y", "J": "NIR-J", "H": "NIR-H"}
+"""Band as IRSA names it -> filter in the names of files."""
+TILE = re.compile(r"\d{9}")
+NAME = re.compile(
+    r"EUC_MER_(?P<kind>BGSUB-MOSAIC|MOSAIC|GRID-PSF)-(?P<filter>VIS|NIR-[YJH])(?P<plane>-RMS|-FLAG)?"
+    r"_TILE(?P<tile>\d{9})-(?P<version>[0-9A-F]{6}_\d{8}T\d{6}\.\d{1,6}Z_\d\d\.\d\d)\.fits"
+)
+ROLES = {("BGSUB-MOSAIC", None): IMAGE, ("MOSAIC", "-RMS"): NOISE, ("MOSAIC", "-FLAG"): MASK, ("GRID-PSF", None): PSF}
+
+
+@dataclass(frozen=True)
+class Product:
+    """A file of a tile.
+
+    Attributes
+    ----------
+    name : str
+    tile : str
+        Nine digits.
+    band : str
+    role : str
+        image, noise (standard deviation), mask (bits) or psf (a grid of PSFs).
+    made : str
+        When it was made, in a form that sorts.
+    """
+
+    name: str
+    tile: str
+    band: str
+    role: str
+    made: str
+
+    @classmethod
+    def parse(cls, name: str) -> "Product | None":
+        """Return what a file is by its name, or None if it is nothing that is used here."""
+        match = NAME.fullmatch(name)
+        role = ROLES.get((match["kind"], match["plane"])) if match else None
+        if match is None or role is None:
+            return None
+        band = next(band for band, filter_name in FILTERS.items() if filter_name == match["filter"])
+        return cls(name, match["tile"], band, role, match["version"].partition("_")[2])
+
+
+def checked(url: str, service: str) -> str:
+    """Return an address that came from the service, after a check that it leads there and to a known file.
+
+    Parameters
+    ----------
+    url : str
+    service : str
+        Address of the service; a host of IPAC may refer to another host of IPAC.
+
+    Raises
+    ------
+    InputError
+        It leads elsewhere.
+    """
+    try:
+        found, home = urlsplit(url), urlsplit(service)
+        same = (found.hostname, found.port) == (home.hostname, home.port)
+        family = all((part.hostname or "").endswith(".ipac.caltech.edu") and not part.port for part in (found, home))
+        good = found.scheme in {"http", "https"} and (same or family) and "@" not in found.netloc
+    except ValueError:
+        good = False
+    if not good or Product.parse(url.rpartition("/")[2]) is None:
+        raise InputError(f"{service} names the file {url[:200]!r}: expected a MER mosaic on the same host")
+    return url
+
+
+def tiles_of_rows(rows: Iterable[Mapping[str, Any]], bands: Sequence[str], service: str) -> dict[str, Tile]:
+    """Return the tiles by name that the rows of an answer of IRSA's image service make.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        With access_url, s_ra, s_dec and s_region; rows about other files are passed over.
+    bands : sequence of str
+        Bands whose files are wanted.
+    service : str
+        Address of the service, see :func:`checked`.
+
+    Returns
+    -------
+    dict
+        Each tile's facts have `files`: band -> role -> address. Of files made twice the later one counts.
+
+    Raises
+    ------
+    InputError
+        A file lies on a host that is none of the service's.
+    """
+    tiles: dict[str, Tile] = {}
+    newest: dict[tuple[str, str, str], str] = {}
+    for row in rows:
+        url = str(row["access_url"])
+        product = Product.parse(url.rpartition("/")[2])
+        if product is None or product.band not in bands:
+            continue
+        if product.tile not in tiles:
+            ra, dec = float(row["s_ra"]), float(row["s_dec"])
+            tiles[product.tile] = Tile(product.tile, ra, dec, corners(str(row["s_region"])), facts={"files": {}})
+        place = (product.tile, product.band, product.role)
+        if product.made > newest.get(place, ""):
+            newest[place] = product.made
+            tiles[product.tile].facts["files"].setdefault(product.band, {})[product.role] = checked(url, service)
+    return dict(sorted(tiles.items()))
+
+
+def corners(region: str) -> tuple[tuple[float, float], ...]:
+    """Return the corners (deg) of a region in STC-S, such as `POLYGON ICRS 10 0 9 0 9 1 10 1`; none of other shapes."""
+    words = region.split()
+    if len(words) < 8 or words[0].upper() != "POLYGON":
+        return ()
+    numbers = words[2:] if words[1].isalpha() else words[1:]
+    try:
+        values = np.array(numbers, dtype=float)
+    except ValueError:
+        return ()
+    if len(values) % 2 or not np.isfinite(values).all():
+        return ()
+    pairs = [(float(ra), float(dec)) for ra, dec in values.reshape(-1, 2)]
+    closed = len(pairs) > 3 and pairs[0] == pairs[-1]
+    return tuple(pairs[:-1] if closed else pairs)
