@@ -28,7 +28,7 @@ def fresh(root: Path, tmp_path_factory: pytest.TempPathFactory) -> StubWorkflow:
         ({"sky.footprint.dec_max": 0.0}, "sky.footprint: the box is empty (ra 210.1 to 210.12, dec 0.1 to 0.0)"),
         (
             {"survey.name": "2mass"},
-            "survey.name: '2mass' is not allowed: input should be 'simulated', 'sdss' or 'folder'",
+            "survey.name: '2mass' is not allowed: input should be 'simulated', 'sdss', 'legacy', 'euclid', 'panstarrs', 'des' or 'folder'",
         ),
         ({"pretrain.shards": ["../../etc"]}, "pretrain.shards: shard '../../etc': expected order-pixel"),
         ({"survey.name": "folder", "survey.folder.images": "nowhere"}, "nowhere"),

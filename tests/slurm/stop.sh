@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Stop the Slurm that install.sh has started, and wait for its end; packages and settings stay.
+# Stop the Slurm that install.sh has started, and wait for its end; the packages stay. Its slurm.conf goes: Snakemake's
+# Slurm plugin asks the controller that it names at every start, and waits ten seconds if there is none.
 set -euo pipefail
 
 grep -qsF "tuningfork's tests/slurm/install.sh" /etc/slurm/slurm.conf || exit 0
@@ -12,3 +13,4 @@ for file in /run/slurmd-cpu1.pid /run/slurmd-gpu1.pid /run/slurmctld.pid /run/mu
         sleep 0.1
     done
 done
+rm -f /etc/slurm/slurm.conf
