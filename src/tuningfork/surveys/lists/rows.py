@@ -16,7 +16,9 @@ OURS = {"redshift": "redshift", "survey_mag": "mag", "survey_radius": "radius"}
 """Column of the stage `sources` -> name of the column in :mod:`tuningfork.surveys.lists.columns`."""
 
 
-def sources_of(frame: pd.DataFrame, ids: np.ndarray, names: Sequence[str | None], twice: np.ndarray) -> pa.Table:
+def sources_of(
+    frame: pd.DataFrame, ids: np.ndarray, names: Sequence[str | None], twice: np.ndarray, flags: np.ndarray | int = 0
+) -> pa.Table:
     """Return rows of a list as a table of the stage `sources`, in order of source_id.
 
     Parameters
@@ -29,14 +31,20 @@ def sources_of(frame: pd.DataFrame, ids: np.ndarray, names: Sequence[str | None]
         Length N.
     twice : ndarray of bool
         Whether another source of the list has the same identifier, shape (N,).
+    flags : ndarray of int, optional
+        What else is known, shape (N,).
     """
     order = np.argsort(ids, kind="stable")
     ra, dec = (frame[name].to_numpy(dtype=float)[order] for name in ("ra", "dec"))
     known = valid_position(ra, dec)
-    flags = np.where(known, 0, int(Flag.NO_POSITION)) | np.where(twice[order], int(Flag.DUPLICATE_ID), 0)
+    bits = (
+        np.broadcast_to(flags, len(ids))[order]
+        | np.where(known, 0, int(Flag.NO_POSITION))
+        | np.where(twice[order], int(Flag.DUPLICATE_ID), 0)
+    )
     values = {
         "source_id": ids[order],
-        "flags": flags,
+        "flags": bits,
         "ra": np.where(known, ra % 360, np.nan),
         "dec": np.where(known, dec, np.nan),
         "name": pa.array([names[row] for row in order], pa.string()),

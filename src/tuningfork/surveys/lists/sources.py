@@ -2,11 +2,12 @@
 
 import pyarrow as pa
 
-from tuningfork.core.config.sources import Sources, SurveyCatalogue, TableCatalogue
+from tuningfork.core.config.sources import Detection, Sources, SurveyCatalogue, TableCatalogue
 from tuningfork.core.description import Description
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import Survey
 from tuningfork.surveys.folder import FolderSurvey
+from tuningfork.surveys.lists.detection import detect
 from tuningfork.surveys.lists.table import UserTable
 from tuningfork.surveys.transfer.network import Network
 
@@ -33,4 +34,6 @@ def list_of_sources(
             if isinstance(survey, FolderSurvey) and "file" in table.columns:
                 return survey.own(table).sources(shard)
             return table.sources(shard)
+        case Detection() as settings:
+            return detect(selection, settings, survey, shard, description, network)
     raise NotImplementedError

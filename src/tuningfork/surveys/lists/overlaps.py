@@ -1,0 +1,100 @@
+"""Which tile counts where several show the same sky."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from tuningfork.sky.shards import Shard
+from tuningfork.surveys.base import Tile
+from tuningfork.surveys.near import depth
+
+SAMPLE = 6
+"""Orders by which the points at which a shard is sampled are finer than the shard."""
+NOWHERE = -180.0
+
+
+def standing(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return how strongly a tile counts at positions (deg), shape (N,): the largest of all tiles wins.
+
+    That is how deep (deg) a position lies in the tile, and more than any depth where the survey's rule says that the
+    tile is the one; negative outside.
+    """
+    deep = np.nan_to_num(depth(tile, ra, dec), nan=NOWHERE)
+    if tile.unique is None:
+        return deep
+    return np.where((deep > 0) & in_box(tile.unique, ra, dec), deep + 360.0, deep)
+
+
+def in_box(box: tuple[float, float, float, float], ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return which positions (deg) lie in the box ra_min, ra_max, dec_min, dec_max, which may cross zero."""
+    west, east, south, north = box
+    inside = (dec >= south) & (dec < north)
+    along = (ra >= west) & (ra < east) if west <= east else (ra >= west) | (ra < east)
+    return np.asarray(inside & along)
+
+
+def tiles_that_count(tiles: Sequence[Tile], shard: Shard) -> list[Tile]:
+    """Return the tiles that count somewhere in the shard, and some that only nearly do."""
+    ra, dec, spacing = _sample(shard)
+    deep = [np.nan_to_num(depth(tile, ra, dec), nan=NOWHERE) for tile in tiles]
+    deepest = np.max(deep, axis=0, initial=NOWHERE)
+    chosen = []
+    for tile, here in zip(tiles, deep, strict=True):
+        # Between two points the depths change by less than their distance.
+        near = here > -spacing
+        if tile.unique is None:
+            near &= here >= deepest - 2 * spacing
+        if near.any():
+            chosen.append(tile)
+    return chosen
+
+
+def _sample(shard: Shard) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return points (deg) spread over a shard and its edge, and how far (deg) any of its points is from one at most."""
+    order = min(shard.order + SAMPLE, 29)
+    parts = 4 ** (order - shard.order)
+    centres = [Shard(order, shard.pixel * parts + part).centre for part in range(parts)]
+    ra, dec = np.array(centres).T
+    edge_ra, edge_dec = shard.boundary(steps=2**SAMPLE)
+    return np.append(ra, edge_ra), np.append(dec, edge_dec), 60.0 / 2**order
+
+
+def each_once(
+    tile: np.ndarray, rank: np.ndarray, here: np.ndarray, ra: np.ndarray, dec: np.ndarray, reach: float
+) -> np.ndarray:
+    """Return which detections to keep, so that every source is kept once.
+
+    A source belongs to the tile that counts at its position. Where two tiles count nearly the same, each may place
+    the source on the other's side, or both on their own: there, detections of two tiles within `reach` are one.
+
+    Parameters
+    ----------
+    tile : ndarray of int
+        Number of the tile of each detection, shape (N,).
+    rank : ndarray
+        How strongly any other tile counts there, see :func:`standing` (deg), shape (N,).
+    here : ndarray
+        How strongly its own tile counts there, shape (N,).
+    ra, dec : ndarray
+        Positions (deg), shape (N,).
+    reach : float
+        Distance (deg) within which detections of two tiles are the same source.
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    lead = here - rank
+    keep = lead > 0
+    close = np.flatnonzero(np.abs(lead) <= 2 * reach)
+    if len(close) == 0:
+        return keep
+    lon, lat = np.deg2rad(ra), np.deg2rad(dec)
+    points = np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    tree = cKDTree(points)
+    keep[close] = False
+    for place in close[np.lexsort((tile[close], -lead[close]))]:
+        same = np.array(tree.query_ball_point(points[place], 2 * np.sin(np.deg2rad(reach) / 2)), dtype=int)
+        keep[place] = not (keep[same] & (tile[same] != tile[place])).any()
+    return keep
