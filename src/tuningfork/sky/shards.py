@@ -10,6 +10,7 @@ from astropy.coordinates import Latitude, Longitude
 
 from tuningfork.core.config.sky import Box, Cone
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.sky.coordinates import distance
 
 NAME = re.compile(r"(\d{1,2})-(\d{1,18})")
 
@@ -59,6 +60,11 @@ class Shard:
         """Return right ascension and declination (deg) of 4 x `steps` points along the edge."""
         lon, lat = healpix.vertices(np.array([self.pixel], dtype=np.uint64), np.uint8(self.order), step=steps)
         return np.asarray(lon.deg[0]), np.asarray(lat.deg[0])
+
+    @property
+    def radius(self) -> float:
+        """Radius (deg) of the circle around the centre that holds the shard."""
+        return float(np.max(distance(*self.boundary(steps=16), *self.centre)))
 
     def contains(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
         """Return which positions (deg, shape (N,)) lie in the shard; missing positions do not."""
