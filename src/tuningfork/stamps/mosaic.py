@@ -1,7 +1,7 @@
-"""Cut the stamps of many sources from many tiles, reading each tile and band once.
+"""Cut the stamps of many sources from many tiles, in one pass over each tile.
 
 A stamp's pixels are those of its best tile. Pixels that this tile does not have are filled from other tiles in a
-second pass over those tiles alone. One band of one tile is in memory at a time.
+second pass over those tiles alone. A strip of one band of one tile is in memory at a time.
 """
 
 import logging
@@ -9,68 +9,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from astropy.wcs import WCS
 
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.progress import track
-from tuningfork.sky.coordinates import ARCSEC, directions, jacobian, to_pixels
-from tuningfork.stamps.cut import COPY, Mapping, copy_into, extract, overlap
-from tuningfork.surveys.base import FetchedTile, Image, OwnImages
+from tuningfork.sky.coordinates import ARCSEC
+from tuningfork.stamps.finish import BATCH, Finisher
+from tuningfork.stamps.grid import Grid, windows_elsewhere
+from tuningfork.stamps.positions import Positions, pixel_scale
+from tuningfork.stamps.scaling import Scaling
+from tuningfork.stamps.state import State
+from tuningfork.stamps.store import StampStore
+from tuningfork.stamps.strips import Strip, strips
+from tuningfork.stamps.windows import Windows
+from tuningfork.surveys.base import FetchedTile, Image
 
 logger = logging.getLogger(__name__)
 
 COMPLETE = 0.98
-"""Fraction of good pixels above which a stamp is not looked at again."""
-
-
-@dataclass
-class Geometry:
-    """Where the sources lie in one band of a tile; arrays of the N sources, NaN for those that are not near."""
-
-    x: np.ndarray
-    y: np.ndarray
-    matrix: np.ndarray
-    shape: tuple[int, int]
-
-    @property
-    def centred_inside(self) -> np.ndarray:
-        """Which sources have their central pixel in the image."""
-        return self.overlapping(1)
-
-    def overlapping(self, size: int) -> np.ndarray:
-        """Return which sources' stamps of `size` pixels share a pixel with the image."""
-        left, bottom = _corner(self.x, size), _corner(self.y, size)
-        with np.errstate(invalid="ignore"):
-            return (left > -size) & (left < self.shape[1]) & (bottom > -size) & (bottom < self.shape[0])
-
-    @property
-    def margin(self) -> np.ndarray:
-        """Distance (px) of the sources from the nearest edge."""
-        edges = [self.x, self.shape[1] - 1 - self.x, self.y, self.shape[0] - 1 - self.y]
-        return np.asarray(np.min(edges, axis=0))
-
-
-def _corner(position: np.ndarray, size: int) -> np.ndarray:
-    """Return the first pixel of a stamp whose pixel `size // 2` is the one that holds `position`."""
-    return np.asarray(np.floor(np.asarray(position) + 0.5) - size // 2)
-
-
-@dataclass
-class Whole:
-    """An image that has been read."""
-
-    pixels: np.ndarray
-    inverse_variance: np.ndarray
-    wcs: WCS
-    psf_fwhm: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    zero_point: float
-
-    @classmethod
-    def of(cls, image: Image) -> "Whole":
-        """Read all rows of an image."""
-        pixels, inverse_variance = image.rows(0, image.shape[0])
-        return cls(pixels, inverse_variance, image.wcs, image.psf_fwhm, image.zero_point)
+"""Fraction of good pixels above which a stamp that lies in its tile is not looked at again."""
+TWENTIETHS = 20
+"""Steps of completeness: a few masked pixels do not decide between two tiles."""
 
 
 @dataclass
@@ -79,212 +38,197 @@ class Mosaic:
 
     Attributes
     ----------
-    stamps : ndarray
-        float32 (N, 2, B, S, S), zeros at the beginning; may be a memory map.
-    ra, dec : ndarray
-        Positions (deg), NaN if unknown.
-    own : OwnImages
+    store : StampStore
+        Without room for inverse variances nothing is filled from other tiles.
+    positions : Positions
+    scaling : Scaling
     description : Description
     open_band : callable
         (tile, band) -> Image; raises InputError.
+    tiles : list of FetchedTile
+        Those that have been looked at.
+    state : State
+    bad : set of int
+        Numbers of the tiles of which no band could be opened.
+    reach : float
+        Half of the diagonal of the largest tile (deg).
     """
 
-    stamps: np.ndarray
-    ra: np.ndarray
-    dec: np.ndarray
-    own: OwnImages
+    store: StampStore
+    positions: Positions
+    scaling: Scaling
     description: Description
     open_band: Callable[[FetchedTile, str], Image]
-    tile: np.ndarray = field(init=False)
-    quality: np.ndarray = field(init=False)
-    margin: np.ndarray = field(init=False)
-    corner: np.ndarray = field(init=False)
-    position: np.ndarray = field(init=False)
-    matrix: np.ndarray = field(init=False)
-    zero_point: np.ndarray = field(init=False)
-    psf_fwhm: np.ndarray = field(init=False)
-    filled: np.ndarray = field(init=False)
-    overhang: np.ndarray = field(init=False)
-    stitched: np.ndarray = field(init=False)
-    covered_by: dict[str, np.ndarray] = field(init=False, default_factory=dict)
+    tiles: list[FetchedTile] = field(init=False, default_factory=list)
+    state: State = field(init=False)
+    bad: set[int] = field(init=False, default_factory=set)
     reach: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        count, bands = self.stamps.shape[0], self.stamps.shape[2]
-        self.tile = np.full(count, None, dtype=object)
-        self.quality, self.margin = np.full(count, -1.0), np.full(count, -np.inf)
-        self.corner, self.position = np.zeros((count, 2), dtype=np.int64), np.full((count, 2), np.nan)
-        self.matrix = np.full((count, 2, 2), np.nan)
-        self.zero_point, self.psf_fwhm = np.full(count, np.nan), np.full((count, bands), np.nan)
-        self.filled = np.zeros((count, bands))
-        self.overhang, self.stitched = np.zeros((count, 4), dtype=np.int64), np.zeros(count, dtype=bool)
-        self._own = np.array(self.own.tiles, dtype=object) if count else np.empty(0, dtype=object)
-        self._centred = np.array(self.own.centred, dtype=bool)
+        count, bands = self.store.shape[0], self.store.shape[2]
+        self.state = State(count, bands)
+        self._finisher = Finisher(self.store, self.state, self.description.reference)
+        self._active = np.ones(count, bool)
+        self._covered: dict[int, np.ndarray] = {}
+        self._damaged: set[tuple[int, int]] = set()
 
-    @property
-    def size(self) -> int:
-        """Width and height of the stamps."""
-        return int(self.stamps.shape[-1])
+    def build(self, tiles: Sequence[FetchedTile]) -> None:
+        """Cut all stamps from `tiles`.
 
-    def build(self, tiles: Sequence[FetchedTile]) -> list[str]:
-        """Cut all stamps from `tiles`; return the names of the tiles of which nothing could be opened."""
-        bad = [tile.name for tile in track(tiles, "tiles cut") if not self._cut_tile(tile)]
-        incomplete = (self.quality > 0) & (self.filled.min(axis=1, initial=1) < COMPLETE)
-        for tile in tiles:
-            near = self.covered_by.get(tile.name, np.empty(0, dtype=np.int64))
-            near = near[incomplete[near] & (self.tile[near] != tile.name)]
-            if near.size:
-                self._fill_from(tile, near)
-        return bad
+        A band that turns out to be damaged while it is read counts as if it could not be opened: the sources near the
+        tile start again without it.
+        """
+        self.tiles = list(tiles)
+        numbers = list(range(len(self.tiles)))
+        while numbers:
+            again = [self._cut_tile(number) for number in track(numbers, "tiles cut")]
+            if self.store.shape[1] > 1:
+                again += [self._fill_from(number) for number in numbers]
+            hurt = np.unique(np.concatenate(again))
+            self._finisher.clear(hurt, list(range(self.store.shape[2])))
+            self.state.forget(hurt)
+            self._active[:] = False
+            self._active[hurt] = True
+            numbers = [number for number, near in self._covered.items() if self._active[near].any()]
 
-    def _bands(self, tile: FetchedTile) -> list[tuple[int, str]]:
-        """Return the bands that a tile has, the one that gives the grid first."""
-        bands = [(place, band) for place, band in enumerate(self.description.bands) if band in tile.files]
-        return sorted(bands, key=lambda item: item[0] != self.description.reference)
-
-    def _images(self, tile: FetchedTile) -> Iterator[tuple[int, Whole]]:
-        """Open the bands of a tile one after the other; one that cannot be opened is logged and left out."""
-        for place, band in self._bands(tile):
+    def _images(self, number: int) -> Iterator[tuple[int, Image]]:
+        """Open the bands of a tile one after the other, the one that gives the grid first; say what cannot be opened."""
+        tile = self.tiles[number]
+        for place, band in self._bands(number):
             try:
-                image = Whole.of(self.open_band(tile, band))
+                image = self.open_band(tile, band)
             except InputError as error:
                 logger.warning("tile %s, band %s: %s", tile.name, band, error)
             else:
-                image.pixels[~(image.inverse_variance > 0)] = 0
                 yield place, image
 
-    def _cut_tile(self, tile: FetchedTile) -> bool:
-        """Take from `tile` the stamps for which it is the best so far; return whether any band could be opened."""
-        grid: Geometry | None = None
-        taken = np.empty(0, dtype=np.int64)
-        usable = len(self._bands(tile))
-        for place, image in self._images(tile):
-            here = self._locate(image, tile.name)
-            if grid is None:
-                grid = here
-                self._remember(tile.name, image, grid)
-                taken, quality = self._best_here(grid, image, usable)
-                self._settle(taken, quality, tile.name, grid, image)
-            self.psf_fwhm[taken, place] = image.psf_fwhm(here.x[taken], here.y[taken])
-            self._cut_band(taken, place, image, here)
-        return grid is not None
+    def _bands(self, number: int) -> list[tuple[int, str]]:
+        files = self.tiles[number].files
+        bands = [
+            (place, band)
+            for place, band in enumerate(self.description.bands)
+            if band in files and (number, place) not in self._damaged
+        ]
+        return sorted(bands, key=lambda item: item[0] != self.description.reference)
 
-    def _cut_band(self, taken: np.ndarray, place: int, image: Whole, here: Geometry) -> None:
-        """Cut one band of the stamps; where its pixels are those of the stamps, straight into the store."""
-        start, step = self._mappings(taken, here)
-        corner = np.rint(start)
-        same = np.abs(start - corner).max(axis=-1, initial=0) < COPY
-        same &= np.abs(step - np.eye(2)).sum(axis=2).max(axis=1, initial=0) * self.size / 2 < COPY
-        same &= image.zero_point == self.zero_point[taken]
-        for source, copied, (left, bottom) in zip(taken.tolist(), same, corner.tolist(), strict=True):
-            stamp = self.stamps[source, :, place]
-            if copied:
-                copy_into(stamp, image.pixels, image.inverse_variance, int(left), int(bottom))
-            else:
-                stamp[:] = self._extract(source, image, here)
-            self.filled[source, place] = np.count_nonzero(stamp[1] > 0) / self.size**2
+    def _cut_tile(self, number: int) -> np.ndarray:
+        """Take from a tile the stamps for which it is the best so far; return the sources that must start again."""
+        grid: Grid | None = None
+        done = []
+        for place, image in self._images(number):
+            try:
+                if grid is None:
+                    grid = self._cut_grid(number, place, image)
+                else:
+                    self._cut_band(grid, place, image)
+            except InputError as error:
+                self._say_damaged(number, place, error)
+                return self._covered[number]
+            done.append(place)
+        if grid is None:
+            self.bad.add(number)
+        else:
+            self._finisher.clear(grid.sources, [k for k in range(self.store.shape[2]) if k not in done])
+        return np.empty(0, int)
 
-    def _mappings(self, sources: np.ndarray, here: Geometry) -> tuple[np.ndarray, np.ndarray]:
-        """Return for each source where its stamp's pixel (0, 0) lies in an image, and the step to the next pixels."""
-        step = np.full((len(sources), 2, 2), np.nan)
-        known = np.isfinite(here.x[sources])
-        step[known] = np.linalg.solve(here.matrix[sources[known]], self.matrix[sources[known]])
-        shift = (self.corner[sources] - self.position[sources])[..., None]
-        return np.stack([here.x[sources], here.y[sources]], axis=1) + (step @ shift)[..., 0], step
+    def _say_damaged(self, number: int, place: int, error: InputError) -> None:
+        logger.warning("tile %s, band %s: %s", self.tiles[number].name, self.description.bands[place], error)
+        self._damaged.add((number, place))
 
-    def _locate(self, image: Whole, name: str) -> Geometry:
-        height, width = image.pixels.shape
-        free = self._own == None  # noqa: E711 (elementwise)
-        mine = self._own == name
-        wanted = (free | mine) & ~self._centred
-        x, y = to_pixels(
-            image.wcs, np.where(wanted, self.ra, np.nan), np.where(wanted, self.dec, np.nan), (height, width)
-        )
-        middle = mine & self._centred
-        x[middle], y[middle] = (width - 1) / 2, (height - 1) / 2
-        matrix = np.full((len(x), 2, 2), np.nan)
-        known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-        if known.size:
-            matrix[known] = jacobian(image.wcs, x[known], y[known])
-        return Geometry(x, y, matrix, (height, width))
+    def _cut_grid(self, number: int, place: int, image: Image) -> Grid:
+        """Cut the first band of a tile, which decides for which sources the tile is the best; return these."""
+        tile, state = self.tiles[number], self.state
+        near = self.positions.near(image, tile.name)
+        found = self.positions.locate(image, near[self._active[near]])
+        grid = Grid.of(found, self.scaling, self.positions.unique_in(tile.tile, found.sources))
+        self._covered[number] = found.sources[grid.cover > 0]
+        self.reach = max(self.reach, float(np.hypot(*image.shape)) / 2 * pixel_scale(image.wcs, image.shape) / ARCSEC)
+        usable = len(self._bands(number))
+        grid = grid.at((found.margin > 0) & self._better(grid, _quality(grid.cover, usable)))
+        psf_fwhm = image.psf_fwhm(grid.located.x, grid.located.y)
+        windows, taken = grid.windows, np.zeros(len(grid.sources), bool)
+        for strip, batch in _batches(image, windows):
+            stamps = self._finisher.cut(strip, windows.at(batch))
+            valid = self._finisher.count_valid(stamps, strip.good and bool((grid.cover[batch] == 1).all()))
+            quality = _quality(valid / stamps[0, 0].size, usable)
+            better = (quality > 0) & self._better(grid.at(batch), quality)
+            if not better.all():
+                batch, stamps, valid, quality = batch[better], stamps[better], valid[better], quality[better]
+            grid.at(batch).settle(state, number, quality, image.zero_point)
+            self._finisher.keep(grid.sources[batch], place, stamps, valid, psf_fwhm[batch])
+            taken[batch] = True
+        return grid.at(taken)
 
-    def _remember(self, name: str, image: Whole, grid: Geometry) -> None:
-        self.covered_by[name] = np.flatnonzero(grid.overlapping(self.size))
-        scale, _, _ = directions(jacobian(image.wcs, np.array([grid.shape[1] / 2]), np.array([grid.shape[0] / 2])))
-        self.reach = max(self.reach, float(np.hypot(*grid.shape) / 2 * scale[0] / ARCSEC))
+    def _better(self, grid: Grid, quality: np.ndarray) -> np.ndarray:
+        """Return for which sources stamps of this quality are better than those that they have."""
+        before = self.state.quality[grid.sources]
+        return (quality > before) | ((quality == before) & (grid.rank > self.state.rank[grid.sources]))
 
-    def _best_here(self, grid: Geometry, image: Whole, usable: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sources whose stamp is better here than before, and how complete it is.
+    def _cut_band(self, grid: Grid, place: int, image: Image) -> None:
+        """Cut another band of the stamps that a tile gives."""
+        here = self.positions.locate(image, grid.sources)
+        windows = windows_elsewhere(self.state, here)
+        psf_fwhm = image.psf_fwhm(here.x, here.y)
+        factor = self._factor(here.sources, image)
+        for strip, batch in _batches(image, windows):
+            stamps = self._finisher.cut(strip, windows.at(batch), factor[batch])
+            valid = self._finisher.count_valid(stamps, False)
+            self._finisher.keep(here.sources[batch], place, stamps, valid, psf_fwhm[batch])
 
-        Better is more complete or, if equally so, farther from the edge. A few masked pixels do not count, a missing
-        band does.
-        """
-        inside = np.flatnonzero(grid.centred_inside)
-        left, bottom = _corner(grid.x[inside], self.size), _corner(grid.y[inside], self.size)
-        wide, high = (
-            np.minimum(start + self.size, length) - np.maximum(start, 0)
-            for start, length in ((left, grid.shape[1]), (bottom, grid.shape[0]))
-        )
-        filled = wide * high
-        if not (image.inverse_variance > 0).all():
-            for number, (column, row) in enumerate(
-                zip(left.astype(int).tolist(), bottom.astype(int).tolist(), strict=True)
-            ):
-                _, window = overlap(column, row, self.size, grid.shape)
-                filled[number] = np.count_nonzero(image.inverse_variance[window] > 0)
-        quality = np.rint(20 * filled / self.size**2) * usable
-        margin, before = grid.margin[inside], self.quality[inside]
-        better = (quality > before) | ((quality == before) & (margin > self.margin[inside]))
-        better &= quality > 0
-        return inside[better], quality[better]
+    def _factor(self, sources: np.ndarray, image: Image) -> np.ndarray:
+        """Return by which the flux of an image is multiplied to have the zero points of the stamps."""
+        return np.asarray(10 ** (0.4 * (self.state.zero_point[sources] - image.zero_point)))
 
-    def _settle(self, taken: np.ndarray, quality: np.ndarray, name: str, grid: Geometry, image: Whole) -> None:
-        again = self.quality[taken] > 0
-        self.quality[taken] = quality
-        self.tile[taken] = name
-        self.margin[taken] = grid.margin[taken]
-        self.position[taken] = np.stack([grid.x[taken], grid.y[taken]], axis=1)
-        self.corner[taken] = _corner(self.position[taken], self.size).astype(np.int64)
-        self.matrix[taken] = grid.matrix[taken]
-        self.zero_point[taken] = image.zero_point
-        self.psf_fwhm[taken], self.filled[taken] = np.nan, 0
-        limits = self.corner[taken]
-        below, above = np.maximum(-limits, 0), np.maximum(limits + self.size - np.array(grid.shape[::-1]), 0)
-        self.overhang[taken] = np.concatenate([below, above], axis=1)
-        for source in taken[again].tolist():
-            self.stamps[source] = 0
+    def _fill_from(self, number: int) -> np.ndarray:
+        """Fill what other tiles lack from a tile; return the sources that must start again because it is damaged."""
+        state = self.state
+        near = self._covered.get(number, np.empty(0, int))
+        near = near[self._active[near] & (state.quality[near] > 0) & (state.tile[near] != number)]
+        near = near[(state.valid[near].min(axis=1, initial=1) < COMPLETE) | state.overhang[near].any(axis=1)]
+        if not near.size:
+            return near
+        for place, image in self._images(number):
+            try:
+                self._fill_band(near[state.valid[near, place] < 1], place, image)
+            except InputError as error:
+                self._say_damaged(number, place, error)
+                return near
+        return np.empty(0, int)
 
-    def _extract(self, source: int, image: Whole, here: Geometry) -> np.ndarray:
-        """Return flux and inverse variance (2, S, S) of a source on the grid of its stamp."""
-        if not np.isfinite(here.x[source]):
-            return np.zeros((2, self.size, self.size), dtype=np.float32)
-        start, step = (values[0] for values in self._mappings(np.array([source]), here))
-        stamp = extract(image.pixels, image.inverse_variance, Mapping(start[0], start[1], step), self.size)
-        factor = np.float32(10 ** (0.4 * (self.zero_point[source] - image.zero_point)))
-        if factor != 1:
-            stamp[0] *= factor
-            stamp[1] /= factor**2
-        return stamp
-
-    def _fill_from(self, tile: FetchedTile, sources: np.ndarray) -> None:
-        for place, image in self._images(tile):
-            here = self._locate(image, tile.name)
-            for source in sources.tolist():
-                stamp = self.stamps[source, :, place]
-                empty = stamp[1] <= 0
-                if not empty.any():
-                    continue
-                found = self._extract(source, image, here)
-                use = empty & (found[1] > 0)
-                if use.any():
-                    stamp[:, use] = found[:, use]
-                    self.stitched[source] = True
-                    if not np.isfinite(self.psf_fwhm[source, place]):
-                        self.psf_fwhm[source, place] = image.psf_fwhm(here.x[[source]], here.y[[source]])[0]
+    def _fill_band(self, sources: np.ndarray, place: int, image: Image) -> None:
+        here = self.positions.locate(image, sources)
+        windows = windows_elsewhere(self.state, here)
+        factor, psf_fwhm = self._factor(here.sources, image), image.psf_fwhm(here.x, here.y)
+        for strip, batch in _batches(image, windows):
+            found = self._finisher.cut(strip, windows.at(batch), factor[batch])
+            stamps = np.stack([self.store.read(source, place) for source in here.sources[batch].tolist()])
+            use = ((stamps[:, 1] <= 0) & (found[:, 1] > 0))[:, None]
+            changed = use.any(axis=(1, 2, 3))
+            stamps = np.where(use, found, stamps)[changed]
+            changed_sources = here.sources[batch[changed]]
+            before = self.state.psf_fwhm[changed_sources, place]
+            width = np.where(np.isfinite(before), before, psf_fwhm[batch[changed]])
+            self._finisher.keep(changed_sources, place, stamps, self._finisher.count_valid(stamps, False), width)
+            self.state.stitched[changed_sources] = True
 
     def outside(self, source: int) -> np.ndarray:
-        """Return which pixels (S, S) of a stamp lie beyond the edge of its best tile."""
-        left, bottom, right, top = self.overhang[source]
-        beyond = np.ones((self.size, self.size), dtype=bool)
-        beyond[bottom : self.size - top, left : self.size - right] = False
+        """Return which pixels (S, S) of a stamp lie beyond the edge of its best tile, wholly or in part."""
+        size, step = self.store.shape[-1], self.state.step[source]
+        left, below, right, above = np.ceil(self.state.overhang[source] / step).astype(int).clip(0, size)
+        beyond = np.ones((size, size), dtype=bool)
+        beyond[below : size - above, left : size - right] = False
         return beyond
+
+
+def _quality(fraction: np.ndarray, bands: int) -> np.ndarray:
+    return np.asarray(np.rint(TWENTIETHS * fraction) * bands)
+
+
+def _batches(image: Image, windows: Windows) -> Iterator[tuple[Strip, np.ndarray]]:
+    """Read the rows of an image that windows need; yield strips and, a few at a time, the windows that they hold."""
+    wide = image.shape[1]
+    low, high = windows.first[:, 1], windows.last[:, 1]
+    beside = (windows.last[:, 0] <= 0) | (windows.first[:, 0] >= wide)
+    for strip, held in strips(image, low, np.where(beside, low, high)):
+        for begin in range(0, len(held), BATCH):
+            yield strip, held[begin : begin + BATCH]

@@ -10,14 +10,16 @@ import pyarrow as pa
 
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import new_array
 from tuningfork.core.flags import Flag
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, shard_table, write_table
 from tuningfork.sky.coordinates import directions, distance
 from tuningfork.stamps.mosaic import Mosaic
-from tuningfork.stamps.quality import inspect, sky_noise
-from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey, Tile
+from tuningfork.stamps.positions import Positions
+from tuningfork.stamps.quality import larger_than_stamp
+from tuningfork.stamps.scaling import Scaling
+from tuningfork.stamps.store import new_stamps
+from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey
 from tuningfork.surveys.manifest import read_tiles
 from tuningfork.surveys.registry import open_survey
 from tuningfork.surveys.transfer.network import Network
@@ -52,18 +54,17 @@ def cut_shard(
     survey = open_survey(parameters, network)
     rows = read_table(sources)
     fetched = read_tiles(read_table(tiles))
-    size = parameters.configuration.stamps.size
-    with new_array(output, (rows.num_rows, 2, len(description.bands), size, size), np.float32) as stamps:
+    settings = parameters.configuration.stamps
+    with new_stamps(output, (rows.num_rows, 2, len(description.bands), settings.size, settings.size)) as store:
         mosaic = Mosaic(
-            stamps,
-            numpy_column(rows, "ra"),
-            numpy_column(rows, "dec"),
-            OwnImages.of(rows),
+            store,
+            Positions(numpy_column(rows, "ra"), numpy_column(rows, "dec"), OwnImages.of(rows)),
+            Scaling(settings, numpy_column(rows, "survey_radius")),
             description,
             lambda tile, band: open_again(survey, network, tile, band),
         )
-        bad = mosaic.build(list(fetched.values()))
-        values = describe_stamps(mosaic, rows, [fetched[name].tile for name in bad])
+        mosaic.build(list(fetched.values()))
+        values = describe_stamps(mosaic, rows)
     write_table(
         table,
         shard_table("stamps", values, description.bands),
@@ -72,7 +73,7 @@ def cut_shard(
         reference_band=description.reference_band,
         shard=shard,
     )
-    logger.info("shard %s: %d stamps of %d sources", shard, np.count_nonzero(mosaic.quality > 0), rows.num_rows)
+    logger.info("shard %s: %d stamps of %d sources", shard, np.count_nonzero(mosaic.state.quality), rows.num_rows)
 
 
 def open_again(survey: Survey, network: Network, tile: FetchedTile, band: str) -> Image:
@@ -86,7 +87,7 @@ def open_again(survey: Survey, network: Network, tile: FetchedTile, band: str) -
     return survey.open(tile, band)
 
 
-def describe_stamps(mosaic: Mosaic, rows: pa.Table, bad: list[Tile]) -> Mapping[str, Any]:
+def describe_stamps(mosaic: Mosaic, rows: pa.Table) -> Mapping[str, Any]:
     """Return the columns of the stamps' table.
 
     Parameters
@@ -95,35 +96,27 @@ def describe_stamps(mosaic: Mosaic, rows: pa.Table, bad: list[Tile]) -> Mapping[
         With its stamps built.
     rows : pyarrow.Table
         The sources.
-    bad : list of Tile
-        Tiles of which nothing could be opened.
     """
-    description = mosaic.description
-    present = mosaic.quality > 0
-    flags = numpy_column(rows, "flags").copy()
-    scale, north, left = _orientations(mosaic.matrix, present)
-    good = np.zeros((len(present), len(description.bands)))
-    noise = np.full(good.shape, np.nan)
-    radius = numpy_column(rows, "survey_radius")
-    for source in np.flatnonzero(present).tolist():
-        stamp = np.asarray(mosaic.stamps[source])
-        good[source] = (stamp[1] > 0).mean(axis=(1, 2))
-        noise[source] = [sky_noise(weight) for weight in stamp[1]]
-        flags[source] |= _flags(mosaic, source, stamp, scale[source], radius[source])
-    flags[~present] |= _why_absent(mosaic, numpy_column(rows, "flags"), bad)[~present]
+    description, state = mosaic.description, mosaic.state
+    present = state.quality > 0
+    scale, north, left = _orientations(state.matrix, present)
+    scale *= state.step
+    upstream = numpy_column(rows, "flags")
+    valid = state.valid[:, description.reference]
+    names = pa.array([tile.name for tile in mosaic.tiles], pa.string())
     values: dict[str, Any] = {
         "source_id": rows["source_id"],
-        "flags": flags,
-        "tile": pa.array(mosaic.tile.tolist(), pa.string()),
+        "flags": upstream | np.where(present, _why_doubtful(mosaic, rows, scale), _why_absent(mosaic, upstream)),
+        "tile": names.take(pa.array(state.tile, mask=~present)),
         "pixel_scale": scale,
-        "zero_point": mosaic.zero_point,
+        "zero_point": state.zero_point,
         "north_angle": north,
-        "east_is_left": pa.array(left.tolist(), pa.bool_(), mask=~present),
-        "valid_fraction": np.where(present, good[:, description.reference], np.nan),
+        "east_is_left": pa.array(left, mask=~present),
+        "valid_fraction": np.where(present, valid, np.nan),
     }
     for place, band in enumerate(description.bands):
-        values[f"psf_fwhm_{band}"] = np.where(good[:, place] > 0, mosaic.psf_fwhm[:, place], np.nan)
-        values[f"sky_noise_{band}"] = noise[:, place]
+        values[f"psf_fwhm_{band}"] = np.where(state.valid[:, place] > 0, state.psf_fwhm[:, place], np.nan)
+        values[f"sky_noise_{band}"] = state.noise[:, place]
     return values
 
 
@@ -134,27 +127,44 @@ def _orientations(matrix: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, 
     return scale, north, left
 
 
-def _flags(mosaic: Mosaic, source: int, stamp: np.ndarray, scale: float, radius: float) -> int:
-    description = mosaic.description
-    reference = description.reference
-    flags = inspect(stamp, reference, scale, float(mosaic.psf_fwhm[source, reference]), float(radius))
-    weight = stamp[1, reference] if stamp[1, reference].any() else stamp[1].max(axis=0)
-    if (mosaic.outside(source) & (weight <= 0)).any():
-        flags |= Flag.PADDED
-    if mosaic.stitched[source]:
-        flags |= Flag.STITCHED
-    return int(flags)
+def _why_doubtful(mosaic: Mosaic, rows: pa.Table, scale: np.ndarray) -> np.ndarray:
+    """Return the flags of each source (N,) as if it had a stamp."""
+    state = mosaic.state
+    reasons = {
+        Flag.MISSING_BAND: (state.valid == 0).any(axis=1),
+        Flag.MASKED: state.masked,
+        Flag.NO_SIGNAL: ~state.signal,
+        Flag.LARGER_THAN_STAMP: larger_than_stamp(numpy_column(rows, "survey_radius"), scale, mosaic.store.shape[-1]),
+        Flag.PADDED: _padded(mosaic),
+        Flag.STITCHED: state.stitched,
+    }
+    flags = np.zeros(rows.num_rows, np.int64)
+    for flag, where in reasons.items():
+        flags |= np.where(where, int(flag), 0)
+    return flags
 
 
-def _why_absent(mosaic: Mosaic, upstream: np.ndarray, bad: list[Tile]) -> np.ndarray:
+def _padded(mosaic: Mosaic) -> np.ndarray:
+    """Return whether the stamp of each source has pixels beyond its tile that no other tile has filled."""
+    state, reference = mosaic.state, mosaic.description.reference
+    padded = np.asarray(state.overhang.any(axis=1))
+    for source in np.flatnonzero(padded & state.stitched).tolist():
+        place = reference if state.valid[source, reference] else int(state.valid[source].argmax())
+        weight = mosaic.store.read(source, place)[1]
+        padded[source] = (mosaic.outside(source) & (weight <= 0)).any()
+    return padded
+
+
+def _why_absent(mosaic: Mosaic, upstream: np.ndarray) -> np.ndarray:
     """Return for each source, as if it had no stamp, BAD_TILE, OUTSIDE_TILES or nothing if it has no position."""
-    names = {tile.name for tile in bad}
-    covered = np.array([name in names for name in mosaic.own.tiles], dtype=bool)
-    located = np.isfinite(mosaic.ra) & np.isfinite(mosaic.dec)
-    free = np.array([name is None for name in mosaic.own.tiles], dtype=bool)
-    for tile in bad:
+    positions = mosaic.positions
+    ra, dec = positions.ra, positions.dec
+    located = np.isfinite(ra) & np.isfinite(dec)
+    covered = np.zeros(len(ra), dtype=bool)
+    for number in sorted(mosaic.bad):
+        tile = mosaic.tiles[number].tile
         # A tile whose place is unknown may have covered any source.
-        near = distance(mosaic.ra, mosaic.dec, tile.ra, tile.dec) <= (mosaic.reach or REACH)
-        covered |= free & located & (near | ~np.isfinite(tile.ra + tile.dec))
+        near = distance(ra, dec, tile.ra, tile.dec) <= (mosaic.reach or REACH)
+        covered |= positions.own_of(tile.name) | (positions.free & located & (near | ~np.isfinite(tile.ra + tile.dec)))
     reason = np.where(covered, int(Flag.BAD_TILE), int(Flag.OUTSIDE_TILES))
     return np.where((upstream & Flag.NO_POSITION > 0) & ~covered, 0, reason)

@@ -1,0 +1,107 @@
+"""The grids of stamps on the pixels of a tile."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuningfork.sky.coordinates import directions
+from tuningfork.stamps.positions import Located
+from tuningfork.stamps.scaling import Scaling
+from tuningfork.stamps.state import State
+from tuningfork.stamps.windows import Windows
+
+UNIQUE = 1e6
+"""What a source gains in rank (arcsec) in the tile that is its own by the survey's rule."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The stamps of some sources, on the pixels of one tile.
+
+    Attributes
+    ----------
+    located : Located
+        The M sources in the tile.
+    step : ndarray
+        Width of the stamps' pixels in pixels of the tile, (M,).
+    span : ndarray of int
+        Pixels of the tile across each stamp, (M,).
+    corner : ndarray of int
+        The first of them (x, y), so that pixel `span // 2` holds the source, (M, 2).
+    rank : ndarray
+        Which of two tiles that are equally complete is to be preferred: the one that the survey's rule names, or in
+        which the source is farther from the edge, (M,).
+    """
+
+    located: Located
+    step: np.ndarray
+    span: np.ndarray
+    corner: np.ndarray
+    rank: np.ndarray
+
+    @classmethod
+    def of(cls, located: Located, scaling: Scaling, unique: np.ndarray) -> "Grid":
+        """Return the grids of the located sources; `unique` (M,) says for which the tile counts by the survey's rule."""
+        scale = directions(located.matrix)[0]
+        step = scaling.steps(located.sources, scale)
+        span = scaling.spans(step)
+        corner = np.floor(located.position + 0.5).astype(np.int64) - span[:, None] // 2
+        return cls(located, step, span, corner, located.margin * scale + UNIQUE * unique)
+
+    def at(self, chosen: np.ndarray) -> "Grid":
+        """Return the grids of some of the sources."""
+        return Grid(
+            self.located.at(chosen), self.step[chosen], self.span[chosen], self.corner[chosen], self.rank[chosen]
+        )
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Which sources, (M,)."""
+        return self.located.sources
+
+    @property
+    def overhang(self) -> np.ndarray:
+        """Pixels of the tile that each stamp lacks on the left, below, on the right and above, (M, 4)."""
+        end = self.corner + self.span[:, None] - np.array(self.located.shape[::-1])
+        return np.clip(np.concatenate([-self.corner, end], axis=1), 0, self.span[:, None])
+
+    @property
+    def cover(self) -> np.ndarray:
+        """Fraction of each stamp that lies in the tile, (M,)."""
+        left, below, right, above = self.overhang.T
+        inside = np.maximum(self.span - left - right, 0) * np.maximum(self.span - below - above, 0)
+        return np.asarray(inside / self.span**2)
+
+    @property
+    def windows(self) -> Windows:
+        """Where the stamps lie in the tile."""
+        return Windows.on_grid(self.corner, self.span, self.step, _offset(self.located.position))
+
+    def settle(self, state: State, number: int, quality: np.ndarray, zero_point: float) -> None:
+        """Make this tile, the one with the `number`, the best one of the sources."""
+        sources = self.sources
+        state.forget_pixels(sources)
+        state.tile[sources], state.quality[sources], state.rank[sources] = number, quality, self.rank
+        state.position[sources], state.matrix[sources] = self.located.position, self.located.matrix
+        state.corner[sources], state.step[sources], state.span[sources] = self.corner, self.step, self.span
+        state.overhang[sources], state.zero_point[sources] = self.overhang, zero_point
+
+
+def windows_elsewhere(state: State, located: Located) -> Windows:
+    """Return where stamps whose grids are settled lie in another image.
+
+    Parameters
+    ----------
+    state : State
+    located : Located
+        Their sources in that image.
+    """
+    sources = located.sources
+    own = state.span[sources], state.step[sources], _offset(state.position[sources])
+    turn = np.linalg.solve(located.matrix, state.matrix[sources])
+    shift = (state.corner[sources] - state.position[sources])[..., None]
+    return Windows.mapped(located.position + (turn @ shift)[..., 0], turn, *own)
+
+
+def _offset(position: np.ndarray) -> np.ndarray:
+    return np.asarray(position - np.floor(position + 0.5))

@@ -1,0 +1,88 @@
+"""What is known about the stamps of a shard while they grow: arrays, a row a source."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+NOWHERE = -1
+
+
+@dataclass
+class State:
+    """The best tile of each source, the grid of its stamp there, and what its pixels say.
+
+    Attributes
+    ----------
+    sources, bands : int
+    tile : ndarray of int
+        Number of the tile that gives the stamp its grid, -1 without one, (N,).
+    quality : ndarray of int
+        How complete the stamp is there, in twentieths, times the number of bands; 0 without a stamp, (N,).
+    rank : ndarray
+        What decides between tiles of the same quality, (N,).
+    corner : ndarray of int
+        Pixel (x, y) of that tile which is the stamp's first, (N, 2).
+    step : ndarray
+        Width of the stamp's pixels in pixels of the tile, (N,).
+    span : ndarray of int
+        Pixels of the tile across the stamp, (N,).
+    position : ndarray
+        Position (x, y) of the source in the tile, (N, 2).
+    matrix : ndarray
+        Jacobian of the sky there, (N, 2, 2).
+    zero_point : ndarray
+        AB magnitude of one flux unit, (N,).
+    overhang : ndarray of int
+        Pixels of the stamp beyond the left, lower, right and upper edge of the tile, (N, 4).
+    psf_fwhm, valid, noise : ndarray
+        PSF width (arcsec), fraction of pixels with data and standard deviation of the sky, (N, B).
+    masked, signal : ndarray of bool
+        Whether the centre has masked pixels and whether it is above the noise, in the reference band, (N,).
+    stitched : ndarray of bool
+        Whether another tile gave pixels, (N,).
+    written : ndarray of bool
+        Whether the store holds something else than zeros, (N, B).
+    """
+
+    sources: int
+    bands: int
+    tile: np.ndarray = field(init=False)
+    quality: np.ndarray = field(init=False)
+    rank: np.ndarray = field(init=False)
+    corner: np.ndarray = field(init=False)
+    step: np.ndarray = field(init=False)
+    span: np.ndarray = field(init=False)
+    position: np.ndarray = field(init=False)
+    matrix: np.ndarray = field(init=False)
+    zero_point: np.ndarray = field(init=False)
+    overhang: np.ndarray = field(init=False)
+    psf_fwhm: np.ndarray = field(init=False)
+    valid: np.ndarray = field(init=False)
+    noise: np.ndarray = field(init=False)
+    masked: np.ndarray = field(init=False)
+    signal: np.ndarray = field(init=False)
+    stitched: np.ndarray = field(init=False)
+    written: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        n, b = self.sources, self.bands
+        self.tile, self.quality = np.full(n, NOWHERE, np.int32), np.zeros(n, np.int32)
+        self.rank, self.step = np.full(n, -np.inf), np.full(n, np.nan)
+        self.corner, self.span, self.overhang = np.zeros((n, 2), int), np.zeros(n, int), np.zeros((n, 4), int)
+        self.position, self.matrix = np.full((n, 2), np.nan), np.full((n, 2, 2), np.nan)
+        self.zero_point = np.full(n, np.nan)
+        self.psf_fwhm, self.noise = np.full((n, b), np.nan), np.full((n, b), np.nan)
+        self.valid = np.zeros((n, b))
+        self.masked, self.signal, self.stitched = np.ones(n, bool), np.zeros(n, bool), np.zeros(n, bool)
+        self.written = np.zeros((n, b), bool)
+
+    def forget_pixels(self, sources: np.ndarray) -> None:
+        """Forget what the pixels of some stamps said, because other pixels take their place."""
+        self.psf_fwhm[sources], self.noise[sources], self.valid[sources] = np.nan, np.nan, 0
+        self.masked[sources], self.signal[sources], self.stitched[sources] = True, False, False
+
+    def forget(self, sources: np.ndarray) -> None:
+        """Put some sources back to where they were before any tile was looked at; the store is left as it is."""
+        self.forget_pixels(sources)
+        self.tile[sources], self.quality[sources], self.rank[sources] = NOWHERE, 0, -np.inf
+        self.position[sources], self.matrix[sources], self.zero_point[sources] = np.nan, np.nan, np.nan

@@ -1,0 +1,98 @@
+"""Which pixels of an image make the stamps of some sources, and how to take them from it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuningfork.stamps.cut import COPY, Mapping, extract
+from tuningfork.stamps.scale import rescale
+from tuningfork.stamps.strips import Strip
+
+BEFORE, AFTER = 2, 4
+"""Rows and columns beyond a stamp's that interpolation needs."""
+LARGEST = 8192
+"""Width (pixel) beyond which a rectangle is not taken from an image: its coordinates are not what they should be."""
+CORNERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where stamps lie in an image.
+
+    A stamp is first cut on the pixels of its best tile, `span` of them across, and then put on its own pixels.
+
+    Attributes
+    ----------
+    start : ndarray
+        Pixel position (x, y) in the image of the first of the tile's pixels, (M, 2).
+    turn : ndarray
+        Change of (x, y) for one step along the tile's columns and rows, (M, 2, 2).
+    span : ndarray of int
+        (M,).
+    width : ndarray
+        Width of the stamp's pixels in those of the tile, (M,).
+    offset : ndarray
+        (x, y) of the source less that of the tile's pixel which holds it, (M, 2).
+    copied : ndarray of bool
+        Whether the tile's pixels are pixels of the image.
+    first, last : ndarray of int
+        The rectangle of the image that is needed: (x, y) of its first pixel and of the one after its last, (M, 2).
+        It may reach beyond the image.
+    """
+
+    start: np.ndarray
+    turn: np.ndarray
+    span: np.ndarray
+    width: np.ndarray
+    offset: np.ndarray
+    copied: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    @classmethod
+    def on_grid(cls, corner: np.ndarray, span: np.ndarray, width: np.ndarray, offset: np.ndarray) -> "Windows":
+        """Return the windows of stamps in the tile itself, from the pixels `corner` (M, 2) on."""
+        turn = np.broadcast_to(np.eye(2), (len(span), 2, 2))
+        return cls(corner, turn, span, width, offset, np.ones(len(span), bool), corner, corner + span[:, None])
+
+    @classmethod
+    def mapped(
+        cls, start: np.ndarray, turn: np.ndarray, span: np.ndarray, width: np.ndarray, offset: np.ndarray
+    ) -> "Windows":
+        """Return the windows of stamps in another image, in which they may be turned and stretched."""
+        nearest = np.rint(start)
+        off = np.abs(turn - np.eye(2)).sum(axis=2).max(axis=1, initial=0) * span / 2
+        copied = (np.abs(start - nearest).max(axis=1, initial=0) < COPY) & (off < COPY)
+        ends = start[:, None] + np.einsum("nij,kj->nki", turn, CORNERS) * (span[:, None, None] - 1)
+        first = np.where(copied[:, None], nearest, np.floor(ends.min(axis=1)) - BEFORE)
+        last = np.where(copied[:, None], nearest + span[:, None], np.floor(ends.max(axis=1)) + AFTER)
+        last = np.where((last - first > LARGEST).any(axis=1, keepdims=True), first, last)
+        return cls(start, turn, span, width, offset, copied, first.astype(np.int64), last.astype(np.int64))
+
+    def at(self, chosen: np.ndarray) -> "Windows":
+        """Return some of the windows."""
+        return Windows(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    def cut(self, strip: Strip, out: np.ndarray) -> None:
+        """Put flux and inverse variance of all stamps into `out` (M, 2, S, S)."""
+        plain = self.copied & (self.width == 1)
+        for stamp, simple, (left, bottom) in zip(out, plain.tolist(), self.first.tolist(), strict=True):
+            if simple:
+                strip.copy(left, bottom, stamp)
+        for place in np.flatnonzero(~plain).tolist():
+            native = self._native(strip, place)
+            if self.width[place] != 1:
+                x, y = self.offset[place].tolist()
+                native = np.stack(rescale(native[0], native[1], float(self.width[place]), (x, y), out.shape[-1]))
+            out[place] = native
+
+    def _native(self, strip: Strip, place: int) -> np.ndarray:
+        """Return one stamp on the pixels of its tile, (2, span, span)."""
+        first, span = self.first[place], int(self.span[place])
+        wide, high = (self.last[place] - first).tolist()
+        window = np.empty((2, high, wide), np.float32)
+        strip.copy(int(first[0]), int(first[1]), window)
+        if self.copied[place]:
+            return window
+        x, y = (self.start[place] - first).tolist()
+        return extract(window[0], window[1], Mapping(x, y, self.turn[place]), span)
