@@ -1,61 +1,118 @@
-"""One file over HTTP: whole and verified, or not there."""
+"""One file over HTTP, continued where the last attempt, or a job that was killed, has left it."""
 
-import time
-from collections.abc import Callable
+import errno
+import os
+import re
+import shutil
 from pathlib import Path
 
 import requests
 
-from tuningfork.core.config.transfer import Transfer
-from tuningfork.core.files import replacing
-from tuningfork.surveys.transfer.attempts import AttemptError, attempt, check_status
+from tuningfork.surveys.transfer.attempts import AttemptError, check_status
+from tuningfork.surveys.transfer.body import pieces
+from tuningfork.surveys.transfer.partial import Origin, Partial
 
 MAX_BYTES = 8 * 2**30
 """Largest file that is accepted."""
-CHUNK = 2**20
+PROGRESS = 2**20
+"""New bytes that make an attempt a success in part."""
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-def download(url: str, path: Path, transfer: Transfer, verify: Callable[[Path], None]) -> None:
-    """Fetch `url` into the file `path`, which appears only when it is whole and `verify` has accepted it.
+def fetch(session: requests.Session, url: str, partial: Partial, timeout: float) -> None:
+    """Make one attempt to bring what is missing of a file.
 
     Parameters
     ----------
+    session : requests.Session
     url : str
-    path : Path
-    transfer : Tiles
-        Time limit for each answer, number of retries, first pause.
-    verify : callable
-        Gets the path of the fetched file and raises :class:`AttemptError` if it is not what it should be.
+    partial : Partial
+        What has come so far, and is whole when this returns; its content has not been verified.
+    timeout : float
+        Longest silence of the service (s).
 
     Raises
     ------
-    TransferError
-        The file could not be had.
+    AttemptError
+        It is not whole; what has come is kept for the next attempt.
+    OSError
+        The disk is full; nothing is kept.
     """
-
-    def once() -> None:
-        with replacing(path) as temporary:
-            _stream(url, temporary, transfer.timeout)
-            verify(temporary)
-
-    attempt(once, url, transfer)
-
-
-def _stream(url: str, path: Path, timeout: float) -> None:
-    deadline = time.monotonic() + 20 * timeout
-    with requests.get(url, stream=True, timeout=timeout) as response:
+    origin = partial.origin(url)
+    have = partial.size if origin else 0
+    if origin and have == origin.length:
+        return
+    # A coding would make the length unknown and a continuation impossible.
+    headers = {"Accept-Encoding": "identity"}
+    if origin and origin.validator:
+        headers |= {"Range": f"bytes={have}-", "If-Range": origin.validator}
+    with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        if response.status_code == 416:
+            partial.discard()
+            raise AttemptError("the file is no longer the one of which a part has come (HTTP 416)")
         check_status(response)
-        promised = int(response.headers.get("Content-Length", -1))
-        if promised > MAX_BYTES:
-            raise AttemptError(f"{promised} bytes are more than the limit of {MAX_BYTES}", final=True)
-        received = 0
-        with path.open("wb") as file:
-            for chunk in response.iter_content(CHUNK):
-                received += len(chunk)
-                if received > MAX_BYTES:
+        if response.status_code == 206:
+            length = _length_of_continuation(response, have, origin, partial)
+        elif response.status_code == 200:
+            have, length = 0, _length(response)
+            partial.begin(Origin(url, _validator(response), length))
+        else:
+            raise AttemptError(f"HTTP {response.status_code} where a file was expected")
+        try:
+            _check_room(length, have, partial.path.parent)
+            _write(response, partial, have, length, timeout)
+        except OSError as error:
+            if error.errno in FULL:
+                partial.discard()
+                raise OSError(error.errno, error.strerror, str(partial.path.parent)) from None
+            raise
+
+
+def _length(response: requests.Response) -> int | None:
+    """Return the length of the file that an answer tells whole, None if it does not say."""
+    promised = response.headers.get("Content-Length", "")
+    return int(promised) if promised.isdigit() and "Content-Encoding" not in response.headers else None
+
+
+def _length_of_continuation(
+    response: requests.Response, have: int, origin: Origin | None, partial: Partial
+) -> int | None:
+    """Return the length of the whole file of which an answer tells the rest."""
+    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    total = int(match[3]) if match and match[3] != "*" else None
+    if not match or not origin or int(match[1]) != have or origin.length not in {None, total}:
+        partial.discard()
+        raise AttemptError("the service continued the file at another place, or continued another file")
+    return total
+
+
+def _validator(response: requests.Response) -> str | None:
+    """Return what identifies this version of the file; a weak entity tag does not (RFC 9110, section 13.1.5)."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
+
+
+def _check_room(length: int | None, have: int, folder: Path) -> None:
+    if length is None:
+        return
+    if length > MAX_BYTES:
+        raise AttemptError(f"{length} bytes are more than the limit of {MAX_BYTES}", final=True)
+    if length - have > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _write(response: requests.Response, partial: Partial, have: int, length: int | None, timeout: float) -> None:
+    began = have
+    with partial.path.open("r+b") as file:
+        file.seek(have)
+        try:
+            for piece in pieces(response, timeout):
+                have += len(piece)
+                if have > MAX_BYTES:
                     raise AttemptError(f"more bytes than the limit of {MAX_BYTES}", final=True)
-                if time.monotonic() > deadline:
-                    raise AttemptError("the answer came too slowly")
-                file.write(chunk)
-    if 0 <= promised != received and "Content-Encoding" not in response.headers:
-        raise AttemptError(f"{received} of {promised} bytes came")
+                file.write(piece)
+        except AttemptError as fault:
+            fault.progress = have - began >= PROGRESS
+            raise
+    if length is not None and have != length:
+        raise AttemptError(f"{have} of {length} bytes came", progress=have - began >= PROGRESS)

@@ -1,7 +1,7 @@
 """The way to remote services: every request of a job goes through one object, which keeps the rules."""
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,31 +9,17 @@ import requests
 
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import TransferError
-from tuningfork.core.files import replacing
-from tuningfork.surveys.transfer.attempts import attempt
-from tuningfork.surveys.transfer.download import download
-from tuningfork.surveys.transfer.verify import verify_fits
+from tuningfork.surveys.transfer.attempts import AttemptError, attempt, fault_of
+from tuningfork.surveys.transfer.cache import Cache
+from tuningfork.surveys.transfer.download import fetch
+from tuningfork.surveys.transfer.gate import FREE, Gate, Limit
+from tuningfork.surveys.transfer.partial import Partial
+from tuningfork.surveys.transfer.session import Session, tame_libraries
+from tuningfork.surveys.transfer.verify import verify_fits, verify_sha256
 
+__all__ = ["FREE", "Limit", "Network"]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Limit:
-    """What a service allows; the lower of this and the configuration's `transfer` counts.
-
-    Attributes
-    ----------
-    rate : float
-        Requests a second.
-    connections : int
-        Requests at a time.
-    """
-
-    rate: float = float("inf")
-    connections: int = 256
-
-
-FREE = Limit()
+GIGABYTE = 1e9
 
 
 class Network:
@@ -47,9 +33,16 @@ class Network:
     def __init__(self, settings: Transfer | None = None) -> None:
         self.settings = settings or Transfer()
         self.folder = Path(self.settings.cache)
+        self._cache = Cache(self.folder, self.settings.cache_size * GIGABYTE)
+        self._gate = Gate(self._cache.hidden / "hosts", self.settings)
+        self._threads = threading.local()
 
     def path(self, name: str) -> Path:
-        """Return where the file `name` of the cache lies."""
+        """Return where the file `name` of the cache lies; it then counts as used now.
+
+        A path of the user's own, which is absolute, is returned as it is.
+        """
+        self._cache.has(name)
         return self.folder / name
 
     def file(
@@ -84,11 +77,32 @@ class Network:
         ------
         TransferError
             The file could not be had; offline, that it is missing.
+        OSError
+            The disk is full.
         """
-        if not self.path(name).is_file():
-            self._online(url)
-            download(url, self.path(name), self.settings, verify)
+        if self._cache.has(name):
+            return name
+        self._online(url)
+        with self._cache.missing(name) as missing:
+            if missing:
+                partial = Partial(self._cache.temporary(name))
+                attempt(lambda: self._bring(url, partial, verify, sha256, limit), url, self.settings)
+                self._cache.place(name)
+                partial.discard()
         return name
+
+    def _bring(
+        self, url: str, partial: Partial, verify: Callable[[Path], None], sha256: str | None, limit: Limit
+    ) -> None:
+        """Make one attempt at a file; one that is whole but wrong is thrown away."""
+        self._pass(lambda: fetch(self._files, url, partial, self.settings.timeout), url, limit)
+        try:
+            if sha256:
+                verify_sha256(partial.path, sha256)
+            verify(partial.path)
+        except AttemptError:
+            partial.discard()
+            raise
 
     def make(self, name: str, write: Callable[[Path], None]) -> str:
         """Have a file in the cache that this machine makes itself: `write` gets a temporary path.
@@ -98,9 +112,17 @@ class Network:
         str
             `name`.
         """
-        if not self.path(name).is_file():
-            with replacing(self.path(name)) as temporary:
-                write(temporary)
+        if self._cache.has(name):
+            return name
+        with self._cache.missing(name) as missing:
+            if missing:
+                temporary = self._cache.temporary(name)
+                temporary.unlink(missing_ok=True)
+                try:
+                    write(temporary)
+                    self._cache.place(name)
+                finally:
+                    temporary.unlink(missing_ok=True)
         return name
 
     def ask(self, question: Callable[[], T], url: str, limit: Limit = FREE) -> T:
@@ -121,15 +143,45 @@ class Network:
             No good answer came; the message has the last reason.
         """
         self._online(url)
-        return attempt(question, url, self.settings)
+        tame_libraries(self._cache.hidden / "libraries")
+        return attempt(lambda: self._pass(question, url, limit), url, self.settings)
 
     def session(self) -> requests.Session:
-        """Return a session for libraries that take one (pyvo): every request has a time limit and a good status.
+        """Return a new session for libraries that take one (pyvo, astroquery).
 
-        Use it within :meth:`ask`, which brings retries and limits.
+        Every request has a time limit and every answer a bound and a good status. Use it within :meth:`ask`, which
+        brings retries and limits.
+
+        Raises
+        ------
+        TransferError
+            Offline.
         """
-        return requests.Session()
+        self._online("a service")
+        return Session(self.settings)
+
+    def _pass(self, action: Callable[[], T], url: str, limit: Limit) -> T:
+        """Do one request when the host's limits allow; when the host asks to wait, all jobs wait."""
+        try:
+            with self._gate.request(url, limit):
+                return action()
+        except (AttemptError, requests.RequestException) as error:
+            fault = error if isinstance(error, AttemptError) else fault_of(error)
+            if fault.wait:
+                self._gate.hold_back(url, fault.wait)
+            raise fault from None
+
+    @property
+    def _files(self) -> requests.Session:
+        """This thread's session for files, which keeps its connections."""
+        if not hasattr(self._threads, "session"):
+            self._threads.session = requests.Session()
+        session: requests.Session = self._threads.session
+        return session
 
     def _online(self, url: str) -> None:
         if self.settings.offline:
-            raise TransferError(f"offline, and not in the cache {self.folder}: {url}")
+            raise TransferError(
+                f"offline, and not in the cache {self.folder}: {url}; set transfer.offline to false, or transfer.cache "
+                "to a folder that has it"
+            )
