@@ -1,31 +1,37 @@
 """A loopback server that answers like SkyServer and the SDSS Science Archive Server.
 
 It serves one real field: run 6377, camcol 4, field 399 of Stripe 82. The frames are made on the fly from the DR7
-`fpC` images, in the layout of DR8 and later (image in nanomaggies, calibration vector, sky, astrometry). The
-catalogue holds the sources that an independent pipeline measured on the r image, and the three galaxies of the
-field with Galaxy Zoo 2 votes under their own objids. Queries are run by SQLite, so the WHERE clause is obeyed.
+`fpC` images, in the layout of DR8 and later (image in nanomaggies, calibration vector, sky, astrometry); the psField
+file is the real one. The catalogue holds the sources that an independent pipeline measured on the r image, and the
+three galaxies of the field with Galaxy Zoo 2 votes under their own objids. It is served by SQL, which SQLite runs, so
+that the WHERE clause is obeyed, and as photoObj and window files. Two more fields are listed: the next one of the
+run, which is primary nowhere, and one far away.
 """
 
 import bz2
 import csv
 import gzip
+import io
 import sqlite3
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from astropy.io import ascii as text_tables
 from astropy.io import fits
+from astropy.wcs import WCS
+from servers.base import NOT_FOUND, Answer, Request, Service
+from servers.faults import Faults
 
 RUN, RERUN, CAMCOL, FIELD = 6377, 301, 4, 399
 EXPOSURE = 53.907456
 SOFT_BIAS = 1000.0
+NODE, INCL = 95.0, 0.0
 BANDS = "ugriz"
 LIST_OF_BAND = {"g": 99642818, "r": 99644381, "i": 99645943}
 """First half of the ids of the sources that were measured on each image of run 6377."""
@@ -45,6 +51,16 @@ class Source:
     aperture_mag: float
     radius: float
     galaxy: bool
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A row of the lists of fields: run, camcol and field, centre (deg), whether it is primary anywhere."""
+
+    numbers: tuple[int, int, int]
+    ra: float
+    dec: float
+    primary: bool
 
 
 @dataclass
@@ -88,6 +104,63 @@ class Field:
                 hdus = fits.HDUList([image, vector, _sky_table(sky, counts.shape), fits.BinTableHDU()])
                 self.frames[band] = bz2.compress(_bytes(hdus), 1)
         return self.frames[band]
+
+    @cached_property
+    def listed(self) -> list["Listed"]:
+        """The fields that the lists of fields have."""
+        centre = WCS(_frame_header(self.counts("r")[1], "r", 1.0)).pixel_to_world_values(1023.5, 744.0)
+        ra, dec = (float(value) for value in centre)
+        return [
+            Listed((RUN, CAMCOL, FIELD), ra, dec, True),
+            Listed((RUN, CAMCOL, FIELD + 1), ra + 1361 * 0.396 / 3600, dec, False),
+            Listed((RUN, CAMCOL, 99), 10.0, 0.1, True),
+        ]
+
+    def psf_field(self) -> bytes:
+        """Return the bytes of psField-006377-4-0399.fit."""
+        name = f"psField-{RUN:06d}-{CAMCOL}-{FIELD:04d}.fit.gz"
+        return gzip.decompress((self.folder / "objcs" / str(CAMCOL) / name).read_bytes())
+
+    def photo_obj(self) -> bytes:
+        """Return the bytes of photoObj-006377-4-0399.fits: every source, and each galaxy once more as secondary."""
+        sources = [(source, 1) for source in self.sources] + [(source, 2) for source in self.sources if source.galaxy]
+        nothing = np.full((len(sources), 5), -9999.0)
+        mag, radius = nothing.copy(), nothing.copy()
+        mag[:, 2], radius[:, 2] = ([getattr(source, key) for source, _ in sources] for key in ("mag", "radius"))
+        objid = [str(source.objid + (mode - 1) * 10_000) for source, mode in sources]
+        columns = [
+            fits.Column("OBJID", "19A", array=np.array(objid)),
+            fits.Column("MODE", "B", array=[mode for _, mode in sources]),
+            fits.Column("OBJC_TYPE", "J", array=[3 if source.galaxy else 6 for source, _ in sources]),
+            fits.Column("PETROTH50", "5E", array=radius),
+            fits.Column("RA", "D", array=[source.ra for source, _ in sources]),
+            fits.Column("DEC", "D", array=[source.dec for source, _ in sources]),
+            fits.Column("PETROMAG", "5E", array=mag),
+        ]
+        return _bytes(fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]))
+
+    def window_flist(self) -> bytes:
+        """Return the bytes of window_flist.fits."""
+        run, camcol, number = np.array([place.numbers for place in self.listed]).T
+        count = len(run)
+        columns = [
+            fits.Column("RUN", "J", array=run),
+            fits.Column("RERUN", "3A", array=np.array([str(RERUN)] * count)),
+            fits.Column("CAMCOL", "I", array=camcol),
+            fits.Column("FIELD", "I", array=number),
+            fits.Column("RA", "D", array=[place.ra for place in self.listed]),
+            fits.Column("DEC", "D", array=[place.dec for place in self.listed]),
+            fits.Column("NODE", "D", array=np.full(count, NODE)),
+            fits.Column("INCL", "D", array=np.full(count, INCL)),
+            fits.Column("PSF_FWHM", "5E", array=[list(map(self.psf_width, BANDS))] * count),
+        ]
+        return _bytes(fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]))
+
+    def window_blist(self) -> bytes:
+        """Return the bytes of window_blist.fits: two pieces of the sky for each primary field, one without a field."""
+        primary = [number for number, place in enumerate(self.listed) if place.primary]
+        columns = [fits.Column("IPRIMARY", "J", array=[*primary, *primary, -1])]
+        return _bytes(fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]))
 
     @cached_property
     def detections(self) -> list[dict[str, Any]]:
@@ -202,88 +275,79 @@ def _sky_table(sky: float, shape: tuple[int, int]) -> fits.BinTableHDU:
 
 
 def _bytes(hdus: fits.HDUList) -> bytes:
-    import io
-
     buffer = io.BytesIO()
     hdus.writeto(buffer)
     return buffer.getvalue()
 
 
-class SdssServer:
-    """The server; a context manager. `faults` maps a part of a path to what goes wrong there.
+class SdssServer(Service):
+    """The server; a context manager. Frames and flat files lie under `url`/sas.
 
-    Faults: an HTTP status ("503", "404"), "truncated", "html", "short" (a whole answer that is no whole FITS file),
-    "empty". `times` limits how often a fault strikes.
+    Attributes
+    ----------
+    queries : list of str
+        The SQL that SkyServer was asked.
     """
 
-    def __init__(self, real_data: Path, shared: Field | None = None) -> None:
+    def __init__(self, real_data: Path, shared: Field | None = None, faults: Faults | None = None) -> None:
+        super().__init__(faults=faults)
         self.field = shared or Field(real_data)
-        self.faults: dict[str, str] = {}
-        self.times: dict[str, int] = {}
-        self.requests: list[str] = []
         self.queries: list[str] = []
         self._lock = threading.Lock()
         self._database = self._catalogue()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The address of both services; frames lie under `url`/sas."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        photo, run = "/sas/dr17/eboss", f"{RUN:06d}-{CAMCOL}-{FIELD:04d}"
+        self._files: dict[str, Callable[[], bytes]] = {
+            f"{photo}/photoObj/frames/{RERUN}/{RUN}/{CAMCOL}/frame-{band}-{run}.fits.bz2": partial(
+                self.field.frame, band
+            )
+            for band in LIST_OF_BAND
+        } | {
+            f"{photo}/photo/redux/{RERUN}/{RUN}/objcs/{CAMCOL}/psField-{run}.fit": self.field.psf_field,
+            f"{photo}/photoObj/{RERUN}/{RUN}/{CAMCOL}/photoObj-{run}.fits": self.field.photo_obj,
+            f"{photo}/resolve/2013-07-29/window_flist.fits": self.field.window_flist,
+            f"{photo}/resolve/2013-07-29/window_blist.fits": self.field.window_blist,
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
         """The section survey.sdss that points here."""
         return {"skyserver_url": self.url, "sas_url": f"{self.url}/sas"}
 
-    def __enter__(self) -> "SdssServer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the files, without SkyServer's."""
+        return list(self._files)
 
     def _catalogue(self) -> sqlite3.Connection:
         database = sqlite3.connect(":memory:", check_same_thread=False)
         database.execute(
             "CREATE TABLE PhotoPrimary (objID INTEGER, ra REAL, dec REAL, type INTEGER, petroMag_r REAL, petroR50_r REAL,"
-            " run INTEGER, rerun INTEGER, camcol INTEGER, field INTEGER, fieldID INTEGER)"
+            " fieldID INTEGER)"
         )
-        rows = [
-            (s.objid, s.ra, s.dec, 3 if s.galaxy else 6, s.mag, s.radius, RUN, RERUN, CAMCOL, FIELD, 1)
-            for s in self.field.sources
-        ]
-        database.executemany(f"INSERT INTO PhotoPrimary VALUES ({','.join('?' * 11)})", rows)
+        rows = [(s.objid, s.ra, s.dec, 3 if s.galaxy else 6, s.mag, s.radius, 0) for s in self.field.sources]
+        database.executemany(f"INSERT INTO PhotoPrimary VALUES ({','.join('?' * 7)})", rows)
         database.execute("CREATE VIEW Galaxy AS SELECT * FROM PhotoPrimary WHERE type = 3")
         database.execute("CREATE TABLE SpecObj (bestObjID INTEGER, z REAL, zWarning INTEGER)")
         database.execute("INSERT INTO SpecObj VALUES (?, 0.1, 0)", (GALAXY_ZOO[0],))
-        widths = [self.field.psf_width(band) for band in BANDS]
         database.execute(
-            f"CREATE TABLE Field (fieldID INTEGER, {', '.join(f'psfWidth_{band} REAL' for band in BANDS)})"
+            "CREATE TABLE Field (fieldID INTEGER, rerun INTEGER, run INTEGER, camcol INTEGER, field INTEGER, ra REAL,"
+            f" dec REAL, {', '.join(f'psfWidth_{band} REAL' for band in BANDS)})"
         )
-        database.execute("INSERT INTO Field VALUES (1, ?, ?, ?, ?, ?)", widths)
+        database.execute("CREATE TABLE Frame (fieldID INTEGER, zoom INTEGER, node REAL, incl REAL)")
+        for number, place in enumerate(self.field.listed):
+            values = (number, RERUN, *place.numbers, place.ra, place.dec, *map(self.field.psf_width, BANDS))
+            database.execute(f"INSERT INTO Field VALUES ({','.join('?' * 12)})", values)
+            for zoom in (0, 10, 30):
+                database.execute("INSERT INTO Frame VALUES (?, ?, ?, ?)", (number, zoom, NODE, INCL))
         return database
 
-    def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, str, bytes]:
-        """Return status, content type and body for a request."""
-        fault = self._fault(path)
-        if fault.isdigit():
-            return int(fault), "text/html", b"<html><body>Service unavailable</body></html>"
-        if fault == "html":
-            return 200, "text/html", b"<!DOCTYPE html><html><body>Down for maintenance</body></html>"
-        if fault == "empty":
-            return 200, "application/x-bzip2", b""
-        if path.endswith("x_results.aspx") and query.get("searchtool") == ["SQL"] and query.get("format") == ["csv"]:
-            return 200, "text/plain", self._run(query["cmd"][0]).encode()
-        folder = f"/sas/dr17/eboss/photoObj/frames/{RERUN}/{RUN}/{CAMCOL}/"
-        for band in LIST_OF_BAND:
-            if path == f"{folder}frame-{band}-{RUN:06d}-{CAMCOL}-{FIELD:04d}.fits.bz2":
-                body = self.field.frame(band)
-                return 200, "application/x-bzip2", body[: len(body) // 2] if fault == "short" else body
-        return 404, "text/html", b"<html>Not Found</html>"
+    def answer(self, request: Request) -> Answer:
+        """Return what SkyServer or the archive say."""
+        if request.path.endswith("x_results.aspx") and request.query.get("format") == "csv":
+            return Answer(self._run(request.query["cmd"]).encode(), headers={"Content-Type": "text/plain"})
+        if request.path in self._files:
+            return Answer(self._files[request.path](), headers={"Content-Type": "application/octet-stream"})
+        return NOT_FOUND
 
     def _run(self, sql: str) -> str:
         self.queries.append(sql)
@@ -296,33 +360,6 @@ class SdssServer:
         lines = [",".join(column[0] for column in cursor.description)]
         lines += [",".join("null" if value is None or value != value else str(value) for value in row) for row in rows]
         return "#Table1\n" + "\n".join(lines) + "\n"
-
-    def _fault(self, path: str) -> str:
-        for part, fault in self.faults.items():
-            if part in path and self.times.get(part, 1) > 0:
-                if part in self.times:
-                    self.times[part] -= 1
-                return fault
-        return ""
-
-
-def _handler(server: SdssServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            server.requests.append(parts.path)
-            cut = "truncated" in {fault for part, fault in server.faults.items() if part in parts.path}
-            status, kind, body = server.answer(parts.path, parse_qs(parts.query))
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if cut else body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing on standard error."""
-
-    return Handler
 
 
 def main() -> None:

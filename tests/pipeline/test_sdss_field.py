@@ -10,15 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from frozen import frozen, parameters
-from sdss_server import GALAXY_ZOO, Field, SdssServer, Source
+from sdss_server import CAMCOL, FIELD, GALAXY_ZOO, RERUN, RUN, Field, SdssServer, Source
+from servers.faults import Fault, Faults
 
 from tuningfork.core.config.sky import Box
+from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import TransferError
 from tuningfork.core.files import open_array
 from tuningfork.core.flags import Flag, decode
 from tuningfork.core.parameters import Parameters, read_parameters
 from tuningfork.core.tables import read_table
-from tuningfork.sky.shards import shards_of_footprint
+from tuningfork.sky.footprint import shards_of_footprint
 from tuningfork.stamps.cut import Mapping, extract
 from tuningfork.stamps.quality import disc
 from tuningfork.stamps.shard import cut_shard
@@ -27,6 +29,8 @@ from tuningfork.surveys.jobs import fetch_tiles, list_sources
 BOX = Box(ra_min=351.56, ra_max=351.72, dec_min=-0.01, dec_max=0.22)
 SHARD = "8-300736"
 MAG_MAX = 20.0
+FRAME = f"/sas/dr17/eboss/photoObj/frames/{RERUN}/{RUN}/{CAMCOL}/frame-{{}}-{RUN:06d}-{CAMCOL}-{FIELD:04d}.fits.bz2"
+SKYSERVER = "/dr17/en/tools/search/x_results.aspx"
 
 
 @dataclass
@@ -53,21 +57,20 @@ def server(real_data: Path, field: Field) -> Iterator[SdssServer]:
         yield server
 
 
-def configuration(server: SdssServer, **tiles: Any) -> dict[str, Any]:
-    return {
-        "survey": {"name": "sdss", "sdss": server.settings},
-        "sources": {"mag_max": MAG_MAX},
-        "tiles": {"timeout": 10.0, "retries": 2, "backoff": 0.01} | tiles,
-    }
+def configuration(server: SdssServer) -> dict[str, Any]:
+    return {"survey": {"name": "sdss", "sdss": server.settings}, "sources": {"mag_max": MAG_MAX}}
 
 
 def run_shard(stages: dict[str, Parameters], shard: str, folder: Path) -> None:
     sources, tiles = folder / f"{shard}.sources.parquet", folder / f"{shard}.tiles.parquet"
-    list_sources(stages["sources"], shard, sources)
-    fetch_tiles(stages["tiles"], shard, sources, folder / "cache", tiles)
-    cut_shard(
-        stages["stamps"], shard, sources, tiles, folder / "cache", folder / f"{shard}.npy", folder / f"{shard}.parquet"
-    )
+    transfer = transfer_of(folder)
+    list_sources(stages["sources"], shard, transfer, sources)
+    fetch_tiles(stages["tiles"], shard, sources, transfer, tiles)
+    cut_shard(stages["stamps"], shard, sources, tiles, transfer, folder / f"{shard}.npy", folder / f"{shard}.parquet")
+
+
+def transfer_of(folder: Path) -> Transfer:
+    return Transfer(timeout=10.0, retries=2, backoff=0.01, rate=1000.0, cache=str(folder / "cache"))
 
 
 @pytest.fixture(scope="module")
@@ -181,9 +184,11 @@ def test_stamps_at_the_edge_of_the_field_are_padded(stamps: Stamps) -> None:
     assert (stamps.flux[row][stamps.inverse_variance[row] == 0] == 0).all()
 
 
-def test_the_psf_is_that_of_the_field(stamps: Stamps) -> None:
+def test_the_psf_is_that_of_the_place(stamps: Stamps) -> None:
     """0.88 arcsec were measured on 40 stars of the r image, 1.05 is the survey's median."""
-    assert np.unique(stamps.column("psf_fwhm_r")) == pytest.approx([0.88], abs=0.06)
+    widths = stamps.column("psf_fwhm_r")
+    assert np.median(widths) == pytest.approx(0.88, abs=0.05)
+    assert 0.01 < np.ptp(widths) < 0.1
 
 
 def test_orientation_and_scale(stamps: Stamps) -> None:
@@ -203,8 +208,8 @@ def test_nothing_lands_in_the_users_home(server: SdssServer, tmp_path: Path, mon
 
 
 def test_faults_of_the_server_become_rows_and_flags(server: SdssServer, tmp_path: Path) -> None:
-    server.faults = {"frame-g": "404", "frame-r": "truncated", "frame-i": "html", "x_results": "503"}
-    server.times = {"frame-r": 0, "x_results": 1}
+    wrong = {"g": Fault.GONE, "r": Fault.TRUNCATED, "i": Fault.HTML}
+    server.faults = Faults(permanent={FRAME.format(band): fault for band, fault in wrong.items()}, most=0)
     run_shard(parameters(tmp_path / "params", configuration(server)), SHARD, tmp_path)
     manifest = read_table(tmp_path / f"{SHARD}.tiles.parquet").to_pylist()
     assert [row["status"] for row in manifest] == ["missing", "missing", "missing"]
@@ -217,7 +222,7 @@ def test_faults_of_the_server_become_rows_and_flags(server: SdssServer, tmp_path
 
 
 def test_a_missing_band_is_measured_without(server: SdssServer, tmp_path: Path) -> None:
-    server.faults = {"frame-g": "404"}
+    server.faults = Faults(permanent={FRAME.format("g"): Fault.GONE}, most=0)
     run_shard(parameters(tmp_path / "params", configuration(server)), SHARD, tmp_path)
     table = read_table(tmp_path / f"{SHARD}.parquet")
     assert all("MISSING_BAND" in decode(bits) for bits in table["flags"].to_pylist())
@@ -226,16 +231,21 @@ def test_a_missing_band_is_measured_without(server: SdssServer, tmp_path: Path) 
 
 
 def test_a_passing_fault_leaves_no_trace(server: SdssServer, tmp_path: Path) -> None:
-    server.faults, server.times = {"frame-": "503", "x_results": "html"}, {"frame-": 2, "x_results": 1}
+    kinds = [Fault.UNAVAILABLE, Fault.HTML, Fault.TRUNCATED]
+    server.faults = Faults(kinds=kinds, least=2, most=2)
     run_shard(parameters(tmp_path / "params", configuration(server)), SHARD, tmp_path)
-    assert set(read_table(tmp_path / f"{SHARD}.tiles.parquet")["status"].to_pylist()) == {"ok"}
+    manifest = read_table(tmp_path / f"{SHARD}.tiles.parquet").to_pylist()
+    assert [(row["band"], row["role"], row["status"]) for row in manifest] == [
+        (band, role, "ok") for band in "gri" for role in ("image", "psf")
+    ]
+    assert server.faults.injected.total() >= 2 * 5
 
 
 def test_a_dead_skyserver_fails_the_job_with_a_message(server: SdssServer, tmp_path: Path) -> None:
-    server.faults = {"x_results": "404"}
+    server.faults = Faults(permanent={SKYSERVER: Fault.GONE}, most=0)
     stages = parameters(tmp_path / "params", configuration(server))
-    with pytest.raises(TransferError, match=r"SkyServer at http://127\.0\.0\.1.*HTTP 404.*survey\.sdss\.skyserver_url"):
-        list_sources(stages["sources"], SHARD, tmp_path / "s.parquet")
+    with pytest.raises(TransferError, match=r"SkyServer: http://127\.0\.0\.1.*HTTP 404.*survey\.sdss\.skyserver_url"):
+        list_sources(stages["sources"], SHARD, transfer_of(tmp_path), tmp_path / "s.parquet")
     assert not (tmp_path / "s.parquet").exists()
 
 
@@ -245,20 +255,28 @@ def test_what_the_cache_has_is_not_fetched_again_and_what_it_lost_is(server: Sds
     before = np.array(open_array(tmp_path / f"{SHARD}.npy"))
     server.requests.clear()
     run_shard(stages, SHARD, tmp_path)
-    assert not any("frame-" in path for path in server.requests)
+    assert {request.path for request in server.requests} == {SKYSERVER}
     shutil.rmtree(tmp_path / "cache")
     sources, tiles = (tmp_path / f"{SHARD}.{kind}.parquet" for kind in ("sources", "tiles"))
-    (tmp_path / f"{SHARD}.npy").unlink()
-    cut_shard(
-        stages["stamps"],
-        SHARD,
-        sources,
-        tiles,
-        tmp_path / "cache",
-        tmp_path / f"{SHARD}.npy",
-        tmp_path / f"{SHARD}.parquet",
-    )
-    np.testing.assert_array_equal(open_array(tmp_path / f"{SHARD}.npy"), before)
+    output = tmp_path / f"{SHARD}.npy"
+    output.unlink()
+    cut_shard(stages["stamps"], SHARD, sources, tiles, transfer_of(tmp_path), output, tmp_path / f"{SHARD}.parquet")
+    np.testing.assert_array_equal(open_array(output), before)
+
+
+def test_without_skyserver_the_flat_files_give_the_same_stamps(
+    server: SdssServer, tmp_path: Path, stamps: Stamps
+) -> None:
+    values = configuration(server)
+    values["survey"]["sdss"]["catalogue"] = "files"
+    server.faults = Faults(where=lambda request: False, permanent={SKYSERVER: Fault.GONE})
+    run_shard(parameters(tmp_path / "params", values), SHARD, tmp_path)
+    assert server.queries == []
+    table = read_table(tmp_path / f"{SHARD}.parquet")
+    both = stamps.column("source_id").tolist()
+    rows = [both.index(number) for number in table["source_id"].to_pylist()]
+    assert len(rows) > 10
+    np.testing.assert_array_equal(open_array(tmp_path / f"{SHARD}.npy")[:, 0], stamps.flux[rows])
 
 
 def test_the_example_configuration_selects_the_field(root: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ that the detector saw, and from the counts the noise, as the data model of the f
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +17,11 @@ from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.background import sky_level_and_noise
+from tuningfork.surveys.base import Rows
+from tuningfork.surveys.sdss_camera import SATURATION
 
-GAIN = {
-    1: {"u": 1.62, "g": 3.32, "r": 4.71, "i": 5.165, "z": 4.745},
-    2: {"u": 1.595, "g": 3.855, "r": 4.6, "i": 6.565, "z": 5.155},
-    3: {"u": 1.59, "g": 3.845, "r": 4.72, "i": 4.86, "z": 4.885},
-    4: {"u": 1.6, "g": 3.995, "r": 4.76, "i": 4.885, "z": 4.775},
-    5: {"u": 1.47, "g": 4.05, "r": 4.725, "i": 4.64, "z": 3.48},
-    6: {"u": 2.17, "g": 4.035, "r": 4.895, "i": 4.76, "z": 4.69},
-}
-"""Photo-electrons per count, by camera column and band (data model of the frame files)."""
-DARK_VARIANCE = {
-    1: {"u": 9.61, "g": 15.6025, "r": 1.8225, "i": 7.84, "z": 0.81},
-    2: {"u": 12.6025, "g": 1.44, "r": 1.0, "i": 5.76, "z": 1.0},
-    3: {"u": 8.7025, "g": 1.3225, "r": 1.3225, "i": 4.6225, "z": 1.0},
-    4: {"u": 12.6025, "g": 1.96, "r": 1.3225, "i": 6.25, "z": 9.61},
-    5: {"u": 9.3025, "g": 1.1025, "r": 0.81, "i": 7.84, "z": 1.8225},
-    6: {"u": 7.0225, "g": 1.8225, "r": 0.9025, "i": 5.0625, "z": 1.21},
-}
-"""Variance of read-out noise and dark current (counts^2); the small changes of run 1500 are left out."""
-SATURATION = 20_000.0
-"""Counts above which a pixel may be saturated: below the lowest full well of the CCDs (23,650 in i of column 4)."""
+LARGEST = 2**25
+"""Pixels of the largest image that is accepted; a frame has 2048 x 1489."""
 WCS_KEYS = (
     "CTYPE1",
     "CTYPE2",
@@ -53,83 +38,126 @@ WCS_KEYS = (
 )
 
 
-def read_frame(path: Path, band: str, camcol: int) -> tuple[np.ndarray, np.ndarray, WCS]:
-    """Return image (nanomaggies), inverse variance and WCS of the frame file `path`.
+@dataclass(frozen=True)
+class Frame:
+    """What a frame file holds.
 
-    Raises
-    ------
-    InputError
-        The file cannot be read or is no frame of this band.
-    """
-    try:
-        with fitsio.FITS(str(path)) as file:
-            header = file[0].read_header()
-            pixels = file[0].read()
-            calibration = file[1].read() if len(file) > 2 else None
-            sky = file[2].read(lower=True) if len(file) > 2 else None
-    except OSError as error:
-        raise InputError(
-            f"{path}: no readable FITS file ({' '.join(str(error).split())}); delete it and run again"
-        ) from None
-    if pixels is None or pixels.ndim != 2 or str(header.get("FILTER", band)).strip() != band:
-        raise InputError(
-            f"{path}: expected an SDSS frame of the band {band}, found another FITS file; delete it and run again"
-        )
-    missing = [key for key in WCS_KEYS if key not in header]
-    if missing:
-        raise InputError(f"{path}: the header has no {missing[0]}; delete the file and run again")
-    wcs = WCS({key: header[key] for key in WCS_KEYS})
-    pixels = pixels.astype(np.float32)
-    return pixels, inverse_variance(pixels, calibration, sky, GAIN[camcol][band], DARK_VARIANCE[camcol][band]), wcs
-
-
-def inverse_variance(
-    pixels: np.ndarray,
-    calibration: np.ndarray | None,
-    sky: Mapping[str, Any] | np.ndarray | None,
-    gain: float,
-    dark: float,
-) -> np.ndarray:
-    """Return the inverse variance (1/nanomaggies^2) of a frame.
-
-    Parameters
+    Attributes
     ----------
     pixels : ndarray
-        Image (H, W) in nanomaggies.
+        Image (H, W), nanomaggies, float32.
+    wcs : WCS
     calibration : ndarray or None
         Nanomaggies per count in each column (W,).
-    sky : record array or None
-        One row with `allsky` (counts), `xinterp` (W,) and `yinterp` (H,).
-    gain : float
-        Photo-electrons per count.
-    dark : float
-        Read-out and dark variance (counts^2).
-
-    Returns
-    -------
-    ndarray
-        float32 (H, W), zero where a pixel is saturated or not finite. Without calibration or sky the noise is that
-        which the image shows.
+    sky : Sky or None
     """
-    good = np.isfinite(pixels)
-    if calibration is None or sky is None or calibration.shape != pixels.shape[1:]:
-        _, noise = sky_level_and_noise(pixels[good])
-        return np.where(good, np.float32(1 / noise**2), np.float32(0))
-    factor = calibration[None, :].astype(np.float32)
-    counts = pixels / factor + _interpolate(sky, pixels.shape)
-    variance = (np.clip(counts, 0, None) / gain + dark) * factor**2
-    good &= (counts < SATURATION) & np.isfinite(variance) & (variance > 0)
-    return np.divide(1, variance, out=np.zeros_like(pixels), where=good)
+
+    pixels: np.ndarray
+    wcs: WCS
+    calibration: np.ndarray | None
+    sky: "Sky | None"
+
+    @classmethod
+    def read(cls, path: Path, band: str) -> "Frame":
+        """Read a frame file; the compressed file is unpacked once, in memory.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read or is no frame of this band.
+        """
+        try:
+            with fitsio.FITS(str(path)) as file:
+                header, shape = file[0].read_header(), file[0].get_dims()
+                pixels = file[0].read() if len(shape) == 2 and 0 < shape[0] * shape[1] <= LARGEST else None
+                calibration = file[1].read() if len(file) > 2 else None
+                sky = file[2].read(lower=True) if len(file) > 2 else None
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: no readable FITS file ({reason}); delete it and run again") from None
+        if pixels is None or str(header.get("FILTER", band)).strip() != band:
+            raise InputError(
+                f"{path}: expected an SDSS frame of the band {band}, found another FITS file; delete it and run again"
+            )
+        missing = [key for key in WCS_KEYS if key not in header]
+        if missing:
+            raise InputError(f"{path}: the header has no {missing[0]}; delete the file and run again")
+        wcs = WCS({key: header[key] for key in WCS_KEYS})
+        return cls.of_parts(pixels.astype(np.float32), wcs, calibration, sky)
+
+    @classmethod
+    def of_parts(
+        cls, pixels: np.ndarray, wcs: WCS, calibration: np.ndarray | None, sky: Mapping[str, Any] | np.ndarray | None
+    ) -> "Frame":
+        """Return a frame of the contents of its HDUs; a calibration that does not fit the image is left out."""
+        if calibration is None or sky is None or calibration.shape != pixels.shape[1:]:
+            return cls(pixels, wcs, None, None)
+        return cls(pixels, wcs, calibration.astype(np.float32), Sky.of(sky, pixels.shape))
+
+    def rows(self, gain: float, dark_variance: float) -> Rows:
+        """Return how to read image and inverse variance (1/nanomaggies^2) a few rows at a time.
+
+        The inverse variance is zero where a pixel is saturated or not finite. Without calibration or sky the noise is
+        that which the image shows.
+
+        Parameters
+        ----------
+        gain : float
+            Photo-electrons per count.
+        dark_variance : float
+            Variance of read-out noise and dark current (counts^2).
+        """
+        if self.calibration is None or self.sky is None:
+            _, noise = sky_level_and_noise(self.pixels[np.isfinite(self.pixels)])
+            flat = np.float32(1 / noise**2)
+
+            def plain(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+                pixels = self.pixels[start:stop].copy()
+                return pixels, np.where(np.isfinite(pixels), flat, np.float32(0))
+
+            return plain
+        factor, sky = self.calibration[None, :], self.sky
+
+        def calibrated(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+            pixels = self.pixels[start:stop].copy()
+            with np.errstate(invalid="ignore", divide="ignore"):
+                counts = pixels / factor + sky.rows(start, stop)
+                variance = (np.clip(counts, 0, None) / np.float32(gain) + np.float32(dark_variance)) * factor**2
+                good = (counts < SATURATION) & np.isfinite(variance) & (variance > 0)
+            return pixels, np.divide(1, variance, out=np.zeros_like(pixels), where=good)
+
+        return calibrated
 
 
-def _interpolate(sky: Mapping[str, Any] | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    coarse = np.asarray(sky["allsky"], dtype=np.float32)
-    coarse = coarse.reshape(coarse.shape[-2:])
-    columns, rows = np.ravel(sky["xinterp"]), np.ravel(sky["yinterp"])
-    if (len(rows), len(columns)) != shape:
-        # A frame that was cut keeps the places of the whole frame; the sky hardly varies.
-        return np.full(shape, np.median(coarse), dtype=np.float32)
-    return _linear(_linear(coarse, columns, 1), rows, 0)
+@dataclass(frozen=True)
+class Sky:
+    """The sky under a frame (counts), to be interpolated linearly between the places of a coarse image.
+
+    Attributes
+    ----------
+    columns : ndarray
+        The coarse image, interpolated along its rows: (K, W).
+    places : ndarray
+        For each row of the frame the place in `columns`, (H,).
+    """
+
+    columns: np.ndarray
+    places: np.ndarray
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any] | np.ndarray, shape: tuple[int, ...]) -> "Sky":
+        """Return the sky of a frame of this shape, from the row with `allsky`, `xinterp` and `yinterp`."""
+        coarse = np.asarray(table["allsky"], dtype=np.float32)
+        coarse = coarse.reshape(coarse.shape[-2:])
+        across, along = np.ravel(table["xinterp"]), np.ravel(table["yinterp"])
+        if (len(along), len(across)) != shape:
+            # A frame that was cut keeps the places of the whole frame; the sky hardly varies.
+            return cls(np.full((2, shape[1]), np.median(coarse), dtype=np.float32), np.zeros(shape[0]))
+        return cls(_linear(coarse, across, 1), along)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Return the sky in some rows of the frame."""
+        return _linear(self.columns, self.places[start:stop], 0)
 
 
 def _linear(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:

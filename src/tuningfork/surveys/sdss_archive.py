@@ -1,0 +1,146 @@
+"""Names and addresses of the SDSS Science Archive Server, and where its fields lie on the sky.
+
+Addresses as the data model (https://data.sdss.org/datamodel/) and the imaging pages of the data releases give them.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from astroquery.sdss import SDSS
+
+from tuningfork.core.errors import InputError
+
+BANDS = "ugriz"
+WIDTH, HEIGHT = 2048, 1489
+"""Size (px) of every frame: across and along the scan."""
+PIXEL = 0.396
+"""Size of a pixel (arcsec)."""
+NAME = re.compile(r"(\d{1,4})-(\d{6})-([1-6])-(\d{4})")
+RESOLVE = {True: "2010-05-23", False: "2013-07-29"}
+"""Version of the resolve files up to Data Release 12, and later."""
+
+
+@dataclass(frozen=True, order=True)
+class FieldName:
+    """A field of the imaging survey; `str` gives the tile's name, such as 301-006377-4-0399."""
+
+    rerun: int
+    run: int
+    camcol: int
+    field: int
+
+    def __str__(self) -> str:
+        return f"{self.rerun}-{self.run:06d}-{self.camcol}-{self.field:04d}"
+
+    @classmethod
+    def parse(cls, name: str) -> "FieldName":
+        """Return the field of a tile's name.
+
+        Raises
+        ------
+        InputError
+            It is no such name.
+        """
+        match = NAME.fullmatch(name)
+        if match is None:
+            raise InputError(f"SDSS tile {name!r}: expected rerun-run-camcol-field such as 301-006377-4-0399")
+        return cls(*map(int, match.groups()))
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where the files of a data release are: each method returns the address and the name in the cache.
+
+    Attributes
+    ----------
+    url : str
+        Address of the Science Archive Server.
+    release : int
+        Data release, 8 to 17.
+    """
+
+    url: str
+    release: int
+
+    @property
+    def folder(self) -> str:
+        """Folder of the cache."""
+        return f"sdss-dr{self.release}"
+
+    @property
+    def _project(self) -> str:
+        if self.release == 8:
+            return "groups/boss"
+        return "eboss" if self.release > 12 else "boss"
+
+    @property
+    def _root(self) -> str:
+        return f"{self.url.rstrip('/')}/dr{self.release}/{self._project}"
+
+    def frame(self, field: FieldName, band: str) -> tuple[str, str]:
+        """Return the place of the corrected frame in one band."""
+        url: str = SDSS.IMAGING_URL_SUFFIX.format(
+            base=self.url.rstrip("/"), dr=self.release, instrument=self._project, band=band, **vars(field)
+        )
+        return url, self._cached(url)
+
+    def psf(self, field: FieldName) -> tuple[str, str]:
+        """Return the place of the psField file: the PSF in all bands."""
+        name = f"psField-{field.run:06d}-{field.camcol}-{field.field:04d}.fit"
+        url = f"{self._root}/photo/redux/{field.rerun}/{field.run}/objcs/{field.camcol}/{name}"
+        return url, self._cached(url)
+
+    def objects(self, field: FieldName) -> tuple[str, str]:
+        """Return the place of the photoObj file: the catalogue of the field."""
+        name = f"photoObj-{field.run:06d}-{field.camcol}-{field.field:04d}.fits"
+        url = f"{self._root}/photoObj/{field.rerun}/{field.run}/{field.camcol}/{name}"
+        return url, self._cached(url)
+
+    def window(self, name: str) -> tuple[str, str]:
+        """Return the place of a file of the window function, such as window_flist.fits."""
+        url = f"{self._root}/resolve/{RESOLVE[self.release <= 12]}/{name}"
+        return url, self._cached(url)
+
+    def _cached(self, url: str) -> str:
+        return f"{self.folder}/{url.rsplit('/', 1)[1]}"
+
+
+def corners(ra: float, dec: float, node: float, incl: float) -> tuple[tuple[float, float], ...]:
+    """Return the corners (deg) of a field, in order round it.
+
+    The rows of a field run across the great circle along which the telescope scanned, its columns along it.
+
+    Parameters
+    ----------
+    ra, dec : float
+        Centre of the field (deg).
+    node, incl : float
+        Node and inclination of the great circle (deg); NaN if unknown, then there are no corners.
+    """
+    if not np.isfinite([ra, dec, node, incl]).all():
+        return ()
+    mu, nu = great_circle(np.array(ra), np.array(dec), node, incl)
+    along = HEIGHT / 2 * PIXEL / 3600 / np.cos(np.deg2rad(nu))
+    across = WIDTH / 2 * PIXEL / 3600
+    around = equatorial(mu + along * np.array([-1, -1, 1, 1]), nu + across * np.array([-1, 1, 1, -1]), node, incl)
+    return tuple((float(x), float(y)) for x, y in zip(*around, strict=True))
+
+
+def great_circle(ra: np.ndarray, dec: np.ndarray, node: float, incl: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return mu and nu (deg): longitude and latitude with respect to a great circle (Stoughton et al. 2002)."""
+    return _turned(ra, dec, node, -incl)
+
+
+def equatorial(mu: np.ndarray, nu: np.ndarray, node: float, incl: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return right ascension and declination (deg) of places given with respect to a great circle."""
+    return _turned(mu, nu, node, incl)
+
+
+def _turned(lon: np.ndarray, lat: np.ndarray, node: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Turn the sphere by `angle` about the axis through the point of longitude `node` on the equator."""
+    away, up, tilt = np.deg2rad(lon - node), np.deg2rad(lat), np.deg2rad(angle)
+    x, y, z = np.cos(away) * np.cos(up), np.sin(away) * np.cos(up), np.sin(up)
+    turned = np.rad2deg(np.arctan2(y * np.cos(tilt) - z * np.sin(tilt), x)) + node
+    height = np.rad2deg(np.arcsin(np.clip(y * np.sin(tilt) + z * np.cos(tilt), -1, 1)))
+    return turned % 360, height

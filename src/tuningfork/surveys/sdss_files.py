@@ -1,0 +1,134 @@
+"""The SDSS catalogue and the list of its fields, from the flat files of the Science Archive Server.
+
+The list of fields is made once from the files of the window function (window_flist.fits, one row a field, and
+window_blist.fits, which names the primary field of every piece of the sky) and kept in the cache; the objects of a
+field are in its photoObj file (https://data.sdss.org/datamodel/files/PHOTO_RESOLVE/ and .../BOSS_PHOTOOBJ/).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import fitsio
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tuningfork.core.errors import InputError, TransferError
+from tuningfork.core.tables import numpy_column, read_table
+from tuningfork.sky.coordinates import distance
+from tuningfork.sky.shards import Shard
+from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.sdss_archive import BANDS, HEIGHT, PIXEL, WIDTH, Archive, FieldName, corners
+from tuningfork.surveys.transfer.network import Network
+
+HALF_DIAGONAL = float(np.hypot(WIDTH, HEIGHT)) / 2 * PIXEL / 3600
+PRIMARY, GALAXY = 1, 3
+"""MODE of the primary detection of an object, OBJC_TYPE of a galaxy: the views of SkyServer by these names."""
+FIELD = ["RERUN", "RUN", "CAMCOL", "FIELD", "RA", "DEC", "NODE", "INCL", "PSF_FWHM"]
+OBJECT = ["OBJID", "RA", "DEC", "MODE", "OBJC_TYPE", "PETROMAG", "PETROTH50"]
+
+
+class FlatFiles:
+    """The flat files; the same answers as those of :class:`tuningfork.surveys.sdss_skyserver.SkyServer`, but redshifts.
+
+    Parameters
+    ----------
+    archive : Archive
+    bands : sequence of str
+        Whose PSF widths are facts of the tiles.
+    network : Network
+    """
+
+    def __init__(self, archive: Archive, bands: Sequence[str], network: Network) -> None:
+        self._archive, self._bands, self._network = archive, bands, network
+        self._list: pa.Table | None = None
+
+    def galaxies(self, shard: Shard, band: str, mag_min: float, mag_max: float) -> dict[int, tuple[float, ...]]:
+        """Return the primary galaxies of the fields around a shard: objid -> ra, dec, no redshift, mag, radius.
+
+        Raises
+        ------
+        TransferError
+            A file could not be had.
+        """
+        found: dict[int, tuple[float, ...]] = {}
+        for tile in self.fields(shard):
+            url, name = self._archive.objects(FieldName.parse(tile.name))
+            path = self._network.path(self._network.file(url, name))
+            objects = _read(path, OBJECT)
+            mag, radius = (objects[key][:, BANDS.index(band)].astype(float) for key in ("PETROMAG", "PETROTH50"))
+            chosen = (objects["MODE"] == PRIMARY) & (objects["OBJC_TYPE"] == GALAXY)
+            chosen &= (mag >= mag_min) & (mag <= mag_max)
+            for place in np.flatnonzero(chosen):
+                position = (float(objects[key][place]) for key in ("RA", "DEC"))
+                values = (*position, np.nan, float(mag[place]), float(radius[place]))
+                found.setdefault(int(objects["OBJID"][place]), values)
+        return found
+
+    def fields(self, shard: Shard) -> list[Tile]:
+        """Return the fields that are primary somewhere and touch the shard or come near it, in order of names."""
+        ra, dec = shard.boundary(steps=16)
+        centre = shard.centre
+        reach = float(np.max(distance(ra, dec, *centre))) + MARGIN + HALF_DIAGONAL
+        fields = self._fields()
+        near = distance(numpy_column(fields, "ra"), numpy_column(fields, "dec"), *centre) <= reach
+        return sorted(self._tiles(fields.filter(pa.array(near))), key=lambda tile: tile.name)
+
+    def locate(self, fields: Sequence[FieldName]) -> list[Tile]:
+        """Return the fields of these names.
+
+        Raises
+        ------
+        InputError
+            The list does not have one of them.
+        """
+        known = self._fields()
+        known = known.filter(pc.is_in(known["run"], pa.array(sorted({name.run for name in fields}), pa.int32())))
+        tiles = {tile.name: tile for tile in self._tiles(known)}
+        for name in fields:
+            if str(name) not in tiles:
+                release = self._archive.release
+                raise InputError(f"SDSS tile {name}: Data Release {release} has no such field that is primary anywhere")
+        return [tiles[str(name)] for name in fields]
+
+    def _tiles(self, fields: pa.Table) -> list[Tile]:
+        tiles = []
+        for row in fields.to_pylist():
+            name = FieldName(*(row[key] for key in ("rerun", "run", "camcol", "field")))
+            facts = {f"psf_width_{band}": row[f"psf_width_{band}"] for band in self._bands}
+            around = corners(row["ra"], row["dec"], row["node"], row["incl"])
+            tiles.append(Tile(str(name), row["ra"], row["dec"], around, facts=facts))
+        return tiles
+
+    def _fields(self) -> pa.Table:
+        """Return the fields that are primary somewhere."""
+        if self._list is None:
+            name = self._network.make(f"{self._archive.folder}/fields.parquet", self._write_list)
+            self._list = read_table(self._network.path(name))
+        return self._list
+
+    def _write_list(self, path: Path) -> None:
+        """Fetch the files of the window function and write what is needed of them."""
+        files = []
+        for name in ("window_flist.fits", "window_blist.fits"):
+            url, cached = self._archive.window(name)
+            files.append(self._network.path(self._network.file(url, cached)))
+        primary = np.unique(_read(files[1], ["IPRIMARY"])["IPRIMARY"])
+        fields = _read(files[0], FIELD)
+        primary = primary[(primary >= 0) & (primary < len(fields))]
+        chosen = fields[primary]
+        columns = {key.lower(): chosen[key].astype(np.int32) for key in ("RERUN", "RUN", "CAMCOL", "FIELD")}
+        columns |= {key.lower(): chosen[key].astype(float) for key in ("RA", "DEC", "NODE", "INCL")}
+        columns |= {f"psf_width_{band}": chosen["PSF_FWHM"][:, place] for place, band in enumerate(BANDS)}
+        pq.write_table(pa.table(columns), path)
+
+
+def _read(path: Path, columns: list[str]) -> np.ndarray:
+    """Return columns of the table in a FITS file, named in upper case."""
+    try:
+        with fitsio.FITS(str(path), upper=True) as file:
+            rows = file[1].read(columns=columns)
+    except (OSError, ValueError, IndexError) as error:
+        raise TransferError(f"{path}: not the table it should be ({' '.join(str(error).split())}); delete it") from None
+    return np.asarray(rows).astype(rows.dtype.newbyteorder("="))

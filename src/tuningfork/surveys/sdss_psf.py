@@ -1,0 +1,170 @@
+"""The PSF of SDSS at any place of a field, from the field's psField file.
+
+The file holds, for each band, a few images (the Karhunen-Loeve basis of the field's stars) and polynomials in row and
+column that say how much of each goes into the PSF at a place (Lupton et al. 2001, ASP Conf. 238, 269;
+https://www.sdss.org/dr17/imaging/images/#psf). In the files the first index of the coefficients `c` is the power of
+the row, the second that of the column: with it the reconstruction fits the stars of a real field, the other way
+round it does not.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from scipy import optimize
+from scipy.interpolate import RectBivariateSpline
+
+from tuningfork.core.errors import InputError
+from tuningfork.surveys.sdss_archive import BANDS
+
+SCALE = 0.001
+"""The polynomials are in rows and columns times this."""
+LARGEST = 201
+"""Largest width (px) of the basis images that is accepted."""
+NODES = (4, 5)
+"""Rows and columns of the grid of places at which the width is measured."""
+FARTHEST = 15
+"""Half of the width (px) of the largest part of the image that is fitted."""
+
+
+@dataclass(frozen=True)
+class Psf:
+    """The PSF of one band of a field, and what else the psField file says about the band.
+
+    Attributes
+    ----------
+    basis : ndarray
+        Basis images (K, H, W).
+    coefficients : ndarray
+        Coefficients (K, R, C) of the powers of row and column.
+    width : float
+        `psf_width`: effective width at the centre of the field (arcsec).
+    gain : float
+        Photo-electrons per count.
+    dark_variance : float
+        Variance of read-out noise and dark current (counts^2).
+    """
+
+    basis: np.ndarray
+    coefficients: np.ndarray
+    width: float
+    gain: float
+    dark_variance: float
+
+    @classmethod
+    def read(cls, path: Path, band: str) -> "Psf":
+        """Read one band of a psField file.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read or is no psField file.
+        """
+        place = BANDS.index(band)
+        try:
+            with fits.open(path, memmap=False) as file:
+                basis, coefficients = _terms(file[place + 1].data)
+                field = file[6].data
+                width, gain, dark = (float(field[key][0, place]) for key in ("PSF_WIDTH", "GAIN", "DARK_VARIANCE"))
+        except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: not a psField file of SDSS ({reason}); delete it and run again") from None
+        return cls(basis, coefficients, width, gain, dark)
+
+    def image(self, x: float, y: float) -> np.ndarray:
+        """Return the PSF, pixel included, at a pixel position; its centre is that of the central pixel."""
+        rows, columns = self.coefficients.shape[1:]
+        powers = np.outer((SCALE * (y + 0.5)) ** np.arange(rows), (SCALE * (x + 0.5)) ** np.arange(columns))
+        image: np.ndarray = np.tensordot((self.coefficients * powers).sum(axis=(1, 2)), self.basis, axes=1)
+        return image
+
+    def fwhm(self, shape: tuple[int, int]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Return the full width at half maximum as a function of the pixel position.
+
+        It is measured at the nodes of a coarse grid and interpolated, so that any number of sources costs nothing.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Height and width of the frame.
+
+        Returns
+        -------
+        callable
+            (x, y), arrays (N,) -> width (px), (N,).
+
+        Raises
+        ------
+        InputError
+            The images are no PSF.
+        """
+        rows, columns = (np.linspace(0, size - 1, count) for size, count in zip(shape, NODES, strict=True))
+        widths = np.array([[moffat_width(self.image(x, y)) for x in columns] for y in rows])
+        if not np.isfinite(widths).all():
+            raise InputError("the psField file gives no PSF whose width can be measured")
+        surface = RectBivariateSpline(rows, columns, widths, kx=3, ky=3)
+
+        def at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+            known = np.isfinite(x + y)
+            places = (
+                np.clip(np.where(known, place, 0), 0, size - 1) for place, size in zip((y, x), shape, strict=True)
+            )
+            return np.where(known, surface.ev(*places), np.nan)
+
+        return at
+
+
+def _terms(terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = int(terms["NROW_B"].max()), int(terms["NCOL_B"].max())
+    height, width = int(terms["RNROW"][0]), int(terms["RNCOL"][0])
+    if not (0 < rows <= 5 and 0 < columns <= 5 and 8 < height <= LARGEST and 8 < width <= LARGEST):
+        raise ValueError(f"{rows} x {columns} coefficients of images of {height} x {width} pixels")
+    coefficients = np.zeros((len(terms), rows, columns))
+    for term, (used_rows, used_columns) in enumerate(zip(terms["NROW_B"], terms["NCOL_B"], strict=True)):
+        # What lies beyond the used part is not initialised.
+        coefficients[term, :used_rows, :used_columns] = terms["C"][term][:used_rows, :used_columns]
+    basis = np.array([np.asarray(row, dtype=float)[: height * width] for row in terms["RROWS"]])
+    if not (np.isfinite(coefficients).all() and np.isfinite(basis).all()):
+        raise ValueError("values that are not finite")
+    return basis.reshape(-1, height, width), coefficients
+
+
+def moffat_width(image: np.ndarray) -> float:
+    """Return the full width at half maximum (px) of an image of a point source near its centre.
+
+    A circular Moffat profile is fitted to the pixels around the brightest one by least squares: with pixels half as
+    wide as the PSF, as in good seeing, the width of an interpolated image would be several per cent too large.
+    NaN if there is no fit.
+    """
+    y, x = np.unravel_index(np.argmax(image), image.shape)
+    peak = float(image[y, x])
+    reach = min(y, x, image.shape[0] - 1 - y, image.shape[1] - 1 - x, FARTHEST)
+    if not (peak > 0 and reach >= 4):
+        return float("nan")
+    start = 2 * np.sqrt(np.count_nonzero(image > peak / 2) / np.pi)
+    half = int(np.clip(np.ceil(2 * start), 4, reach))
+    around = image[y - half : y + half + 1, x - half : x + half + 1] / peak
+    rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
+
+    def parts(values: np.ndarray) -> tuple[np.ndarray, ...]:
+        across, up = columns - values[0], rows - values[1]
+        base = 1 + (across**2 + up**2) * np.exp(-2 * values[3])
+        return across, up, base, base ** -np.exp(values[4])
+
+    def residual(values: np.ndarray) -> np.ndarray:
+        return np.asarray((values[2] * parts(values)[3] - around).ravel())
+
+    def slopes(values: np.ndarray) -> np.ndarray:
+        across, up, base, profile = parts(values)
+        beta, inner = np.exp(values[4]), np.exp(-2 * values[3])
+        along = 2 * beta * values[2] * profile / base * inner
+        terms = [along * across, along * up, profile, along * (across**2 + up**2)]
+        terms.append(-beta * values[2] * profile * np.log(base))
+        return np.stack([term.ravel() for term in terms], axis=1)
+
+    found = optimize.least_squares(residual, [0.0, 0.0, 1.0, np.log(start), np.log(3.0)], slopes, method="lm")
+    if not found.success or np.abs(found.x[:2]).max() > 1:
+        return float("nan")
+    return float(2 * np.exp(found.x[3]) * np.sqrt(2 ** np.exp(-found.x[4]) - 1))

@@ -1,0 +1,156 @@
+"""The SDSS catalogue and the list of its fields, from SkyServer by SQL."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import numpy as np
+import requests
+from astroquery.sdss import SDSS, conf
+
+from tuningfork.core.errors import InputError, TransferError
+from tuningfork.sky.shards import Shard
+from tuningfork.sky.surroundings import Surroundings
+from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.sdss_archive import FieldName, corners
+from tuningfork.surveys.transfer.attempts import AttemptError, check_status
+from tuningfork.surveys.transfer.network import FREE, Limit, Network
+
+PUBLIC = Limit(rate=0.9, connections=2)
+"""The public SkyServer answers 60 queries a minute."""
+ROW_LIMIT = 500_000
+"""Rows that SkyServer returns at most."""
+INTEGER = re.compile(r"\s*\d+\s*")
+Row: TypeAlias = dict[str, int | float]
+AT_ONCE = 50
+"""Fields that are asked for by name in one query."""
+# Each row says how many there are: an answer that was cut short is noticed.
+GALAXIES = """
+SELECT COUNT(*) OVER () AS total, p.objID AS objid, p.ra AS ra, p.dec AS dec, p.petroMag_{band} AS mag, p.petroR50_{band} AS radius, s.z AS redshift
+FROM Galaxy AS p LEFT OUTER JOIN SpecObj AS s ON s.bestObjID = p.objID AND s.zWarning = 0
+WHERE {box} AND (p.petroMag_{band} BETWEEN {mag_min} AND {mag_max})"""
+# All zoom levels of a frame have the same great circle.
+FIELDS = """
+SELECT COUNT(*) OVER () AS total, f.rerun AS rerun, f.run AS run, f.camcol AS camcol, f.field AS field, f.ra AS ra, f.dec AS dec,
+(SELECT MAX(g.node) FROM Frame AS g WHERE g.fieldID = f.fieldID) AS node,
+(SELECT MAX(g.incl) FROM Frame AS g WHERE g.fieldID = f.fieldID) AS incl, {psf}
+FROM Field AS f WHERE """
+PRIMARY = "f.fieldID IN (SELECT p.fieldID FROM PhotoPrimary AS p WHERE {box})"
+
+
+class SkyServer:
+    """SkyServer.
+
+    Parameters
+    ----------
+    url : str
+    release : int
+        Data release.
+    bands : sequence of str
+        Whose PSF widths are facts of the tiles.
+    network : Network
+    """
+
+    def __init__(self, url: str, release: int, bands: Sequence[str], network: Network) -> None:
+        self._url, self._release, self._network = url, release, network
+        self._limit = PUBLIC if str(urlsplit(url).hostname).endswith("sdss.org") else FREE
+        self._fields = FIELDS.format(psf=", ".join(f"f.psfWidth_{band} AS psf_width_{band}" for band in bands))
+
+    def galaxies(self, shard: Shard, band: str, mag_min: float, mag_max: float) -> dict[int, tuple[float, ...]]:
+        """Return the primary galaxies around a shard: objid -> ra, dec (deg), redshift, magnitude, radius (arcsec)."""
+        template = GALAXIES.format(box="{box}", band=band, mag_min=mag_min, mag_max=mag_max)
+        found: dict[int, tuple[float, ...]] = {}
+        for row in self._rows(template, Surroundings.around(shard)):
+            found.setdefault(int(row["objid"]), tuple(row[key] for key in ("ra", "dec", "redshift", "mag", "radius")))
+        return found
+
+    def fields(self, shard: Shard) -> list[Tile]:
+        """Return the fields that are primary somewhere in the shard or near it, in order of their names."""
+        rows = self._rows(self._fields + PRIMARY, Surroundings.around(shard).enlarged(MARGIN))
+        return _tiles(rows)
+
+    def locate(self, fields: Sequence[FieldName]) -> list[Tile]:
+        """Return the fields of these names.
+
+        Raises
+        ------
+        InputError
+            SkyServer does not know one of them.
+        """
+        found: dict[str, Tile] = {}
+        for start in range(0, len(fields), AT_ONCE):
+            names = fields[start : start + AT_ONCE]
+            which = " OR ".join(
+                "(" + " AND ".join(f"f.{key} = {value}" for key, value in vars(name).items()) + ")" for name in names
+            )
+            found |= {tile.name: tile for tile in _tiles(self._ask(self._fields + which))}
+        for name in fields:
+            if str(name) not in found:
+                raise InputError(f"SDSS tile {name}: Data Release {self._release} has no such field")
+        return [found[str(name)] for name in fields]
+
+    def _rows(self, template: str, box: Surroundings) -> list[Row]:
+        """Ask about a box; split it where the answer would be longer than SkyServer allows."""
+        rows = self._ask(template.format(box=box.condition("p.ra", "p.dec")))
+        if len(rows) < ROW_LIMIT:
+            return rows
+        return [row for half in box.halves() for row in self._rows(template, half)]
+
+    def _ask(self, query: str) -> list[Row]:
+        def once() -> list[Row]:
+            with conf.set_temp("skyserver_baseurl", self._url):
+                response = SDSS.query_sql_async(
+                    " ".join(query.split()),
+                    timeout=self._network.settings.timeout,
+                    data_release=self._release,
+                    cache=False,
+                )
+            return _parse(response)
+
+        try:
+            return self._network.ask(once, self._url, self._limit)
+        except TransferError as error:
+            raise TransferError(
+                f"SkyServer: {error}; check survey.sdss.skyserver_url and the network, then run again"
+            ) from None
+
+
+def _tiles(rows: list[Row]) -> list[Tile]:
+    found = {}
+    for row in rows:
+        name = str(FieldName(*(int(row[key]) for key in ("rerun", "run", "camcol", "field"))))
+        place = [float(row[key]) for key in ("ra", "dec", "node", "incl")]
+        facts = {key: value for key, value in row.items() if key.startswith("psf_width_") and np.isfinite(value)}
+        found[name] = Tile(name, place[0], place[1], corners(*place), facts=facts)
+    return [found[name] for name in sorted(found)]
+
+
+def _parse(response: requests.Response) -> list[Row]:
+    """Return the rows of SkyServer's answer, which tells of errors in the text, with status 200."""
+    check_status(response)
+    text = response.text
+    if "error_message" in text:
+        message = " ".join(text.split("error_message", 1)[1].split())[:300]
+        raise AttemptError(f"the query failed: {message}", final=True)
+    if not text.startswith("#Table"):
+        raise AttemptError(f"expected a table in CSV, got {' '.join(text[:80].split())!r}")
+    try:
+        rows = [_row(row) for row in csv.DictReader(io.StringIO(text.split("\n", 1)[1]), strict=True)]
+    except (AttributeError, IndexError, ValueError, csv.Error) as error:
+        raise AttemptError(f"the table is damaged ({error})") from None
+    if rows and len(rows) < min(rows[0]["total"], ROW_LIMIT):
+        raise AttemptError(f"{len(rows)} of {rows[0]['total']} rows came")
+    return rows
+
+
+def _row(texts: dict[str, str]) -> Row:
+    row: Row = {}
+    for key, text in texts.items():
+        missing = text.strip().lower() in {"", "null"}
+        row[key] = float("nan") if missing else int(text) if INTEGER.fullmatch(text) else float(text)
+    if not (0 <= row["ra"] <= 360 and -90 <= row["dec"] <= 90):
+        raise ValueError(f"no position: {row['ra']}, {row['dec']}")
+    return row
