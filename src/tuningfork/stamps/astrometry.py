@@ -1,0 +1,158 @@
+"""Whether a tile's coordinates agree with what is known without them: its place by the survey's list, and the sources.
+
+A wrong WCS gives stamps of the wrong objects, which nothing after the stamps can notice. Three things are compared:
+
+1. the pixel scale with the survey's, and the place of the image with the tile's corners or centre in the survey's list;
+2. the sources that by these corners lie well inside of the tile with the image, which must hold one of them at least;
+3. the light of the image with the brighter sources of the list, see :mod:`tuningfork.stamps.light`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.wcs import WCS
+
+from tuningfork.core.description import Description
+from tuningfork.sky.coordinates import ARCSEC, directions, distance, jacobian, to_pixels
+from tuningfork.stamps.light import Listed, unlit
+from tuningfork.surveys.base import Image, Tile
+from tuningfork.surveys.near import depth
+
+SCALE_TOLERANCE = 0.1
+"""Fraction by which the pixel scale may differ from the survey's."""
+INNER = 0.5
+"""The points of an image or tile that must lie in the other are this part of the way from its centre to its corners."""
+WELL_INSIDE = 0.1
+"""Depth of a source that lies well inside of a tile, in units of the distance from its centre to its nearest edge."""
+OTHER_BAND = 1.5
+"""How much fainter than in the reference band (mag) a source may be in another one."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of one band of a survey.
+
+    Attributes
+    ----------
+    pixel_scale : float
+        arcsec.
+    sky_noise : float
+        Standard deviation of the sky in a pixel (flux unit).
+    zero_point : float
+        AB magnitude of the flux unit of `sky_noise`.
+    fainter : float
+        How much fainter than in the source list a source may be in this band (mag).
+    """
+
+    pixel_scale: float
+    sky_noise: float
+    zero_point: float
+    fainter: float
+
+    @classmethod
+    def of(cls, description: Description, band: str) -> "Expected":
+        """Return what a survey's description says about `band`."""
+        return cls(
+            description.pixel_scale,
+            description.sky_noise[description.bands.index(band)],
+            description.zero_point,
+            0.0 if band == description.reference_band else OTHER_BAND,
+        )
+
+
+def contradiction(image: Image, tile: Tile, listed: Listed, expected: Expected) -> str | None:
+    """Return why the coordinates of an image cannot be right, in words, or None if nothing speaks against them.
+
+    Parameters
+    ----------
+    image : Image
+        One band of the tile.
+    tile : Tile
+        Its place by the survey's lists; what is unknown there is not compared.
+    listed : Listed
+        The sources of the shard.
+    expected : Expected
+        About the band.
+
+    Raises
+    ------
+    InputError
+        The file turns out to be damaged.
+    """
+    return (
+        _misshapen(image, expected.pixel_scale)
+        or _misplaced(image, tile)
+        or _without_its_sources(image, tile, listed)
+        or unlit(
+            image, listed, expected.sky_noise * 10 ** (0.4 * (image.zero_point - expected.zero_point)), expected.fainter
+        )
+    )
+
+
+def _middle(shape: tuple[int, int]) -> np.ndarray:
+    return np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
+
+
+def _misshapen(image: Image, pixel_scale: float) -> str | None:
+    x, y = _middle(image.shape)
+    found = float(directions(jacobian(image.wcs, np.array([x]), np.array([y])))[0][0])
+    if not np.isfinite(found):
+        return "its WCS gives no coordinates for the image's centre"
+    if abs(found / pixel_scale - 1) > SCALE_TOLERANCE:
+        return f"its WCS has a pixel scale of {found:.4g} arcsec, the survey one of {pixel_scale:.4g} arcsec"
+    return None
+
+
+def _misplaced(image: Image, tile: Tile) -> str | None:
+    """Compare the places on the sky.
+
+    The tile's corners may be those of a smaller part that counts, or of a larger one; so the inner part of one of the
+    two must lie in the other, which allows a shift by a quarter of the width. With a centre alone it must lie within
+    the circle around the image.
+    """
+    x, y = _middle(image.shape)
+    ra, dec = image.wcs.all_pix2world(x, y, 0)
+    apart = float(distance(ra, dec, tile.ra, tile.dec))
+    if not np.isfinite(apart):
+        return None
+    if tile.corners:
+        wrong = not (_inner_part_in_tile(image, tile) or _inner_part_in_image(image, tile))
+    else:
+        wrong = apart > float(distance(ra, dec, *image.wcs.all_pix2world(-0.5, -0.5, 0)))
+    if wrong:
+        return f"its WCS puts it {_angle(apart)} from its place in the survey's list (RA {tile.ra:.4f} Dec {tile.dec:+.4f})"
+    return None
+
+
+def _inner_part_in_tile(image: Image, tile: Tile) -> bool:
+    half = INNER * np.array(image.shape[::-1]) / 2
+    inner = _middle(image.shape) + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    return bool((depth(tile, *image.wcs.all_pix2world(inner, 0).T) > 0).all())
+
+
+def _inner_part_in_image(image: Image, tile: Tile) -> bool:
+    corners = np.array(tile.corners, dtype=float)
+    turn = (corners[:, 0] - tile.ra + 180) % 360 - 180
+    ra, dec = tile.ra + INNER * turn, tile.dec + INNER * (corners[:, 1] - tile.dec)
+    return bool(_on(image.wcs, image.shape, ra % 360, dec).all())
+
+
+def _on(wcs: WCS, shape: tuple[int, int], ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return which positions lie on the image."""
+    x, y = to_pixels(wcs, ra, dec, shape)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((x >= -0.5) & (x <= shape[1] - 0.5) & (y >= -0.5) & (y <= shape[0] - 0.5))
+
+
+def _without_its_sources(image: Image, tile: Tile, listed: Listed) -> str | None:
+    deep = depth(tile, listed.ra, listed.dec)
+    with np.errstate(invalid="ignore"):
+        inside = deep > WELL_INSIDE * float(depth(tile, np.array([tile.ra]), np.array([tile.dec]))[0])
+    if not inside.any() or _on(image.wcs, image.shape, listed.ra[inside], listed.dec[inside]).any():
+        return None
+    return f"{inside.sum()} sources lie on it by its place in the survey's list, none by its WCS"
+
+
+def _angle(degrees: float) -> str:
+    arcsec = degrees * ARCSEC
+    return f"{arcsec:.1f} arcsec" if arcsec < 600 else f"{arcsec / 60:.1f} arcmin"
