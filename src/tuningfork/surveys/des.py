@@ -1,0 +1,185 @@
+"""Dark Energy Survey Data Release 2: coadded tiles from NCSA, catalogue and list of tiles by TAP from the Data Lab."""
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from astropy.table import Table
+
+from tuningfork.core.config.sources import Sources
+from tuningfork.core.config.survey import Des
+from tuningfork.core.description import Description
+from tuningfork.core.errors import InputError, TransferError
+from tuningfork.core.flags import Flag
+from tuningfork.sky.shards import Shard
+from tuningfork.sky.surroundings import Surroundings
+from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.catalogue_answers import keep_widths, kept_width, sources_of
+from tuningfork.surveys.des_coadd import open_coadd
+from tuningfork.surveys.tap import ask_around, ask_tap
+from tuningfork.surveys.transfer.network import Limit, Network
+
+logger = logging.getLogger(__name__)
+
+BANDS = frozenset("grizY")
+LIMIT = Limit(rate=4.0, connections=4)
+"""Neither the Data Lab nor NCSA publishes limits."""
+NAME = re.compile(r"DES\d{4}[+-]\d{4}")
+TILE_SIZE = 0.7306
+"""Width and height of a tile (deg): 10,000 pixels of 0.263 arcsec."""
+PIXEL = 0.263
+"""Width of a pixel (arcsec), the unit of radii and widths in the catalogue."""
+PSF = "psf"
+FOLDER = "des-dr2"
+WIDTHS = 0.4, 3.0
+"""Widths of the PSF (arcsec) that are believed."""
+# The selection that the release paper recommends (Abbott et al. 2021, ApJS 255, 20): no source that lost pixels or was
+# cut off, and galaxies by the spread model of the coadd. The table has each object once.
+GALAXIES = """
+SELECT coadd_object_id AS source_id, ra, dec, mag_auto_{band} AS mag, {pixel} * flux_radius_{band} AS radius,
+flags_{band} AS extraction
+FROM des_dr2.main
+WHERE {box} AND (mag_auto_{band} BETWEEN {mag_min} AND {mag_max})
+AND extended_class_coadd >= 2 AND flags_{band} < 4 AND imaflags_iso_{band} = 0"""
+# The image of each band is the first extension of its file; the same files without the background's subtraction are
+# listed as well.
+TILES = """
+SELECT object AS tile, filter AS band, fileref AS file, ra1, dec1, ra2, dec2, ra3, dec3, ra4, dec4
+FROM ivoa_des_dr2.siav1
+WHERE {which} AND obs_pub_did LIKE '%#1' AND fileref NOT LIKE '%nobkg%' AND filter IN ({bands})"""
+STARS = """
+SELECT {widths} FROM des_dr2.main
+WHERE tilename = '{tile}' AND extended_class_coadd = 0 AND (mag_auto_{band} BETWEEN 17 AND 20.5) AND {clean}"""
+DEBLENDED = 2
+"""Bit of SExtractor's flags: the source was separated from a neighbour."""
+
+
+class DesSurvey:
+    """The Dark Energy Survey behind the protocol :class:`tuningfork.surveys.base.Survey`.
+
+    Parameters
+    ----------
+    settings : Des
+    description : Description
+        Its bands must be among g, r, i, z, Y.
+    network : Network
+
+    Raises
+    ------
+    InputError
+        The description names a band that the survey does not have.
+    """
+
+    def __init__(self, settings: Des, description: Description, network: Network) -> None:
+        if not BANDS.issuperset(description.bands):
+            raise InputError(f"bands {description.bands} of the survey des: expected some of g, r, i, z, Y")
+        self._settings = settings
+        self._description = description
+        self._network = network
+
+    def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
+        """Return the galaxies of the shard, as the release paper recommends to select them."""
+        values = {"band": self._description.reference_band.lower(), "pixel": PIXEL}
+        values |= {"mag_min": selection.mag_min, "mag_max": selection.mag_max}
+        url, around = self._settings.tap_url, Surroundings.around(shard)
+        answer = ask_around(
+            self._network, url, lambda box: GALAXIES.format(box=box.condition(), **values), around, LIMIT
+        )
+        extraction = np.ma.filled(np.ma.asarray(answer["extraction"]), 0).astype(np.int64)
+        answer["flags"] = np.where(extraction & DEBLENDED, int(Flag.BLENDED), 0)
+        return sources_of(answer, shard)
+
+    def tiles(self, shard: Shard) -> list[Tile]:
+        """Return the tiles that touch the shard or come near it."""
+        box = Surroundings.around(shard).enlarged(MARGIN + TILE_SIZE)
+        answer = ask_around(
+            self._network, self._settings.tap_url, lambda part: self._list(part.condition("ra1", "dec1")), box, LIMIT
+        )
+        return self._tiles(answer)
+
+    def locate(self, names: Sequence[str]) -> list[Tile]:
+        """Return the tiles called `names`, such as DES0151+0001."""
+        for name in names:
+            if not NAME.fullmatch(name):
+                raise InputError(f"tile {name!r} of DES: expected a name such as DES0151+0001")
+        listed = ", ".join(f"'{name}'" for name in names)
+        answer = ask_tap(self._network, self._settings.tap_url, self._list(f"object IN ({listed})"), LIMIT)
+        found = {tile.name: tile for tile in self._tiles(answer)}
+        for name in names:
+            if name not in found:
+                raise InputError(f"tile {name!r}: Data Release 2 of DES has no such tile")
+        return [found[name] for name in names]
+
+    def _list(self, which: str) -> str:
+        return TILES.format(which=f"({which})", bands=", ".join(f"'{band}'" for band in self._description.bands))
+
+    def _tiles(self, answer: Table) -> list[Tile]:
+        """Return the tiles of the service's list, in order of their names; each row is one band of a tile."""
+        files: dict[str, dict[str, str]] = {}
+        corners: dict[str, tuple[tuple[float, float], ...]] = {}
+        for row in answer:
+            name, band = str(row["tile"]), str(row["band"])
+            if not NAME.fullmatch(name):
+                logger.warning("the list of tiles of DES has one called %r, which is left out", name)
+                continue
+            files.setdefault(name, {})[band] = str(row["file"])
+            corners[name] = tuple((float(row[f"ra{k}"]) % 360, float(row[f"dec{k}"])) for k in (1, 2, 3, 4))
+        return [
+            Tile(name, *_centre(corners[name]), corners[name], facts={"files": files[name]}) for name in sorted(files)
+        ]
+
+    def fetch(self, tile: Tile) -> FetchedTile:
+        """Bring the file of every band into the cache, and the PSF's widths."""
+        files: dict[str, dict[str, str]] = {}
+        faults: dict[str, str] = {}
+        listed: dict[str, Any] = tile.facts.get("files", {})
+        for band in self._description.bands:
+            if band not in listed:
+                faults[band] = "the survey lists no such band of this tile"
+                continue
+            try:
+                files[band] = {IMAGE: self._file(tile.name, band, str(listed[band]))}
+            except TransferError as error:
+                faults[band] = str(error)
+        if files and (widths := self._widths(tile.name)):
+            for roles in files.values():
+                roles[PSF] = widths
+        return FetchedTile(tile, files, faults)
+
+    def _file(self, name: str, band: str, file: str) -> str:
+        if not NAME.fullmatch(name) or not re.fullmatch(rf"{re.escape(name)}_r\d{{4}}p\d{{2}}_{band}\.fits\.fz", file):
+            raise TransferError(
+                f"the list of tiles names the file {file!r}: expected one such as {name}_r4907p01_{band}.fits.fz"
+            )
+        url = f"{self._settings.data_url.rstrip('/')}/dr2_tiles/{name}/{file}"
+        return self._network.file(url, f"{FOLDER}/{file}", limit=LIMIT)
+
+    def _widths(self, name: str) -> str | None:
+        bands = self._description.bands
+        query = STARS.format(
+            widths=", ".join(f"AVG(fwhm_image_{band.lower()}) AS width_{band}" for band in bands),
+            tile=name,
+            band=self._description.reference_band.lower(),
+            clean=" AND ".join(f"flags_{b.lower()} = 0 AND imaflags_iso_{b.lower()} = 0" for b in bands),
+        )
+        file = f"{FOLDER}/psf-{name}-{''.join(bands)}.json"
+        return keep_widths(self._network, file, self._settings.tap_url, query, bands, LIMIT)
+
+    def open(self, tile: FetchedTile, band: str) -> Image:
+        """Open one band of a tile."""
+        files = tile.files[band]
+        limits = WIDTHS[0] / PIXEL, WIDTHS[1] / PIXEL
+        width = kept_width(self._network.path(files[PSF]), band, limits) if PSF in files else None
+        known = self._description.psf_fwhm[self._description.bands.index(band)]
+        return open_coadd(self._network.path(files[IMAGE]), band, known if width is None else width * PIXEL)
+
+
+def _centre(corners: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the middle of corners (deg) that may lie on both sides of right ascension zero."""
+    ra, dec = np.deg2rad(np.array(corners)).T
+    middle = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]).sum(axis=1)
+    lon, lat = np.arctan2(middle[1], middle[0]), np.arctan2(middle[2], np.hypot(*middle[:2]))
+    return float(np.rad2deg(lon)) % 360, float(np.rad2deg(lat))

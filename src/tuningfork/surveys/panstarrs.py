@@ -1,0 +1,130 @@
+"""Pan-STARRS1 Data Release 2: stack images of sky cells, and the stack catalogue by TAP, both from STScI."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from tuningfork.core.config.sources import Sources
+from tuningfork.core.config.survey import Panstarrs
+from tuningfork.core.description import Description
+from tuningfork.core.errors import InputError, TransferError
+from tuningfork.sky.shards import Shard
+from tuningfork.sky.surroundings import Surroundings
+from tuningfork.surveys.base import IMAGE, FetchedTile, Image, Tile
+from tuningfork.surveys.catalogue_answers import box_of, keep_widths, kept_width, sources_of
+from tuningfork.surveys.panstarrs_cells import cell, cells_around
+from tuningfork.surveys.panstarrs_stack import open_stack
+from tuningfork.surveys.tap import ask_around
+from tuningfork.surveys.transfer.network import Limit, Network
+
+BANDS = frozenset("grizy")
+LIMIT = Limit(rate=4.0, connections=4)
+"""STScI publishes no limits; this is far below what has been seen to trouble its servers."""
+ROWS = 100_000
+"""Rows asked for at a time: queries of STScI's TAP service must end within minutes."""
+WEIGHT, MASK, PSF = "weight", "mask", "psf"
+SUFFIXES = {IMAGE: "", WEIGHT: ".wt", MASK: ".mask"}
+FOLDER = "panstarrs-dr2"
+KRON_TO_HALF_LIGHT = 0.336
+"""Half-light radius of an exponential disc in Kron radii: the survey's Kron radius is 2.5 first radial moments, the first
+moment of an exponential disc is 2 scale lengths, its half-light radius 1.678."""
+WIDTHS = 0.4, 5.0
+"""Widths of the PSF (arcsec) that are believed."""
+# Stars have the same PSF and Kron magnitude in i within 0.05 (Farrow et al. 2014); primary detections are those of the
+# sky cell that the survey makes responsible for the place.
+GALAXIES = """
+SELECT objID AS source_id, raStack AS ra, decStack AS dec, {band}KronMag AS mag, {half} * {band}KronRad AS radius
+FROM dbo.StackObjectView
+WHERE {box} AND primaryDetection = 1 AND ({band}KronMag BETWEEN {mag_min} AND {mag_max})
+AND iPSFMag > 0 AND iKronMag > 0 AND iPSFMag - iKronMag > 0.05"""
+STARS = """
+SELECT {widths} FROM dbo.StackObjectView
+WHERE {box} AND primaryDetection = 1 AND (iPSFMag BETWEEN 15 AND 19) AND (iPSFMag - iKronMag BETWEEN -0.2 AND 0.05)
+AND {known}"""
+
+
+class PanstarrsSurvey:
+    """Pan-STARRS1 behind the protocol :class:`tuningfork.surveys.base.Survey`; its tiles are sky cells.
+
+    Parameters
+    ----------
+    settings : Panstarrs
+    description : Description
+        Its bands must be among g, r, i, z, y.
+    network : Network
+
+    Raises
+    ------
+    InputError
+        The description names a band that the survey does not have.
+    """
+
+    def __init__(self, settings: Panstarrs, description: Description, network: Network) -> None:
+        if not BANDS.issuperset(description.bands):
+            raise InputError(f"bands {description.bands} of the survey panstarrs: expected some of g, r, i, z, y")
+        self._settings = settings
+        self._description = description
+        self._network = network
+
+    def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
+        """Return the galaxies of the shard: primary stack detections that are wider than the PSF in i."""
+        band = self._description.reference_band
+
+        def query(box: Surroundings) -> str:
+            return GALAXIES.format(
+                band=band,
+                half=KRON_TO_HALF_LIGHT,
+                box=box.condition("raStack", "decStack"),
+                mag_min=selection.mag_min,
+                mag_max=selection.mag_max,
+            )
+
+        answer = ask_around(self._network, self._settings.tap_url, query, Surroundings.around(shard), LIMIT, ROWS)
+        return sources_of(answer, shard)
+
+    def tiles(self, shard: Shard) -> list[Tile]:
+        """Return the sky cells that touch the shard or come near it; where nothing was observed they have no files."""
+        return cells_around(shard)
+
+    def locate(self, names: Sequence[str]) -> list[Tile]:
+        """Return the sky cells called `names`, such as 1329.005."""
+        return [cell(name) for name in names]
+
+    def fetch(self, tile: Tile) -> FetchedTile:
+        """Bring the stack image, its variance and its mask in every band into the cache, and the PSF's widths."""
+        cell(tile.name)
+        files: dict[str, dict[str, str]] = {}
+        faults: dict[str, str] = {}
+        for band in self._description.bands:
+            try:
+                files[band] = {role: self._file(tile.name, band, role) for role in SUFFIXES}
+            except TransferError as error:
+                faults[band] = str(error)
+        if files and (widths := self._widths(tile)):
+            for roles in files.values():
+                roles[PSF] = widths
+        return FetchedTile(tile, files, faults)
+
+    def _file(self, name: str, band: str, role: str) -> str:
+        projection, number = name.split(".")
+        file = f"rings.v3.skycell.{name}.stk.{band}.unconv{SUFFIXES[role]}.fits"
+        url = f"{self._settings.image_url.rstrip('/')}/rings.v3.skycell/{projection}/{number}/{file}"
+        return self._network.file(url, f"{FOLDER}/{file}", limit=LIMIT)
+
+    def _widths(self, tile: Tile) -> str | None:
+        bands = self._description.bands
+        query = STARS.format(
+            widths=", ".join(f"(AVG({b}psfMajorFWHM) + AVG({b}psfMinorFWHM)) / 2 AS width_{b}" for b in bands),
+            box=box_of(tile).condition("raStack", "decStack"),
+            known=" AND ".join(f"{b}psfMajorFWHM > 0 AND {b}psfMinorFWHM > 0" for b in bands),
+        )
+        name = f"{FOLDER}/psf-{tile.name}-{''.join(bands)}.json"
+        return keep_widths(self._network, name, self._settings.tap_url, query, bands, LIMIT)
+
+    def open(self, tile: FetchedTile, band: str) -> Image:
+        """Open one band of a sky cell, in counts a second."""
+        paths = {role: self._network.path(name) for role, name in tile.files[band].items()}
+        width = kept_width(paths[PSF], band, WIDTHS) if PSF in paths else None
+        if width is None:
+            width = self._description.psf_fwhm[self._description.bands.index(band)]
+        return open_stack(paths[IMAGE], paths[WEIGHT], paths[MASK], band, width)
