@@ -8,10 +8,11 @@ import cdshealpix.nested as healpix
 import numpy as np
 from astropy.coordinates import Latitude, Longitude
 
-from tuningfork.core.config.sky import Box, Cone
-from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.errors import InputError
 from tuningfork.sky.coordinates import distance
 
+LARGEST_RADIUS = 62.0
+"""No shard's radius (deg) is larger than this divided by 2^order."""
 NAME = re.compile(r"(\d{1,2})-(\d{1,18})")
 
 
@@ -92,33 +93,3 @@ def shards_of_positions(ra: np.ndarray, dec: np.ndarray, order: int) -> list[Sha
     good = valid_position(ra, dec)
     found = np.unique(pixels(np.asarray(ra)[good], np.asarray(dec)[good], order))
     return [Shard(order, int(pixel)) for pixel in found]
-
-
-def shards_of_footprint(footprint: Box | Cone, order: int) -> list[Shard]:
-    """Return the shards that the footprint touches, in order of their number.
-
-    Raises
-    ------
-    ConfigurationError
-        The footprint touches no shard.
-    """
-    if isinstance(footprint, Cone):
-        lon, lat = Longitude(footprint.ra, u.deg), Latitude(footprint.dec, u.deg)
-        found, _, _ = healpix.cone_search(lon, lat, footprint.radius * u.deg, np.uint8(order), flat=True)
-    else:
-        found = _box(footprint, order)
-    if len(found) == 0:
-        raise ConfigurationError(f"sky.footprint: {footprint!r} touches no shard; enlarge it")
-    return [Shard(order, int(pixel)) for pixel in np.unique(found)]
-
-
-def _box(box: Box, order: int) -> np.ndarray:
-    """Find the pixels of a box; one that crosses right ascension zero, or spans the circle, is two zones."""
-    zones = [(box.ra_min, box.ra_max)] if box.ra_min < box.ra_max else [(box.ra_min, 360.0), (0.0, box.ra_max)]
-    found = []
-    for west, east in zones:
-        # A longitude of 360 deg wraps to zero, which would make the zone empty.
-        lon = Longitude([west, min(east, np.nextafter(360.0, 0))], u.deg)
-        lat = Latitude([box.dec_min, box.dec_max], u.deg)
-        found.append(healpix.zone_search(lon[0], lat[0], lon[1], lat[1], np.uint8(order), flat=True)[0])
-    return np.concatenate(found)

@@ -147,11 +147,9 @@ class FolderSurvey:
 
     def tiles(self, shard: Shard) -> list[Tile]:
         """Return the images that come near the shard, and those that cannot say where they are."""
-        ra, dec = shard.boundary(steps=16)
-        centre = shard.centre
-        reach = float(np.max(distance(ra, dec, *centre))) + MARGIN
+        reach = shard.radius + MARGIN
         found = [self._tile(name) for name in self.layouts]
-        return [tile for tile in found if not tile.corners or self._near(tile, centre, reach)]
+        return [tile for tile in found if not tile.corners or self._near(tile, shard.centre, reach)]
 
     @staticmethod
     def _near(tile: Tile, centre: tuple[float, float], reach: float) -> bool:

@@ -51,9 +51,8 @@ class Detector:
     settings: Detection
 
     def __post_init__(self) -> None:
-        ra, dec = self.shard.boundary(steps=16)
         self._centre = self.shard.centre
-        self._reach = float(np.max(distance(ra, dec, *self._centre))) + BORDER
+        self._reach = self.shard.radius + BORDER
 
     def on_tile(self, fetched: FetchedTile) -> pd.DataFrame:
         """Return the galaxies on a tile, in and about the shard.

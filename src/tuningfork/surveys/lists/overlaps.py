@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tuningfork.sky.shards import Shard
+from tuningfork.sky.shards import LARGEST_RADIUS, Shard
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import depth
 
@@ -57,7 +57,7 @@ def _sample(shard: Shard) -> tuple[np.ndarray, np.ndarray, float]:
     centres = [Shard(order, shard.pixel * parts + part).centre for part in range(parts)]
     ra, dec = np.array(centres).T
     edge_ra, edge_dec = shard.boundary(steps=2**SAMPLE)
-    return np.append(ra, edge_ra), np.append(dec, edge_dec), 60.0 / 2**order
+    return np.append(ra, edge_ra), np.append(dec, edge_dec), LARGEST_RADIUS / 2**order
 
 
 def each_once(
