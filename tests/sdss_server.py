@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +280,12 @@ def _bytes(hdus: fits.HDUList) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def shared_field(real_data: Path) -> Field:
+    """Return the field, whose frames are made once for all tests of a process."""
+    return Field(real_data)
+
+
 class SdssServer(Service):
     """The server; a context manager. Frames and flat files lie under `url`/sas.
 
@@ -291,7 +297,7 @@ class SdssServer(Service):
 
     def __init__(self, real_data: Path, shared: Field | None = None, faults: Faults | None = None) -> None:
         super().__init__(faults=faults)
-        self.field = shared or Field(real_data)
+        self.field = shared or shared_field(real_data)
         self.queries: list[str] = []
         self._lock = threading.Lock()
         self._database = self._catalogue()

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from frozen import frozen, parameters
-from sdss_server import CAMCOL, FIELD, GALAXY_ZOO, RERUN, RUN, Field, SdssServer, Source
+from sdss_server import CAMCOL, FIELD, GALAXY_ZOO, RERUN, RUN, Field, SdssServer, Source, shared_field
 from servers.faults import Fault, Faults
 
 from tuningfork.core.config.sky import Box
@@ -48,7 +48,7 @@ class Stamps:
 
 @pytest.fixture(scope="module")
 def field(real_data: Path) -> Field:
-    return Field(real_data)
+    return shared_field(real_data)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from sdss_server import GALAXY_ZOO, Field, SdssServer
+from sdss_server import GALAXY_ZOO, Field, SdssServer, shared_field
 
 from pipeline.workflow import Run, run_workflow
 from tuningfork.core.flags import Flag
@@ -21,7 +21,7 @@ FAULTS = int(Flag.PADDED | Flag.MASKED | Flag.BAD_TILE | Flag.OUTSIDE_TILES | Fl
 
 @pytest.fixture(scope="module")
 def field(real_data: Path) -> Field:
-    return Field(real_data)
+    return shared_field(real_data)
 
 
 @pytest.fixture(scope="module")

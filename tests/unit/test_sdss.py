@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astroquery.sdss import SDSS, conf
-from sdss_server import FIELD, GALAXY_ZOO, NODE, Field, SdssServer
+from sdss_server import FIELD, GALAXY_ZOO, NODE, Field, SdssServer, shared_field
 from servers.base import Answer, Request, Service
 from servers.faults import Fault, Faults
 
@@ -55,7 +55,7 @@ class Scripted(Service):
 
 @pytest.fixture(scope="module")
 def field(real_data: Path) -> Field:
-    return Field(real_data)
+    return shared_field(real_data)
 
 
 def test_sources_are_those_of_the_shard_in_order(tmp_path: Path) -> None:
@@ -89,7 +89,9 @@ def test_an_answer_at_the_row_limit_is_asked_for_in_halves(monkeypatch: pytest.M
         (Answer(b"error_message\nInvalid column name 'petroMag_y'"), "the query failed: Invalid column", 1),
         (Answer(f"{CATALOGUE}2,9,1.5,0.1,17,2,null\n".encode()), "1 of 2 rows came", 2),
         (Answer(f"{CATALOGUE}1,9,1.5,0.".encode()), "the table is damaged", 2),
-        (Answer(f"{CATALOGUE}1,9,1e5,0.1,17,2,null\n".encode()), "no position", 2),
+        (Answer(f"{CATALOGUE}1,9,1e5,0.1,17,2,null\n".encode()), r"the table is damaged \(ra 1e5\)", 2),
+        (Answer(f"{CATALOGUE}1,9e3,1.5,0.1,17,2,null\n".encode()), "the table is damaged", 2),
+        (Answer(b"#Table1\ntotal,objid,ra,d\n"), "the table is damaged", 2),
     ],
 )
 def test_skyserver_faults_name_the_server_and_the_remedy(

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from scipy import ndimage, optimize
-from sdss_server import Field
+from sdss_server import Field, shared_field
 
 from tuningfork.core.errors import InputError
 from tuningfork.surveys import sdss_psf
 from tuningfork.surveys.sdss_psf import Psf
+from tuningfork.surveys.transfer.attempts import AttemptError
 
 PIXEL = 0.396
 CROP = "sdss_dr8_frame_crop/psField-001000-1-0100.fit"
@@ -31,7 +33,7 @@ class Star:
 
 @pytest.fixture(scope="module")
 def field(real_data: Path) -> Field:
-    return Field(real_data)
+    return shared_field(real_data)
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +162,22 @@ def test_a_file_that_is_no_psf_file_is_named(psf_file: Path, tmp_path: Path, cut
     path.write_bytes(psf_file.read_bytes()[:cut])
     with pytest.raises(InputError, match=r"psField-1\.fit: not a psField file of SDSS .*; delete it and run again"):
         Psf.read(path, "r")
+
+
+def test_flipped_bytes_are_noticed(psf_file: Path, real_data: Path, tmp_path: Path) -> None:
+    sdss_psf.verify_psf(psf_file)
+    sdss_psf.verify_psf(real_data / CROP)
+    whole = psf_file.read_bytes()
+    path = tmp_path / "psField-1.fit"
+    with fits.open(psf_file) as file:
+        # The basis images of r, a place well within the first of them.
+        start = file.fileinfo(3)["datLoc"] + file[3].header["THEAP"] + 4 * (51 * 25 + 20)
+    for place in (start, start + 1, start + 4 * 51 * 51):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 0x55
+        path.write_bytes(spoilt)
+        with pytest.raises(AttemptError, match=r"sums that the file states|not finite"):
+            sdss_psf.verify_psf(path)
 
 
 def test_another_kind_of_file_is_refused(real_data: Path) -> None:

@@ -17,7 +17,7 @@ from tuningfork.surveys.sdss_archive import BANDS, Archive, FieldName
 from tuningfork.surveys.sdss_camera import gain_and_dark_variance
 from tuningfork.surveys.sdss_files import FlatFiles
 from tuningfork.surveys.sdss_frame import Frame
-from tuningfork.surveys.sdss_psf import Psf
+from tuningfork.surveys.sdss_psf import Psf, verify_psf
 from tuningfork.surveys.sdss_skyserver import SkyServer
 from tuningfork.surveys.transfer.network import Network
 
@@ -94,7 +94,7 @@ class SdssSurvey:
         common: dict[str, str] = {}
         url, name = self._archive.psf(field)
         try:
-            common[PSF] = self._network.file(url, name)
+            common[PSF] = self._network.file(url, name, verify=verify_psf)
         except TransferError as error:
             if self._network.settings.offline:
                 return FetchedTile(tile, {}, dict.fromkeys(self._description.bands, str(error)))

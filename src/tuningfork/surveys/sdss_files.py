@@ -96,7 +96,8 @@ class FlatFiles:
         tiles = []
         for row in fields.to_pylist():
             name = FieldName(*(row[key] for key in ("rerun", "run", "camcol", "field")))
-            facts = {f"psf_width_{band}": row[f"psf_width_{band}"] for band in self._bands}
+            widths = {f"psf_width_{band}": row[f"psf_width_{band}"] for band in self._bands}
+            facts = {key: value for key, value in widths.items() if np.isfinite(value)}
             around = corners(row["ra"], row["dec"], row["node"], row["incl"])
             tiles.append(Tile(str(name), row["ra"], row["dec"], around, facts=facts))
         return tiles

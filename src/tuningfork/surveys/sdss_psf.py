@@ -17,7 +17,9 @@ from scipy import optimize
 from scipy.interpolate import RectBivariateSpline
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.sdss_archive import BANDS
+from tuningfork.surveys.sdss_archive import BANDS, HEIGHT, PIXEL, WIDTH
+from tuningfork.surveys.transfer.attempts import AttemptError
+from tuningfork.surveys.transfer.verify import verify_fits
 
 SCALE = 0.001
 """The polynomials are in rows and columns times this."""
@@ -25,6 +27,8 @@ LARGEST = 201
 """Largest width (px) of the basis images that is accepted."""
 NODES = (4, 5)
 """Rows and columns of the grid of places at which the width is measured."""
+GAUSSIAN = float(2 * np.sqrt(np.log(2) / (2 * np.pi)))
+"""FWHM of a Gaussian in units of the square root of its effective area: by this `psf_width` is defined."""
 FARTHEST = 15
 """Half of the width (px) of the largest part of the image that is fitted."""
 
@@ -116,6 +120,28 @@ class Psf:
         return at
 
 
+def verify_psf(path: Path) -> None:
+    """Check that a file is a whole psField file whose PSFs are what it says of them.
+
+    The file has no checksum, but states the sum of each basis image and the effective width of the PSF.
+
+    Raises
+    ------
+    AttemptError
+        It is not; the message says what is wrong.
+    """
+    verify_fits(path)
+    try:
+        bands = {band: Psf.read(path, band) for band in BANDS}
+    except InputError as error:
+        raise AttemptError(str(error)) from None
+    for band, psf in bands.items():
+        image = psf.image(WIDTH / 2, HEIGHT / 2)
+        width = GAUSSIAN * PIXEL * np.sqrt(image.sum() ** 2 / np.square(image).sum())
+        if not (0.5 < image.sum() < 1.5 and 0.8 < width / psf.width < 1.25):
+            raise AttemptError(f"the PSF in {band} is {width:.2f} arcsec wide where the file states {psf.width:.2f}")
+
+
 def _terms(terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = int(terms["NROW_B"].max()), int(terms["NCOL_B"].max())
     height, width = int(terms["RNROW"][0]), int(terms["RNCOL"][0])
@@ -128,6 +154,8 @@ def _terms(terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     basis = np.array([np.asarray(row, dtype=float)[: height * width] for row in terms["RROWS"]])
     if not (np.isfinite(coefficients).all() and np.isfinite(basis).all()):
         raise ValueError("values that are not finite")
+    if (np.abs(basis.sum(axis=1) - terms["COUNTS"]) > 1e-6 * np.abs(basis).sum(axis=1)).any():
+        raise ValueError("basis images that do not have the sums that the file states")
     return basis.reshape(-1, height, width), coefficients
 
 

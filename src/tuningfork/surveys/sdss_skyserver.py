@@ -23,10 +23,14 @@ PUBLIC = Limit(rate=0.9, connections=2)
 """The public SkyServer answers 60 queries a minute."""
 ROW_LIMIT = 500_000
 """Rows that SkyServer returns at most."""
-INTEGER = re.compile(r"\s*\d+\s*")
 Row: TypeAlias = dict[str, int | float]
 AT_ONCE = 50
 """Fields that are asked for by name in one query."""
+INTEGERS = {"total", "objid", "rerun", "run", "camcol", "field"}
+SENSIBLE = {"ra": (0, 360), "dec": (-90, 90), "mag": (0, 40), "radius": (-1e4, 1e4), "psf": (-1e4, 1e4)}
+"""Limits of some columns, by the first part of their names: an answer that breaks them is damaged."""
+COLUMN = re.compile(r" AS (\w\w+)")
+"""The name of a column of the answer; those of the tables in a query have one letter."""
 # Each row says how many there are: an answer that was cut short is noticed.
 GALAXIES = """
 SELECT COUNT(*) OVER () AS total, p.objID AS objid, p.ra AS ra, p.dec AS dec, p.petroMag_{band} AS mag, p.petroR50_{band} AS radius, s.z AS redshift
@@ -100,15 +104,18 @@ class SkyServer:
         return [row for half in box.halves() for row in self._rows(template, half)]
 
     def _ask(self, query: str) -> list[Row]:
+        query = " ".join(query.split())
+        columns = COLUMN.findall(query)
+
         def once() -> list[Row]:
             with conf.set_temp("skyserver_baseurl", self._url):
                 response = SDSS.query_sql_async(
-                    " ".join(query.split()),
+                    query,
                     timeout=self._network.settings.timeout,
                     data_release=self._release,
                     cache=False,
                 )
-            return _parse(response)
+            return _parse(response, columns)
 
         try:
             return self._network.ask(once, self._url, self._limit)
@@ -128,7 +135,7 @@ def _tiles(rows: list[Row]) -> list[Tile]:
     return [found[name] for name in sorted(found)]
 
 
-def _parse(response: requests.Response) -> list[Row]:
+def _parse(response: requests.Response, columns: list[str]) -> list[Row]:
     """Return the rows of SkyServer's answer, which tells of errors in the text, with status 200."""
     check_status(response)
     text = response.text
@@ -137,20 +144,25 @@ def _parse(response: requests.Response) -> list[Row]:
         raise AttemptError(f"the query failed: {message}", final=True)
     if not text.startswith("#Table"):
         raise AttemptError(f"expected a table in CSV, got {' '.join(text[:80].split())!r}")
+    reader = csv.DictReader(io.StringIO(text.partition("\n")[2]), strict=True)
     try:
-        rows = [_row(row) for row in csv.DictReader(io.StringIO(text.split("\n", 1)[1]), strict=True)]
-    except (AttributeError, IndexError, ValueError, csv.Error) as error:
+        if reader.fieldnames != columns:
+            raise ValueError(f"columns {reader.fieldnames} instead of {columns}")
+        rows = [{key: _number(key, text) for key, text in row.items()} for row in reader]
+    except (AttributeError, ValueError, csv.Error) as error:
         raise AttemptError(f"the table is damaged ({error})") from None
     if rows and len(rows) < min(rows[0]["total"], ROW_LIMIT):
         raise AttemptError(f"{len(rows)} of {rows[0]['total']} rows came")
     return rows
 
 
-def _row(texts: dict[str, str]) -> Row:
-    row: Row = {}
-    for key, text in texts.items():
-        missing = text.strip().lower() in {"", "null"}
-        row[key] = float("nan") if missing else int(text) if INTEGER.fullmatch(text) else float(text)
-    if not (0 <= row["ra"] <= 360 and -90 <= row["dec"] <= 90):
-        raise ValueError(f"no position: {row['ra']}, {row['dec']}")
-    return row
+def _number(key: str, text: str) -> int | float:
+    if key in INTEGERS:
+        return int(text)
+    if text.strip().lower() in {"", "null"}:
+        return float("nan")
+    value = float(text)
+    low, high = SENSIBLE.get(key.split("_")[0], (-np.inf, np.inf))
+    if not low <= value <= high:
+        raise ValueError(f"{key} {text}")
+    return value
