@@ -1,164 +1,389 @@
-"""Transfers: retries, limits, verification, and files that appear whole or not at all."""
+"""Transfers of single files over a real connection: faults, continuation, verification, and what is said of them."""
 
 import bz2
+import errno
 import gzip
 import io
-import threading
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from servers.base import Answer, Service
+from servers.faults import HEALING, Fault, Faults
 
-from tuningfork.core.config.stages import Tiles
-from tuningfork.core.errors import TransferError
-from tuningfork.core.files import replacing
-from tuningfork.surveys import transfer
-from tuningfork.surveys.base import FetchedTile, Tile
-from tuningfork.surveys.manifest import fetch_all, read_tiles
-from tuningfork.surveys.transfer import AttemptError, attempt, download, verify_fits
+from tuningfork.core.config.transfer import Transfer
+from tuningfork.core.errors import InputError, TransferError
+from tuningfork.surveys.transfer import attempts, download
+from tuningfork.surveys.transfer.attempts import AttemptError, attempt, retry_after
+from tuningfork.surveys.transfer.network import Network
+from tuningfork.surveys.transfer.verify import verify_fits
 
-QUICK = Tiles(timeout=2.0, retries=3, backoff=0.001)
-Answer = tuple[int, dict[str, str], bytes]
+TESTS = Path(__file__).resolve().parents[1]
 
 
-def fits_bytes(size: int = 50) -> bytes:
+def fits_bytes(size: int = 200, seed: int = 1) -> bytes:
+    """Return an image with checksums after an empty primary HDU."""
+    pixels = np.random.default_rng(seed).normal(size=(size, size)).astype(np.float32)
     buffer = io.BytesIO()
-    fits.PrimaryHDU(np.arange(size * size, dtype=np.float32).reshape(size, size)).writeto(buffer)
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels)]).writeto(buffer, checksum=True)
     return buffer.getvalue()
 
 
+WHOLE = fits_bytes()
+
+
+def settings(folder: Path, **values: object) -> Transfer:
+    quick = {"timeout": 0.4, "retries": 3, "backoff": 0.001, "rate": 10_000.0}
+    return Transfer(cache=str(folder / "cache"), **(quick | values))
+
+
+def visible(folder: Path) -> list[str]:
+    """Return the files of the cache that have their final names."""
+    cache = folder / "cache"
+    return sorted(
+        str(path.relative_to(cache))
+        for path in cache.rglob("*")
+        if path.is_file() and not path.relative_to(cache).parts[0].startswith(".")
+    )
+
+
+def parts(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("cache/.transfer/parts/*") if path.is_file()]
+
+
 @pytest.fixture
-def server() -> Iterator[tuple[str, list[Answer | bytes], list[str]]]:
-    """A server that gives the listed answers one after the other, the last one for ever; bytes are a cut connection."""
-    answers: list[Answer | bytes] = []
-    seen: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            seen.append(self.path)
-            answer = answers.pop(0) if len(answers) > 1 else answers[0]
-            status, headers, body = (200, {}, answer) if isinstance(answer, bytes) else answer
-            self.send_response(status)
-            for key, value in headers.items():
-                self.send_header(key, value)
-            self.send_header("Content-Length", str(len(body) * (2 if isinstance(answer, bytes) else 1)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_address[1]}/frame.fits.bz2", answers, seen
-    http.shutdown()
-    http.server_close()
+def service() -> Iterator[Service]:
+    with Service(lambda request: Answer(WHOLE)) as service:
+        yield service
 
 
-def test_passing_faults_are_retried(server: Any, tmp_path: Path) -> None:
-    url, answers, seen = server
-    whole = bz2.compress(fits_bytes())
-    answers += [(503, {"Retry-After": "0"}, b""), (429, {}, b""), whole[:100], (200, {}, whole)]
-    download(url, tmp_path / "f.fits.bz2", QUICK, verify_fits)
-    assert len(seen) == 4
-    assert (tmp_path / "f.fits.bz2").read_bytes() == whole
+@pytest.mark.parametrize("fault", HEALING)
+def test_a_fault_that_passes_leaves_the_whole_file(service: Service, tmp_path: Path, fault: Fault) -> None:
+    service.faults = Faults(kinds=[fault], least=2, most=2)
+    assert Network(settings(tmp_path)).file(f"{service.url}/x.fits", "a/x.fits") == "a/x.fits"
+    assert service.faults.injected == {fault: 2}
+    assert len(service.requests) == 3
+    assert (tmp_path / "cache/a/x.fits").read_bytes() == WHOLE
+    assert parts(tmp_path) == []
 
 
-def test_a_missing_file_is_not_asked_for_again(server: Any, tmp_path: Path) -> None:
-    url, answers, seen = server
-    answers.append((404, {}, b"nothing"))
-    with pytest.raises(TransferError, match=r"frame\.fits\.bz2: HTTP 404$"):
-        download(url, tmp_path / "f", QUICK, verify_fits)
-    assert len(seen) == 1
+REASONS = {
+    Fault.UNAVAILABLE: "HTTP 503",
+    Fault.TOO_MANY: "HTTP 429",
+    Fault.RESET: "the connection broke",
+    Fault.HANG: "no answer in time",
+    Fault.STALL: "no answer in time",
+    Fault.DRIP: "too slowly",
+    Fault.CUT: "the connection broke",
+    Fault.TRUNCATED: "cut short",
+    Fault.LONG: "too long",
+    Fault.FLIPPED: "damaged",
+    Fault.HTML: r"expected a FITS file, got an HTML page",
+}
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        ((503, {}, b""), "HTTP 503"),
-        ((200, {}, b"<!DOCTYPE html><html>Down</html>"), "got an HTML page"),
-        ((200, {}, b""), "got nothing"),
-        ((200, {}, b"not FITS at all"), "got something else"),
-        ((200, {}, bz2.compress(fits_bytes())[:-40]), "cut short"),
-        ((200, {}, gzip.compress(fits_bytes())[:-40]), "cut short"),
-        ((200, {}, fits_bytes()[:-100]), "cut short"),
-        (fits_bytes(), "before the whole answer had come"),
-    ],
-)
-def test_an_answer_that_stays_bad_leaves_a_reason_and_no_file(
-    server: Any, tmp_path: Path, answer: Answer | bytes, reason: str
+@pytest.mark.parametrize(("fault", "reason"), REASONS.items())
+def test_a_fault_that_stays_is_named_and_leaves_no_file(
+    service: Service, tmp_path: Path, fault: Fault, reason: str
 ) -> None:
-    url, answers, seen = server
-    answers.append(answer)
-    with pytest.raises(TransferError, match=rf"{reason}.* \(gave up after 4 attempts\)"):
-        download(url, tmp_path / "f", QUICK, verify_fits)
-    assert len(seen) == 4
-    assert list(tmp_path.iterdir()) == []
+    service.ranges = False
+    service.faults = Faults(permanent={"/x.fits": fault})
+    with pytest.raises(TransferError, match=rf"/x\.fits: .*{reason}.*gave up after 3 attempts\); check the network"):
+        Network(settings(tmp_path, retries=2, timeout=0.2)).file(f"{service.url}/x.fits", "x.fits")
+    assert len(service.requests) == 3
+    assert visible(tmp_path) == []
+
+
+def test_a_missing_file_is_not_asked_for_again(service: Service, tmp_path: Path) -> None:
+    service.faults = Faults(permanent={"/x.fits": Fault.GONE})
+    with pytest.raises(TransferError, match=r"/x\.fits: HTTP 404 \(1 attempt\); the service does not have it"):
+        Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
+    assert len(service.requests) == 1
 
 
 def test_no_network_names_the_address(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match=r"http://127\.0\.0\.1:9/x: no connection .*gave up after 4 attempts"):
-        download("http://127.0.0.1:9/x", tmp_path / "f", QUICK, verify_fits)
+        Network(settings(tmp_path)).file("http://127.0.0.1:9/x", "x")
 
 
-def test_a_file_that_is_too_large_is_refused_at_once(server: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    url, answers, seen = server
-    monkeypatch.setattr(transfer, "MAX_BYTES", 1000)
-    answers.append((200, {}, fits_bytes()))
+def test_a_broken_transfer_goes_on_where_it_stopped(service: Service, tmp_path: Path) -> None:
+    service.faults = Faults(kinds=[Fault.CUT], least=1, most=1)
+    Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
+    assert [request.headers.get("Range") for request in service.requests] == [None, f"bytes={len(WHOLE) // 2}-"]
+    assert service.sent == [("/x.fits", 206, len(WHOLE) - len(WHOLE) // 2)]
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
+    newer = fits_bytes(seed=2)
+    bodies = iter([WHOLE, newer])
+    with Service(lambda request: Answer(next(bodies)), Faults(kinds=[Fault.CUT], least=1, most=1)) as service:
+        Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
+    assert [status for _, status, _ in service.sent] == [200]
+    assert (tmp_path / "cache/x.fits").read_bytes() == newer
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(service: Service, tmp_path: Path) -> None:
+    """The service has a shorter file now and sends no entity tag that would tell so."""
+    short = fits_bytes(50)
+    bodies = iter([WHOLE, short, short])
+    fixed = {"ETag": '"same"', "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    with Service(lambda r: Answer(next(bodies), headers=fixed), Faults(kinds=[Fault.CUT], least=1, most=1)) as service:
+        Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
+    assert (tmp_path / "cache/x.fits").read_bytes() == short
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tuningfork.core.config.transfer import Transfer
+from tuningfork.surveys.transfer.network import Network
+Network(Transfer(cache=sys.argv[2], timeout=30.0)).file(sys.argv[1], "x.fits")
+"""
+
+
+def test_a_killed_process_leaves_its_part_to_the_next(service: Service, tmp_path: Path) -> None:
+    service.faults = Faults(kinds=[Fault.STALL], least=1, most=1)
+    url = f"{service.url}/x.fits"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, url, str(tmp_path / "cache")])
+    limit = time.monotonic() + 20
+    while sum(path.stat().st_size for path in parts(tmp_path)) < len(WHOLE) // 2 and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert visible(tmp_path) == []
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    began = time.monotonic()
+    Network(settings(tmp_path)).file(url, "x.fits")
+    assert time.monotonic() - began < 5
+    assert service.sent == [("/x.fits", 206, len(WHOLE) - len(WHOLE) // 2)]
+    assert (tmp_path / "cache/x.fits").read_bytes() == WHOLE
+
+
+def test_progress_counts_as_success_in_part(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that breaks now and then brings a large file in the end, with hardly any retries."""
+    monkeypatch.setattr(download, "PROGRESS", 1000)
+    service.faults = Faults(kinds=[Fault.CUT], least=6, most=6)
+    Network(settings(tmp_path, retries=1)).file(f"{service.url}/x.fits", "x.fits")
+    assert (tmp_path / "cache/x.fits").read_bytes() == WHOLE
+
+
+def test_a_file_that_is_too_large_is_refused_at_once(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MAX_BYTES", 1000)
     with pytest.raises(TransferError, match="more than the limit"):
-        download(url, tmp_path / "f", QUICK, verify_fits)
-    assert len(seen) == 1
+        Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
+    assert len(service.requests) == 1
 
 
-def test_a_full_disk_is_no_fault_of_the_service(server: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    url, answers, _ = server
-    answers.append((200, {}, fits_bytes()))
+def test_a_published_checksum_must_be_right(service: Service, tmp_path: Path) -> None:
+    import hashlib
 
-    def full(path: Path) -> None:
-        raise OSError(28, "No space left on device", str(path))
+    network = Network(settings(tmp_path, retries=1))
+    network.file(f"{service.url}/x", "good", verify=lambda path: None, sha256=hashlib.sha256(WHOLE).hexdigest())
+    with pytest.raises(TransferError, match=r"SHA-256 .* is published"):
+        network.file(f"{service.url}/x", "bad", verify=lambda path: None, sha256="0" * 64)
+    assert visible(tmp_path) == ["good"]
 
-    with pytest.raises(OSError, match="No space left"):
-        download(url, tmp_path / "f", QUICK, full)
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can only be mounted by root")
+@pytest.mark.parametrize("told", [True, False], ids=["length is told", "length is not told"])
+def test_a_full_disk_is_a_fault_of_the_machine(tmp_path: Path, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not told:
+        monkeypatch.setattr(download, "_check_room", lambda *_: None)
+    disk = tmp_path / "cache"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no small file system here: {mounted.stderr.decode()}")
+    try:
+        with Service(lambda request: Answer(WHOLE)) as service, pytest.raises(OSError, match="No space left") as caught:
+            Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
+        assert caught.value.errno == errno.ENOSPC
+        assert str(disk) in str(caught.value.filename)
+        assert len(service.requests) == 1
+        assert parts(tmp_path) == []
+        assert visible(tmp_path) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_pauses_double_and_jitter(monkeypatch: Any) -> None:
+def test_offline_says_what_is_missing(service: Service, tmp_path: Path) -> None:
+    Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
+    offline = Network(settings(tmp_path, offline=True))
+    assert offline.file(f"{service.url}/x.fits", "x.fits") == "x.fits"
+    with pytest.raises(TransferError, match=r"offline, and not in the cache .*/y\.fits; set transfer\.offline"):
+        offline.file(f"{service.url}/y.fits", "y.fits")
+    with pytest.raises(TransferError, match="offline"):
+        offline.session()
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", ".transfer/size.json", "a//b", "", "a\nb", "x" * 300])
+def test_names_cannot_leave_the_cache(tmp_path: Path, name: str) -> None:
+    network = Network(settings(tmp_path))
+    with pytest.raises(InputError, match="no name of a file in the cache"):
+        network.make(name, lambda path: path.touch())
+    with pytest.raises(InputError, match="no name of a file in the cache"):
+        network.file("http://127.0.0.1:9/x", name)
+
+
+def test_pauses_double_and_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(transfer.time, "sleep", pauses.append)
+    monkeypatch.setattr(attempts.time, "sleep", pauses.append)
 
     def never() -> None:
         raise AttemptError("no")
 
     with pytest.raises(TransferError):
-        attempt(never, "thing", Tiles(retries=4, backoff=1.0))
-    assert len(pauses) == 4
-    assert all(0.5 * 2**k <= pause <= 1.5 * 2**k for k, pause in enumerate(pauses))
+        attempt(never, "thing", Transfer(retries=12, backoff=1.0))
+    assert len(pauses) == 12
+    assert all(0.5 <= pause / min(2**k, attempts.LONGEST_PAUSE) <= 1.5 for k, pause in enumerate(pauses))
+    assert len({pause / 2**k for k, pause in enumerate(pauses)}) == 12
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
-def test_whole_files_pass(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
-    path = tmp_path / "f"
-    path.write_bytes(pack(fits_bytes()))
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        ("Mon, 01 Jan 2024 00:00:30 GMT", 30.0),
+        ("Sun, 31 Dec 2023 00:00:00 GMT", 0.0),
+        ("100000", attempts.LONGEST_WAIT),
+        ("soon", 0.0),
+        ("", 0.0),
+        ("-5", 0.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text: str, seconds: float) -> None:
+    assert retry_after(text, "Mon, 01 Jan 2024 00:00:00 GMT") == seconds
+
+
+PACKINGS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
+    "plain": (bytes, bytes),
+    "gzip": (gzip.compress, gzip.decompress),
+    "bzip2": (bz2.compress, bz2.decompress),
+}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_flipped_or_missing_byte_anywhere_is_found(tmp_path: Path, packing: str) -> None:
+    pack, unpack = PACKINGS[packing]
+    content = fits_bytes(20)
+    whole, path = pack(content), tmp_path / "f"
+    path.write_bytes(whole)
     verify_fits(path)
+    rng, harmless = np.random.default_rng(5), 0
+    for place in rng.integers(0, len(whole), 150).tolist():
+        spoilt = whole[:place] + bytes([whole[place] ^ (1 << int(rng.integers(8)))]) + whole[place + 1 :]
+        path.write_bytes(spoilt)
+        try:
+            verify_fits(path)
+        except AttemptError:
+            continue
+        # A few bits say nothing of the content: those of a packed file's end, or of the word CHECKSUM itself.
+        assert np.array_equal(fits.getdata(io.BytesIO(unpack(spoilt)), 1), fits.getdata(io.BytesIO(content), 1))
+        harmless += 1
+    assert harmless < 5
+    for length in rng.integers(0, len(whole), 50).tolist():
+        path.write_bytes(whole[:length])
+        with pytest.raises(AttemptError):
+            verify_fits(path)
 
 
-def test_the_manifest_has_a_row_for_every_tile_and_band(tmp_path: Path) -> None:
-    class OneFile:
-        def fetch(self, tile: Tile, cache: Path, _: Tiles) -> FetchedTile:
-            if tile.name == "bad":
-                return FetchedTile("bad", {}, dict.fromkeys("gr", "HTTP 404"))
-            with replacing(cache / "one.fits") as path:
-                path.write_bytes(b"x")
-            return FetchedTile(tile.name, {"r": "one.fits"}, {"g": "HTTP 503"})
+def layouts() -> Iterator[fits.HDUList]:
+    rng = np.random.default_rng(2)
+    pixels = rng.normal(size=(31, 47))
+    yield fits.HDUList([fits.PrimaryHDU((pixels * 100).astype(np.int16)), fits.ImageHDU(pixels)])
+    yield fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(pixels.astype(np.float32), compression_type="RICE_1")])
+    names = [np.array(["a" * int(k)]) for k in rng.integers(0, 50, 7)]
+    strings = fits.Column("s", "PA()", array=np.array([n[0] for n in names], dtype=object))
+    numbers = fits.Column("n", "3J", array=rng.integers(0, 9, (7, 3)))
+    yield fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns([strings, numbers]), fits.ImageHDU()])
+    yield fits.HDUList(
+        [fits.GroupsHDU(fits.GroupData(rng.normal(size=(4, 3, 2)), parnames=["p"], pardata=[np.ones(4)]))]
+    )
+    long = fits.PrimaryHDU()
+    for number in range(300):
+        long.header[f"KEY{number}"] = number
+    yield fits.HDUList([long])
 
-    tiles = [Tile("bad", np.nan, np.nan), Tile("good", 1.0, 2.0)]
-    manifest = fetch_all(OneFile(), tiles, ["g", "r"], tmp_path, QUICK)  # type: ignore[arg-type]
-    assert manifest["tile"].to_pylist() == ["bad", "bad", "good", "good"]
-    assert manifest["status"].to_pylist() == ["missing", "missing", "missing", "ok"]
-    assert manifest["reason"].to_pylist() == ["HTTP 404", "HTTP 404", "HTTP 503", None]
-    assert manifest["bytes"].to_pylist() == [None, None, None, 1]
-    assert read_tiles(manifest)["good"] == (tiles[1], FetchedTile("good", {"r": "one.fits"}, {"g": "HTTP 503"}))
+
+@pytest.mark.parametrize("hdus", list(layouts()), ids=["images", "fpacked", "tables", "groups", "long header"])
+def test_the_structure_and_sums_of_astropy_are_accepted(tmp_path: Path, hdus: fits.HDUList) -> None:
+    path = tmp_path / "f.fits"
+    hdus.writeto(path, checksum=True)
+    verify_fits(path)
+    whole = path.read_bytes()
+    with fits.open(path, checksum=True) as again:
+        places = [(hdu._header_offset, hdu._data_offset) for hdu in again]
+    for header, data in places:
+        for place in {header + 130, min(data + 5, len(whole) - 1)}:
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(AttemptError):
+                verify_fits(path)
+
+
+def test_old_checksums_can_be_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "f.fits"
+    path.write_bytes(WHOLE[:-3000] + b"changed!" + WHOLE[-2992:])
+    with pytest.raises(AttemptError, match="DATASUM"):
+        verify_fits(path)
+    verify_fits(path, sums=False)
+
+
+def test_real_files_pass_and_the_truncated_one_does_not(real_data: Path) -> None:
+    files = [path for path in (real_data / "decals_fits").rglob("*.fits*") if "TRUNCATED" not in path.name]
+    files += list((real_data / "sdss_dr8_frame_crop").rglob("*.fit*"))
+    assert len(files) > 8
+    for path in files:
+        verify_fits(path)
+    with pytest.raises(AttemptError, match="cut short: 773836 bytes are missing in HDU 0"):
+        verify_fits(real_data / "decals_fits/zooniverse_decals/example_incomplete_TRUNCATED.fits")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "got nothing"),
+        (b"<!DOCTYPE html><html><head><title>Down\n today</title>", r"got an HTML page \(Down today\)"),
+        (b'<?xml version="1.0"?><VOTABLE/>', "got an XML document"),
+        (b'{"error": 1}', "got a JSON document"),
+        (b"not FITS at all", "got something else"),
+        (b"SIMPLE  =                    T", "no end"),
+        (gzip.compress(b"<html>"), "got "),
+    ],
+)
+def test_what_came_instead_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(content)
+    with pytest.raises(AttemptError, match=reason):
+        verify_fits(path)
+
+
+def header(**cards: object) -> bytes:
+    lines = [f"{key:8s}= {value!s:>20}".ljust(80) for key, value in cards.items()] + ["END".ljust(80)]
+    return "".join(lines).ljust(2880).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (header(SIMPLE="T", BITPIX=8, NAXIS=1, NAXIS1=10**15), "more than the limit"),
+        (header(SIMPLE="T", BITPIX=9, NAXIS=0), "impossible"),
+        (header(SIMPLE="T", BITPIX=8, NAXIS=2, NAXIS1=3), "does not say"),
+        (header(SIMPLE="T", BITPIX=8, NAXIS=1, NAXIS1=-1), "impossible"),
+        (header(SIMPLE="T", BITPIX="x", NAXIS=0), "does not say"),
+        (header(SIMPLE="T", BITPIX=8, NAXIS=0) + b"garbage".ljust(2880), "bytes that are no HDU"),
+    ],
+)
+def test_headers_that_lie_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(content)
+    with pytest.raises(AttemptError, match=reason):
+        verify_fits(path)

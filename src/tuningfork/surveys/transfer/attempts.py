@@ -78,8 +78,8 @@ def attempt(action: Callable[[], T], what: str, transfer: Transfer) -> T:
             fault = error if isinstance(error, AttemptError) else fault_of(error)
         fruitless = 1 if fault.progress else fruitless + 1
         if fault.final or fruitless > transfer.retries:
-            count = f"{made} attempt{'s' if made > 1 else ''}"
-            raise TransferError(f"{what}: {fault} (gave up after {count}); {fault.advice}")
+            end = f"gave up after {made} attempts" if made > 1 else "1 attempt"
+            raise TransferError(f"{what}: {fault} ({end}); {fault.advice}")
         # Jobs that failed together must not come back together.
         pause = min(transfer.backoff * 2 ** (fruitless - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.5)
         pause = max(pause, min(fault.wait, LONGEST_WAIT))

@@ -84,12 +84,9 @@ class Cache:
         with temporary.open("rb") as file:
             # After a power failure the name must not stand for a file without its last blocks.
             os.fsync(file.fileno())
-            size = os.fstat(file.fileno()).st_size
-        full = self._ledger.enter(name, size)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.utime(temporary)
-        temporary.replace(path)
-        if full:
+        if self._ledger.place(temporary, name):
             self._ledger.tidy()
             self._drop_stale_parts()
 

@@ -5,6 +5,7 @@ that is killed gives its lock back; nothing has to be tidied up.
 """
 
 import contextlib
+import ipaddress
 import json
 import math
 import random
@@ -83,6 +84,9 @@ class Gate:
             `url` is no address of a service.
         """
         host = self._host(url)
+        if is_loopback(url):
+            # The limit of a public service is not that of a mirror on the user's own machine.
+            limit = FREE
         count = min(self._settings.connections, limit.connections)
         rules = [Rule.of(self._settings.rate, 1.0)]
         if math.isfinite(limit.rate):
@@ -124,6 +128,15 @@ def host_name(url: str) -> str:
     if not fit or urlsplit(url).scheme not in {"http", "https"}:
         raise TransferError(f"{url!r} is no address of a service; expected one that begins with https:// and a host")
     return quote(name if port in {None, 80, 443} else f"{name}:{port}", safe="")
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether the host of `url` is this machine."""
+    name = urlsplit(url).hostname or ""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _free_slot(paths: list[Path]) -> Lock:

@@ -18,6 +18,9 @@ KEPT = 0.9
 RECOUNT = 86400.0
 """Age (s) of the sum at which the files are looked at again: users delete files too."""
 
+ROUNDS = 3
+"""How often at most the files are looked at in a row, while other jobs place new ones."""
+
 
 class Ledger:
     """The list of the files in a folder that were placed by the cache.
@@ -38,35 +41,46 @@ class Ledger:
         self._sum = own / "size.json"
         self._lock = own / "ledger.lock"
 
-    def enter(self, name: str, size: int) -> bool:
-        """Enter a file before it is placed; return whether :meth:`tidy` should be called afterwards."""
+    def place(self, temporary: Path, name: str) -> bool:
+        """Give a file its name and enter it; return whether :meth:`tidy` should be called afterwards."""
+        size = temporary.stat().st_size
         with locked(self._lock):
+            # First the list: a file that is not on it would never be dropped.
             with self._names.open("a", encoding="utf-8") as names:
                 names.write(f"{name}\n")
+            temporary.replace(self._folder / name)
             total, counted = self._read()
             self._write(total + size, counted)
-        return total + size > self._size or counted < time.time() - RECOUNT
+        return self._due(total + size, counted)
+
+    def _due(self, total: int, counted: float) -> bool:
+        return total > self._size or counted < time.time() - RECOUNT
 
     def tidy(self) -> None:
         """Count the files, and drop those that were not used for longest if they are too large together.
 
-        If another job is at it, it is left alone.
+        If another job is at it, it is left alone; it looks again when it has finished.
         """
         alone = Lock(self._own / "tidy.lock")
-        if not alone.take():
-            return
-        try:
+        for _ in range(ROUNDS):
+            if not self._due(*self._read()) or not alone.take():
+                return
+            try:
+                self._tidy()
+            finally:
+                alone.release()
+
+    def _tidy(self) -> None:
+        with locked(self._lock):
             known = self._names.read_bytes()
             before, _ = self._read()
-            files = self._look(known.decode("utf-8").split("\n")[:-1])
-            total = self._drop(files)
-            kept = "".join(f"{name}\n" for _, _, name in files)
-            with locked(self._lock):
-                # What others have entered meanwhile stays entered.
-                self._names.write_bytes(kept.encode() + self._names.read_bytes()[len(known) :])
-                self._write(total + max(self._read()[0] - before, 0), time.time())
-        finally:
-            alone.release()
+        files = self._look(known.decode("utf-8").split("\n")[:-1])
+        total = self._drop(files)
+        kept = "".join(f"{name}\n" for _, _, name in files)
+        with locked(self._lock):
+            # What others have placed meanwhile stays entered.
+            self._names.write_bytes(kept.encode() + self._names.read_bytes()[len(known) :])
+            self._write(total + self._read()[0] - before, time.time())
 
     def _look(self, names: list[str]) -> list[tuple[float, int, str]]:
         """Return last use, size and name of the files that are there, the one that was not used for longest last."""

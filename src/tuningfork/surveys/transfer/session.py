@@ -72,8 +72,10 @@ class Read(urllib3.HTTPResponse):
 def tame_libraries(folder: Path) -> None:
     """Let the libraries keep nothing of what they ask, and what they must keep in `folder`, not in the user's home.
 
-    astroquery pickles every answer by default; astropy keeps what it downloads.
+    astroquery pickles every answer by default, and some of its modules do so in any case: these are never read again.
+    astropy keeps what it downloads.
     """
     astroquery.cache_conf.cache_active = False
+    astroquery.cache_conf.cache_timeout = 0
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["ASTROPY_CACHE_DIR"] = str(folder.absolute())
