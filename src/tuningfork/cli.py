@@ -9,6 +9,9 @@ from tuningfork.core import paths
 from tuningfork.core.errors import TuningforkError
 from tuningfork.core.files import write_text
 
+ROOT = Path(__file__).resolve().parents[2]
+"""Root of the clone, whose config/ has the descriptions of the surveys."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a foreseeable fault ends with its message and status 1."""
@@ -30,6 +33,14 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check a configuration file and show how it differs from the default")
     check.add_argument("file", type=Path)
     check.set_defaults(function=_check)
+
+    plan = commands.add_parser("plan", help="say what a run will take, before anything is fetched")
+    plan.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
+    plan.add_argument(
+        "--bandwidth", type=float, default=20.0, metavar="MB/S", help="what comes from the service, in all (20 MB/s)"
+    )
+    plan.add_argument("--cores", type=int, metavar="N", help="cores that compute at a time (this machine's)")
+    plan.set_defaults(function=_plan)
 
     columns = commands.add_parser("columns", help="print the page that explains the columns, or write it")
     columns.add_argument("--write", type=Path, metavar="ROOT", help="root of a clone, whose docs/columns.md is written")
@@ -74,6 +85,12 @@ def _check(options: argparse.Namespace) -> None:
     difference = [line for line in difflib.ndiff(default, chosen) if line[0] in "+-"]
     print(f"{options.file} is valid" + (":" if difference else " and equals the default"))
     print("\n".join(difference), end="\n" if difference else "")
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from tuningfork.survey_plan.page import survey_plan
+
+    print(survey_plan(options.configfile, ROOT, options.bandwidth, options.cores), end="")
 
 
 def _flat(values: dict, above: str = "") -> list[str]:
