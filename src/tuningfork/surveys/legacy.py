@@ -1,0 +1,167 @@
+"""DESI Legacy Imaging Surveys: the coadded bricks of a data release, and its catalogue."""
+
+import logging
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tuningfork.core.config.sources import Sources
+from tuningfork.core.config.survey import Legacy
+from tuningfork.core.description import Description
+from tuningfork.core.errors import InputError, TransferError
+from tuningfork.sky.shards import Shard
+from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.legacy_bricks import BANDS, Brick, bands_of, brick_named, bricks_around, columns, write_index
+from tuningfork.surveys.legacy_catalogue import from_files, from_tap
+from tuningfork.surveys.legacy_image import INVVAR, MASKBITS, PSFSIZE, open_brick
+from tuningfork.surveys.transfer.attempts import AttemptError
+from tuningfork.surveys.transfer.network import Limit, Network
+
+logger = logging.getLogger(__name__)
+
+PORTAL = Limit(connections=8)
+"""The portal of NERSC publishes no limit; this is our politeness, besides the rate of the configuration."""
+CHECKSUM = re.compile(r"([0-9a-f]{64}) [ *](\S+)")
+LARGEST_LIST = 1 << 22
+"""Largest list of checksums (bytes) that is accepted; a brick's has 58 lines."""
+
+
+class LegacySurvey:
+    """The survey `legacy`; see :class:`tuningfork.surveys.base.Survey`.
+
+    Parameters
+    ----------
+    settings : Legacy
+    description : Description
+        Its bands must be among g, r, i, z; Data Release 9 has no i.
+    network : Network
+
+    Raises
+    ------
+    InputError
+        The description names a band that the release does not have.
+    """
+
+    def __init__(self, settings: Legacy, description: Description, network: Network) -> None:
+        self.settings, self.description, self.network = settings, description, network
+        self.release = f"dr{settings.data_release}"
+        self.base = f"{settings.data_url.rstrip('/')}/{self.release}/south"
+        self.folder = f"legacy-{self.release}"
+        known = BANDS if settings.data_release >= 10 else BANDS.replace("i", "")
+        if not set(known).issuperset(description.bands):
+            raise InputError(f"bands {description.bands} of the survey legacy: expected some of {', '.join(known)}")
+
+    @cached_property
+    def _index(self) -> np.ndarray:
+        """Which bricks and bands the release has; see `write_index`."""
+        name = f"{self.folder}/bricks.npy"
+        if not self.network.path(name).is_file():
+            table = f"survey-bricks-{self.release}-south.fits.gz"
+            self.network.file(f"{self.base}/{table}", f"{self.folder}/{table}", limit=PORTAL)
+            self.network.make(name, lambda path: write_index(self.network.path(f"{self.folder}/{table}"), path))
+        path = self.network.path(name)
+        try:
+            index = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{path}: no readable index of bricks ({error}); delete it and run again") from None
+        if index.shape != (columns().sum() + 1,) or index.dtype != np.uint8:
+            raise InputError(f"{path}: no index of bricks; delete it and run again")
+        return np.asarray(index)
+
+    def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
+        """Return the primary galaxies of the shard within the limits of the magnitude."""
+        release, band = self.settings.data_release, self.description.reference_band
+        if self.settings.catalogue == "tap":
+            return from_tap(self.network, self.settings.tap_url, release, band, shard, selection)
+        bricks = (brick for brick in bricks_around(shard, 0) if bands_of(self._index, brick, BANDS) is not None)
+        return from_files((self._tractor(brick) for brick in bricks), band, shard, selection)
+
+    def _tractor(self, brick: Brick) -> Path:
+        group, file = brick.name[:3], f"tractor-{brick.name}.fits"
+        name, url = f"{self.folder}/{group}/{file}", f"{self.base}/tractor/{group}"
+        listed = f"legacysurvey_{self.release}_south_tractor_{group}.sha256sum"
+        sums = self._checksums(f"{url}/{listed}", f"{self.folder}/{group}/{listed}", [name])
+        return self.network.path(self.network.file(f"{url}/{file}", name, sha256=sums.get(file), limit=PORTAL))
+
+    def tiles(self, shard: Shard) -> list[Tile]:
+        """Return the bricks of the release that touch the shard or come within the margin of it."""
+        tiles = [self._tile(brick) for brick in bricks_around(shard, MARGIN)]
+        return sorted((tile for tile in tiles if tile is not None), key=lambda tile: tile.name)
+
+    def locate(self, names: Sequence[str]) -> list[Tile]:
+        """Return the bricks called `names`, such as 1126p222."""
+        tiles = []
+        for name in names:
+            tile = self._tile(brick_named(name))
+            if tile is None:
+                raise InputError(f"brick {name}: {self.release} of the Legacy Surveys (south) has no imaging of it")
+            tiles.append(tile)
+        return tiles
+
+    def _tile(self, brick: Brick) -> Tile | None:
+        bands = bands_of(self._index, brick, self.description.bands)
+        if bands is None:
+            return None
+        return Tile(brick.name, brick.ra, brick.dec, brick.corners, brick.unique, {"bands": bands})
+
+    def fetch(self, tile: Tile) -> FetchedTile:
+        """Bring the brick's image, inverse variance, PSF size and mask into the cache."""
+        brick = brick_named(tile.name).name
+        bands = tile.facts.get("bands", self.description.bands)
+        wanted = {band: _names(brick, band) for band in self.description.bands if band in bands}
+        faults = {
+            band: f"{self.release} has no imaging of brick {brick} in {band}"
+            for band in self.description.bands
+            if band not in bands
+        }
+        url = f"{self.base}/coadd/{brick[:3]}/{brick}"
+        place = f"{self.folder}/{brick[:3]}"
+        listed = f"legacysurvey_{self.release}_south_coadd_{brick[:3]}_{brick}.sha256sum"
+        every = [f"{place}/{file}" for names in wanted.values() for file in names.values()]
+        sums = self._checksums(f"{url}/{listed}", f"{place}/{listed}", every)
+        files: dict[str, dict[str, str]] = {}
+        for band, names in wanted.items():
+            try:
+                files[band] = {
+                    role: self.network.file(f"{url}/{file}", f"{place}/{file}", sha256=sums.get(file), limit=PORTAL)
+                    for role, file in names.items()
+                }
+            except TransferError as error:
+                faults[band] = str(error)
+        return FetchedTile(tile, files, faults)
+
+    def _checksums(self, url: str, name: str, wanted: Sequence[str]) -> dict[str, str]:
+        """Return file -> SHA-256 from a list that the survey publishes, if any of the files is yet to come."""
+        if all(self.network.path(file).is_file() for file in wanted):
+            return {}
+        try:
+            path = self.network.path(self.network.file(url, name, verify=_verify_list, limit=PORTAL))
+        except TransferError as error:
+            logger.warning("no published checksums (%s); the files' own ones must do", error)
+            return {}
+        return {file: digest for digest, file in CHECKSUM.findall(path.read_text(encoding="ascii"))}
+
+    def open(self, tile: FetchedTile, band: str) -> Image:
+        """Open one band of a brick."""
+        files = {role: self.network.path(name) for role, name in tile.files[band].items()}
+        return open_brick(files, tile.name, band, self.description.zero_point)
+
+
+def _names(brick: str, band: str) -> dict[str, str]:
+    """Return the files of one band of a brick, by role; all bands share the mask."""
+    begin = f"legacysurvey-{brick}"
+    files = {MASKBITS: f"{begin}-maskbits.fits.fz"}
+    return files | {role: f"{begin}-{role}-{band}.fits.fz" for role in (IMAGE, INVVAR, PSFSIZE)}
+
+
+def _verify_list(path: Path) -> None:
+    """Check that a file is a list as `sha256sum` writes it."""
+    if path.stat().st_size > LARGEST_LIST:
+        raise AttemptError(f"more bytes than the limit of {LARGEST_LIST} for a list of checksums", final=True)
+    lines = path.read_bytes().decode("ascii", errors="replace").splitlines()
+    if not lines or not all(CHECKSUM.fullmatch(line) for line in lines):
+        raise AttemptError("expected a list of checksums, got something else")

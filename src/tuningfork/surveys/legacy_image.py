@@ -1,0 +1,183 @@
+"""One band of a brick of the Legacy Surveys: image, inverse variance, PSF size and mask, unpacked a few rows at a time.
+
+The coadds are tile-compressed FITS (Pence+ 2010): squares of 100 x 100 pixels, so that rows come out by the hundred.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import fitsio
+import numpy as np
+from astropy.wcs import WCS
+
+from tuningfork.core.errors import InputError
+from tuningfork.surveys.base import IMAGE, Image
+
+INVVAR, PSFSIZE, MASKBITS = "invvar", "psfsize", "maskbits"
+ROLES = (IMAGE, INVVAR, PSFSIZE, MASKBITS)
+UNUSABLE = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
+"""Bits of MASKBITS that make a pixel of a band unusable (https://www.legacysurvey.org/dr10/bitmasks/).
+
+SATUR (saturated in an exposure: what the coadd shows there is the wing of the charge and the few short exposures) and
+ALLMASK (bad in every exposure). The other bits say nothing against the pixels: NPRIMARY, that another brick counts
+here; BAILOUT and SUB_BLOB, how sources were fitted; WISEM1 and WISEM2, another telescope; GALAXY and CLUSTER, what is
+there; BRIGHT and MEDIUM, that a star is near, whose halo a galaxy can be measured in.
+"""
+WCS_KEYS = ("CTYPE1", "CTYPE2", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
+LARGEST = 1 << 15
+"""Largest width or height (px) that is accepted."""
+
+
+class Packed:
+    """The first image of a FITS file, plain or tile-compressed, read by rows; each row of tiles is unpacked once.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Height and width.
+    step : int
+        Rows that are unpacked together.
+    header : mapping
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or has no image.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = fitsio.FITS(str(path))
+            self._image = next(
+                (part for part in self._file if part.get_exttype() == "IMAGE_HDU" and len(part.get_dims()) == 2), None
+            )
+            self.header = self._image.read_header() if self._image else {}
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._unreadable(error) from None
+        if self._image is None:
+            raise InputError(f"{path}: expected an image of two dimensions; delete it and run again")
+        height, width = (int(length) for length in self._image.get_dims())
+        if max(height, width) > LARGEST:
+            raise InputError(f"{path}: its {width} x {height} pixels are more than the limit of {LARGEST} a side")
+        self.shape = height, width
+        self.step = int(self.header.get("ZTILE2", 1))
+        self._first, self._kept = 0, np.empty((0, width))
+
+    def _unreadable(self, error: Exception) -> InputError:
+        return InputError(
+            f"{self._path}: no readable FITS image ({' '.join(str(error).split())}); delete it and run again"
+        )
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Return the rows from `start` to before `stop`, as an array that the caller may change.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        stop = min(stop, self.shape[0])
+        parts = []
+        if self._first <= start < self._first + len(self._kept):
+            parts.append(self._kept[start - self._first : stop - self._first])
+            start = self._first + len(self._kept)
+        if start < stop:
+            first = start - start % self.step
+            block = self._read(first, min(-(-stop // self.step) * self.step, self.shape[0]))
+            self._first = (stop - 1) // self.step * self.step
+            self._kept = block[self._first - first :].copy()
+            parts.append(block[start - first : stop - first])
+        return np.concatenate(parts) if parts else np.empty((0, self.shape[1]))
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        try:
+            return np.asarray(self._image[start:stop, :])  # type: ignore[index]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._unreadable(error) from None
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the values of the pixels nearest to positions, shape (N,), NaN outside; a row of tiles at a time."""
+        height, width = self.shape
+        inside = (np.abs(x - (width - 1) / 2) <= width / 2) & (np.abs(y - (height - 1) / 2) <= height / 2)
+        values = np.full(np.shape(x), np.nan)
+        column = np.clip(np.rint(np.where(inside, x, 0)), 0, width - 1).astype(int)
+        row = np.clip(np.rint(np.where(inside, y, 0)), 0, height - 1).astype(int)
+        for band in np.unique(row[inside] // self.step):
+            here = inside & (row // self.step == band)
+            block = self.rows(int(band) * self.step, (int(band) + 1) * self.step)
+            values[here] = block[row[here] - band * self.step, column[here]]
+        return values
+
+
+def open_brick(files: Mapping[str, Path], brick: str, band: str, zero_point: float) -> Image:
+    """Open one band of a brick.
+
+    Parameters
+    ----------
+    files : mapping
+        Role (one of `ROLES`) -> path.
+    brick : str
+        Name of the brick, to be compared with that in the header.
+    band : str
+    zero_point : float
+        AB magnitude of one flux unit, if the header does not say.
+
+    Raises
+    ------
+    InputError
+        A file is missing, cannot be read, belongs to another brick or has another shape than the image.
+    """
+    lacking = [role for role in ROLES if role not in files]
+    if lacking:
+        raise InputError(f"brick {brick}, band {band}: no {lacking[0]} file; fetch the tiles again")
+    packed = {role: Packed(files[role]) for role in ROLES}
+    image = packed[IMAGE]
+    for role, part in packed.items():
+        if part.shape != image.shape:
+            raise InputError(f"{files[role]}: {part.shape}, but the image has {image.shape} pixels; delete both")
+        named = str(part.header.get("BRICKNAM", brick)).strip()
+        if named != brick:
+            raise InputError(f"{files[role]}: is of brick {named}, expected {brick}; delete it and run again")
+    return Image(
+        image.shape,
+        _reader(image, packed[INVVAR], packed[MASKBITS], UNUSABLE[band]),
+        _wcs(image, files[IMAGE]),
+        _psf(packed[PSFSIZE]),
+        float(image.header.get("MAGZERO", zero_point)),
+    )
+
+
+def _wcs(image: Packed, path: Path) -> WCS:
+    missing = [key for key in WCS_KEYS if key not in image.header]
+    if missing:
+        raise InputError(f"{path}: the header has no {missing[0]}; delete the file and run again")
+    return WCS({key: image.header[key] for key in WCS_KEYS})
+
+
+def _reader(
+    image: Packed, weight: Packed, bits: Packed, unusable: int
+) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
+    def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        pixels = image.rows(start, stop).astype(np.float32, copy=False)
+        inverse = weight.rows(start, stop).astype(np.float32, copy=False)
+        good = (bits.rows(start, stop).astype(np.int64) & unusable) == 0
+        good &= np.isfinite(pixels) & np.isfinite(inverse) & (inverse > 0)
+        inverse[~good] = 0
+        pixels[~np.isfinite(pixels)] = 0
+        return pixels, inverse
+
+    return rows
+
+
+def _psf(sizes: Packed) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def psf_fwhm(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        fwhm = sizes.at(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+        # Zero stands where no exposure contributes.
+        return np.where(fwhm > 0, fwhm, np.nan)
+
+    return psf_fwhm
