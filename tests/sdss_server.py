@@ -319,11 +319,6 @@ class SdssServer(Service):
         """The section survey.sdss that points here."""
         return {"skyserver_url": self.url, "sas_url": f"{self.url}/sas"}
 
-    @property
-    def paths(self) -> list[str]:
-        """The paths of the files, without SkyServer's."""
-        return list(self._files)
-
     def _catalogue(self) -> sqlite3.Connection:
         database = sqlite3.connect(":memory:", check_same_thread=False)
         database.execute(

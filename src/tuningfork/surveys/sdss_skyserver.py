@@ -8,15 +8,14 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import numpy as np
-import requests
-from astroquery.sdss import SDSS, conf
+from astroquery.sdss import SDSSClass, conf
 
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import MARGIN, Tile
 from tuningfork.surveys.sdss_archive import FieldName, corners
-from tuningfork.surveys.transfer.attempts import AttemptError, check_status
+from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.network import FREE, Limit, Network
 
 PUBLIC = Limit(rate=0.9, connections=2)
@@ -108,14 +107,12 @@ class SkyServer:
         columns = COLUMN.findall(query)
 
         def once() -> list[Row]:
+            service = SDSSClass()
+            service._session = self._network.session()
             with conf.set_temp("skyserver_baseurl", self._url):
-                response = SDSS.query_sql_async(
-                    query,
-                    timeout=self._network.settings.timeout,
-                    data_release=self._release,
-                    cache=False,
-                )
-            return _parse(response, columns)
+                # Without a time limit of its own the request has that of the session.
+                response = service.query_sql_async(query, timeout=None, data_release=self._release, cache=False)
+            return _parse(response.text, columns)
 
         try:
             return self._network.ask(once, self._url, self._limit)
@@ -135,19 +132,15 @@ def _tiles(rows: list[Row]) -> list[Tile]:
     return [found[name] for name in sorted(found)]
 
 
-def _parse(response: requests.Response, columns: list[str]) -> list[Row]:
+def _parse(text: str, columns: list[str]) -> list[Row]:
     """Return the rows of SkyServer's answer, which tells of errors in the text, with status 200."""
-    check_status(response)
-    text = response.text
     if "error_message" in text:
         message = " ".join(text.split("error_message", 1)[1].split())[:300]
         raise AttemptError(f"the query failed: {message}", final=True)
-    if not text.startswith("#Table"):
-        raise AttemptError(f"expected a table in CSV, got {' '.join(text[:80].split())!r}")
-    reader = csv.DictReader(io.StringIO(text.partition("\n")[2]), strict=True)
+    reader = csv.DictReader(io.StringIO(text.partition("\n")[2] if text.startswith("#") else text), strict=True)
     try:
         if reader.fieldnames != columns:
-            raise ValueError(f"columns {reader.fieldnames} instead of {columns}")
+            raise AttemptError(f"expected a table in CSV, got {' '.join(text[:80].split())!r}")
         rows = [{key: _number(key, text) for key, text in row.items()} for row in reader]
     except (AttributeError, ValueError, csv.Error) as error:
         raise AttemptError(f"the table is damaged ({error})") from None
