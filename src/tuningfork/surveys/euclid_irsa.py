@@ -17,8 +17,8 @@ from tuningfork.surveys.transfer.network import Limit, Network
 
 T = TypeVar("T")
 COLLECTION = "euclid_DpdMerBksMosaic"
-POLITE = Limit(rate=4.0, connections=4)
-"""IRSA publishes no limit; its pages ask not to disturb its synchronous services."""
+POLITE = Limit(connections=4)
+"""IRSA publishes no limit; its pages ask not to disturb its synchronous services by large downloads."""
 ROWS = 200_000
 """Rows that are asked for at once; without MAXREC, IRSA cuts an answer at 2,000."""
 NEEDED = ("access_url", "s_ra", "s_dec", "s_region")
