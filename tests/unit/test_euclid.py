@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from astropy.io import fits
-from servers.base import Answer
+from servers.base import Answer, Service
 from servers.euclid import EuclidServer, draw
 
 from tuningfork.core.config.sources import Sources
@@ -168,6 +168,22 @@ def test_of_the_psf_only_the_table_is_transferred(survey: EuclidSurvey, server: 
     parts = [sent for path, status, sent in server.sent[before:] if url.endswith(path) and status == 206]
     whole = len(server.contents[FIRST][url.rpartition("/")[2]][2])
     assert 0 < sum(parts) < whole / 5
+
+
+def test_files_may_come_from_a_copy(server: EuclidServer, survey: EuclidSurvey, tmp_path: Path) -> None:
+    files = {f"/q1/MER/{FIRST}/VIS/{name}": found[2] for name, found in server.contents[FIRST].items()}
+    with Service(lambda request: Answer(files.get(request.path, b""))) as copy:
+        settings = Euclid(irsa_url=server.url, copy_url=copy.url + "/")
+        other = EuclidSurvey(settings, DESCRIPTION, Network(Transfer(cache=str(tmp_path / "other"), rate=1000.0)))
+        (tile,) = other.locate([FIRST])
+        vis = dataclasses.replace(tile, facts={"files": {"VIS": tile.facts["files"]["VIS"]}})
+        before = len(server.requests)
+        fetched = other.fetch(vis)
+        assert len(server.requests) == before
+        assert {request.path for request in copy.requests} <= set(files)
+    same = survey.fetch(vis)
+    assert fetched.files == same.files
+    np.testing.assert_array_equal(other.open(fetched, "VIS").rows(5, 9), survey.open(same, "VIS").rows(5, 9))
 
 
 def test_a_missing_band_is_a_fault_and_the_others_are_there(survey: EuclidSurvey) -> None:

@@ -32,6 +32,8 @@ FROM euclid_q1_mer_catalogue AS m LEFT JOIN euclid_q1_mer_morphology AS s ON s.o
 WHERE {box} AND m.vis_det = 1 AND m.spurious_flag = 0
 AND (m.point_like_prob IS NULL OR m.point_like_prob < {point_like})
 AND m.flux_detection_total BETWEEN {faintest:.8g} AND {brightest:.8g}"""
+FOLDERS = "/ibe/data/euclid/"
+"""What comes before the folders that IRSA and copies of it have in common."""
 FINEST = 12
 """Order of the shards below which a list of mosaics is not asked for in parts."""
 
@@ -61,6 +63,7 @@ class EuclidSurvey:
         self._description = description
         self._network = network
         self._service = settings.irsa_url.rstrip("/")
+        self._copy = settings.copy_url.rstrip("/")
         self._irsa = Irsa(network, self._service)
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
@@ -156,6 +159,8 @@ class EuclidSurvey:
 
     def _have(self, url: str, role: str) -> str:
         name = f"euclid-q1/{checked(url, self._service).rpartition('/')[2]}"
+        if self._copy:
+            url = f"{self._copy}/{url.partition(FOLDERS)[2]}"
         if role == PSF:
             return have_widths(self._network, url, name.replace("GRID-PSF", "PSF-WIDTHS"), POLITE)
         return self._network.file(url, name, limit=POLITE)

@@ -50,6 +50,11 @@ class Euclid(Section):
     """Euclid Quick Release 1: the mosaics and the catalogue of the MER pipeline, from IRSA."""
 
     irsa_url: str = option("https://irsa.ipac.caltech.edu", "address of IRSA")
+    copy_url: str = option(
+        "",
+        "address of a copy of IRSA's files to fetch from, such as "
+        "https://nasa-irsa-euclid-q1.s3.us-east-1.amazonaws.com, which IRSA asks to use for many tiles; empty: IRSA",
+    )
 
 
 class Panstarrs(Section):
