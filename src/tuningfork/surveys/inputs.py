@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tuningfork.core.config import Configuration
-from tuningfork.core.config.sources import Detection, SurveyCatalogue, TableCatalogue
+from tuningfork.core.config.sources import Detection, HatsCatalogue, SurveyCatalogue, TableCatalogue
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.surveys.folder import FolderSurvey
 from tuningfork.surveys.lists.columns import require_position
+from tuningfork.surveys.lists.hats import Hats
 from tuningfork.surveys.lists.table import UserTable
 
 
@@ -35,6 +36,10 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
     if isinstance(catalogue, TableCatalogue):
         with Path(catalogue.path).open("rb") as file:
             inputs["sources"]["table"] = hashlib.file_digest(file, "sha256").hexdigest()
+    if isinstance(catalogue, HatsCatalogue):
+        hats = Hats(catalogue)
+        hats.check()
+        inputs["sources"]["hats"] = hats.digest()
     if configuration.survey.name == "folder":
         survey = FolderSurvey(configuration.survey.folder, description)
         survey.check(table)

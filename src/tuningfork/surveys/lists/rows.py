@@ -1,5 +1,6 @@
 """From the rows of somebody's list to the table of the stage `sources`."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,11 @@ import pyarrow as pa
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import pixels, valid_position
+from tuningfork.surveys.lists.columns import as_texts
 
+INTEGER = re.compile(r"[+-]?\d{1,19}")
+"""Text that is a source_id as it stands, if it is no larger than this:"""
+LARGEST = int(np.iinfo(np.int64).max)
 FINEST = 29
 """Order of the HEALPix pixels whose number stands for a position."""
 OURS = {"redshift": "redshift", "survey_mag": "mag", "survey_radius": "radius"}
@@ -56,5 +61,33 @@ def sources_of(
 
 
 def ids_of_positions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Return an identifier (int64) for each position (deg): the number of its HEALPix pixel of order 29 (0.4 mas)."""
-    return pixels(np.asarray(ra, dtype=float) % 360, dec, FINEST)
+    """Return an identifier (int64) for each position (deg): the number of its HEALPix pixel of order 29 (0.4 mas).
+
+    Without a possible position it is negative.
+    """
+    ids = -1 - np.arange(len(ra), dtype=np.int64)
+    known = valid_position(ra, dec)
+    ids[known] = pixels(ra[known] % 360, dec[known], FINEST)
+    return ids
+
+
+def identified(frame: pd.DataFrame) -> pa.Table:
+    """Return rows of a list, of which only these are known, as a table of the stage `sources`.
+
+    A row without an identifier, or with one that is no integer, gets the number of its position; such an identifier
+    becomes its name.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As in :func:`sources_of`, and `source_id` and `name` if the list has them.
+    """
+    ids = ids_of_positions(*(frame[name].to_numpy(dtype=float) for name in ("ra", "dec")))
+    names = as_texts(frame["name"]) if "name" in frame else [None] * len(frame)
+    if "source_id" in frame:
+        texts = as_texts(frame["source_id"])
+        known = [text is not None and INTEGER.fullmatch(text) is not None and int(text) <= LARGEST for text in texts]
+        ids = np.array([int(text or 0) if good else own for text, good, own in zip(texts, known, ids, strict=True)])
+        names = [name or (None if good else text) for name, text, good in zip(names, texts, known, strict=True)]
+    twice = pd.Series(ids, dtype=np.int64).duplicated(keep=False).to_numpy()
+    return sources_of(frame, ids.astype(np.int64), names, twice)

@@ -2,13 +2,22 @@
 
 import pyarrow as pa
 
-from tuningfork.core.config.sources import Detection, Sources, SurveyCatalogue, TableCatalogue
+from tuningfork.core.config.sources import (
+    Detection,
+    HatsCatalogue,
+    Sources,
+    SurveyCatalogue,
+    TableCatalogue,
+    VizierCatalogue,
+)
 from tuningfork.core.description import Description
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import Survey
 from tuningfork.surveys.folder import FolderSurvey
 from tuningfork.surveys.lists.detection import detect
+from tuningfork.surveys.lists.hats import Hats
 from tuningfork.surveys.lists.table import UserTable
+from tuningfork.surveys.lists.vizier import of_vizier
 from tuningfork.surveys.transfer.network import Network
 
 
@@ -36,4 +45,7 @@ def list_of_sources(
             return table.sources(shard)
         case Detection() as settings:
             return detect(selection, settings, survey, shard, description, network)
-    raise NotImplementedError
+        case VizierCatalogue() as catalogue:
+            return of_vizier(catalogue, shard, network)
+        case HatsCatalogue() as catalogue:
+            return Hats(catalogue).sources(shard)

@@ -14,11 +14,8 @@ from tuningfork.sky.shards import Shard, pixels, shards_of_positions, valid_posi
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.lists.columns import NUMBERS, TEXTS, as_numbers, as_texts, choose, factor, require_numbers
 from tuningfork.surveys.lists.files import Ranges, open_table, readable
-from tuningfork.surveys.lists.rows import sources_of
+from tuningfork.surveys.lists.rows import INTEGER, LARGEST, sources_of
 
-INTEGER = r"[+-]?\d{1,19}"
-"""Text that is a source_id as it stands."""
-LARGEST = np.iinfo(np.int64).max
 Wanted = Callable[[Ranges], bool]
 
 
@@ -160,7 +157,7 @@ def _keys(ids: pd.Series) -> tuple[pd.Series, bool]:
     if pd.api.types.is_float_dtype(ids):
         return pd.Series(as_texts(ids), index=ids.index, dtype="str"), False
     texts = ids.astype("str").str.strip().mask(ids.isna())
-    integers = texts.str.fullmatch(INTEGER).fillna(False).astype(bool)
+    integers = texts.str.fullmatch(INTEGER.pattern).fillna(False).astype(bool)
     texts = texts.mask(integers, texts.str.replace(r"^\+?0+(?=\d)", "", regex=True))
     return texts, bool(integers.all()) and bool((texts.str.lstrip("+-").str.zfill(19) <= str(LARGEST)).all())
 

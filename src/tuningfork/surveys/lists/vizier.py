@@ -1,0 +1,67 @@
+"""A catalogue of VizieR (Ochsenbein+ 2000), asked through its TAP service."""
+
+import pandas as pd
+import pyarrow as pa
+from astropy.table import Table
+
+from tuningfork.core.config.sources import VizierCatalogue
+from tuningfork.core.errors import InputError
+from tuningfork.sky.shards import Shard
+from tuningfork.sky.surroundings import Surroundings
+from tuningfork.surveys.lists.columns import ALIASES, NUMBERS, as_numbers, factor, require_numbers
+from tuningfork.surveys.lists.rows import identified
+from tuningfork.surveys.tap import ask_around
+from tuningfork.surveys.transfer.network import Limit, Network
+
+POSITION = {"ra": "RAJ2000", "dec": "DEJ2000"}
+"""Where most tables of VizieR have the position, in degrees."""
+LIMIT = Limit(rate=5, connections=4)
+"""VizieR publishes no figures; this is what it has been seen to bear."""
+
+
+def of_vizier(catalogue: VizierCatalogue, shard: Shard, network: Network) -> pa.Table:
+    """Return the rows of a shard as a table of the stage `sources`.
+
+    Raises
+    ------
+    InputError
+        A column is not what the configuration says that it is.
+    TransferError
+        VizieR does not answer, or has no such table or column.
+    """
+    mapping = POSITION | catalogue.columns
+    names = [name for name in ALIASES if name in mapping and name != "file"]
+    columns = list(dict.fromkeys(mapping[name] for name in names))
+    wanted = ", ".join(map(quoted, columns))
+
+    def query(box: Surroundings) -> str:
+        condition = box.condition(quoted(mapping["ra"]), quoted(mapping["dec"]))
+        return f"SELECT {wanted} FROM {quoted(catalogue.table)} WHERE {condition}"
+
+    table = ask_around(network, catalogue.tap_url, query, Surroundings.around(shard), LIMIT)
+    what = f"sources.catalogue.table: {catalogue.table} of VizieR"
+    if len(table.colnames) != len(columns):
+        raise InputError(f"{what}: {len(columns)} columns were asked for, {len(table.colnames)} came")
+    frame = _frame(table, {name: columns.index(mapping[name]) for name in names}, what)
+    return identified(frame[shard.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())])
+
+
+def quoted(name: str) -> str:
+    """Return a name as a delimited identifier of ADQL, in which it may hold any character."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _frame(table: Table, places: dict[str, int], what: str) -> pd.DataFrame:
+    """Return a table's columns, given by their places, under our names and in our units."""
+    table.convert_bytestring_to_unicode()
+    values = table.to_pandas()
+    frame = pd.DataFrame(index=values.index)
+    for name, place in places.items():
+        column = values[values.columns[place]]
+        if name in NUMBERS:
+            require_numbers(column, name, what)
+            unit = table.columns[place].unit
+            frame[name] = as_numbers(column) * factor(name, None if unit is None else str(unit), what)
+        else:
+            frame[name] = column
+    return frame
