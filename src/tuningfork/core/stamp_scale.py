@@ -6,7 +6,7 @@ from tuningfork.core.config.stages import Stamps
 
 FINEST = 1 / 3
 """Narrowest pixel that a radius gives, in pixels of the tile: images are sampled so that finer ones show nothing new."""
-LARGEST_WINDOW = 1024
+LARGEST_WINDOW = 2048
 """Widest part of a tile (pixel) that becomes one stamp; wider galaxies are truncated."""
 SAME = 0.05
 """Pixels are those of the tile where both grids differ by less than this (pixel) at the edge of the stamp."""

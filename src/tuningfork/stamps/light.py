@@ -5,7 +5,7 @@ divided by what the source's magnitude lets expect at the centre; values are lim
 1 (as expected, or more). The mean of these maps over the sources is a map of how well the list fits the image after a
 shift. A right WCS has a high mean at no shift, a shifted one elsewhere, and a turned, mirrored or foreign one nowhere.
 As no source counts for more than 1, stars, large neighbours and crowding weigh as little as missing entries. Shifts
-that are not much wider than the sources show in the median, by coordinate, of the places of the nearest peaks.
+and turns that are not much wider than the sources show in the places of the nearest peaks.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from scipy import ndimage
 from tuningfork.sky.coordinates import directions, jacobian, to_pixels
 from tuningfork.surveys.base import Image
 
-SIGNIFICANT, ALL_TOGETHER = 10.0, 20.0
+SIGNIFICANT, ALL_TOGETHER = 10.0, 30.0
 """Expected signal-to-noise ratio of a source that is looked at, and of all of them together."""
 MOST, STRIPS = 50, 4
 """Number of sources that are looked at, and of strips of rows that are read for them."""
@@ -30,9 +30,10 @@ FAINT = 0.35
 """Mean map below which the sources show no light at their places."""
 POOR, BETTER = 0.65, 0.25
 """Mean map below which another shift is considered, and by how much that must fit better."""
-NEAREST, FEW, MAJORITY = 5.0, 3, 0.6
-"""Distance (arcsec) within which a source's peak is looked for, sources that give a median of its place, and the
-fraction of them that must agree with it."""
+NEAREST = 6.0
+"""Distance (arcsec) within which a source's peak is looked for."""
+FEW, MAJORITY, MANY = 3, 0.6, 10
+"""Peaks of which this fraction must agree to show a shift, and peaks whose distances alone show it."""
 HALF_LIGHT = 1.1774
 """Half-light radius of a Gaussian in standard deviations."""
 USABLE = 0.7
@@ -97,8 +98,8 @@ def _judge(maps: np.ndarray, scale: float) -> str | None:
     """Judge the maps (M, n, n) of expected light, NaN without data."""
     offset = (np.arange(maps.shape[1]) - maps.shape[1] // 2) * scale
     shift = np.hypot(offset[:, None], offset)
-    if peak := _common_shift(maps, offset, shift):
-        return f"the peaks of {len(maps)} bright sources of the list lie {peak:.1f} arcsec off its coordinates"
+    if off := _off_peak(maps, offset, shift):
+        return f"the peaks about {len(maps)} bright sources of the list lie {off:.1f} arcsec off its coordinates"
     known = np.isfinite(maps)
     limited = np.where(known, np.clip(maps, 0, 1), 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     limited[(shift > SEARCH) | (known.mean(axis=0) < 0.5)] = 0
@@ -110,16 +111,24 @@ def _judge(maps: np.ndarray, scale: float) -> str | None:
     return None
 
 
-def _common_shift(maps: np.ndarray, offset: np.ndarray, shift: np.ndarray) -> float | None:
-    """Return by how much (arcsec) most peaks lie off their sources in the same way, if that is too much."""
-    if len(maps) < FEW:
+def _off_peak(maps: np.ndarray, offset: np.ndarray, shift: np.ndarray) -> float | None:
+    """Return by how much (arcsec) the nearest peaks lie off their sources, if it is too much.
+
+    A few peaks must lie off in the same way: any one may be a neighbour's. The median distance of many is enough.
+    """
+    values = np.where(np.isfinite(maps), maps, -1)
+    peak = (values >= FAINT) & (values == ndimage.maximum_filter(values, (1, 3, 3))) & (shift <= NEAREST)
+    distances = np.where(peak, shift, np.inf).reshape(len(maps), -1)
+    nearest = distances.argmin(axis=1)[np.isfinite(distances.min(axis=1))]
+    if len(nearest) < FEW:
         return None
-    near = np.where((shift <= NEAREST) & np.isfinite(maps), maps, -1).reshape(len(maps), -1).argmax(axis=1)
-    peaks = offset[np.stack(np.unravel_index(near, shift.shape))]
+    peaks = offset[np.stack(np.unravel_index(nearest, shift.shape))]
     common = np.median(peaks, axis=1)
     agree = np.hypot(*(peaks - common[:, None])) <= TOLERANCE
-    peak = float(np.hypot(*common))
-    return peak if peak > TOLERANCE and agree.mean() >= MAJORITY else None
+    together, apart = float(np.hypot(*common)), float(np.median(np.hypot(*peaks)))
+    if agree.mean() >= MAJORITY and together > TOLERANCE:
+        return together
+    return apart if len(nearest) >= MANY and apart > TOLERANCE else None
 
 
 def _candidates(image: Image, listed: Listed, scale: float, sky_noise: float, fainter: float) -> _Candidates:
