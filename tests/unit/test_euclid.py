@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -207,6 +208,25 @@ def test_the_zero_point_of_each_header_counts(server: EuclidServer, tmp_path: Pa
         fits.delval(path, "MAGZERO")
         with pytest.raises(InputError, match="MAGZERO is None"):
             survey.open(fetched, "VIS")
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+def test_damaged_files_are_named(survey: EuclidSurvey) -> None:
+    (tile,) = survey.locate([FIRST])
+    fetched = survey.fetch(tile)
+    path = survey._network.path(fetched.files["VIS"]["image"])
+    os.truncate(path, path.stat().st_size // 2)
+    image = survey.open(fetched, "VIS")
+    image.rows(0, 10)
+    with pytest.raises(InputError, match="ends within its pixels"):
+        image.rows(0, SHAPE[0])
+    path = survey._network.path(fetched.files["Y"]["image"])
+    fits.setval(path, "CTYPE1", value="NOTHING")
+    with pytest.raises(InputError, match="no usable celestial coordinates"):
+        survey.open(fetched, "Y")
+    path.write_bytes(b"<html>")
+    with pytest.raises(InputError, match="no image in FITS"):
+        survey.open(fetched, "Y")
 
 
 @pytest.mark.parametrize(

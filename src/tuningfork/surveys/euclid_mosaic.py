@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, WcsError
 from scipy.spatial import cKDTree
 
 from tuningfork.core.errors import InputError
@@ -59,17 +59,15 @@ class Plane:
         """
         try:
             with fits.open(path, memmap=True, disable_image_compression=True) as hdus:
-                found = next((hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] == 2), None)
-                if found is None:
-                    raise InputError(f"{path}: it has no image; delete it and run again")
+                found = next(hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] == 2)
                 header, offset = found.header.copy(), int(found.fileinfo()["datLoc"])
-        except OSError as error:
-            raise InputError(f"{path}: not readable as FITS ({error}); delete it and run again") from None
-        bits = int(header["BITPIX"])
-        shape = (int(header["NAXIS2"]), int(header["NAXIS1"]))
+            dtype = np.dtype(TYPES[int(header["BITPIX"])])
+            shape = (int(header["NAXIS2"]), int(header["NAXIS1"]))
+        except (OSError, StopIteration, KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: no image in FITS ({error!r}); delete it and run again") from None
         if min(shape) <= 0 or max(shape) > LARGEST or header.get("BSCALE", 1) != 1:
             raise InputError(f"{path}: expected a mosaic, found an image of {shape[1]} x {shape[0]} scaled pixels")
-        return cls(path, header, offset, np.dtype(TYPES[bits]), shape)
+        return cls(path, header, offset, dtype, shape)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Return rows `start` to `stop` in the machine's byte order.
@@ -146,9 +144,13 @@ def _zero_point(plane: Plane) -> float:
 
 
 def _wcs(plane: Plane) -> WCS:
-    wcs = WCS(plane.header)
-    if not wcs.has_celestial or wcs.naxis != 2:
-        raise InputError(f"{plane.path}: its header has no celestial coordinates; delete it and run again")
+    try:
+        wcs = WCS(plane.header)
+        good = wcs.has_celestial and wcs.naxis == 2
+    except (WcsError, ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        raise InputError(f"{plane.path}: its header has no usable celestial coordinates; delete it and run again")
     return wcs
 
 
