@@ -9,7 +9,7 @@ from tuningfork.stamps.store import StampStore
 from tuningfork.stamps.strips import Strip
 from tuningfork.stamps.windows import Windows
 
-BATCH = 16
+BATCH = 32
 """Stamps at a time; they stay in the processor's cache until they are in the store."""
 
 
@@ -19,6 +19,7 @@ class Finisher:
     Parameters
     ----------
     store : StampStore
+        With flux and inverse variance; or flux alone, then nothing is said about the stamps.
     state : State
         What the pixels say is put there.
     reference : int
@@ -29,11 +30,11 @@ class Finisher:
         self.store = store
         self.state = state
         self.reference = reference
-        self.size = store.shape[-1]
-        self._buffer = np.empty((BATCH, 2, self.size, self.size), np.float32)
+        _, self.planes, _, self.size, _ = store.shape
+        self._buffer = np.empty((BATCH, self.planes, self.size, self.size), np.float32)
 
     def cut(self, strip: Strip, windows: Windows, factor: np.ndarray | None = None) -> np.ndarray:
-        """Return the stamps (K, 2, S, S) of at most `BATCH` windows; the next call overwrites them.
+        """Return the stamps (K, P, S, S) of at most `BATCH` windows; the next call overwrites them.
 
         Parameters
         ----------
@@ -47,14 +48,17 @@ class Finisher:
         if factor is not None and (factor != 1).any():
             factor = factor.astype(np.float32)[:, None, None]
             stamps[:, 0] *= factor
-            stamps[:, 1] /= factor**2
+            stamps[:, 1:] /= factor[:, None] ** 2
         return stamps
 
-    def count_valid(self, stamps: np.ndarray, whole: bool) -> np.ndarray:
-        """Return how many pixels of each stamp (K, 2, S, S) have data; all of them, if the caller knows: `whole`."""
+    def count_valid(self, stamps: np.ndarray, whole: bool = False) -> np.ndarray:
+        """Return how many pixels of each stamp (K, P, S, S) have data; all of them, if the caller knows: `whole`.
+
+        The last plane, that of inverse variance if there is one, is zero in all others.
+        """
         if whole:
             return np.full(len(stamps), self.size**2)
-        return quality.count_valid(stamps[:, 1])
+        return np.array([np.count_nonzero(plane) for plane in stamps[:, -1]], dtype=np.int64)
 
     def keep(self, sources: np.ndarray, band: int, stamps: np.ndarray, valid: np.ndarray, psf_fwhm: np.ndarray) -> None:
         """Write one band of some stamps and remember what their pixels say.
@@ -65,32 +69,36 @@ class Finisher:
             (K,).
         band : int
         stamps : ndarray
-            float32 (K, 2, S, S).
+            float32 (K, P, S, S).
         valid : ndarray of int
             How many pixels of each have data, (K,).
         psf_fwhm : ndarray
             In arcsec, (K,).
         """
         state = self.state
-        state.valid[sources, band] = valid / self.size**2
-        state.noise[sources, band] = noise = quality.sky_noise(stamps[:, 1])
-        state.psf_fwhm[sources, band] = psf_fwhm
+        state.valid[sources, band], state.psf_fwhm[sources, band] = valid / self.size**2, psf_fwhm
+        if self.planes > 1:
+            self._describe(sources, band, stamps)
+        filled = valid > 0
+        written, state.written[sources, band] = state.written[sources, band], filled
+        for source, stamp, write in zip(sources.tolist(), stamps, (filled | written).tolist(), strict=True):
+            if write:
+                self.store.write(source, band, stamp)
+
+    def _describe(self, sources: np.ndarray, band: int, stamps: np.ndarray) -> None:
+        state, (flux, weight) = self.state, np.moveaxis(stamps, 1, 0)
+        state.noise[sources, band] = noise = quality.sky_noise(weight)
         if band == self.reference:
             scale = directions(state.matrix[sources])[0] * state.step[sources]
+            state.signal[sources] = quality.has_signal(flux, weight, noise, scale, state.psf_fwhm[sources, band])
             state.masked[sources] = False
-            some = np.flatnonzero(valid < self.size**2)
+            some = np.flatnonzero(state.valid[sources, band] < 1)
             if some.size:
-                state.masked[sources[some]] = quality.masked_at_centre(stamps[some, 1], scale[some])
-            state.signal[sources] = quality.has_signal(stamps[:, 0], stamps[:, 1], noise, scale, psf_fwhm)
-        filled = valid > 0
-        write = filled | state.written[sources, band]
-        state.written[sources, band] = filled
-        for place in np.flatnonzero(write).tolist():
-            self.store.write(int(sources[place]), band, stamps[place])
+                state.masked[sources[some]] = quality.masked_at_centre(weight[some], scale[some])
 
     def clear(self, sources: np.ndarray, bands: list[int]) -> None:
         """Put zeros into some bands of some stamps, where the store holds something else."""
-        nothing = np.zeros((2, self.size, self.size), np.float32)
+        nothing = np.zeros((self.planes, self.size, self.size), np.float32)
         for band in bands:
             for source in sources[self.state.written[sources, band]].tolist():
                 self.store.write(source, band, nothing)

@@ -31,6 +31,8 @@ class Grid:
     rank : ndarray
         Which of two tiles that are equally complete is to be preferred: the one that the survey's rule names, or in
         which the source is farther from the edge, (M,).
+    overhang : ndarray of int
+        Pixels of the tile that each stamp lacks on the left, below, on the right and above, (M, 4).
     """
 
     located: Located
@@ -38,6 +40,7 @@ class Grid:
     span: np.ndarray
     corner: np.ndarray
     rank: np.ndarray
+    overhang: np.ndarray
 
     @classmethod
     def of(cls, located: Located, scaling: Scaling, unique: np.ndarray) -> "Grid":
@@ -46,24 +49,25 @@ class Grid:
         step = scaling.steps(located.sources, scale)
         span = scaling.spans(step)
         corner = np.floor(located.position + 0.5).astype(np.int64) - span[:, None] // 2
-        return cls(located, step, span, corner, located.margin * scale + UNIQUE * unique)
+        end = corner + span[:, None] - np.array(located.shape[::-1])
+        overhang = np.clip(np.concatenate([-corner, end], axis=1), 0, span[:, None])
+        return cls(located, step, span, corner, located.margin * scale + UNIQUE * unique, overhang)
 
     def at(self, chosen: np.ndarray) -> "Grid":
         """Return the grids of some of the sources."""
         return Grid(
-            self.located.at(chosen), self.step[chosen], self.span[chosen], self.corner[chosen], self.rank[chosen]
+            self.located.at(chosen),
+            self.step[chosen],
+            self.span[chosen],
+            self.corner[chosen],
+            self.rank[chosen],
+            self.overhang[chosen],
         )
 
     @property
     def sources(self) -> np.ndarray:
         """Which sources, (M,)."""
         return self.located.sources
-
-    @property
-    def overhang(self) -> np.ndarray:
-        """Pixels of the tile that each stamp lacks on the left, below, on the right and above, (M, 4)."""
-        end = self.corner + self.span[:, None] - np.array(self.located.shape[::-1])
-        return np.clip(np.concatenate([-self.corner, end], axis=1), 0, self.span[:, None])
 
     @property
     def cover(self) -> np.ndarray:

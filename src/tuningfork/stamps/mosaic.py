@@ -146,10 +146,10 @@ class Mosaic:
         usable = len(self._bands(number))
         grid = grid.at((found.margin > 0) & self._better(grid, _quality(grid.cover, usable)))
         psf_fwhm = image.psf_fwhm(grid.located.x, grid.located.y)
-        windows, taken = grid.windows, np.zeros(len(grid.sources), bool)
+        windows, whole, taken = grid.windows, ~grid.overhang.any(axis=1), np.zeros(len(grid.sources), bool)
         for strip, batch in _batches(image, windows):
             stamps = self._finisher.cut(strip, windows.at(batch))
-            valid = self._finisher.count_valid(stamps, strip.good and bool((grid.cover[batch] == 1).all()))
+            valid = self._finisher.count_valid(stamps, strip.good and bool(whole[batch].all()))
             quality = _quality(valid / stamps[0, 0].size, usable)
             better = (quality > 0) & self._better(grid.at(batch), quality)
             if not better.all():
@@ -172,7 +172,7 @@ class Mosaic:
         factor = self._factor(here.sources, image)
         for strip, batch in _batches(image, windows):
             stamps = self._finisher.cut(strip, windows.at(batch), factor[batch])
-            valid = self._finisher.count_valid(stamps, False)
+            valid = self._finisher.count_valid(stamps)
             self._finisher.keep(here.sources[batch], place, stamps, valid, psf_fwhm[batch])
 
     def _factor(self, sources: np.ndarray, image: Image) -> np.ndarray:
@@ -208,7 +208,7 @@ class Mosaic:
             changed_sources = here.sources[batch[changed]]
             before = self.state.psf_fwhm[changed_sources, place]
             width = np.where(np.isfinite(before), before, psf_fwhm[batch[changed]])
-            self._finisher.keep(changed_sources, place, stamps, self._finisher.count_valid(stamps, False), width)
+            self._finisher.keep(changed_sources, place, stamps, self._finisher.count_valid(stamps), width)
             self.state.stitched[changed_sources] = True
 
     def outside(self, source: int) -> np.ndarray:

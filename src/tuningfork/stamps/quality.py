@@ -17,12 +17,6 @@ SAMPLES = 32
 """Rows and columns, evenly spaced, of which the median noise is taken: the rest adds time and no knowledge."""
 
 
-def count_valid(weight: np.ndarray) -> np.ndarray:
-    """Return how many pixels have data in each of the planes of inverse variance (N, S, S)."""
-    valid = weight > 0
-    return np.array([np.count_nonzero(plane) for plane in valid], dtype=np.int64)
-
-
 def sky_noise(weight: np.ndarray) -> np.ndarray:
     """Return the standard deviation of the sky in a pixel, NaN without data.
 
@@ -36,8 +30,10 @@ def sky_noise(weight: np.ndarray) -> np.ndarray:
     if not len(weight):
         return np.empty(0)
     planes = weight.reshape(len(weight), -1)
-    sample = planes[:, _ring(weight.shape[-1])]
-    noise = 1 / np.sqrt(np.maximum(np.median(sample, axis=1), np.finfo(np.float32).tiny))
+    sample = np.take(planes, _ring(weight.shape[-1]), axis=1)
+    middle = sample.shape[1] // 2
+    median = np.partition(sample, middle, axis=1)[:, middle]
+    noise = 1 / np.sqrt(np.maximum(median, np.finfo(np.float32).tiny))
     for place in np.flatnonzero(sample.min(axis=1) <= 0):
         for pixels in (sample[place], planes[place]):
             good = pixels[pixels > 0]

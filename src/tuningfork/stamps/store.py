@@ -39,29 +39,24 @@ class StampStore:
         self._descriptor = descriptor
         self._offset = offset
         self._plane = shape[3] * shape[4] * TYPE.itemsize
+        self._stride = shape[2] * self._plane
 
-    def _place(self, source: int, plane: int, band: int) -> int:
-        _, planes, bands, *_ = self.shape
-        return self._offset + ((source * planes + plane) * bands + band) * self._plane
+    def _place(self, source: int, band: int) -> int:
+        return self._offset + source * self.shape[1] * self._stride + band * self._plane
 
     def write(self, source: int, band: int, stamp: np.ndarray) -> None:
-        """Write one band of a stamp.
-
-        Parameters
-        ----------
-        source, band : int
-        stamp : ndarray
-            float32 (2, S, S), contiguous: flux and inverse variance; the latter is dropped if there is no room for it.
-        """
-        for plane in range(self.shape[1]):
-            if os.pwrite(self._descriptor, stamp[plane], self._place(source, plane, band)) != self._plane:
+        """Write one band of a stamp: float32 (P, S, S), contiguous."""
+        place = self._place(source, band)
+        for plane in stamp:
+            if os.pwrite(self._descriptor, plane, place) != self._plane:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            place += self._stride
 
     def read(self, source: int, band: int) -> np.ndarray:
         """Return one band of a stamp, (P, S, S)."""
         stamp = np.empty((self.shape[1], *self.shape[3:]), TYPE)
-        for plane in range(self.shape[1]):
-            os.preadv(self._descriptor, [stamp[plane]], self._place(source, plane, band))
+        for number, plane in enumerate(stamp):
+            os.preadv(self._descriptor, [plane], self._place(source, band) + number * self._stride)
         return stamp
 
 

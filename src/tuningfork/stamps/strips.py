@@ -7,8 +7,10 @@ import numpy as np
 
 from tuningfork.surveys.base import Image
 
-STRIP_BYTES = 2**23
-"""Size of one array of a strip, unless the stamps are taller: it stays in the processor's cache."""
+STRIP_BYTES = 2**24
+"""Size of one array of a strip."""
+TALLER = 3
+"""A strip is at least so many times taller than the tallest window, so that few rows are in two strips."""
 
 
 @dataclass(frozen=True)
@@ -63,22 +65,25 @@ class Strip:
         return all(piece.good for piece in self.pieces)
 
     def copy(self, left: int, bottom: int, out: np.ndarray) -> None:
-        """Copy the rectangle whose first pixel is (`left`, `bottom`) into `out` (2, h, w), zero beyond the strip."""
-        height, width = out.shape[1:]
-        first, last = max(left, 0), min(left + width, self.width)
-        if first == left and last == left + width:
+        """Copy the rectangle whose first pixel is (`left`, `bottom`) into `out`; it is zero beyond the strip.
+
+        `out` has the shape (2, h, w) for flux and inverse variance, or (1, h, w) for flux.
+        """
+        planes, height, width = out.shape
+        if 0 <= left <= self.width - width:
             for piece in self.pieces:
-                if piece.start <= bottom and bottom + height <= piece.stop:
-                    low = bottom - piece.start
-                    out[0] = piece.planes[0][low : low + height, left:last]
-                    out[1] = piece.planes[1][low : low + height, left:last]
+                low = bottom - piece.start
+                if low >= 0 and bottom + height <= piece.stop:
+                    for plane in range(planes):
+                        out[plane] = piece.planes[plane][low : low + height, left : left + width]
                     return
         out[:] = 0
+        first, last = max(left, 0), min(left + width, self.width)
         for piece in self.pieces:
             low, high = max(bottom, piece.start), min(bottom + height, piece.stop)
             if low < high and first < last:
-                for target, source in zip(out, piece.planes, strict=True):
-                    target[low - bottom : high - bottom, first - left : last - left] = source[
+                for plane in range(planes):
+                    out[plane, low - bottom : high - bottom, first - left : last - left] = piece.planes[plane][
                         low - piece.start : high - piece.start, first:last
                     ]
 
@@ -107,7 +112,7 @@ def strips(image: Image, low: np.ndarray, high: np.ndarray) -> Iterator[tuple[St
     low, high = np.clip(low, 0, height), np.clip(high, 0, height)
     order = np.flatnonzero(low < high)
     order = order[np.argsort(low[order], kind="stable")]
-    rows = max(STRIP_BYTES // (4 * width), 1)
+    rows = max(STRIP_BYTES // (4 * width), TALLER * int(np.max(high - low, initial=0)))
     pieces: list[Piece] = []
     done = 0
     while done < len(order):

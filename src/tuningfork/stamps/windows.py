@@ -74,7 +74,7 @@ class Windows:
         return Windows(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     def cut(self, strip: Strip, out: np.ndarray) -> None:
-        """Put flux and inverse variance of all stamps into `out` (M, 2, S, S)."""
+        """Put flux and inverse variance of all stamps into `out` (M, 2, S, S), or the flux alone (M, 1, S, S)."""
         plain = self.copied & (self.width == 1)
         for stamp, simple, (left, bottom) in zip(out, plain.tolist(), self.first.tolist(), strict=True):
             if simple:
@@ -84,7 +84,7 @@ class Windows:
             if self.width[place] != 1:
                 x, y = self.offset[place].tolist()
                 native = np.stack(rescale(native[0], native[1], float(self.width[place]), (x, y), out.shape[-1]))
-            out[place] = native
+            out[place] = native[: out.shape[1]]
 
     def _native(self, strip: Strip, place: int) -> np.ndarray:
         """Return one stamp on the pixels of its tile, (2, span, span)."""
