@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from astropy.io import fits
 from frozen import parameters
+from servers.faults import Fault, Faults
 from servers.legacy import NOISE, PSF, SCALE, Given, LegacyServer, Patch, Sky, Source, gaussian, psf_fwhm, wcs_of
 
 from tuningfork.core.config.transfer import Transfer
@@ -17,8 +18,10 @@ from tuningfork.core.flags import decode
 from tuningfork.core.tables import read_table
 from tuningfork.sky.shards import Shard, pixels
 from tuningfork.stamps.shard import cut_shard
+from tuningfork.surveys.base import Tile
 from tuningfork.surveys.jobs import fetch_tiles, list_sources
 from tuningfork.surveys.legacy_bricks import brick_named, bricks_around
+from tuningfork.surveys.near import depth
 
 HOME, EAST, NORTH = "1126p222", "1129p222", "1128p225"
 BRICK = brick_named(HOME)
@@ -35,8 +38,9 @@ PLACES = {
     "edge": (-100.0, -3.0),
     "across": (4.0, -90.0),
     "north": (-40.0, 80.0),
+    "border": (-30.0, -0.05),
 }
-"""East and north of the home brick's north-eastern corner (arcsec): edge and across lie by its borders."""
+"""East and north of the home brick's north-eastern corner (arcsec): edge, across and border lie by its borders."""
 
 
 @dataclass
@@ -139,10 +143,15 @@ def test_every_primary_galaxy_has_its_row(run: Run) -> None:
 def test_each_stamp_comes_from_the_brick_that_is_primary(run: Run) -> None:
     tiles = {name: run.column("tile", name) for name in PLACES}
     assert tiles == dict.fromkeys(PLACES, HOME) | {"across": EAST, "north": NORTH}
+    # Images end along great circles, bricks along parallels: the survey's rule is not that of the nearest edge.
+    bricks = [brick_named(name) for name in (HOME, NORTH)]
+    place = [np.array([value]) for value in position("border")]
+    home, north = (depth(Tile(brick.name, brick.ra, brick.dec, brick.corners), *place) for brick in bricks)
+    assert north > home
 
 
 def test_pixels_noise_and_psf_are_the_survey_s(run: Run) -> None:
-    for name in ("inside", "across", "bright"):
+    for name in ("inside", "across"):
         stamp = run.stamps[run.index(name)]
         for place, band in enumerate("grz"):
             light, fwhm = expected(name, run.column("tile", name), place, band)
@@ -169,6 +178,7 @@ def test_saturated_pixels_have_no_weight_in_their_band_and_halos_do(run: Run) ->
     # The halo of a bright star, a large galaxy and an abandoned fit say nothing against r; z is saturated there.
     weight = run.stamps[run.index("bright")][1]
     assert weight[:2].all()
+    assert np.count_nonzero(weight[2] == 0) == pytest.approx(np.pi * (5 / SCALE) ** 2, rel=0.05)
 
 
 def test_a_stamp_beyond_the_brick_is_put_together(run: Run) -> None:
@@ -205,6 +215,19 @@ def test_the_tractor_files_give_the_same_list(run: Run, tmp_path: Path) -> None:
     found = read_table(tmp_path / "s.parquet")
     assert found.drop_columns("ra").equals(run.sources.drop_columns("ra"))
     np.testing.assert_allclose(found["ra"], run.sources["ra"], rtol=0, atol=1e-12)
+
+
+def test_a_bad_network_changes_nothing(run: Run, tmp_path: Path) -> None:
+    kinds = [Fault.UNAVAILABLE, Fault.RESET, Fault.CUT, Fault.TRUNCATED, Fault.LONG, Fault.FLIPPED, Fault.HTML]
+    faults = Faults(11, kinds, most=3, least=1, where=lambda request: "/tap/" not in request.path)
+    transfer = patient(tmp_path).model_copy(update={"retries": 4})
+    with LegacyServer(sky()) as server:
+        server.faults = faults
+        found = follow(server, tmp_path, SHARD, survey(server), transfer)
+    assert faults.injected.total() > 50
+    assert set(faults.injected) == set(kinds)
+    assert found.table.equals(run.table)
+    assert np.array_equal(found.stamps, run.stamps)
 
 
 def test_real_pixels_pass_unchanged(real_data: Path, tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def _header(brick: Brick) -> dict[str, Any]:
 def pack(pixels: np.ndarray, packing: str, header: Mapping[str, Any]) -> bytes:
     """Return the bytes of a .fits.fz file with checksums."""
     with fitsio.FITS(f"mem://[compress {packing}]", "rw") as file:
-        file.write(pixels, header=dict(header))
+        file.write(pixels, header=dict(header), dither_seed=1)
         file[-1].write_checksum()
         return bytes(file.read_raw())
 

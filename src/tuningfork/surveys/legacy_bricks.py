@@ -158,7 +158,7 @@ def write_index(table: Path, index: Path) -> None:
         with gzip.open(table) as file:
             for rows in _rows(file):
                 number = numbers_at(rows["ra"], rows["dec"])
-                bits[number] = PRESENT
+                bits[number] |= np.uint8(PRESENT)
                 for place, band in enumerate(BANDS):
                     if f"nexphist_{band}" in (rows.dtype.names or ()):
                         seen = rows[f"nexphist_{band}"].reshape(len(rows), -1)[:, 1:].any(axis=1)

@@ -11,9 +11,10 @@ from pathlib import Path
 import fitsio
 import numpy as np
 import pyarrow as pa
+from astropy.table import Column
 
 from tuningfork.core.config.sources import Sources
-from tuningfork.core.errors import InputError
+from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
@@ -76,14 +77,17 @@ def from_tap(network: Network, url: str, release: int, band: str, shard: Shard, 
     found = ask_around(network, url, query, Surroundings.around(shard), DATA_LAB, ROWS)
     missing = [name for name in (*COLUMNS, "flux") if name not in found.colnames]
     if missing:
-        raise InputError(f"{url}: the answer has no column {missing[0]}; it has {', '.join(found.colnames)}")
-    return _table(
-        {
-            name: np.ma.filled(found[name], np.nan) if found[name].dtype.kind == "f" else np.asarray(found[name])
-            for name in (*COLUMNS, "flux")
-        },
-        shard,
-    )
+        raise TransferError(f"{url}: the answer has no column {missing[0]}; it has {', '.join(found.colnames)}")
+    return _table({name: _plain(found[name]) for name in (*COLUMNS, "flux")}, shard)
+
+
+def _plain(column: Column) -> np.ndarray:
+    """Return the values of a VOTable's column, whose text may be bytes."""
+    if column.dtype.kind == "f":
+        return np.asarray(np.ma.filled(column, np.nan))
+    if column.dtype.kind in "SO":
+        return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in column])
+    return np.asarray(column)
 
 
 def from_files(paths: Iterable[Path], band: str, shard: Shard, selection: Sources) -> pa.Table:

@@ -165,7 +165,7 @@ def _reader(
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         pixels = image.rows(start, stop).astype(np.float32, copy=False)
         inverse = weight.rows(start, stop).astype(np.float32, copy=False)
-        good = (bits.rows(start, stop).astype(np.int64) & unusable) == 0
+        good = (bits.rows(start, stop).astype(np.int32, copy=False) & unusable) == 0
         good &= np.isfinite(pixels) & np.isfinite(inverse) & (inverse > 0)
         inverse[~good] = 0
         pixels[~np.isfinite(pixels)] = 0
