@@ -240,6 +240,21 @@ def test_without_the_stars_the_psf_is_the_median(survey: tuple[DesSurvey, Des], 
     assert image.psf_fwhm(np.zeros(3), np.zeros(3)).tolist() == [0.95] * 3
 
 
+def test_offline_a_tile_is_whole_or_missing(survey: tuple[DesSurvey, Des], tmp_path: Path) -> None:
+    """The width of the PSF must not depend on whether the network was used."""
+    found, server = survey
+    server.add(file_of(WEST, "r"), *part(WEST, "r"))
+    tile = Tile(WEST, *CENTRES[WEST], facts={"files": {"r": file_of(WEST, "r")}})
+    cached = found.fetch(tile)
+    offline = Network(Transfer(cache=str(tmp_path / "cache"), offline=True))
+    found = DesSurvey(Settings(**server.settings), found._description, offline)
+    assert found.fetch(tile) == cached
+    (tmp_path / "cache" / cached.files["r"]["psf"]).unlink()
+    again = found.fetch(tile)
+    assert again.files == {}
+    assert "offline" in again.faults["r"]
+
+
 def test_a_service_that_is_down_fails_the_job(survey: tuple[DesSurvey, Des], shard: Shard) -> None:
     found, server = survey
     server.tap.path = "/elsewhere"

@@ -58,8 +58,8 @@ def objects() -> dict[str, np.ndarray]:
     star_dec = np.full(stars, float(dec[0])) + np.linspace(0, 0.01, stars)
     row = {
         "objID": FIRST + np.array([11, 12, 13, 14, 13, 13, 15, *range(1000, 1000 + stars)]),
-        "raStack": np.concatenate([ra, ra[[2, 2, 0]], star_ra]),
-        "decStack": np.concatenate([dec, dec[[2, 2, 0]], star_dec]),
+        "raMean": np.concatenate([ra, ra[[2, 2, 0]], star_ra]),
+        "decMean": np.concatenate([dec, dec[[2, 2, 0]], star_dec]),
         "rKronMag": np.concatenate([np.full(4, 17.0), [16.0, 17.2, 21.0], np.full(stars, 17.0)]),
         "rKronRad": np.full(7 + stars, 6.0),
         "primaryDetection": np.array([1, 1, 1, 1, 0, 1, 1] + [1] * stars),
@@ -67,8 +67,8 @@ def objects() -> dict[str, np.ndarray]:
         "iKronMag": np.concatenate([np.full(7, 16.9), np.full(stars, 16.5)]),
     }
     for band, width in zip(BANDS, (1.4, 1.3, 1.2, 1.1), strict=True):
-        row[f"{band}psfMajorFWHM"] = np.where(row["raStack"] < 28, width + 0.05, width - 0.15)
-        row[f"{band}psfMinorFWHM"] = np.where(row["raStack"] < 28, width - 0.05, width - 0.25)
+        row[f"{band}psfMajorFWHM"] = np.where(row["raMean"] < 28, width + 0.05, width - 0.15)
+        row[f"{band}psfMinorFWHM"] = np.where(row["raMean"] < 28, width - 0.05, width - 0.25)
     return row
 
 
@@ -264,6 +264,21 @@ def write(folder: Path, image: bytes, variance: bytes, mask: np.ndarray) -> list
     for name, content in contents.items():
         (folder / f"{name}.fits").write_bytes(content)
     return [folder / f"{name}.fits" for name in contents]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4"])
+def test_the_mask_may_be_stored_in_any_way(tmp_path: Path, dtype: str) -> None:
+    header = header_of((28.0, 2.0), (10.0, 10.0), "r", 1.0)
+    mask = np.zeros((20, 30), dtype=dtype)
+    mask[4, 5:7] = 0x20, 0x80
+    if dtype != "u1":
+        mask[4, 7:11] = 0x100, 0x200, 0x1000, 0x2000
+    good = packed(np.arange(600.0).reshape(20, 30) + 1, header)
+    files = write(tmp_path, good, good, np.zeros((20, 30)))
+    files[2].write_bytes(pack(mask, header))
+    _, weight = open_stack(*files, "r", 1.0).rows(0, 20)
+    expected = [[4, 5]] if dtype == "u1" else [[4, 5], [4, 7], [4, 10]]
+    assert np.argwhere(weight == 0).tolist() == expected
 
 
 def test_files_that_are_not_what_they_should_be_are_named(tmp_path: Path) -> None:

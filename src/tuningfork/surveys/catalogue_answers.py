@@ -86,6 +86,11 @@ def keep_widths(network: Network, name: str, url: str, query: str, bands: Sequen
     -------
     str or None
         `name`; None if the service gave no answer, and the survey's median has to do.
+
+    Raises
+    ------
+    TransferError
+        Offline, and the file is not in the cache: what a job does must not depend on whether the network was used.
     """
 
     def write(path: Path) -> None:
@@ -96,6 +101,8 @@ def keep_widths(network: Network, name: str, url: str, query: str, bands: Sequen
     try:
         return network.make(name, write)
     except TransferError as error:
+        if network.settings.offline:
+            raise
         logger.warning("%s: the PSF's width is taken from the description of the survey (%s)", name, error)
         return None
 

@@ -144,7 +144,11 @@ class DesSurvey:
                 files[band] = {IMAGE: self._file(tile.name, band, str(listed[band]))}
             except TransferError as error:
                 faults[band] = str(error)
-        if files and (widths := self._widths(tile.name)):
+        try:
+            widths = self._widths(tile.name) if files else None
+        except TransferError as error:
+            return FetchedTile(tile, {}, dict.fromkeys(self._description.bands, str(error)))
+        if widths:
             for roles in files.values():
                 roles[PSF] = widths
         return FetchedTile(tile, files, faults)

@@ -31,9 +31,10 @@ moment of an exponential disc is 2 scale lengths, its half-light radius 1.678.""
 WIDTHS = 0.4, 5.0
 """Widths of the PSF (arcsec) that are believed."""
 # Stars have the same PSF and Kron magnitude in i within 0.05 (Farrow et al. 2014); primary detections are those of the
-# sky cell that the survey makes responsible for the place.
+# sky cell that the survey makes responsible for the place. The positions of the stacks (raStack, decStack) have larger
+# systematic errors than the mean ones, as the archive's list of known issues warns.
 GALAXIES = """
-SELECT objID AS source_id, raStack AS ra, decStack AS dec, {band}KronMag AS mag, {half} * {band}KronRad AS radius
+SELECT objID AS source_id, raMean AS ra, decMean AS dec, {band}KronMag AS mag, {half} * {band}KronRad AS radius
 FROM dbo.StackObjectView
 WHERE {box} AND primaryDetection = 1 AND ({band}KronMag BETWEEN {mag_min} AND {mag_max})
 AND iPSFMag > 0 AND iKronMag > 0 AND iPSFMag - iKronMag > 0.05"""
@@ -74,7 +75,7 @@ class PanstarrsSurvey:
             return GALAXIES.format(
                 band=band,
                 half=KRON_TO_HALF_LIGHT,
-                box=box.condition("raStack", "decStack"),
+                box=box.condition("raMean", "decMean"),
                 mag_min=selection.mag_min,
                 mag_max=selection.mag_max,
             )
@@ -100,7 +101,11 @@ class PanstarrsSurvey:
                 files[band] = {role: self._file(tile.name, band, role) for role in SUFFIXES}
             except TransferError as error:
                 faults[band] = str(error)
-        if files and (widths := self._widths(tile)):
+        try:
+            widths = self._widths(tile) if files else None
+        except TransferError as error:
+            return FetchedTile(tile, {}, dict.fromkeys(self._description.bands, str(error)))
+        if widths:
             for roles in files.values():
                 roles[PSF] = widths
         return FetchedTile(tile, files, faults)
@@ -115,7 +120,7 @@ class PanstarrsSurvey:
         bands = self._description.bands
         query = STARS.format(
             widths=", ".join(f"(AVG({b}psfMajorFWHM) + AVG({b}psfMinorFWHM)) / 2 AS width_{b}" for b in bands),
-            box=box_of(tile).condition("raStack", "decStack"),
+            box=box_of(tile).condition("raMean", "decMean"),
             known=" AND ".join(f"{b}psfMajorFWHM > 0 AND {b}psfMinorFWHM > 0" for b in bands),
         )
         name = f"{FOLDER}/psf-{tile.name}-{''.join(bands)}.json"

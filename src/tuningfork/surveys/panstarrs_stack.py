@@ -58,7 +58,9 @@ def open_stack(image: Path, variance: Path, mask: Path, band: str, psf_fwhm: flo
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         flux = pixels.linear(start, stop) / np.float32(exposure)
         spread = variances.linear(start, stop) / np.float32(exposure) ** 2
-        good = np.isfinite(flux) & np.isfinite(spread) & (spread > 0) & (bits.raw(start, stop) & UNUSABLE == 0)
+        # The offset of 32768 by which unsigned numbers are stored changes none of these bits.
+        usable = bits.raw(start, stop).astype(np.int32) & UNUSABLE == 0
+        good = np.isfinite(flux) & np.isfinite(spread) & (spread > 0) & usable
         weight = np.divide(1, spread, out=np.zeros_like(spread), where=good)
         return np.where(good, flux, np.float32(0)), weight
 
