@@ -13,14 +13,14 @@ ONCE = ("pretrain", "evaluate", "explain", "catalogue", "report", "label", "all"
 # What one core does in a second (docs/scale.md).
 TRAINED = 300.0
 """Stamps, forward and backward."""
-PREDICTED = 900.0
-"""Stamps, forward only: a third of the work of a training step."""
+PREDICTED = 950.0
+"""Stamps, forward only, in one orientation."""
 MAPS, MAP_SAMPLES = 11.0, 32
 """Saliency maps of so many noisy copies."""
 CUT = 1000.0
 """Stamps, all bands; reading of the tiles included."""
-MEASURED = 200.0
-"""Saliency maps, for the bar."""
+MEASURED = 1500.0
+"""Bars, one on each saliency map."""
 SIMULATED = 1 / 0.007
 """Galaxies of the training set."""
 LEARNT = 0.8
@@ -126,10 +126,12 @@ def _tile_bytes(configuration: Configuration, description: Description) -> float
 
 def _per_galaxy(configuration: Configuration) -> float:
     """Return the seconds of a core that a galaxy takes."""
-    predictions = configuration.train.morphology.members * configuration.classify.rotations
+    members = configuration.train.morphology.members
+    # The length of the bar is read from the stamp once more.
+    predictions = members * (configuration.classify.rotations + 1)
     predictions += configuration.train.structure.members * configuration.structure.rotations
-    maps = configuration.train.morphology.members * configuration.saliency.samples / MAP_SAMPLES
-    return 1 / CUT + predictions / PREDICTED + maps / MAPS + 1 / MEASURED
+    maps = configuration.saliency.samples / MAP_SAMPLES / MAPS + 1 / MEASURED
+    return 1 / CUT + predictions / PREDICTED + members * maps
 
 
 def _networks(configuration: Configuration) -> float:
