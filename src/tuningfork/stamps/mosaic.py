@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from astropy.wcs import WCS
 
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
@@ -22,7 +23,7 @@ from tuningfork.stamps.state import State
 from tuningfork.stamps.store import StampStore
 from tuningfork.stamps.strips import Strip, strips
 from tuningfork.stamps.windows import Windows
-from tuningfork.surveys.base import FetchedTile, Image
+from tuningfork.surveys.base import FetchedTile, Image, Tile
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +46,13 @@ class Mosaic:
     description : Description
     open_band : callable
         (tile, band) -> Image; raises InputError.
+    contradiction : callable, optional
+        (image, tile, band) -> why the image's coordinates cannot be right, or None; raises InputError.
     tiles : list of FetchedTile
         Those that have been looked at.
     state : State
-    bad : set of int
-        Numbers of the tiles of which no band could be opened.
+    bad, contradicted : set of int
+        Numbers of the tiles of which no band could be opened, and of those whose coordinates cannot be right.
     reach : float
         Half of the diagonal of the largest tile (deg).
     """
@@ -59,9 +62,11 @@ class Mosaic:
     scaling: Scaling
     description: Description
     open_band: Callable[[FetchedTile, str], Image]
+    contradiction: Callable[[Image, Tile, str], str | None] | None = None
     tiles: list[FetchedTile] = field(init=False, default_factory=list)
     state: State = field(init=False)
     bad: set[int] = field(init=False, default_factory=set)
+    contradicted: set[int] = field(init=False, default_factory=set)
     reach: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
@@ -71,6 +76,8 @@ class Mosaic:
         self._active = np.ones(count, bool)
         self._covered: dict[int, np.ndarray] = {}
         self._damaged: set[tuple[int, int]] = set()
+        self._distrusted: set[tuple[int, int]] = set()
+        self._trusted: dict[int, list[WCS]] = {}
 
     def build(self, tiles: Sequence[FetchedTile]) -> None:
         """Cut all stamps from `tiles`.
@@ -92,22 +99,37 @@ class Mosaic:
             numbers = [number for number, near in self._covered.items() if self._active[near].any()]
 
     def _images(self, number: int) -> Iterator[tuple[int, Image]]:
-        """Open the bands of a tile one after the other, the one that gives the grid first; say what cannot be opened."""
+        """Open the bands of a tile one after the other, the one that gives the grid first; say what cannot be used."""
         tile = self.tiles[number]
         for place, band in self._bands(number):
             try:
                 image = self.open_band(tile, band)
+                reason = self._why_distrusted(number, band, image)
             except InputError as error:
                 logger.warning("tile %s, band %s: %s", tile.name, band, error)
-            else:
-                yield place, image
+                continue
+            if reason:
+                logger.warning("tile %s, band %s: %s", tile.name, band, reason)
+                self._distrusted.add((number, place))
+                continue
+            yield place, image
+
+    def _why_distrusted(self, number: int, band: str, image: Image) -> str | None:
+        """Return why the coordinates of an image cannot be right; those of the tile's other bands are not asked twice."""
+        trusted = self._trusted.setdefault(number, [])
+        if self.contradiction is None or any(image.wcs.wcs.compare(other.wcs) for other in trusted):
+            return None
+        reason = self.contradiction(image, self.tiles[number].tile, band)
+        if reason is None:
+            trusted.append(image.wcs)
+        return reason
 
     def _bands(self, number: int) -> list[tuple[int, str]]:
         files = self.tiles[number].files
         bands = [
             (place, band)
             for place, band in enumerate(self.description.bands)
-            if band in files and (number, place) not in self._damaged
+            if band in files and (number, place) not in self._damaged | self._distrusted
         ]
         return sorted(bands, key=lambda item: item[0] != self.description.reference)
 
@@ -126,7 +148,8 @@ class Mosaic:
                 return self._covered[number]
             done.append(place)
         if grid is None:
-            self.bad.add(number)
+            wrong = any(tile == number for tile, _ in self._distrusted)
+            (self.contradicted if wrong else self.bad).add(number)
         else:
             self._finisher.clear(grid.sources, [k for k in range(self.store.shape[2]) if k not in done])
         return np.empty(0, int)
@@ -162,7 +185,7 @@ class Mosaic:
     def _better(self, grid: Grid, quality: np.ndarray) -> np.ndarray:
         """Return for which sources stamps of this quality are better than those that they have."""
         before = self.state.quality[grid.sources]
-        return (quality > before) | ((quality == before) & (grid.rank > self.state.rank[grid.sources]))
+        return np.asarray((quality > before) | ((quality == before) & (grid.rank > self.state.rank[grid.sources])))
 
     def _cut_band(self, grid: Grid, place: int, image: Image) -> None:
         """Cut another band of the stamps that a tile gives."""

@@ -1,7 +1,7 @@
 """The job that cuts the stamps of a shard."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from tuningfork.core.flags import Flag
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, shard_table, write_table
 from tuningfork.sky.coordinates import directions, distance
+from tuningfork.stamps.astrometry import Expected, contradiction
+from tuningfork.stamps.light import Listed
 from tuningfork.stamps.mosaic import Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.quality import larger_than_stamp
 from tuningfork.stamps.scaling import Scaling
 from tuningfork.stamps.store import new_stamps
-from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey
+from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey, Tile
 from tuningfork.surveys.manifest import read_tiles
+from tuningfork.surveys.near import depth
 from tuningfork.surveys.registry import open_survey
 from tuningfork.surveys.transfer.network import Network
 
@@ -62,6 +65,7 @@ def cut_shard(
             Scaling(settings, numpy_column(rows, "survey_radius")),
             description,
             lambda tile, band: open_again(survey, network, tile, band),
+            _contradiction(parameters, rows),
         )
         mosaic.build(list(fetched.values()))
         values = describe_stamps(mosaic, rows)
@@ -74,6 +78,14 @@ def cut_shard(
         shard=shard,
     )
     logger.info("shard %s: %d stamps of %d sources", shard, np.count_nonzero(mosaic.state.quality), rows.num_rows)
+
+
+def _contradiction(parameters: Parameters, rows: pa.Table) -> Callable[[Image, Tile, str], str | None] | None:
+    """Return how to tell that the coordinates of an image are wrong; a user's own images are taken at their word."""
+    if parameters.configuration.survey.name == "folder":
+        return None
+    listed = Listed(*(numpy_column(rows, name) for name in ("ra", "dec", "survey_mag", "survey_radius")))
+    return lambda image, tile, band: contradiction(image, tile, listed, Expected.of(parameters.survey, band))
 
 
 def open_again(survey: Survey, network: Network, tile: FetchedTile, band: str) -> Image:
@@ -156,15 +168,25 @@ def _padded(mosaic: Mosaic) -> np.ndarray:
 
 
 def _why_absent(mosaic: Mosaic, upstream: np.ndarray) -> np.ndarray:
-    """Return for each source, as if it had no stamp, BAD_TILE, OUTSIDE_TILES or nothing if it has no position."""
+    """Return for each source, as if it had no stamp: BAD_TILE, BAD_WCS, OUTSIDE_TILES, or nothing without a position."""
+    bad, wrong = _on_tiles(mosaic, mosaic.bad), _on_tiles(mosaic, mosaic.contradicted)
+    reason = np.select([bad, wrong], [int(Flag.BAD_TILE), int(Flag.BAD_WCS)], int(Flag.OUTSIDE_TILES))
+    return np.where((upstream & Flag.NO_POSITION > 0) & ~bad, 0, reason)
+
+
+def _on_tiles(mosaic: Mosaic, numbers: set[int]) -> np.ndarray:
+    """Return which sources lie on some tiles, by the place that the survey's list gives them."""
     positions = mosaic.positions
     ra, dec = positions.ra, positions.dec
     located = np.isfinite(ra) & np.isfinite(dec)
     covered = np.zeros(len(ra), dtype=bool)
-    for number in sorted(mosaic.bad):
+    for number in sorted(numbers):
         tile = mosaic.tiles[number].tile
-        # A tile whose place is unknown may have covered any source.
-        near = distance(ra, dec, tile.ra, tile.dec) <= (mosaic.reach or REACH)
-        covered |= positions.own_of(tile.name) | (positions.free & located & (near | ~np.isfinite(tile.ra + tile.dec)))
-    reason = np.where(covered, int(Flag.BAD_TILE), int(Flag.OUTSIDE_TILES))
-    return np.where((upstream & Flag.NO_POSITION > 0) & ~covered, 0, reason)
+        if tile.corners:
+            near = depth(tile, ra, dec) > 0
+        else:
+            # A tile whose place is unknown may have covered any source.
+            near = distance(ra, dec, tile.ra, tile.dec) <= (mosaic.reach or REACH)
+            near |= ~np.isfinite(tile.ra + tile.dec)
+        covered |= positions.own_of(tile.name) | (positions.free & located & near)
+    return covered
