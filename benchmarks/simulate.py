@@ -20,6 +20,7 @@ import galsim
 import numpy as np
 
 from tuningfork.core.config import Configuration
+from tuningfork.core.config.stages import Stamps
 from tuningfork.core.description import Description, describe
 from tuningfork.core.seeds import generator_for
 from tuningfork.simulate.canvas import Light, canvas_size, north_up
@@ -116,7 +117,7 @@ def main() -> None:
     settings = Configuration().simulate
     begin = time.perf_counter()
     for index in range(number):
-        simulate_galaxy(generator_for(2, "benchmark", index), settings, description, SIZE)
+        simulate_galaxy(generator_for(2, "benchmark", index), settings, description, Stamps(size=SIZE))
     stamp = (time.perf_counter() - begin) / number
     report(seconds, differences, stamp, number)
 

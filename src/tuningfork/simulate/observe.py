@@ -20,6 +20,8 @@ FAINTER = 3.0
 NEIGHBOUR_SLOPE = 0.25
 NEIGHBOURS = {"star": 0.44, "bright": 0.28, "faint": 0.28}
 """What the neighbours are, as on the simulated sky: stars, galaxies like the population's, fainter ones."""
+RADIUS_ERROR = 0.05
+"""Standard deviation of ln(half-light radius) in a survey's catalogue."""
 NATIVE_SIZES = (0.375, 2.0)
 """Limits of the width of the image that a galaxy is cut from, in widths of the stamp."""
 
@@ -70,6 +72,21 @@ def add_noise(rng: np.random.Generator, image: np.ndarray, sky_noise: np.ndarray
     for plane, noise in zip(image, sky_noise, strict=True):
         deviation = np.float32(noise) * np.sqrt(1 + np.maximum(plane, 0) / np.float32(sky))
         plane += deviation * rng.standard_normal(plane.shape, dtype=np.float32)
+
+
+def listed_radius(rng: np.random.Generator, r_eff: np.ndarray, axis_ratio: np.ndarray) -> np.ndarray:
+    """Return the half-light radii (arcsec) that a survey's catalogue would have: circularised, with some error.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : ndarray
+        True half-light radii along the major axis (arcsec), shape (N,).
+    axis_ratio : ndarray
+        Shape (N,).
+    """
+    radius = np.asarray(r_eff, dtype=float) * np.sqrt(axis_ratio)
+    return np.asarray(radius * np.exp(RADIUS_ERROR * rng.standard_normal(radius.shape)))
 
 
 def draw_star(
@@ -163,8 +180,9 @@ def observe(
     population: Population,
     conditions: Conditions,
     description: Description,
+    offset: np.ndarray,
 ) -> np.ndarray:
-    """Return one stamp as the stamps stage cuts them.
+    """Return a galaxy on the survey's pixels, as the stamps stage cuts it.
 
     Parameters
     ----------
@@ -180,6 +198,8 @@ def observe(
         Of the neighbours.
     conditions : Conditions
     description : Description
+    offset : ndarray
+        Column and row of the galaxy's centre less those of the pixel [size // 2, size // 2].
 
     Returns
     -------
@@ -190,10 +210,9 @@ def observe(
     canvas = north_up(
         canvas_size(max(visible, int(5 * galaxy.r_eff / description.pixel_scale))), description.pixel_scale
     )
-    dx, dy = rng.uniform(-0.5, 0.5, 2)
     lights = galaxy.lights(description.bands, description.reference, description.zero_point)
     lights += draw_neighbours(rng, (visible + 12) * description.pixel_scale, density, population, description)
-    image = canvas.draw(lights, conditions.psf_fwhm, description.psf_beta, dx, dy)
+    image = canvas.draw(lights, conditions.psf_fwhm, description.psf_beta, *offset)
     image = fit(image, visible)
     add_noise(rng, image, conditions.sky_noise, description)
     weight = np.broadcast_to((1 / conditions.sky_noise**2)[:, None, None], image.shape).astype(np.float32)

@@ -15,7 +15,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.seeds import generator_for
 from tuningfork.simulate.canvas import Canvas, Light, canvas_size
 from tuningfork.simulate.galaxies import Galaxy, draw_galaxy
-from tuningfork.simulate.observe import FAINTER, Conditions, draw_neighbour, draw_star
+from tuningfork.simulate.observe import FAINTER, Conditions, draw_neighbour, draw_star, listed_radius
 from tuningfork.sky.coordinates import jacobian
 from tuningfork.sky.shards import Shard
 
@@ -87,8 +87,10 @@ class Sky:
         ra, dec = _positions(rng, pixel, number)
         galaxies = [draw_galaxy(generator_for(self.seed, "sky", pixel, place), population) for place in range(number)]
         mag = np.array([galaxy.mag for galaxy in galaxies]) + 0.02 * rng.standard_normal(number)
-        radius = np.array([galaxy.r_eff * np.sqrt(galaxy.axis_ratio) for galaxy in galaxies])
-        radius *= np.exp(0.05 * rng.standard_normal(number))
+        r_eff, axis_ratio = (
+            np.array([getattr(galaxy, name) for galaxy in galaxies]) for name in ("r_eff", "axis_ratio")
+        )
+        radius = listed_radius(rng, r_eff, axis_ratio)
         # As many fainter galaxies as there are of the population, so that the sky is not empty between them.
         faint = int(rng.poisson(self.settings.galaxy_density * CELL_AREA))
         lights = [draw_neighbour(rng, population, description, 0.0, 0.0, faint=True) for _ in range(faint)]

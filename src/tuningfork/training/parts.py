@@ -8,16 +8,19 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.columns import vote_columns
-from tuningfork.core.config.stages import Simulate
+from tuningfork.core.config.stages import Simulate, Stamps
 from tuningfork.core.description import Description
 from tuningfork.core.files import new_array
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.progress import track
 from tuningfork.core.seeds import generator_for
+from tuningfork.core.stamp_scale import stamp_steps
 from tuningfork.core.tables import write_table
-from tuningfork.simulate.galaxies import draw_galaxy
-from tuningfork.simulate.observe import draw_conditions, draw_native_size, observe
+from tuningfork.simulate.galaxies import Galaxy, draw_galaxy
+from tuningfork.simulate.observe import Conditions, draw_conditions, draw_native_size, listed_radius, observe
 from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_to_noise
+from tuningfork.stamps.quality import sky_noise
+from tuningfork.stamps.scale import rescale, window_size
 
 TRUTH = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bar_length", "bar_position_angle", "bar_strength")
 
@@ -37,13 +40,13 @@ def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) 
         .parquet, one row for each galaxy: split, truth, conditions and votes.
     """
     settings, description = parameters.configuration.simulate, parameters.survey
-    size, number = parameters.configuration.stamps.size, settings.galaxies_per_part
+    form, number = parameters.configuration.stamps, settings.galaxies_per_part
     indices = range(part * number, (part + 1) * number)
     rows = []
-    with new_array(output, (number, 2, len(description.bands), size, size), np.float32) as stamps:
+    with new_array(output, (number, 2, len(description.bands), form.size, form.size), np.float32) as stamps:
         for place, index in track(enumerate(indices), "galaxies", number):
             rng = generator_for(parameters.configuration.seed, "simulate", index)
-            stamps[place], row = simulate_galaxy(rng, settings, description, size)
+            stamps[place], row = simulate_galaxy(rng, settings, description, form)
             rows.append({"index": index, "split": split(index)} | row)
         write_table(
             table,
@@ -60,35 +63,71 @@ def split(index: int) -> str:
 
 
 def simulate_galaxy(
-    rng: np.random.Generator, settings: Simulate, description: Description, size: int
+    rng: np.random.Generator, settings: Simulate, description: Description, form: Stamps
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the stamp of one galaxy, (2, B, size, size), and its row of the table.
+    """Return the stamp of one galaxy, (2, B, S, S), and its row of the table.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     settings : Simulate
     description : Description
-    size : int
-        Width of the stamp (pixel).
+    form : Stamps
+        Size and scale of the stamps.
     """
-    population, scale, reference = settings.population, description.pixel_scale, description.reference
-    galaxy = draw_galaxy(rng, population)
+    scale, reference = description.pixel_scale, description.reference
+    galaxy = draw_galaxy(rng, settings.population)
     conditions = draw_conditions(rng, description)
-    native = draw_native_size(rng, galaxy.r_eff / scale, size)
-    stamp = observe(rng, galaxy, native, size, settings.neighbour_density, population, conditions, description)
+    step = _step(rng, galaxy, description, form)
+    native = draw_native_size(rng, galaxy.r_eff / (step * scale), form.size)
+    stamp = _stamp(rng, galaxy, step, native, settings, conditions, description, form)
     fwhm, noise = float(conditions.psf_fwhm[reference]), float(conditions.sky_noise[reference])
     signal = signal_to_noise(galaxy, noise, fwhm, scale, description.zero_point)
     votes = draw_votes(rng, answer_probabilities(galaxy, signal, fwhm), settings.volunteers)
     row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in TRUTH}
-    row |= {"native_size": native, "pixel_scale": scale, "zero_point": description.zero_point}
+    row |= {"native_size": native, "pixel_scale": step * scale, "zero_point": description.zero_point}
     row |= {
         f"psf_fwhm_{band}": float(value) for band, value in zip(description.bands, conditions.psf_fwhm, strict=True)
     }
     row |= {
-        f"sky_noise_{band}": float(value) for band, value in zip(description.bands, conditions.sky_noise, strict=True)
+        f"sky_noise_{band}": float(value) for band, value in zip(description.bands, sky_noise(stamp[1]), strict=True)
     }
     return stamp, row | dict(zip(vote_columns(), votes.tolist(), strict=True))
+
+
+def _step(rng: np.random.Generator, galaxy: Galaxy, description: Description, form: Stamps) -> float:
+    """Return how wide the stamp's pixels are in pixels of the survey, by the radius that a catalogue would have."""
+    radius = np.nan
+    if form.scale == "radius":
+        radius = float(listed_radius(rng, np.array(galaxy.r_eff), np.array(galaxy.axis_ratio)))
+    return float(stamp_steps(form, description.pixel_scale, radius))
+
+
+def _stamp(
+    rng: np.random.Generator,
+    galaxy: Galaxy,
+    step: float,
+    native_size: int,
+    settings: Simulate,
+    conditions: Conditions,
+    description: Description,
+    form: Stamps,
+) -> np.ndarray:
+    """Draw the galaxy on the survey's pixels and rescale them as those of real stamps are.
+
+    Where many pixels become one, whole numbers of them are drawn as one from the start, which is much faster:
+    their flux and noise add up exactly.
+    """
+    together = max(int(step / 2), 1)
+    rest = step / together
+    coarse = description.model_copy(update={"pixel_scale": description.pixel_scale * together})
+    noisier = Conditions(conditions.psf_fwhm, conditions.sky_noise * together)
+    window, visible = window_size(form.size, rest), int(np.ceil(native_size * rest))
+    offset = rng.uniform(-0.5, 0.5, 2)
+    image, weight = observe(
+        rng, galaxy, visible, window, settings.neighbour_density, settings.population, noisier, coarse, offset
+    )
+    return np.stack(rescale(image, weight, rest, (float(offset[0]), float(offset[1])), form.size))
 
 
 def _table(rows: Sequence[dict[str, Any]], bands: Sequence[str]) -> pa.Table:
