@@ -1,5 +1,6 @@
 """SDSS frames: pixels and noise by rows."""
 
+import bz2
 from pathlib import Path
 
 import astropy.units as u
@@ -102,6 +103,28 @@ def test_a_file_that_is_no_frame_is_named(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"frame-r\.fits\.bz2: .*delete it and run again"):
         Frame.read(path, "r")
+
+
+def test_damaged_frames_never_break_anything_else(real_data: Path, tmp_path: Path) -> None:
+    """Whatever bytes are wrong in an unpacked frame, there is an image or an error that names the file."""
+    whole = bz2.decompress((real_data / "sdss_dr8_frame_crop" / "frame-r-001000-1-0100.fits.bz2").read_bytes())
+    rng, path, refused = np.random.default_rng(1), tmp_path / "frame-r.fits", 0
+    headers = np.flatnonzero(np.frombuffer(whole, dtype="S80") != b"")[:400]
+    for _ in range(150):
+        content = bytearray(whole)
+        for place in [80 * rng.choice(headers) + rng.integers(0, 40), *rng.integers(0, len(whole), 20)]:
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content)
+        try:
+            frame = Frame.read(path, "r")
+        except InputError as error:
+            refused += "frame-r.fits: " in str(error)
+            continue
+        pixels, weight = frame.rows(4.7, 1.8)(0, frame.pixels.shape[0])
+        assert np.isfinite(weight).all()
+        assert (weight >= 0).all()
+        assert not weight[~np.isfinite(pixels)].any()
+    assert 0 < refused < 150
 
 
 def test_a_frame_of_another_band_is_refused(tmp_path: Path) -> None:

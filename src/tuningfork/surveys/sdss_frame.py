@@ -22,6 +22,7 @@ from tuningfork.surveys.sdss_camera import SATURATION
 
 LARGEST = 2**25
 """Pixels of the largest image that is accepted; a frame has 2048 x 1489."""
+REMEDY = "delete it and run again"
 WCS_KEYS = (
     "CTYPE1",
     "CTYPE2",
@@ -72,18 +73,14 @@ class Frame:
                 pixels = file[0].read() if len(shape) == 2 and 0 < shape[0] * shape[1] <= LARGEST else None
                 calibration = file[1].read() if len(file) > 2 else None
                 sky = file[2].read(lower=True) if len(file) > 2 else None
-        except (OSError, ValueError) as error:
+            if pixels is None or str(header.get("FILTER", band)).strip() != band:
+                raise InputError(
+                    f"{path}: expected an SDSS frame of the band {band}, found another FITS file; {REMEDY}"
+                )
+            return cls.of_parts(pixels.astype(np.float32), _wcs(header), calibration, sky)
+        except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{path}: no readable FITS file ({reason}); delete it and run again") from None
-        if pixels is None or str(header.get("FILTER", band)).strip() != band:
-            raise InputError(
-                f"{path}: expected an SDSS frame of the band {band}, found another FITS file; delete it and run again"
-            )
-        missing = [key for key in WCS_KEYS if key not in header]
-        if missing:
-            raise InputError(f"{path}: the header has no {missing[0]}; delete the file and run again")
-        wcs = WCS({key: header[key] for key in WCS_KEYS})
-        return cls.of_parts(pixels.astype(np.float32), wcs, calibration, sky)
+            raise InputError(f"{path}: no readable frame of SDSS ({reason}); {REMEDY}") from None
 
     @classmethod
     def of_parts(
@@ -120,7 +117,7 @@ class Frame:
 
         def calibrated(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
             pixels = self.pixels[start:stop].copy()
-            with np.errstate(invalid="ignore", divide="ignore"):
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 counts = pixels / factor + sky.rows(start, stop)
                 variance = (np.clip(counts, 0, None) / np.float32(gain) + np.float32(dark_variance)) * factor**2
                 good = (counts < SATURATION) & np.isfinite(variance) & (variance > 0)
@@ -150,6 +147,8 @@ class Sky:
         coarse = np.asarray(table["allsky"], dtype=np.float32)
         coarse = coarse.reshape(coarse.shape[-2:])
         across, along = np.ravel(table["xinterp"]), np.ravel(table["yinterp"])
+        if min(coarse.shape) < 2 or not (np.isfinite(across).all() and np.isfinite(along).all()):
+            raise ValueError("the table of the sky is damaged")
         if (len(along), len(across)) != shape:
             # A frame that was cut keeps the places of the whole frame; the sky hardly varies.
             return cls(np.full((2, shape[1]), np.median(coarse), dtype=np.float32), np.zeros(shape[0]))
@@ -158,6 +157,17 @@ class Sky:
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Return the sky in some rows of the frame."""
         return _linear(self.columns, self.places[start:stop], 0)
+
+
+def _wcs(header: Mapping[str, Any]) -> WCS:
+    """Return the WCS of a frame's header; a key that is missing or has no sensible value is a ValueError."""
+    for key in WCS_KEYS:
+        if key not in header:
+            raise ValueError(f"the header has no {key}")
+        number = key.startswith(("CR", "CD"))
+        if number and not (isinstance(header[key], int | float) and np.isfinite(header[key])):
+            raise ValueError(f"{key} = {header[key]!r} is no number")
+    return WCS({key: header[key] for key in WCS_KEYS})
 
 
 def _linear(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
