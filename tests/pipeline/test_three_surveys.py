@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import sep
 from astropy.io import fits
-from sdss_server import CAMCOL, FIELD, RUN, Field, Listed, SdssServer, Source
+from sdss_field import CAMCOL, FIELD, RUN, Field, Listed, Source
+from sdss_server import SdssServer
 from servers.base import NOT_FOUND, Answer, Request
 from servers.des import Des, listed
 from servers.panstarrs import Panstarrs

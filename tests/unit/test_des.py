@@ -58,7 +58,7 @@ def objects() -> dict[str, np.ndarray]:
     columns: dict[str, Any] = {
         "coadd_object_id": np.concatenate([list(PLACES), [31, 32, 33, 34], 100 + np.arange(stars)]),
         "tilename": np.array([WEST, EAST, WEST, WEST] + [WEST] * 4 + [WEST, EAST] * (stars // 2)),
-        "ra": np.concatenate([ra, np.full(4 + stars, ra[0])]),
+        "ra": np.concatenate([ra, np.full(4, ra[0]), [ra[0], ra[1]] * (stars // 2)]),
         "dec": np.concatenate([dec, np.full(4 + stars, dec[0])]),
         "extended_class_coadd": np.array([3, 2, 3, 3, 1, 3, 3, 3] + [0] * stars),
     }
@@ -85,7 +85,7 @@ def part(name: str, band: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]
         image += flux(band) / (2 * np.pi * SIGMA**2) * shape
         if number == 24 and name == WEST:
             mask[round(y), round(x)] = 1
-            weight[round(y) + 1, round(x)] = 0
+            weight[round(y) + 1, round(x)] = -1
     header = header_of(CENTRES[name], (5000.5 - LEFT[name], 5000.5 - BOTTOM), band)
     return image, mask, weight, header
 
@@ -218,6 +218,18 @@ def test_names_of_the_service_never_become_paths(
     assert not list(tmp_path.rglob("*.fz"))
 
 
+def test_a_tile_is_found_wherever_the_shard_lies_in_it(survey: tuple[DesSurvey, Des]) -> None:
+    found, _ = survey
+    ra, dec = np.array(corners(WEST)).T
+    middle = np.array([CENTRES[WEST]] * 4).T
+    for part_of_the_way in (0.0, 0.9):
+        place = middle + part_of_the_way * (np.array([ra, dec]) - middle)
+        for pixel in set(pixels(*place, 9).tolist()):
+            assert [tile.name for tile in found.tiles(Shard(9, pixel))] == [WEST]
+    far = pixels(np.array([CENTRES[WEST][0] + 3]), np.array([0.0]), 9)
+    assert found.tiles(Shard(9, int(far[0]))) == []
+
+
 def test_tiles_are_found_by_name(survey: tuple[DesSurvey, Des]) -> None:
     found, server = survey
     (tile,) = found.locate([WEST])
@@ -234,7 +246,7 @@ def test_tiles_are_found_by_name(survey: tuple[DesSurvey, Des]) -> None:
 def test_without_the_stars_the_psf_is_the_median(survey: tuple[DesSurvey, Des], tmp_path: Path) -> None:
     found, server = survey
     server.add(file_of(WEST, "r"), *part(WEST, "r"))
-    tile = Tile(WEST, *CENTRES[WEST], facts={"files": {"r": file_of(WEST, "r")}})
+    tile = Tile(WEST, *CENTRES[WEST], tuple(corners(WEST)), facts={"files": {"r": file_of(WEST, "r")}})
     server.tap.path = "/elsewhere"
     image = found.open(found.fetch(tile), "r")
     assert image.psf_fwhm(np.zeros(3), np.zeros(3)).tolist() == [0.95] * 3
@@ -244,7 +256,7 @@ def test_offline_a_tile_is_whole_or_missing(survey: tuple[DesSurvey, Des], tmp_p
     """The width of the PSF must not depend on whether the network was used."""
     found, server = survey
     server.add(file_of(WEST, "r"), *part(WEST, "r"))
-    tile = Tile(WEST, *CENTRES[WEST], facts={"files": {"r": file_of(WEST, "r")}})
+    tile = Tile(WEST, *CENTRES[WEST], tuple(corners(WEST)), facts={"files": {"r": file_of(WEST, "r")}})
     cached = found.fetch(tile)
     offline = Network(Transfer(cache=str(tmp_path / "cache"), offline=True))
     found = DesSurvey(Settings(**server.settings), found._description, offline)

@@ -17,7 +17,7 @@ from tuningfork.core.flags import Flag
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.catalogue_answers import keep_widths, kept_width, sources_of
+from tuningfork.surveys.catalogue_answers import box_of, keep_widths, kept_width, sources_of
 from tuningfork.surveys.des_coadd import open_coadd
 from tuningfork.surveys.tap import ask_around, ask_tap
 from tuningfork.surveys.transfer.network import Limit, Network
@@ -52,7 +52,7 @@ FROM ivoa_des_dr2.siav1
 WHERE {which} AND obs_pub_did LIKE '%#1' AND fileref NOT LIKE '%nobkg%' AND filter IN ({bands})"""
 STARS = """
 SELECT {widths} FROM des_dr2.main
-WHERE tilename = '{tile}' AND extended_class_coadd = 0 AND (mag_auto_{band} BETWEEN 17 AND 20.5) AND {clean}"""
+WHERE {box} AND extended_class_coadd = 0 AND (mag_auto_{band} BETWEEN 17 AND 20.5) AND {clean}"""
 DEBLENDED = 2
 """Bit of SExtractor's flags: the source was separated from a neighbour."""
 
@@ -145,7 +145,7 @@ class DesSurvey:
             except TransferError as error:
                 faults[band] = str(error)
         try:
-            widths = self._widths(tile.name) if files else None
+            widths = self._widths(tile) if files else None
         except TransferError as error:
             return FetchedTile(tile, {}, dict.fromkeys(self._description.bands, str(error)))
         if widths:
@@ -161,15 +161,15 @@ class DesSurvey:
         url = f"{self._settings.data_url.rstrip('/')}/dr2_tiles/{name}/{file}"
         return self._network.file(url, f"{FOLDER}/{file}", limit=LIMIT)
 
-    def _widths(self, name: str) -> str | None:
+    def _widths(self, tile: Tile) -> str | None:
         bands = self._description.bands
         query = STARS.format(
             widths=", ".join(f"AVG(fwhm_image_{band.lower()}) AS width_{band}" for band in bands),
-            tile=name,
+            box=box_of(tile).condition(),
             band=self._description.reference_band.lower(),
             clean=" AND ".join(f"flags_{b.lower()} = 0 AND imaflags_iso_{b.lower()} = 0" for b in bands),
         )
-        file = f"{FOLDER}/psf-{name}-{''.join(bands)}.json"
+        file = f"{FOLDER}/psf-{tile.name}-{''.join(bands)}.json"
         return keep_widths(self._network, file, self._settings.tap_url, query, bands, LIMIT)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
