@@ -154,7 +154,9 @@ def test_the_rows_of_a_table_are_counted(tmp_path: Path) -> None:
         "sources": {"catalogue": {"kind": "table", "path": str(table)}},
         "sky": SMALL | {"shard_order": 6},
     }
-    assert entries(survey_plan(write(tmp_path, values), ROOT))["galaxies"] == "2"
+    lines = entries(survey_plan(write(tmp_path, values), ROOT))
+    assert lines["galaxies"] == "2"
+    assert lines["tiles"].startswith("about 2 ")
     values["sky"]["footprint"] = {"kind": "table"}
     assert entries(survey_plan(write(tmp_path, values), ROOT))["galaxies"] == "4"
 

@@ -90,6 +90,13 @@ def count_tiles(configuration: Configuration, description: Description, shards: 
     return Figure(_touched(shards, description.tile_area), f"{description.tile_area:g} deg2 a tile, and the border")
 
 
+def with_sources(tiles: Figure, galaxies: Figure) -> Figure:
+    """Return how many of an estimated number of tiles hold a source, if the sources lie at random."""
+    if not tiles.how or not tiles.value or galaxies.value is None:
+        return tiles
+    return Figure(tiles.value * -float(np.expm1(-galaxies.value / tiles.value)), tiles.how)
+
+
 def _touched(shards: Sequence[Shard], tile_area: float) -> float:
     """Return how many squares of a grid touch the shards, in the mean over the places and angles of the grid.
 

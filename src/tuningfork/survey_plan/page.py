@@ -7,7 +7,7 @@ from tuningfork.core.config import Configuration, load
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.sky.shards import Shard
-from tuningfork.survey_plan.area import count_tiles, footprint_area, shard_area
+from tuningfork.survey_plan.area import count_tiles, footprint_area, shard_area, with_sources
 from tuningfork.survey_plan.costs import PLANNED, PLANNED_BYTES, Costs, costs
 from tuningfork.survey_plan.figure import Figure, count, degrees, duration, size
 from tuningfork.survey_plan.galaxies import expected_galaxies
@@ -41,8 +41,8 @@ def survey_plan(configfile: Path | None, root: Path, bandwidth: float = 20.0, co
     description = describe(chosen, root / "config" / "surveys")
     offline = chosen.model_copy(update={"transfer": chosen.transfer.model_copy(update={"offline": True})})
     shards = shards_of(offline, description)
-    tiles = count_tiles(chosen, description, shards)
     galaxies = expected_galaxies(chosen, description, shards)
+    tiles = with_sources(count_tiles(chosen, description, shards), galaxies)
     taken = costs(chosen, description, len(shards), tiles, galaxies, bandwidth * MEGABYTE)
     cores = cores or os.cpu_count() or 1
     lines = [
