@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 from servers.des import Des, header_of, listed, packed
 from servers.stages import Stages, run_stages
 
+from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Des as Settings
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import Description
@@ -228,6 +229,7 @@ def test_a_tile_is_found_wherever_the_shard_lies_in_it(survey: tuple[DesSurvey, 
             assert [tile.name for tile in found.tiles(Shard(9, pixel))] == [WEST]
     far = pixels(np.array([CENTRES[WEST][0] + 3]), np.array([0.0]), 9)
     assert found.tiles(Shard(9, int(far[0]))) == []
+    assert found.catalogue(Shard(9, int(far[0])), Sources()).num_rows == 0
 
 
 def test_tiles_are_found_by_name(survey: tuple[DesSurvey, Des]) -> None:

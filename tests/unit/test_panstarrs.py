@@ -169,6 +169,13 @@ def test_masked_pixels_and_a_missing_band_are_flagged(run: tuple[Stages, Panstar
     assert "404" in missing[0]["reason"]
 
 
+def test_a_shard_without_galaxies_needs_no_tiles(tmp_path: Path) -> None:
+    with serve() as server:
+        stages = run_stages(tmp_path, configuration(server), Shard(5, 0).name)
+        assert stages.sources.num_rows == stages.manifest.num_rows == stages.table.num_rows == 0
+        assert not any(request.path.endswith(".fits") for request in server.requests)
+
+
 def test_each_file_comes_once(run: tuple[Stages, Panstarrs]) -> None:
     _, server = run
     files = [request for request, status, _ in server.sent if status == 200 and request.endswith(".fits")]
@@ -187,7 +194,7 @@ def test_a_cell_that_is_not_there_leaves_its_overlap_to_its_neighbour(tmp_path: 
     assert stages.flags(FIRST + 12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.floats(0, 360, exclude_max=True), st.floats(-29, 89.9))
 def test_every_place_north_of_the_limit_lies_in_a_cell_of_its_shard(ra: float, dec: float) -> None:
     order = 8
@@ -236,7 +243,7 @@ def description() -> Description:
     )  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.1, 1e5))
 def test_packing_is_undone_to_a_part_of_the_noise(
     tmp_path_factory: pytest.TempPathFactory, seed: int, bright: float
