@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import re
 import socket
 import struct
@@ -144,8 +145,8 @@ def spoilt(answer: Answer, fault: Fault | None) -> Answer:
         return replace(answer, body=answer.body + b"\0" * 1000)
     if fault is Fault.FLIPPED:
         body = bytearray(answer.body)
-        for place in range(size // 3, size, max(size // 5, 1)):
-            body[place] ^= 0x55
+        for _ in range(4 if size else 0):
+            body[random.randrange(size)] ^= random.randrange(1, 256)
         return replace(answer, body=bytes(body))
     return answer
 

@@ -43,7 +43,8 @@ class Faults:
     Parameters
     ----------
     seed : int
-    kinds : sequence of Fault
+    kinds : sequence of Fault, or callable
+        What may happen, or a function that says so for a request.
     most : int
         Largest number of faults of one address.
     least : int
@@ -62,14 +63,14 @@ class Faults:
     def __init__(
         self,
         seed: int = 0,
-        kinds: Sequence[Fault] = HEALING,
+        kinds: Sequence[Fault] | Callable[["Request"], Sequence[Fault]] = HEALING,
         most: int = 3,
         least: int = 0,
         permanent: Mapping[str, Fault] | None = None,
         where: Callable[["Request"], bool] = lambda request: True,
     ) -> None:
         self.injected: Counter[Fault] = Counter()
-        self._seed, self._kinds, self._least, self._most = seed, list(kinds), least, most
+        self._seed, self._kinds, self._least, self._most = seed, kinds, least, most
         self._permanent, self._where = dict(permanent or {}), where
         self._asked: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -90,4 +91,5 @@ class Faults:
             return None
         draw = random.Random(f"{self._seed} {address}")
         count = draw.randint(self._least, self._most)
-        return draw.choices(self._kinds, k=count)[number] if number < count else None
+        kinds = self._kinds(request) if callable(self._kinds) else self._kinds
+        return draw.choices(kinds, k=count)[number] if number < count else None
