@@ -21,7 +21,7 @@ from tuningfork.surveys import sdss_skyserver
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.sdss import SdssSurvey, width_to_fwhm
 from tuningfork.surveys.sdss_archive import Archive, FieldName, corners, equatorial, great_circle
-from tuningfork.surveys.transfer.network import Network
+from tuningfork.surveys.transfer.network import FREE, Network
 
 DESCRIPTION = Description(
     title="test", bands=["g", "r", "i"], reference_band="r", pixel_scale=0.396, zero_point=22.5, flux_unit="nanomaggy",
@@ -101,6 +101,16 @@ def test_skyserver_faults_name_the_server_and_the_remedy(
         server.survey(tmp_path).catalogue(SHARD, Sources())
     assert re.match(rf"SkyServer: {server.url}.*{reason}.*check survey\.sdss", str(caught.value))
     assert len(server.requests) == asked
+
+
+def test_the_public_skyserver_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    """It answers 60 queries a minute; a mirror may answer more."""
+    limits = [
+        sdss_skyserver.SkyServer(url, 17, ["r"], network(tmp_path))._limit
+        for url in ("https://skyserver.sdss.org", "https://my.sdss.org.example.edu", "http://127.0.0.1:9")
+    ]
+    assert limits == [sdss_skyserver.PUBLIC, FREE, FREE]
+    assert 50 < 60 * limits[0].rate < 60
 
 
 def test_no_network(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ window_blist.fits, which names the primary field of every piece of the sky) and 
 field are in its photoObj file (https://data.sdss.org/datamodel/files/PHOTO_RESOLVE/ and .../BOSS_PHOTOOBJ/).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import fitsio
@@ -56,14 +56,8 @@ class FlatFiles:
         for tile in self.fields(shard):
             url, name = self._archive.objects(FieldName.parse(tile.name))
             path = self._network.path(self._network.file(url, name))
-            objects = _read(path, OBJECT)
-            mag, radius = (objects[key][:, BANDS.index(band)].astype(float) for key in ("PETROMAG", "PETROTH50"))
-            chosen = (objects["MODE"] == PRIMARY) & (objects["OBJC_TYPE"] == GALAXY)
-            chosen &= (mag >= mag_min) & (mag <= mag_max)
-            for place in np.flatnonzero(chosen):
-                position = (float(objects[key][place]) for key in ("RA", "DEC"))
-                values = (*position, np.nan, float(mag[place]), float(radius[place]))
-                found.setdefault(int(objects["OBJID"][place]), values)
+            for number, values in _galaxies(path, BANDS.index(band), mag_min, mag_max):
+                found.setdefault(number, values)
         return found
 
     def fields(self, shard: Shard) -> list[Tile]:
@@ -125,11 +119,26 @@ class FlatFiles:
         pq.write_table(pa.table(columns), path)
 
 
+def _galaxies(path: Path, band: int, mag_min: float, mag_max: float) -> Iterator[tuple[int, tuple[float, ...]]]:
+    """Yield objid and ra, dec, no redshift, magnitude and radius of the primary galaxies in a photoObj file."""
+    objects = _read(path, OBJECT)
+    try:
+        mag, radius = (objects[key][:, band].astype(float) for key in ("PETROMAG", "PETROTH50"))
+        chosen = (objects["MODE"] == PRIMARY) & (objects["OBJC_TYPE"] == GALAXY) & (mag >= mag_min) & (mag <= mag_max)
+        for place in np.flatnonzero(chosen):
+            ra, dec = (float(objects[key][place]) for key in ("RA", "DEC"))
+            yield int(objects["OBJID"][place]), (ra, dec, np.nan, float(mag[place]), float(radius[place]))
+    except (IndexError, ValueError) as error:
+        raise TransferError(f"{path}: not a photoObj file of SDSS ({error}); delete it and run again") from None
+
+
 def _read(path: Path, columns: list[str]) -> np.ndarray:
     """Return columns of the table in a FITS file, named in upper case."""
     try:
         with fitsio.FITS(str(path), upper=True) as file:
             rows = file[1].read(columns=columns)
     except (OSError, ValueError, IndexError) as error:
-        raise TransferError(f"{path}: not the table it should be ({' '.join(str(error).split())}); delete it") from None
+        raise TransferError(
+            f"{path}: not the table it should be ({' '.join(str(error).split())}); delete it and run again"
+        ) from None
     return np.asarray(rows).astype(rows.dtype.newbyteorder("="))

@@ -7,12 +7,13 @@ the row, the second that of the column: with it the reconstruction fits the star
 round it does not.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import fitsio
 import numpy as np
-from astropy.io import fits
 from scipy import optimize
 from scipy.interpolate import RectBivariateSpline
 
@@ -68,10 +69,12 @@ class Psf:
         """
         place = BANDS.index(band)
         try:
-            with fits.open(path, memmap=False) as file:
-                basis, coefficients = _terms(file[place + 1].data)
-                field = file[6].data
-                width, gain, dark = (float(field[key][0, place]) for key in ("PSF_WIDTH", "GAIN", "DARK_VARIANCE"))
+            with warnings.catch_warnings(), fitsio.FITS(str(path), upper=True) as file:
+                # The header leaves open how long the variable columns are.
+                warnings.simplefilter("ignore", fitsio.FITSRuntimeWarning)
+                terms, field = file[place + 1].read(), file[6].read()
+            basis, coefficients = _terms(terms)
+            width, gain, dark = (float(field[key][0, place]) for key in ("PSF_WIDTH", "GAIN", "DARK_VARIANCE"))
         except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: not a psField file of SDSS ({reason}); delete it and run again") from None
