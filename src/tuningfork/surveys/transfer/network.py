@@ -15,7 +15,7 @@ from tuningfork.surveys.transfer.download import fetch
 from tuningfork.surveys.transfer.gate import FREE, Gate, Limit
 from tuningfork.surveys.transfer.partial import Partial
 from tuningfork.surveys.transfer.session import Session, tame_libraries
-from tuningfork.surveys.transfer.verify import verify_fits, verify_sha256
+from tuningfork.surveys.transfer.verify import Published, verify_fits
 
 __all__ = ["FREE", "Limit", "Network"]
 T = TypeVar("T")
@@ -86,20 +86,21 @@ class Network:
         with self._cache.missing(name) as missing:
             if missing:
                 partial = Partial(self._cache.temporary(name))
-                attempt(lambda: self._bring(url, partial, verify, sha256, limit), url, self.settings)
+                published = Published(sha256) if sha256 else None
+                attempt(lambda: self._bring(url, partial, verify, published, limit), url, self.settings)
                 self._cache.place(name)
                 partial.discard()
         return name
 
     def _bring(
-        self, url: str, partial: Partial, verify: Callable[[Path], None], sha256: str | None, limit: Limit
+        self, url: str, partial: Partial, verify: Callable[[Path], None], published: Published | None, limit: Limit
     ) -> None:
         """Make one attempt at a file; one that is whole but wrong is thrown away."""
         self._pass(lambda: fetch(self._files, url, partial, self.settings.timeout), url, limit)
         try:
-            if sha256:
-                verify_sha256(partial.path, sha256)
             verify(partial.path)
+            if published:
+                published.check(partial.path)
         except AttemptError:
             partial.discard()
             raise

@@ -47,18 +47,38 @@ def verify_fits(path: Path, sums: bool = True) -> None:
         raise AttemptError(f"the compressed file is damaged or cut short ({error})") from None
 
 
-def verify_sha256(path: Path, expected: str) -> None:
-    """Check a file against the SHA-256 that its survey publishes.
+class Published:
+    """The SHA-256 that a survey publishes of a file.
 
-    Raises
-    ------
-    AttemptError
-        It has another one.
+    Parameters
+    ----------
+    sha256 : str
+        Hexadecimal.
     """
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected.lower():
-        raise AttemptError(f"SHA-256 {found[:16]}… where {expected[:16].lower()}… is published")
+
+    def __init__(self, sha256: str) -> None:
+        self._sha256 = sha256.lower()
+        self._refused: set[str] = set()
+
+    def check(self, path: Path) -> None:
+        """Check a file that is right in itself.
+
+        Raises
+        ------
+        AttemptError
+            It has another checksum; the same one a second time is no accident of the transfer, and final.
+        """
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found == self._sha256:
+            return
+        again = found in self._refused
+        self._refused.add(found)
+        raise AttemptError(
+            f"SHA-256 {found[:16]}... where {self._sha256[:16]}... is published{', twice' if again else ''}",
+            final=again,
+            advice="the file or the list of checksums is damaged; delete the list from the cache and run again",
+        )
 
 
 def kind(head: bytes) -> str:
