@@ -177,7 +177,7 @@ def test_corners_are_those_of_a_real_frame(real_data: Path) -> None:
     expected = {(-0.5, -0.5), (2047.5, -0.5), (2047.5, 1488.5), (-0.5, 1488.5)}
     near = {min(expected, key=lambda corner, a=a, b=b: np.hypot(corner[0] - a, corner[1] - b)) for a, b in zip(x, y, strict=True)}  # fmt: skip
     assert near == expected
-    assert max(min(np.hypot(a - p, b - q) for p, q in expected) for a, b in zip(x, y, strict=True)) < 10
+    assert max(min(np.hypot(a - p, b - q) for p, q in expected) for a, b in zip(x, y, strict=True)) < 3
 
 
 @pytest.mark.parametrize("catalogue", ["skyserver", "files"])
