@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from sdss_server import Field
+from sdss_field import Field
 
 from tuningfork.stamps.astrometry import Expected, contradiction
 from tuningfork.stamps.light import Listed

@@ -18,8 +18,8 @@ from tuningfork.surveys.base import Image
 
 SIGNIFICANT, ALL_TOGETHER = 10.0, 30.0
 """Expected signal-to-noise ratio of a source that is looked at, and of all of them together."""
-MOST, STRIPS = 50, 4
-"""Number of sources that are looked at, and of strips of rows that are read for them."""
+MOST, ENOUGH, STRIPS = 50, 20, 4
+"""Most sources that are looked at, number after which no further strip of rows is read, most strips that are read."""
 LARGEST_RADIUS, UNKNOWN_RADIUS = 5.0, 2.0
 """Largest half-light radius (arcsec) of a source that is looked at, and the one taken where it is unknown."""
 REACH, SEARCH = 18.0, 10.0
@@ -155,8 +155,10 @@ def _maps(image: Image, found: _Candidates, scale: float) -> tuple[np.ndarray, n
     reach, search = int(np.ceil(REACH / scale)), int(np.ceil(SEARCH / scale))
     height = max(4 * reach, 128)
     strip = np.maximum(found.y // height, 0).astype(int)
-    number = np.bincount(strip[: 4 * MOST], minlength=1) if len(strip) else np.zeros(0, dtype=int)
-    fullest = [int(place) for place in np.argsort(-number, kind="stable")[:STRIPS] if number[place]]
+    number = np.bincount(strip, minlength=1)
+    fullest = np.argsort(-number, kind="stable")[:STRIPS]
+    wanted = (np.cumsum(number[fullest]) - number[fullest] < ENOUGH) & (number[fullest] > 0)
+    fullest = fullest[wanted].tolist()
     chosen = np.flatnonzero(np.isin(strip, fullest))[:MOST]
     maps, significance = [], []
     for place in fullest:

@@ -51,8 +51,10 @@ class Mosaic:
     tiles : list of FetchedTile
         Those that have been looked at.
     state : State
-    bad, contradicted : set of int
-        Numbers of the tiles of which no band could be opened, and of those whose coordinates cannot be right.
+    bad : set of int
+        Numbers of the tiles of which no band could be used.
+    contradicted : set of int
+        Numbers of the tiles of which a band has coordinates that cannot be right.
     reach : float
         Half of the diagonal of the largest tile (deg).
     """
@@ -75,15 +77,14 @@ class Mosaic:
         self._finisher = Finisher(self.store, self.state, self.description.reference)
         self._active = np.ones(count, bool)
         self._covered: dict[int, np.ndarray] = {}
-        self._damaged: set[tuple[int, int]] = set()
-        self._distrusted: set[tuple[int, int]] = set()
+        self._unusable: set[tuple[int, int]] = set()
         self._trusted: dict[int, list[WCS]] = {}
 
     def build(self, tiles: Sequence[FetchedTile]) -> None:
         """Cut all stamps from `tiles`.
 
-        A band that turns out to be damaged while it is read counts as if it could not be opened: the sources near the
-        tile start again without it.
+        A band that turns out to be unusable after others of its tile have been cut, or damaged while it is read, counts
+        as if the tile never had it: the sources near the tile start again.
         """
         self.tiles = list(tiles)
         numbers = list(range(len(self.tiles)))
@@ -98,21 +99,24 @@ class Mosaic:
             self._active[hurt] = True
             numbers = [number for number, near in self._covered.items() if self._active[near].any()]
 
-    def _images(self, number: int) -> Iterator[tuple[int, Image]]:
-        """Open the bands of a tile one after the other, the one that gives the grid first; say what cannot be used."""
+    def _open(self, number: int, place: int, band: str) -> Image | None:
+        """Open a band of a tile, unless it cannot be used: then the log says why, and it is not tried again."""
         tile = self.tiles[number]
-        for place, band in self._bands(number):
-            try:
-                image = self.open_band(tile, band)
-                reason = self._why_distrusted(number, band, image)
-            except InputError as error:
-                logger.warning("tile %s, band %s: %s", tile.name, band, error)
-                continue
-            if reason:
-                logger.warning("tile %s, band %s: %s", tile.name, band, reason)
-                self._distrusted.add((number, place))
-                continue
-            yield place, image
+        try:
+            image = self.open_band(tile, band)
+            reason = self._why_distrusted(number, band, image)
+        except InputError as error:
+            self._give_up(number, place, str(error))
+            return None
+        if reason:
+            self._give_up(number, place, reason)
+            self.contradicted.add(number)
+            return None
+        return image
+
+    def _give_up(self, number: int, place: int, reason: str) -> None:
+        logger.warning("tile %s, band %s: %s", self.tiles[number].name, self.description.bands[place], reason)
+        self._unusable.add((number, place))
 
     def _why_distrusted(self, number: int, band: str, image: Image) -> str | None:
         """Return why the coordinates of an image cannot be right; those of the tile's other bands are not asked twice."""
@@ -129,7 +133,7 @@ class Mosaic:
         bands = [
             (place, band)
             for place, band in enumerate(self.description.bands)
-            if band in files and (number, place) not in self._damaged | self._distrusted
+            if band in files and (number, place) not in self._unusable
         ]
         return sorted(bands, key=lambda item: item[0] != self.description.reference)
 
@@ -137,26 +141,26 @@ class Mosaic:
         """Take from a tile the stamps for which it is the best so far; return the sources that must start again."""
         grid: Grid | None = None
         done = []
-        for place, image in self._images(number):
+        for place, band in self._bands(number):
+            image = self._open(number, place, band)
+            if image is None and grid is None:
+                continue
+            if image is None:
+                return self._covered[number]
             try:
                 if grid is None:
                     grid = self._cut_grid(number, place, image)
                 else:
                     self._cut_band(grid, place, image)
             except InputError as error:
-                self._say_damaged(number, place, error)
+                self._give_up(number, place, str(error))
                 return self._covered[number]
             done.append(place)
         if grid is None:
-            wrong = any(tile == number for tile, _ in self._distrusted)
-            (self.contradicted if wrong else self.bad).add(number)
+            self.bad.add(number)
         else:
             self._finisher.clear(grid.sources, [k for k in range(self.store.shape[2]) if k not in done])
         return np.empty(0, int)
-
-    def _say_damaged(self, number: int, place: int, error: InputError) -> None:
-        logger.warning("tile %s, band %s: %s", self.tiles[number].name, self.description.bands[place], error)
-        self._damaged.add((number, place))
 
     def _cut_grid(self, number: int, place: int, image: Image) -> Grid:
         """Cut the first band of a tile, which decides for which sources the tile is the best; return these."""
@@ -169,7 +173,8 @@ class Mosaic:
         usable = len(self._bands(number))
         grid = grid.at((found.margin > 0) & self._better(grid, _quality(grid.cover, usable)))
         psf_fwhm = image.psf_fwhm(grid.located.x, grid.located.y)
-        windows, whole, taken = grid.windows, ~grid.overhang.any(axis=1), np.zeros(len(grid.sources), bool)
+        windows, taken = grid.windows, np.zeros(len(grid.sources), bool)
+        whole = np.asarray(grid.overhang.max(axis=1, initial=0) == 0)
         for strip, batch in _batches(image, windows):
             stamps = self._finisher.cut(strip, windows.at(batch))
             valid = self._finisher.count_valid(stamps, strip.good and bool(whole[batch].all()))
@@ -210,11 +215,14 @@ class Mosaic:
         near = near[(state.valid[near].min(axis=1, initial=1) < COMPLETE) | state.overhang[near].any(axis=1)]
         if not near.size:
             return near
-        for place, image in self._images(number):
+        for place, band in self._bands(number):
+            image = self._open(number, place, band)
+            if image is None:
+                return near
             try:
                 self._fill_band(near[state.valid[near, place] < 1], place, image)
             except InputError as error:
-                self._say_damaged(number, place, error)
+                self._give_up(number, place, str(error))
                 return near
         return np.empty(0, int)
 

@@ -11,6 +11,7 @@ from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import Description
 from tuningfork.core.errors import TransferError
 from tuningfork.core.parameters import Parameters
+from tuningfork.core.stamp_scale import stamp_steps
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, write_table
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import OwnImages, Survey, Tile
@@ -39,9 +40,7 @@ def list_sources(parameters: Parameters, shard: str, transfer: Transfer, output:
     """
     network = Network(transfer)
     survey = open_survey(parameters, network)
-    table = list_of_sources(
-        parameters.configuration.sources, survey, Shard.parse(shard), parameters.survey, network
-    )
+    table = list_of_sources(parameters.configuration.sources, survey, Shard.parse(shard), parameters.survey, network)
     write_table(output, table, parameters.lineage())
     logger.info("shard %s: %d sources", shard, table.num_rows)
 
@@ -100,9 +99,5 @@ def tiles_of_sources(
 
 def reach(rows: pa.Table, stamps: Stamps, description: Description) -> np.ndarray:
     """Return half of the width of the sources' stamps (deg), shape (N,)."""
-    scale = stamps.pixel_scale if stamps.scale == "fixed" else description.pixel_scale
-    half = np.full(rows.num_rows, stamps.size * scale / 2)
-    if stamps.scale == "radius":
-        radius = numpy_column(rows, "survey_radius").astype(float)
-        half = np.where(radius > 0, np.maximum(stamps.radii * radius / 2, 0), half)
-    return half / 3600
+    step = stamp_steps(stamps, description.pixel_scale, numpy_column(rows, "survey_radius").astype(float))
+    return step * description.pixel_scale * stamps.size / 2 / 3600
