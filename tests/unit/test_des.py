@@ -285,6 +285,11 @@ def test_files_that_are_not_what_they_should_be_are_named(tmp_path: Path) -> Non
     path.write_bytes(packed(image, mask[:-1], weight, header))
     with pytest.raises(InputError, match="shapes of SCI, MSK, WGT"):
         open_coadd(path, "r", 1.0)
+    scale, header["CD1_1"] = header["CD1_1"], 0.0
+    path.write_bytes(packed(image, mask, weight, header))
+    with pytest.raises(InputError, match=r"tile\.fits\.fz: not a coadded tile of DES \(header: .*singular"):
+        open_coadd(path, "r", 1.0)
+    header["CD1_1"] = scale
     del header["MAGZERO"]
     path.write_bytes(packed(image, mask, weight, header))
     with pytest.raises(InputError, match=r"tile\.fits\.fz: not a coadded tile of DES .*MAGZERO"):

@@ -1,13 +1,11 @@
 """Pan-STARRS1: the tessellation, the survey's packing, and the way from a configuration to stamps on two sky cells."""
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers.panstarrs import Panstarrs, header_of, pack, packed, path
@@ -19,9 +17,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, pixels
 from tuningfork.surveys.base import Tile
-from tuningfork.surveys.near import depth
 from tuningfork.surveys.panstarrs import PanstarrsSurvey
-from tuningfork.surveys.panstarrs_cells import RINGS, cell, cells_around
 from tuningfork.surveys.panstarrs_stack import open_stack
 from tuningfork.surveys.transfer.network import Network
 
@@ -192,39 +188,6 @@ def test_a_cell_that_is_not_there_leaves_its_overlap_to_its_neighbour(tmp_path: 
     assert stages.value("tile", FIRST + 12) is None
     assert set(stages.flags(FIRST + 12)) <= {"BAD_TILE", "OUTSIDE_TILES"}
     assert stages.flags(FIRST + 12)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.floats(0, 360, exclude_max=True), st.floats(-29, 89.9))
-def test_every_place_north_of_the_limit_lies_in_a_cell_of_its_shard(ra: float, dec: float) -> None:
-    order = 8
-    shard = Shard(order, int(pixels(np.array([ra]), np.array([dec]), order)[0]))
-    cells = cells_around(shard)
-    deepest = max(float(depth(tile, np.array([ra]), np.array([dec]))[0]) for tile in cells)
-    # Neighbours share 120 arcsec within a projection cell, and at least 100 arcsec where projection cells meet.
-    assert deepest > 50 / 3600
-    assert len(cells) < 60
-    assert [tile.name for tile in cells] == sorted({tile.name for tile in cells})
-
-
-def test_rings_follow_each_other() -> None:
-    for ring, after in pairwise(RINGS):
-        assert after.first == ring.first + ring.count
-        assert after.dec == ring.dec + 4
-
-
-def test_the_geometry_is_that_of_a_real_image(real_data: Path) -> None:
-    """The header of a cut-out says which sky cell it is from, how large that is and, by whole pixels, where it was."""
-    header = fits.getheader(real_data / "three_surveys_one_galaxy" / "PS1_r.fits.gz")
-    tile = cell(header["SKYCELL"].removeprefix("skycell."))
-    width, height = (int(limits.split(":")[1]) for limits in header["CELL.TRIMSEC"].strip("[]").split(","))
-    with pytest.warns(FITSFixedWarning):
-        wcs = WCS(header)
-    x, y = (np.asarray(values) for values in wcs.all_world2pix(*np.array(tile.corners).T, 1))
-    assert np.ptp(x) == pytest.approx(width - 1, abs=0.01)
-    assert np.ptp(y) == pytest.approx(height - 1, abs=0.01)
-    np.testing.assert_allclose(x, np.rint(x), atol=0.01)
-    np.testing.assert_allclose(y, np.rint(y), atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["../../etc", "1329.105", "1329.5", "0486.000", "2644.000", "1329.005/..", ""])

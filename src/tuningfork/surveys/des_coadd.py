@@ -17,7 +17,6 @@ from tuningfork.surveys.base import Image
 LARGEST = 2**28
 """Pixels of the largest image that is accepted; tiles have 10,000 x 10,000."""
 EXTENSIONS = ("SCI", "MSK", "WGT")
-NUMBERS = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
 
 
 def open_coadd(path: Path, band: str, psf_fwhm: float) -> Image:
@@ -37,48 +36,56 @@ def open_coadd(path: Path, band: str, psf_fwhm: float) -> Image:
         The file cannot be read, is of another band, or lacks what the format demands.
     """
 
-    def fault(reason: object) -> InputError:
-        return InputError(f"{path}: not a coadded tile of DES ({reason}); delete it and run again")
-
-    try:
-        file = fitsio.FITS(str(path))
-        planes = {name: file[name] for name in EXTENSIONS}
-        header = planes["SCI"].read_header()
-        shapes = {tuple(plane.get_dims()) for plane in planes.values()}
-        numbers = {key: float(header[key]) for key in (*NUMBERS, "MAGZERO")}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise fault(error) from None
-    if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or shape[0] * shape[1] > LARGEST:
-        raise fault(f"shapes of {', '.join(EXTENSIONS)}: {[tuple(plane.get_dims()) for plane in planes.values()]}")
+    planes = _planes(path)
+    header = planes["SCI"].read_header()
+    shapes = [tuple(plane.get_dims()) for plane in planes.values()]
+    height, width = shape = shapes[0] if len(set(shapes)) == 1 and len(shapes[0]) == 2 else (0, 0)
+    if not 0 < height * width <= LARGEST:
+        raise fault(path, f"shapes of {', '.join(EXTENSIONS)}: {shapes}")
     if str(header.get("BAND", band)).strip() != band:
-        raise fault(f"expected the band {band}, found {header['BAND']!r}")
+        raise fault(path, f"expected the band {band}, found {header['BAND']!r}")
+    try:
+        wcs, zero_point = _wcs(header), float(header["MAGZERO"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise fault(path, f"header: {' '.join(str(error).split())}") from None
 
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         try:
             pixels, mask, weight = (planes[name][start:stop, :] for name in EXTENSIONS)
         except (OSError, ValueError) as error:
-            raise fault(error) from None
+            raise fault(path, error) from None
         good = np.isfinite(pixels) & (mask == 0) & np.isfinite(weight) & (weight > 0)
         zero = np.float32(0)
         return np.where(good, pixels, zero).astype(np.float32), np.where(good, weight, zero).astype(np.float32)
 
-    wcs = _wcs(header, numbers)
-    if wcs is None:
-        raise fault("no coordinates of the sky")
-    size = int(shape[0]), int(shape[1])
-    return Image(size, rows, wcs, lambda x, y: np.full(np.shape(x), psf_fwhm), numbers["MAGZERO"])
+    return Image(shape, rows, wcs, lambda x, y: np.full(np.shape(x), psf_fwhm), zero_point)
 
 
-def _wcs(header: Any, numbers: dict[str, float]) -> WCS | None:
+def fault(path: Path, reason: object) -> InputError:
+    """Return the error that names a file and says what is wrong with it."""
+    return InputError(f"{path}: not a coadded tile of DES ({reason}); delete it and run again")
+
+
+def _planes(path: Path) -> dict[str, Any]:
+    """Return the extensions, each read when it is needed."""
+    try:
+        file = fitsio.FITS(str(path))
+        planes = {name: file[name] for name in EXTENSIONS}
+    except (OSError, ValueError) as error:
+        raise fault(path, error) from None
+    if not all(hasattr(plane, "get_dims") for plane in planes.values()):
+        raise fault(path, "an extension is no image")
+    return planes
+
+
+def _wcs(header: Any) -> WCS:
     wcs = WCS(naxis=2)
-    wcs.wcs.ctype = [str(header.get(f"CTYPE{axis}", "")).strip() for axis in (1, 2)]
-    wcs.wcs.crval = [numbers["CRVAL1"], numbers["CRVAL2"]]
-    wcs.wcs.crpix = [numbers["CRPIX1"], numbers["CRPIX2"]]
-    wcs.wcs.cd = [[numbers[f"CD{i}_{j}"] for j in (1, 2)] for i in (1, 2)]
+    wcs.wcs.ctype = [str(header[f"CTYPE{axis}"]).strip() for axis in (1, 2)]
+    wcs.wcs.crval, wcs.wcs.crpix = ([float(header[f"{key}{axis}"]) for axis in (1, 2)] for key in ("CRVAL", "CRPIX"))
+    wcs.wcs.cd = [[float(header[f"CD{i}_{j}"]) for j in (1, 2)] for i in (1, 2)]
     wcs.wcs.cunit = ["deg", "deg"]
     wcs.wcs.radesys = "ICRS"
-    try:
-        wcs.wcs.set()
-    except ValueError:
-        return None
-    return wcs if wcs.has_celestial else None
+    wcs.wcs.set()
+    if not wcs.has_celestial:
+        raise ValueError("no coordinates of the sky")
+    return wcs
