@@ -1,6 +1,6 @@
 """Small images of a galaxy, and stamps cut from them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ def build(
     flags: list[int] | None = None,
     radius: list[float] | float = np.nan,
     settings: Stamps | None = None,
+    contradiction: Callable[[Image, Tile, str], str | None] | None = None,
 ) -> Built:
     """Cut stamps into the file `path`; tiles are name -> band -> image, and a missing image cannot be opened."""
 
@@ -102,7 +103,7 @@ def build(
     files = {band: {"image": "file"} for band in DESCRIPTION.bands}
     fetched = [FetchedTile((places or {}).get(name, Tile(name, np.nan, np.nan)), files, {}) for name in tiles]
     with new_stamps(path, (len(ra), 2, len(DESCRIPTION.bands), settings.size, settings.size)) as store:
-        mosaic = Mosaic(store, positions, Scaling(settings, radii), DESCRIPTION, open_band)
+        mosaic = Mosaic(store, positions, Scaling(settings, radii), DESCRIPTION, open_band, contradiction)
         mosaic.build(fetched)
         table = shard_table("stamps", describe_stamps(mosaic, rows), DESCRIPTION.bands).to_pydict()
     return Built(mosaic, np.load(path), table)

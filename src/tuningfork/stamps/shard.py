@@ -16,7 +16,7 @@ from tuningfork.core.tables import lineage_of, numpy_column, read_table, shard_t
 from tuningfork.sky.coordinates import directions, distance
 from tuningfork.stamps.astrometry import Expected, contradiction
 from tuningfork.stamps.light import Listed
-from tuningfork.stamps.mosaic import Mosaic
+from tuningfork.stamps.mosaic import COMPLETE, Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.quality import larger_than_stamp
 from tuningfork.stamps.scaling import Scaling
@@ -157,20 +157,23 @@ def _why_doubtful(mosaic: Mosaic, rows: pa.Table, scale: np.ndarray) -> np.ndarr
 
 
 def _padded(mosaic: Mosaic) -> np.ndarray:
-    """Return whether the stamp of each source has pixels beyond its tile that no other tile has filled."""
+    """Return whether the stamp of each source has pixels beyond its tile that no other tile has filled.
+
+    A few of them may be masked in the other tile.
+    """
     state, reference = mosaic.state, mosaic.description.reference
     padded = np.asarray(state.overhang.any(axis=1))
     for source in np.flatnonzero(padded & state.stitched).tolist():
         place = reference if state.valid[source, reference] else int(state.valid[source].argmax())
-        weight = mosaic.store.read(source, place)[1]
-        padded[source] = (mosaic.outside(source) & (weight <= 0)).any()
+        empty = mosaic.store.read(source, place)[1][mosaic.outside(source)] <= 0
+        padded[source] = empty.mean() > 1 - COMPLETE
     return padded
 
 
 def _why_absent(mosaic: Mosaic, upstream: np.ndarray) -> np.ndarray:
     """Return for each source, as if it had no stamp: BAD_TILE, BAD_WCS, OUTSIDE_TILES, or nothing without a position."""
-    bad, wrong = _on_tiles(mosaic, mosaic.bad), _on_tiles(mosaic, mosaic.contradicted)
-    reason = np.select([bad, wrong], [int(Flag.BAD_TILE), int(Flag.BAD_WCS)], int(Flag.OUTSIDE_TILES))
+    wrong, bad = (_on_tiles(mosaic, tiles) for tiles in (mosaic.bad & mosaic.contradicted, mosaic.bad))
+    reason = np.select([wrong, bad], [int(Flag.BAD_WCS), int(Flag.BAD_TILE)], int(Flag.OUTSIDE_TILES))
     return np.where((upstream & Flag.NO_POSITION > 0) & ~bad, 0, reason)
 
 

@@ -56,7 +56,7 @@ class StampStore:
         """Return one band of a stamp, (P, S, S)."""
         stamp = np.empty((self.shape[1], *self.shape[3:]), TYPE)
         for number, plane in enumerate(stamp):
-            os.preadv(self._descriptor, [memoryview(plane)], self._place(source, band) + number * self._stride)
+            os.preadv(self._descriptor, [plane.data], self._place(source, band) + number * self._stride)
         return stamp
 
 
