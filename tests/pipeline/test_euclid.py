@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 from frozen import parameters
 from servers.euclid import ZERO_POINTS, EuclidServer, draw
+from servers.faults import HEALING, Fault, Faults
 
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.files import open_array
@@ -30,6 +32,7 @@ APART = 36.0
 PLACES = {"west": (-10.0, 3.0), "east": (48.0, -4.0), "between": (APART / 2, 0.0), "masked": (-4.0, -8.0)}
 """East and north of the western tile's centre (arcsec); between lies on the border of both."""
 TILES = ("102020001", "102020002")
+KINDS = [kind for kind in HEALING if kind not in {Fault.HANG, Fault.STALL, Fault.DRIP, Fault.FLIPPED}]
 
 
 @dataclass
@@ -75,12 +78,12 @@ def serve() -> EuclidServer:
     return EuclidServer([west, east], sources)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("euclid")
-    transfer = Transfer(cache=str(folder / "cache"), timeout=10.0, retries=1, backoff=0.01, rate=1000.0)
+def process(folder: Path, faults: Faults | None = None) -> Run:
+    """List the sources, fetch the tiles and cut the stamps, from a service that may have faults."""
+    transfer = Transfer(cache=str(folder / "cache"), timeout=5.0, retries=6, backoff=0.001, rate=1000.0)
     sources, tiles, output, table = (folder / name for name in ("s.parquet", "t.parquet", "c.npy", "c.parquet"))
     with serve() as server:
+        server.faults = faults
         values = {
             "survey": {"name": "euclid", "euclid": server.settings},
             "sources": {"mag_min": 12.0, "mag_max": 20.5},
@@ -91,6 +94,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         fetch_tiles(stages["tiles"], SHARD.name, sources, transfer, tiles)
         cut_shard(stages["stamps"], SHARD.name, sources, tiles, transfer, output, table)
         return Run(read_table(table), np.array(open_array(output)), read_table(tiles), server)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return process(tmp_path_factory.mktemp("euclid"))
 
 
 def expected(run: Run, name: str, tile: int) -> np.ndarray:
@@ -151,3 +159,14 @@ def test_every_source_has_its_row_and_every_file_came_once(run: Run) -> None:
     files = [path for path, status, _ in run.server.sent if path.endswith(".fits") and status == 200]
     assert len(files) == len(set(files)) == 5 * 3
     assert not any("BGMOD" in path or "NIR-J" in path for path, _, _ in run.server.sent)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_faults_on_the_way_change_nothing(run: Run, tmp_path: Path, seed: int) -> None:
+    """Not flipped bytes: MER's files have no checksums. What hangs or drips is tested with the transfers."""
+    faults = Faults(seed, KINDS, most=3, least=1)
+    found = process(tmp_path, faults)
+    assert sum(faults.injected.values()) > 30
+    assert set(faults.injected) == set(KINDS)
+    np.testing.assert_array_equal(found.stamps, run.stamps)
+    assert found.table.equals(run.table)

@@ -106,6 +106,10 @@ class Irsa:
             client = IrsaClass()
             client.sia_url = client.tap_url = url
             client._session = session
-            return question(client)
+            try:
+                return question(client)
+            except ValueError as error:
+                # What the service says about itself is parsed without pyvo's usual care.
+                raise AttemptError(f"no good answer: {' '.join(str(error).split())[:300]}") from None
 
         return ask_vo(self._network, url, through, POLITE)

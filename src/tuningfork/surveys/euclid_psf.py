@@ -7,6 +7,7 @@ of bytes.
 
 import io
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from astropy.io import fits
 from tuningfork.surveys.transfer.attempts import AttemptError, check_status
 from tuningfork.surveys.transfer.network import Limit, Network
 
+COLUMNS = ("x", "y", "FWHM")
+RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 BLOCK = 2880
 HEAD = 16 * BLOCK
 """Bytes that hold the header of an extension."""
@@ -57,62 +60,59 @@ def have_widths(network: Network, url: str, name: str, limit: Limit) -> str:
 
 def _table(network: Network, url: str) -> dict[str, np.ndarray]:
     with network.session() as session:
-        start = 0
+        start, total = 0, 1
         for _ in range(MOST_EXTENSIONS):
-            head = _part(session, url, start, HEAD)
-            header = _header(head)
-            if header is None:
+            if start >= total:
                 break
-            begin, length = _extent(header, head, start)
-            if {"x", "y", "FWHM"} <= {header.get(f"TTYPE{number}") for number in range(1, 100)}:
-                return _columns(_part(session, url, start, begin - start + length))
-            start = begin + length
-    return {name: np.empty(0) for name in ("x", "y", "FWHM")}
+            head, total = _part(session, url, start, HEAD)
+            header, begin, length = _extension(head)
+            if set(COLUMNS) <= {header.get(f"TTYPE{number}") for number in range(1, 100)}:
+                return _columns(_part(session, url, start, begin + length)[0])
+            start += begin + length
+    return {name: np.empty(0) for name in COLUMNS}
 
 
-def _part(session: requests.Session, url: str, start: int, length: int) -> bytes:
-    """Return at most `length` bytes of a file from `start`; none behind its end."""
+def _part(session: requests.Session, url: str, start: int, length: int) -> tuple[bytes, int]:
+    """Return at most `length` bytes of a file from `start`, and the size of the file."""
     if length > MOST_BYTES:
         raise AttemptError(f"a table of {length} bytes is larger than the limit of {MOST_BYTES}", final=True)
     asked = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
     with session.get(url, headers=asked, stream=True) as response:
-        if response.status_code == requests.codes.requested_range_not_satisfiable:
-            return b""
         check_status(response)
-        if response.status_code != requests.codes.partial_content:
-            raise AttemptError("the service does not send parts of files, which the table of PSFs needs", final=True)
-        promised = min(int(response.headers.get("Content-Length", 0)), length)
+        match = RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if response.status_code != requests.codes.partial_content or not match or int(match[1]) != start:
+            raise AttemptError("expected a part of a file, which the table of PSFs needs, got something else")
+        total = int(match[2])
+        expected = min(length, total - start)
         content = bytearray()
         for chunk in response.iter_content(2**20):
             content += chunk
-            if len(content) > length:
-                raise AttemptError("the service sends more of the file than was asked for", final=True)
-    if len(content) < promised:
-        raise AttemptError(f"{len(content)} of {promised} bytes came")
-    return bytes(content)
+            if len(content) > expected:
+                break
+    if len(content) != expected:
+        raise AttemptError(f"{len(content)} bytes came instead of {expected}")
+    return bytes(content), total
 
 
-def _header(content: bytes) -> fits.Header | None:
-    if not content.startswith((b"SIMPLE  =", b"XTENSION=")):
-        return None
-    try:
-        return fits.Header.fromfile(io.BytesIO(content), endcard=True, padding=False)
-    except OSError:
-        return None
-
-
-def _extent(header: fits.Header, content: bytes, start: int) -> tuple[int, int]:
-    """Return where the data of an extension begin in the file, and their length with the padding."""
+def _extension(content: bytes) -> tuple[fits.Header, int, int]:
+    """Return the header that `content` begins with, where its data begin, and their length with the padding."""
     stream = io.BytesIO(content)
-    fits.Header.fromfile(stream, endcard=True, padding=False)
-    begin = start + math.ceil(stream.tell() / BLOCK) * BLOCK
-    axes = [int(header[f"NAXIS{number}"]) for number in range(1, int(header["NAXIS"]) + 1)]
-    values = (math.prod(axes) if axes else 0) + int(header.get("PCOUNT", 0))
-    length = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
-    return begin, math.ceil(length / BLOCK) * BLOCK
+    try:
+        if not content.startswith((b"SIMPLE  =", b"XTENSION=")):
+            raise ValueError("no header")
+        header = fits.Header.fromfile(stream, endcard=True, padding=False)
+        axes = [int(header[f"NAXIS{number}"]) for number in range(1, int(header["NAXIS"]) + 1)]
+        values = (math.prod(axes) if axes else 0) + int(header.get("PCOUNT", 0))
+        length = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AttemptError(f"expected the header of a FITS extension, got something else ({error})") from None
+    return header, math.ceil(stream.tell() / BLOCK) * BLOCK, math.ceil(length / BLOCK) * BLOCK
 
 
 def _columns(content: bytes) -> dict[str, np.ndarray]:
-    with fits.open(io.BytesIO(fits.PrimaryHDU().header.tostring().encode().ljust(BLOCK) + content)) as hdus:
-        table = hdus[1].data
-        return {name: np.array(table[name], dtype=np.float32) for name in ("x", "y", "FWHM")}
+    primary = fits.PrimaryHDU().header.tostring().encode()
+    try:
+        with fits.open(io.BytesIO(primary + content)) as hdus:
+            return {name: np.array(hdus[1].data[name], dtype=np.float32) for name in COLUMNS}
+    except (OSError, IndexError, ValueError, KeyError, TypeError) as error:
+        raise AttemptError(f"expected a table of PSFs, got something else ({error})") from None
