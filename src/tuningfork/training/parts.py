@@ -80,7 +80,7 @@ def simulate_galaxy(
     conditions = draw_conditions(rng, description)
     step = _step(rng, galaxy, description, form)
     native = draw_native_size(rng, galaxy.r_eff / (step * scale), form.size)
-    stamp = _stamp(rng, galaxy, step, native, settings, conditions, description, form)
+    stamp = draw_stamp(rng, galaxy, step, native, settings, conditions, description, form)
     fwhm, noise = float(conditions.psf_fwhm[reference]), float(conditions.sky_noise[reference])
     signal = signal_to_noise(galaxy, noise, fwhm, scale, description.zero_point)
     votes = draw_votes(rng, answer_probabilities(galaxy, signal, fwhm), settings.volunteers)
@@ -103,7 +103,7 @@ def _step(rng: np.random.Generator, galaxy: Galaxy, description: Description, fo
     return float(stamp_steps(form, description.pixel_scale, radius))
 
 
-def _stamp(
+def draw_stamp(
     rng: np.random.Generator,
     galaxy: Galaxy,
     step: float,
@@ -117,6 +117,26 @@ def _stamp(
 
     Where many pixels become one, whole numbers of them are drawn as one from the start, which is much faster:
     their flux and noise add up exactly.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    galaxy : Galaxy
+    step : float
+        Width of the stamp's pixels in pixels of the survey.
+    native_size : int
+        Width of the image before it is cut or padded, in pixels of the stamp.
+    settings : Simulate
+    conditions : Conditions
+        With the sky noise of the survey's pixels.
+    description : Description
+    form : Stamps
+        Size and scale of the stamps.
+
+    Returns
+    -------
+    ndarray
+        float32 (2, B, S, S): image (flux units) and inverse variance, both zero in the padding.
     """
     together = max(int(step / 2), 1)
     rest = step / together

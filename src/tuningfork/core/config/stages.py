@@ -13,7 +13,8 @@ class Stamps(Section):
     scale: Literal["native", "fixed", "radius"] = option(
         "native",
         "native: the pixels of the tiles; fixed: pixels of pixel_scale; radius: pixels so wide that the stamp spans "
-        "`radii` half-light radii of each galaxy's entry in the source list",
+        "`radii` half-light radii of each galaxy's entry in the source list, but no narrower than a third of the "
+        "tile's, and the tile's own where the list has no radius",
     )
     pixel_scale: float = option(0.396, "pixel scale of every stamp, for scale fixed", unit="arcsec", gt=0, le=10)
     radii: float = option(
