@@ -17,6 +17,8 @@ MAX_BYTES = 8 * 2**30
 PROGRESS = 2**20
 """New bytes that make an attempt a success in part."""
 FULL = {errno.ENOSPC, errno.EDQUOT}
+NO_ROOM = 2**20
+"""Free bytes below which a library's failure to write is taken for a full disk, if it does not say why it failed."""
 
 
 def fetch(session: requests.Session, url: str, partial: Partial, timeout: float) -> None:
@@ -62,10 +64,17 @@ def fetch(session: requests.Session, url: str, partial: Partial, timeout: float)
             _check_room(length, have, partial.path.parent)
             _write(response, partial, have, length, timeout)
         except OSError as error:
-            if error.errno in FULL:
+            full = full_disk(error, partial.path.parent)
+            if full:
                 partial.discard()
-                raise OSError(error.errno, error.strerror, str(partial.path.parent)) from None
-            raise
+            raise full or error from None
+
+
+def full_disk(error: OSError, folder: Path) -> OSError | None:
+    """Return the error of a full disk that names `folder`, if that is what `error` is about."""
+    full = error.errno in FULL or (error.errno is None and shutil.disk_usage(folder).free < NO_ROOM)
+    code = error.errno or errno.ENOSPC
+    return OSError(code, os.strerror(code), str(folder)) if full else None
 
 
 def _length(response: requests.Response) -> int | None:

@@ -11,7 +11,7 @@ from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import TransferError
 from tuningfork.surveys.transfer.attempts import AttemptError, attempt, fault_of
 from tuningfork.surveys.transfer.cache import Cache
-from tuningfork.surveys.transfer.download import fetch
+from tuningfork.surveys.transfer.download import fetch, full_disk
 from tuningfork.surveys.transfer.gate import FREE, Gate, Limit
 from tuningfork.surveys.transfer.partial import Partial
 from tuningfork.surveys.transfer.session import Session, tame_libraries
@@ -112,6 +112,11 @@ class Network:
         -------
         str
             `name`.
+
+        Raises
+        ------
+        OSError
+            The disk is full.
         """
         if self._cache.has(name):
             return name
@@ -122,6 +127,8 @@ class Network:
                 try:
                     write(temporary)
                     self._cache.place(name)
+                except OSError as error:
+                    raise full_disk(error, temporary.parent) or error from None
                 finally:
                     temporary.unlink(missing_ok=True)
         return name
