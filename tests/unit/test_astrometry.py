@@ -205,6 +205,15 @@ def test_sources_that_lie_on_the_tile_by_the_list_but_not_by_its_wcs() -> None:
     assert "none by its WCS" in str(check(sky, moved(sky.wcs, shift=300), large))
 
 
+def test_a_wcs_that_gives_no_coordinates() -> None:
+    sky = Sky(1)
+    for wrong in ({"crval": [np.nan, np.nan]}, {"crval": [150.0, 95.0]}, {"cd": np.full((2, 2), np.nan)}):
+        wcs = wcs_of()
+        for key, value in wrong.items():
+            setattr(wcs.wcs, key, value)
+        assert check(sky, wcs, tile_of(sky.wcs)), wrong
+
+
 def listed_in_field(field: Field) -> Listed:
     galaxies = [source for source in field.sources if source.galaxy]
     return Listed(*(np.array([getattr(source, key) for source in galaxies]) for key in ("ra", "dec", "mag", "radius")))

@@ -10,7 +10,7 @@ A wrong WCS gives stamps of the wrong objects, which nothing after the stamps ca
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.wcs import WCS
+from astropy.wcs import WCS, NoConvergence, WcsError
 
 from tuningfork.core.description import Description
 from tuningfork.sky.coordinates import ARCSEC, directions, distance, jacobian, to_pixels
@@ -79,14 +79,16 @@ def contradiction(image: Image, tile: Tile, listed: Listed, expected: Expected) 
     InputError
         The file turns out to be damaged.
     """
-    return (
-        _misshapen(image, expected.pixel_scale)
-        or _misplaced(image, tile)
-        or _without_its_sources(image, tile, listed)
-        or unlit(
-            image, listed, expected.sky_noise * 10 ** (0.4 * (image.zero_point - expected.zero_point)), expected.fainter
+    sky_noise = expected.sky_noise * 10 ** (0.4 * (image.zero_point - expected.zero_point))
+    try:
+        return (
+            _misshapen(image, expected.pixel_scale)
+            or _misplaced(image, tile)
+            or _without_its_sources(image, tile, listed)
+            or unlit(image, listed, sky_noise, expected.fainter)
         )
-    )
+    except (WcsError, NoConvergence) as error:
+        return f"its WCS gives no coordinates ({' '.join(str(error).split())})"
 
 
 def _middle(shape: tuple[int, int]) -> np.ndarray:
@@ -95,7 +97,8 @@ def _middle(shape: tuple[int, int]) -> np.ndarray:
 
 def _misshapen(image: Image, pixel_scale: float) -> str | None:
     x, y = _middle(image.shape)
-    found = float(directions(jacobian(image.wcs, np.array([x]), np.array([y])))[0][0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = float(directions(jacobian(image.wcs, np.array([x]), np.array([y])))[0][0])
     if not np.isfinite(found):
         return "its WCS gives no coordinates for the image's centre"
     if abs(found / pixel_scale - 1) > SCALE_TOLERANCE:

@@ -34,8 +34,8 @@ NEAREST = 6.0
 """Distance (arcsec) within which a source's peak is looked for."""
 FEW, MAJORITY, MANY = 3, 0.6, 10
 """Peaks of which this fraction must agree to show a shift, and peaks whose distances alone show it."""
-HALF_LIGHT = 1.1774
-"""Half-light radius of a Gaussian in standard deviations."""
+HALF_LIGHT, FWHM = 1.1774, 2.3548
+"""Half-light radius and full width at half maximum of a Gaussian in standard deviations."""
 USABLE = 0.7
 """Weight of the good pixels at the centre of a source that is looked at."""
 
@@ -135,14 +135,15 @@ def _candidates(image: Image, listed: Listed, scale: float, sky_noise: float, fa
     """Return the sources on the image that are to be seen clearly and are not too large, most significant first."""
     with np.errstate(invalid="ignore"):
         possible = np.flatnonzero(np.isfinite(listed.mag) & ~(listed.radius > LARGEST_RADIUS))
+    middle = np.array([image.shape[1] / 2]), np.array([image.shape[0] / 2])
     x, y = to_pixels(image.wcs, listed.ra[possible], listed.dec[possible], image.shape)
     with np.errstate(invalid="ignore"):
         on = np.flatnonzero((x > -0.5) & (x < image.shape[1] - 0.5) & (y > -0.5) & (y < image.shape[0] - 0.5))
     x, y, possible = x[on], y[on], possible[on]
     radius = listed.radius[possible]
     radius = np.where(radius > 0, radius, UNKNOWN_RADIUS) / HALF_LIGHT
-    psf = image.psf_fwhm(x, y) / 2.3548
-    sigma = np.hypot(radius, np.where(np.isfinite(psf), psf, 0)) / scale
+    psf = float(np.nan_to_num(image.psf_fwhm(*middle))[0]) / FWHM
+    sigma = np.hypot(radius, psf) / scale
     flux = 10 ** (-0.4 * (listed.mag[possible] + fainter - image.zero_point))
     # Of a Gaussian source, smoothed with its own width.
     signal = flux / (np.sqrt(4 * np.pi) * sigma * sky_noise)
