@@ -16,8 +16,9 @@ from tuningfork.core.config.survey import Sdss
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
+from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys import sdss_skyserver
+from tuningfork.surveys import sdss_files, sdss_skyserver
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.sdss import SdssSurvey, width_to_fwhm
 from tuningfork.surveys.sdss_archive import Archive, FieldName, corners, equatorial, great_circle
@@ -197,6 +198,27 @@ def test_tiles_are_the_fields_that_are_primary_near_the_shard(
         with pytest.raises(InputError, match="301-006377-4-0777: Data Release 17 has no such field"):
             survey.locate([TILE.name, "301-006377-4-0777"])
     assert np.ptp(tiles[0].corners, axis=0) == pytest.approx([1489 * 0.396 / 3600, 2048 * 0.396 / 3600], rel=1e-4)
+
+
+@pytest.mark.parametrize("order", [3, 8, 10])
+def test_flat_files_are_read_of_the_fields_that_touch_the_shard(order: int) -> None:
+    """Against points that are strewn over each field; one that touches nowhere comes nearer than a field's size."""
+    shard = Shard(order, 12 * 4**order // 2 + 5)
+    rng = np.random.default_rng(order)
+    across, along = (value.ravel()[:, None] for value in np.meshgrid(*[np.linspace(0, 1, 25)] * 2))
+    touching = apart = 0
+    for _ in range(80):
+        ra, dec = (value + (shard.radius + 0.3) * rng.uniform(-1, 1) for value in shard.centre)
+        tile = Tile("301-000001-1-0011", ra, dec, corners(ra, dec, 95.0, rng.uniform(-60, 60)))
+        a, b, c, d = np.array(tile.corners)
+        points = (1 - along) * ((1 - across) * a + across * b) + along * ((1 - across) * d + across * c)
+        inside = shard.contains(*points.T).any()
+        found = sdss_files._touches(tile, shard)
+        assert found or not inside
+        if found and not inside:
+            assert np.min(distance(*points.T, *shard.centre)) < shard.radius + 0.02
+        touching, apart = touching + found, apart + (not found)
+    assert min(touching, apart) >= 5
 
 
 def test_a_field_without_a_great_circle_has_no_corners() -> None:

@@ -19,6 +19,7 @@ from tuningfork.core.tables import numpy_column, read_table
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.near import depth
 from tuningfork.surveys.sdss_archive import BANDS, HEIGHT, PIXEL, WIDTH, Archive, FieldName, corners
 from tuningfork.surveys.transfer.network import Network
 
@@ -62,12 +63,10 @@ class FlatFiles:
 
     def fields(self, shard: Shard) -> list[Tile]:
         """Return the fields that are primary somewhere and touch the shard or come near it, in order of names."""
-        ra, dec = shard.boundary(steps=16)
-        centre = shard.centre
-        reach = float(np.max(distance(ra, dec, *centre))) + MARGIN + HALF_DIAGONAL
-        fields = self._fields()
-        near = distance(numpy_column(fields, "ra"), numpy_column(fields, "dec"), *centre) <= reach
-        return sorted(self._tiles(fields.filter(pa.array(near))), key=lambda tile: tile.name)
+        fields, reach = self._fields(), shard.radius + MARGIN + HALF_DIAGONAL
+        near = distance(numpy_column(fields, "ra"), numpy_column(fields, "dec"), *shard.centre) <= reach
+        tiles = [tile for tile in self._tiles(fields.filter(pa.array(near))) if _touches(tile, shard)]
+        return sorted(tiles, key=lambda tile: tile.name)
 
     def locate(self, fields: Sequence[FieldName]) -> list[Tile]:
         """Return the fields of these names.
@@ -117,6 +116,14 @@ class FlatFiles:
         columns |= {key.lower(): chosen[key].astype(float) for key in ("RA", "DEC", "NODE", "INCL")}
         columns |= {f"psf_width_{band}": chosen["PSF_FWHM"][:, place] for place, band in enumerate(BANDS)}
         pq.write_table(pa.table(columns), path)
+
+
+def _touches(tile: Tile, shard: Shard) -> bool:
+    """Return whether a field touches a shard or comes within the margin of it."""
+    if not tile.corners:
+        return True
+    edge = depth(tile, *shard.boundary(steps=64)) > -MARGIN
+    return bool(edge.any() or shard.contains(*np.array(tile.corners).T).any())
 
 
 def _galaxies(path: Path, band: int, mag_min: float, mag_max: float) -> Iterator[tuple[int, tuple[float, ...]]]:
