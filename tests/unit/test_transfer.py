@@ -217,7 +217,7 @@ def test_offline_says_what_is_missing(service: Service, tmp_path: Path) -> None:
     Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
     offline = Network(settings(tmp_path, offline=True))
     assert offline.file(f"{service.url}/x.fits", "x.fits") == "x.fits"
-    with pytest.raises(TransferError, match=r"offline, and not in the cache .*/y\.fits; set transfer\.offline"):
+    with pytest.raises(TransferError, match=r"offline: .*/y\.fits is not in the cache .*; set transfer\.offline"):
         offline.file(f"{service.url}/y.fits", "y.fits")
     with pytest.raises(TransferError, match="offline"):
         offline.session()

@@ -71,6 +71,13 @@ def test_hosts_do_not_wait_for_each_other(tmp_path: Path) -> None:
         pass
 
 
+def test_a_request_within_a_request_needs_no_second_connection(tmp_path: Path) -> None:
+    gate = Gate(tmp_path, settings(tmp_path, connections=1))
+    with gate.request(HOST), gate.request(HOST):
+        assert not Lock(tmp_path / "survey.example" / "connection-0.lock").take()
+    assert Lock(tmp_path / "survey.example" / "connection-0.lock").take()
+
+
 def test_a_service_that_asks_to_wait_holds_back_all_jobs(tmp_path: Path) -> None:
     answers = iter([Answer(b"", 503, {"Retry-After": "1"})])
     arrivals: list[float] = []

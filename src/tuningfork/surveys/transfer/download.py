@@ -44,7 +44,7 @@ def fetch(session: requests.Session, url: str, partial: Partial, timeout: float)
     have = partial.size if origin else 0
     if origin and have == origin.length:
         return
-    # A coding would make the length unknown and a continuation impossible.
+    # Files are kept as they come: some services call a file that is packed itself an encoded one.
     headers = {"Accept-Encoding": "identity"}
     if origin and origin.validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": origin.validator}
@@ -80,7 +80,7 @@ def full_disk(error: OSError, folder: Path) -> OSError | None:
 def _length(response: requests.Response) -> int | None:
     """Return the length of the file that an answer tells whole, None if it does not say."""
     promised = response.headers.get("Content-Length", "")
-    return int(promised) if promised.isdigit() and "Content-Encoding" not in response.headers else None
+    return int(promised) if promised.isdigit() else None
 
 
 def _length_of_continuation(

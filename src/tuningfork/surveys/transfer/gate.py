@@ -9,6 +9,7 @@ import ipaddress
 import json
 import math
 import random
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,10 +74,13 @@ class Gate:
     def __init__(self, folder: Path, settings: Transfer) -> None:
         self._folder = folder
         self._settings = settings
+        self._inside = threading.local()
 
     @contextlib.contextmanager
     def request(self, url: str, limit: Limit = FREE) -> Iterator[None]:
         """Wait until a request to the host of `url` may start; it ends with the block.
+
+        A request within another one of the same thread to the same host needs no further connection.
 
         Raises
         ------
@@ -91,11 +95,22 @@ class Gate:
         rules = [Rule.of(self._settings.rate, 1.0)]
         if math.isfinite(limit.rate):
             rules.append(Rule.of(limit.rate, limit.window))
-        slot = _free_slot([host / f"connection-{number}.lock" for number in range(count)])
-        try:
+        with self._connection(host, count):
             _wait_for_turn(host, rules)
             yield
+
+    @contextlib.contextmanager
+    def _connection(self, host: Path, count: int) -> Iterator[None]:
+        held: set[Path] = self._inside.__dict__.setdefault("hosts", set())
+        if host in held:
+            yield
+            return
+        slot = _free_slot([host / f"connection-{number}.lock" for number in range(count)])
+        held.add(host)
+        try:
+            yield
         finally:
+            held.discard(host)
             slot.release()
 
     def hold_back(self, url: str, seconds: float) -> None:

@@ -6,6 +6,7 @@ process, so that two threads would both get it: a second, in-memory lock keeps t
 
 import contextlib
 import errno
+import os
 import random
 import threading
 import time
@@ -21,6 +22,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 
 _held: set[Path] = set()
 _guard = threading.Lock()
+
+
+def _forget() -> None:
+    """Start without locks in a forked process: they stay with its parent."""
+    global _guard
+    _guard = threading.Lock()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 class Lock:

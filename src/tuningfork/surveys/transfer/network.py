@@ -14,7 +14,7 @@ from tuningfork.surveys.transfer.cache import Cache
 from tuningfork.surveys.transfer.download import fetch, full_disk
 from tuningfork.surveys.transfer.gate import FREE, Gate, Limit
 from tuningfork.surveys.transfer.partial import Partial
-from tuningfork.surveys.transfer.session import Session, tame_libraries
+from tuningfork.surveys.transfer.session import Session, file_session, tame_libraries
 from tuningfork.surveys.transfer.verify import Published, verify_fits
 
 __all__ = ["FREE", "Limit", "Network"]
@@ -82,7 +82,7 @@ class Network:
         """
         if self._cache.has(name):
             return name
-        self._online(url)
+        self._online(f"{url} is not in the cache {self.folder}")
         with self._cache.missing(name) as missing:
             if missing:
                 partial = Partial(self._cache.temporary(name))
@@ -150,7 +150,7 @@ class Network:
         TransferError
             No good answer came; the message has the last reason.
         """
-        self._online(url)
+        self._online(f"{url} cannot be asked")
         tame_libraries(self._cache.hidden / "libraries")
         return attempt(lambda: self._pass(question, url, limit), url, self.settings)
 
@@ -165,7 +165,7 @@ class Network:
         TransferError
             Offline.
         """
-        self._online("a service")
+        self._online("no service can be asked")
         return Session(self.settings)
 
     def _pass(self, action: Callable[[], T], url: str, limit: Limit) -> T:
@@ -183,13 +183,12 @@ class Network:
     def _files(self) -> requests.Session:
         """This thread's session for files, which keeps its connections."""
         if not hasattr(self._threads, "session"):
-            self._threads.session = requests.Session()
+            self._threads.session = file_session()
         session: requests.Session = self._threads.session
         return session
 
-    def _online(self, url: str) -> None:
+    def _online(self, consequence: str) -> None:
         if self.settings.offline:
             raise TransferError(
-                f"offline, and not in the cache {self.folder}: {url}; set transfer.offline to false, or transfer.cache "
-                "to a folder that has it"
+                f"offline: {consequence}; set transfer.offline to false, or transfer.cache to a folder that has all"
             )

@@ -2,6 +2,7 @@
 
 import io
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,17 @@ DOCUMENTS = ("xml", "votable")
 """Kinds of content in which services tell their errors to the libraries that read them."""
 
 
+USER_AGENT = f"tuningfork/{version('tuningfork')} {requests.utils.default_user_agent()}"
+"""Who we are: services like to know whom they serve."""
+
+
+def file_session() -> requests.Session:
+    """Return a session for files, which are read as they come."""
+    session = requests.Session()
+    session.headers["User-Agent"] = USER_AGENT
+    return session
+
+
 class Session(requests.Session):
     """A session whose answers come whole, in time, in bounds and with a good status, or raise an error.
 
@@ -31,6 +43,7 @@ class Session(requests.Session):
 
     def __init__(self, settings: Transfer) -> None:
         super().__init__()
+        self.headers["User-Agent"] = USER_AGENT
         self._timeout = settings.timeout
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
