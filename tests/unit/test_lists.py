@@ -284,8 +284,10 @@ def test_a_hats_catalogue_of_tuningfork_gives_its_sources_back(own_catalogue: tu
         expected, found = expected[expected["ra"].notna()], found[found["ra"].notna()]
     expected = expected.set_index("source_id").sort_index()
     assert ((found["flags"] & int(Flag.NO_POSITION) > 0) == found["ra"].isna()).all()
+    assert found.index.tolist() == expected.index.tolist()
+    placed = expected["ra"].notna()
     for name in ("ra", "dec", "survey_mag", "survey_radius"):
-        np.testing.assert_array_equal(found[name], expected[name])
+        np.testing.assert_array_equal(found.loc[placed, name], expected.loc[placed, name])
     mapped = all_rows(Hats(HatsCatalogue(path=str(folder), columns={"mag": "mag"})), expected, order)
     np.testing.assert_array_equal(mapped.set_index("source_id")["survey_mag"].loc[expected.index], expected["mag"])
 

@@ -54,8 +54,8 @@ class Shard:
     @property
     def centre(self) -> tuple[float, float]:
         """Right ascension and declination of the centre (deg)."""
-        lon, lat = healpix.healpix_to_lonlat(np.array([self.pixel], dtype=np.uint64), np.uint8(self.order))
-        return float(lon.deg[0]), float(lat.deg[0])
+        ra, dec = centres(np.array([self.pixel]), self.order)
+        return float(ra[0]), float(dec[0])
 
     def boundary(self, steps: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Return right ascension and declination (deg) of 4 x `steps` points along the edge."""
@@ -86,6 +86,12 @@ def pixels(ra: np.ndarray, dec: np.ndarray, order: int) -> np.ndarray:
     """Return the NESTED pixel number (int64) of each position (deg) at `order`."""
     lon, lat = Longitude(np.asarray(ra, dtype=float), u.deg), Latitude(np.asarray(dec, dtype=float), u.deg)
     return np.asarray(healpix.lonlat_to_healpix(lon, lat, np.uint8(order)), dtype=np.int64)
+
+
+def centres(numbers: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return right ascension and declination (deg) of the centres of pixels of `order`."""
+    lon, lat = healpix.healpix_to_lonlat(np.asarray(numbers, dtype=np.uint64), np.uint8(order))
+    return np.asarray(lon.deg), np.asarray(lat.deg)
 
 
 def shards_of_positions(ra: np.ndarray, dec: np.ndarray, order: int) -> list[Shard]:

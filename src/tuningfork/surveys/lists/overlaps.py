@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tuningfork.sky.shards import LARGEST_RADIUS, Shard
+from tuningfork.sky.shards import LARGEST_RADIUS, Shard, centres
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import depth
 
@@ -54,8 +54,7 @@ def _sample(shard: Shard) -> tuple[np.ndarray, np.ndarray, float]:
     """Return points (deg) spread over a shard and its edge, and how far (deg) any of its points is from one at most."""
     order = min(shard.order + SAMPLE, 29)
     parts = 4 ** (order - shard.order)
-    centres = [Shard(order, shard.pixel * parts + part).centre for part in range(parts)]
-    ra, dec = np.array(centres).T
+    ra, dec = centres(shard.pixel * parts + np.arange(parts), order)
     edge_ra, edge_dec = shard.boundary(steps=2**SAMPLE)
     return np.append(ra, edge_ra), np.append(dec, edge_dec), LARGEST_RADIUS / 2**order
 

@@ -37,9 +37,7 @@ class Window:
         return np.asarray((x >= left) & (x < right) & (y >= bottom) & (y < top))
 
 
-def windows(
-    image: Image, wanted: Callable[[Window], bool], whole: int = WHOLE, core: int = CORE, overlap: int = OVERLAP
-) -> Iterator[tuple[Window, np.ndarray, np.ndarray]]:
+def windows(image: Image, wanted: Callable[[Window], bool]) -> Iterator[tuple[Window, np.ndarray, np.ndarray]]:
     """Yield windows of an image with their pixels and inverse variances; rows are read once for a line of windows.
 
     Where the windows lie depends on the image alone. No part of a small image is cut off.
@@ -49,15 +47,10 @@ def windows(
     image : Image
     wanted : callable
         Whether a window is needed.
-    whole, core, overlap : int
-        Sizes (px).
     """
     height, width = image.shape
-    for core_rows, rows in _spans(height, whole, core, overlap):
-        line = [
-            Window(core_rows, core_columns, rows, columns)
-            for core_columns, columns in _spans(width, whole, core, overlap)
-        ]
+    for core_rows, rows in _spans(height):
+        line = [Window(core_rows, core_columns, rows, columns) for core_columns, columns in _spans(width)]
         line = [window for window in line if wanted(window)]
         if line:
             pixels, weights = image.rows(*rows)
@@ -66,9 +59,9 @@ def windows(
             yield window, np.ascontiguousarray(pixels[:, columns]), np.ascontiguousarray(weights[:, columns])
 
 
-def _spans(size: int, whole: int, core: int, overlap: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    if size <= whole:
+def _spans(size: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    if size <= WHOLE:
         return [((0, size), (0, size))]
-    edges = np.linspace(0, size, -(-size // core) + 1).astype(int).tolist()
+    edges = np.linspace(0, size, -(-size // CORE) + 1).astype(int).tolist()
     cores = list(itertools.pairwise(edges))
-    return [(span, (max(span[0] - overlap, 0), min(span[1] + overlap, size))) for span in cores]
+    return [(span, (max(span[0] - OVERLAP, 0), min(span[1] + OVERLAP, size))) for span in cores]
