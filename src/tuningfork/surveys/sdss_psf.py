@@ -2,7 +2,7 @@
 
 The file holds, for each band, a few images (the Karhunen-Loeve basis of the field's stars) and polynomials in row and
 column that say how much of each goes into the PSF at a place (Lupton et al. 2001, ASP Conf. 238, 269;
-https://www.sdss.org/dr17/imaging/images/#psf). In the files the first index of the coefficients `c` is the power of
+https://www.sdss.org/dr12/algorithms/read_psf/). In the files the first index of the coefficients `c` is the power of
 the row, the second that of the column: with it the reconstruction fits the stars of a real field, the other way
 round it does not.
 """
