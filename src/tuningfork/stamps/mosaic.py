@@ -179,11 +179,13 @@ class Mosaic:
             stamps = self._finisher.cut(strip, windows.at(batch))
             valid = self._finisher.count_valid(stamps, strip.good and bool(whole[batch].all()))
             quality = _quality(valid / stamps[0, 0].size, usable)
-            better = (quality > 0) & self._better(grid.at(batch), quality)
+            here = grid.at(batch)
+            better = (quality > 0) & self._better(here, quality)
             if not better.all():
-                batch, stamps, valid, quality = batch[better], stamps[better], valid[better], quality[better]
-            grid.at(batch).settle(state, number, quality, image.zero_point)
-            self._finisher.keep(grid.sources[batch], place, stamps, valid, psf_fwhm[batch])
+                here, batch, stamps = here.at(better), batch[better], stamps[better]
+                valid, quality = valid[better], quality[better]
+            here.settle(state, number, quality, image.zero_point)
+            self._finisher.keep(here.sources, place, stamps, valid, psf_fwhm[batch])
             taken[batch] = True
         return grid.at(taken)
 

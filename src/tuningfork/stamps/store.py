@@ -47,8 +47,9 @@ class StampStore:
     def write(self, source: int, band: int, stamp: np.ndarray) -> None:
         """Write one band of a stamp: float32 (P, S, S), contiguous."""
         place = self._place(source, band)
-        for plane in stamp:
-            if os.pwrite(self._descriptor, plane, place) != self._plane:
+        # With one band the planes follow each other in the file, and one long write takes less than two.
+        for piece in [stamp] if self.shape[2] == 1 else stamp:
+            if os.pwrite(self._descriptor, piece, place) != piece.nbytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             place += self._stride
 
