@@ -372,6 +372,27 @@ def test_missing_files_and_folders_are_refused_before_any_job(tmp_path: Path) ->
             check(tmp_path, name)
 
 
+@pytest.mark.parametrize(
+    ("text", "readers"),
+    [
+        (None, {"sources", "tiles", "stamps"}),
+        ("ra,dec\n10,20\n", {"tiles", "stamps"}),
+        ("file\na\n", {"sources", "tiles", "stamps"}),
+    ],
+)
+def test_a_changed_image_concerns_exactly_the_stages_that_read_it(
+    tmp_path: Path, text: str | None, readers: set[str]
+) -> None:
+    """A table of positions needs no image to list its sources; images without a table, or named by it, are read for them."""
+    write_bands(tmp_path / "images", "a", 10.0, 20.0)
+    if text is not None:
+        (tmp_path / "t.csv").write_text(text)
+    before = check(tmp_path, "t.csv" if text is not None else None)
+    write_bands(tmp_path / "images", "a", 10.0, 20.0, width=200)
+    after = check(tmp_path, "t.csv" if text is not None else None)
+    assert {stage for stage in before if before[stage] != after[stage]} == readers
+
+
 def test_positions_without_any_wcs_are_refused_before_any_job(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     fits.writeto(tmp_path / "images" / "a.fits", np.stack([pixels()] * 3))

@@ -11,10 +11,6 @@ from pydantic import BaseModel, ValidationError
 from tuningfork.core.config.root import Configuration
 from tuningfork.core.errors import ConfigurationError
 
-UNIONS = {"footprint", "catalogue"}
-"""Keys whose value is one of several kinds of section."""
-KINDS = {"box", "cone", "polygon", "moc", "tiles", "table", "survey", "vizier", "hats", "detection"}
-
 
 def validate(values: Mapping[str, Any]) -> Configuration:
     """Return the checked configuration.
@@ -57,43 +53,60 @@ def load(path: str | Path) -> Configuration:
 
 
 def _explain(fault: Mapping[str, Any]) -> str:
-    # pydantic names the member of a union in the location; a user's file has no such key.
-    parts = [str(part) for part in fault["loc"]]
-    path = ".".join(
-        part
-        for place, part in enumerate(parts)
-        if not (place and parts[place - 1] in UNIONS and place + 1 < len(parts) and part in KINDS)
-    )
-    if fault["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_suggestion(fault['loc'])}"
-    if fault["type"] == "missing":
-        return f"{path}: this key is needed"
+    keys, model, last = _walk([str(part) for part in fault["loc"]])
+    path = ".".join(keys)
+    kinds = _kinds(last)
+    match fault["type"]:
+        case "extra_forbidden":
+            return f"{path}: unknown key{_suggestion(keys[-1], model)}"
+        case "missing":
+            return f"{path}: this key is needed"
+        case "union_tag_not_found":
+            return f"{path}.kind: this key is needed; it is one of {', '.join(kinds)}"
+        case "union_tag_invalid":
+            return f"{path}.kind: {fault['input']['kind']!r} is not allowed: it is one of {', '.join(kinds)}"
+        case "model_attributes_type" if kinds:
+            return f"{path}: {fault['input']!r} is not allowed: it has keys of its own, kind ({', '.join(kinds)}) and others"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
         return f"{path}: {message}" if path else message
     return f"{path}: {fault['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
 
 
-def _suggestion(location: tuple[str | int, ...]) -> str:
-    """Name the known key nearest to the unknown last part of `location`, or all of them."""
+def _walk(location: list[str]) -> tuple[list[str], type[BaseModel] | None, Any]:
+    """Return the keys as a user's file has them, the section that should have the last one, and that key's type.
+
+    pydantic names the chosen kind of a section that has several as if it were a key.
+    """
+    keys: list[str] = []
     model: type[BaseModel] | None = Configuration
-    for part in location[:-1]:
-        model = _submodel(model, str(part))
+    last: Any = None
+    for part in location:
+        kinds = _kinds(last)
+        if part in kinds:
+            model, last = kinds[part], None
+            continue
+        if last is not None:
+            model = _section(last)
+        keys.append(part)
+        last = model.model_fields[part].annotation if model and part in model.model_fields else object
+    return keys, model, last
+
+
+def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
+    """Return kind -> section, for a key whose value is one of several kinds of section."""
+    members = [part for part in get_args(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
+    return {member.model_fields["kind"].default: member for member in members if "kind" in member.model_fields}
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _suggestion(key: str, model: type[BaseModel] | None) -> str:
+    """Name the known key of a section that is nearest to an unknown one, or all of them."""
     known = sorted(model.model_fields) if model else []
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    near = difflib.get_close_matches(key, known, n=1)
     if near:
         return f"; did you mean {near[0]}?"
     return f"; known here: {', '.join(known)}" if known else ""
-
-
-def _submodel(model: type[BaseModel] | None, part: str) -> type[BaseModel] | None:
-    """Return the model behind the key `part` of `model`; a kind of a union names the union's member itself."""
-    if model is None:
-        return None
-    if part not in model.model_fields:
-        return model
-    annotation = model.model_fields[part].annotation
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None

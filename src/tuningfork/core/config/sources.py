@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tuningfork.core.config.base import Section, option
 
+OURS = ("ra", "dec", "source_id", "name", "file", "redshift", "mag", "radius")
 COLUMNS = (
     "which column of the list is our ra, dec (deg), source_id, name, file, redshift, mag or radius (arcsec), "
     "where its name differs, such as {ra: RAJ2000, dec: DEJ2000}"
@@ -18,29 +19,43 @@ class SurveyCatalogue(Section):
     kind: Literal["survey"] = option("survey", "the survey's own catalogue")
 
 
-class TableCatalogue(Section):
+class Mapped(Section):
+    """A list whose columns may have other names than ours."""
+
+    columns: dict[str, str] = option({}, COLUMNS)
+
+    @field_validator("columns")
+    @classmethod
+    def _known(cls, columns: dict[str, str]) -> dict[str, str]:
+        for name in columns:
+            if name not in OURS:
+                raise ValueError(f"{name!r} is none of our columns ({', '.join(OURS)}); write ours: theirs")
+        return columns
+
+
+class TableCatalogue(Mapped):
     """A table of the user's."""
 
     kind: Literal["table"] = option("table", "a table of the user's")
     path: str = option(..., "the table: Parquet, FITS, CSV or VOTable", min_length=1)
-    columns: dict[str, str] = option({}, COLUMNS)
 
 
-class VizierCatalogue(Section):
+class VizierCatalogue(Mapped):
     """A catalogue of VizieR."""
 
     kind: Literal["vizier"] = option("vizier", "a catalogue of VizieR")
     table: str = option(..., "the table's name in VizieR, such as J/MNRAS/435/2835/table5", min_length=1)
-    columns: dict[str, str] = option({"ra": "RAJ2000", "dec": "DEJ2000"}, COLUMNS)
+    columns: dict[str, str] = option(
+        {"ra": "RAJ2000", "dec": "DEJ2000"}, COLUMNS + "; ra and dec are RAJ2000 and DEJ2000 unless they are named"
+    )
     tap_url: str = option("https://tapvizier.cds.unistra.fr/TAPVizieR/tap", "address of VizieR's TAP service")
 
 
-class HatsCatalogue(Section):
+class HatsCatalogue(Mapped):
     """A HATS catalogue on disk."""
 
     kind: Literal["hats"] = option("hats", "a HATS catalogue on disk, such as one that tuningfork has written")
     path: str = option(..., "the catalogue's folder", min_length=1)
-    columns: dict[str, str] = option({}, COLUMNS)
 
 
 class Detection(Section):
