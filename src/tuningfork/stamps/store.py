@@ -49,7 +49,7 @@ class StampStore:
         place = self._place(source, band)
         # With one band the planes follow each other in the file, and one long write takes less than two.
         for piece in [stamp] if self.shape[2] == 1 else stamp:
-            if os.pwrite(self._descriptor, piece, place) != piece.nbytes:
+            if os.pwrite(self._descriptor, piece.data, place) != piece.nbytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             place += self._stride
 

@@ -86,7 +86,9 @@ class Plane:
             raise InputError(f"{self.path}: {error}; delete it and run again") from None
         if len(values) < (stop - start) * width:
             raise InputError(f"{self.path}: the file ends within its pixels; delete it and run again")
-        values = values.astype(self.dtype.newbyteorder("=")).reshape(-1, width)
+        if not values.dtype.isnative:
+            values = values.byteswap(inplace=True).view(self.dtype.newbyteorder("="))
+        values = values.reshape(-1, width)
         zero = self.header.get("BZERO", 0)
         return values + np.int64(zero) if zero else values
 
