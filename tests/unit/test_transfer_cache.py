@@ -112,8 +112,8 @@ def test_the_files_are_looked_at_rarely(tmp_path: Path, monkeypatch: pytest.Monk
     looks: list[int] = []
     look = ledger.Ledger._look
     monkeypatch.setattr(ledger.Ledger, "_look", lambda self, names: looks.append(len(names)) or look(self, names))
-    fill(Network(settings(tmp_path, cache_size=100_000e-9)), [f"f{number}" for number in range(200)])
-    assert len(looks) < 15
+    fill(Network(settings(tmp_path, cache_size=100_000e-9)), [f"f{number}" for number in range(150)])
+    assert len(looks) < 10
 
 
 def test_old_parts_are_dropped(tmp_path: Path) -> None:
@@ -132,3 +132,11 @@ def test_a_shared_cache_that_is_read_only_can_be_read(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert Network(settings(tmp_path, offline=True)).file("https://survey.example/a", "a") == "a"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_users_own_files_are_left_alone(tmp_path: Path) -> None:
+    own = tmp_path / "own.fits"
+    own.touch()
+    os.utime(own, (1e9, 1e9))
+    assert Network(settings(tmp_path)).path(str(own)) == own
+    assert own.stat().st_mtime == 1e9

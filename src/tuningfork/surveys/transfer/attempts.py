@@ -94,6 +94,9 @@ def fault_of(error: Exception) -> AttemptError:
             check_status(error.response)
         except AttemptError as fault:
             return fault
+    wrong = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
+    if isinstance(error, wrong):
+        return AttemptError(f"no address of a service ({error})", final=True, advice="check the configuration")
     slow = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
     cause = error.args[0] if error.args else None
     if isinstance(error, slow) or isinstance(cause, slow):

@@ -67,7 +67,7 @@ class Cache:
         if not all(PART.fullmatch(part) for part in name.split("/")):
             raise InputError(f"{name!r} is no name of a file in the cache; expected folder/file without '..'")
         self._locks.mkdir(parents=True, exist_ok=True)
-        with locked(self._locks / f"{_digest(name)}.lock", remove=True):
+        with locked(self._locks / f"{_digest(name)}.lock", name, remove=True):
             yield not self.has(name)
 
     def temporary(self, name: str) -> Path:

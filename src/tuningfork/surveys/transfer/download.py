@@ -49,25 +49,32 @@ def fetch(session: requests.Session, url: str, partial: Partial, timeout: float)
     if origin and origin.validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": origin.validator}
     with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
-        if response.status_code == 416:
-            partial.discard()
-            raise AttemptError("the file is no longer the one of which a part has come (HTTP 416)")
-        check_status(response)
-        if response.status_code == 206:
-            length = _length_of_continuation(response, have, origin, partial)
-        elif response.status_code == 200:
-            have, length = 0, _length(response)
-            partial.begin(Origin(url, _validator(response), length))
-        else:
-            raise AttemptError(f"HTTP {response.status_code} where a file was expected")
         try:
-            _check_room(length, have, partial.path.parent)
-            _write(response, partial, have, length, timeout)
+            _receive(response, url, partial, have, origin, timeout)
         except OSError as error:
             full = full_disk(error, partial.path.parent)
             if full:
                 partial.discard()
             raise full or error from None
+
+
+def _receive(
+    response: requests.Response, url: str, partial: Partial, have: int, origin: Origin | None, timeout: float
+) -> None:
+    """Write what an answer tells of the file, from its byte `have` on or from the beginning."""
+    if response.status_code == 416:
+        partial.discard()
+        raise AttemptError("the file is no longer the one of which a part has come (HTTP 416)")
+    check_status(response)
+    if response.status_code == 206:
+        length = _length_of_continuation(response, have, origin, partial)
+    elif response.status_code == 200:
+        have, length = 0, _length(response)
+        partial.begin(Origin(url, _validator(response), length))
+    else:
+        raise AttemptError(f"HTTP {response.status_code} where a file was expected")
+    _check_room(length, have, partial.path.parent)
+    _write(response, partial, have, length, timeout)
 
 
 def full_disk(error: OSError, folder: Path) -> OSError | None:

@@ -75,6 +75,7 @@ class Gate:
         self._folder = folder
         self._settings = settings
         self._inside = threading.local()
+        self._queues: dict[Path, threading.Lock] = {}
 
     @contextlib.contextmanager
     def request(self, url: str, limit: Limit = FREE) -> Iterator[None]:
@@ -105,7 +106,9 @@ class Gate:
         if host in held:
             yield
             return
-        slot = _free_slot([host / f"connection-{number}.lock" for number in range(count)])
+        # One thread of a job looks for a free connection; hundreds of jobs on a network file system are enough.
+        with self._queues.setdefault(host, threading.Lock()):
+            slot = _free_slot([host / f"connection-{number}.lock" for number in range(count)])
         held.add(host)
         try:
             yield

@@ -6,6 +6,7 @@ process, so that two threads would both get it: a second, in-memory lock keeps t
 
 import contextlib
 import errno
+import logging
 import os
 import random
 import threading
@@ -17,8 +18,12 @@ from filelock import FileLock, Timeout
 
 from tuningfork.core.errors import TransferError
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1.0
 """Pauses (s) between looks at a lock that another holds; they grow."""
+LONG = 30.0
+"""Time (s) of waiting after which it is logged."""
 
 _held: set[Path] = set()
 _guard = threading.Lock()
@@ -103,11 +108,23 @@ def pauses() -> Iterator[float]:
 
 
 @contextlib.contextmanager
-def locked(path: Path, remove: bool = False) -> Iterator[None]:
-    """Hold the lock of `path` during a block; wait for it as long as it takes."""
-    lock, pause = Lock(path), pauses()
+def locked(path: Path, what: str = "", remove: bool = False) -> Iterator[None]:
+    """Hold the lock of `path` during a block; wait for it as long as it takes.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What is locked, for the log.
+    remove : bool
+        Whether to delete the file at the end.
+    """
+    lock, pause, began, said = Lock(path), pauses(), time.monotonic(), False
     while not lock.take():
         time.sleep(next(pause))
+        if not said and time.monotonic() - began > LONG:
+            logger.info("%s: another job is at it; waiting", what or path)
+            said = True
     try:
         yield
     finally:

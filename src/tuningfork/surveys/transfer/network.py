@@ -42,7 +42,8 @@ class Network:
 
         A path of the user's own, which is absolute, is returned as it is.
         """
-        self._cache.has(name)
+        if not Path(name).is_absolute():
+            self._cache.has(name)
         return self.folder / name
 
     def file(
