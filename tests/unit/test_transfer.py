@@ -69,6 +69,16 @@ def test_a_fault_that_passes_leaves_the_whole_file(service: Service, tmp_path: P
     assert parts(tmp_path) == []
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_any_sequence_of_faults_leaves_the_whole_file(service: Service, tmp_path: Path, seed: int) -> None:
+    kinds = [fault for fault in HEALING if fault not in SILENT]
+    service.faults = Faults(seed, kinds, least=4, most=8)
+    service.ranges = seed % 5 > 0
+    Network(settings(tmp_path, retries=8)).file(f"{service.url}/x.fits", "x.fits")
+    assert (tmp_path / "cache/x.fits").read_bytes() == WHOLE
+    assert len(service.sent) == 1
+
+
 REASONS = {
     Fault.UNAVAILABLE: "HTTP 503",
     Fault.TOO_MANY: "HTTP 429",

@@ -61,17 +61,22 @@ class Session(requests.Session):
         options["stream"] = True
         response = super().send(request, **options)
         if not isinstance(response.raw, Read):
-            with response:
-                content = bytearray()
-                for piece in pieces(response, THINKING * self._timeout, decode=True):
-                    content += piece
-                    if len(content) > MAX_ANSWER:
-                        raise AttemptError(f"the answer is larger than the limit of {MAX_ANSWER} bytes", final=True)
-            response.raw = Read(bytes(content), response)
-            response._content = bytes(content)
+            content = self._content(response)
+            response.raw = Read(content, response)
+            response._content = content
         if not any(name in response.headers.get("Content-Type", "") for name in DOCUMENTS):
             check_status(response)
         return response
+
+    def _content(self, response: requests.Response) -> bytes:
+        came, size = [], 0
+        with response:
+            for piece in pieces(response, THINKING * self._timeout, decode=True):
+                came.append(piece)
+                size += len(piece)
+                if size > MAX_ANSWER:
+                    raise AttemptError(f"the answer is larger than the limit of {MAX_ANSWER} bytes", final=True)
+        return b"".join(came)
 
 
 class Read(urllib3.HTTPResponse):
