@@ -393,6 +393,41 @@ def test_a_changed_image_concerns_exactly_the_stages_that_read_it(
     assert {stage for stage in before if before[stage] != after[stage]} == readers
 
 
+def test_galaxies_are_detected_on_images_that_reach_over_several_shards(tmp_path: Path) -> None:
+    """Through all stages: found on the images, each once, and cut from them."""
+    rng = np.random.default_rng(3)
+    (tmp_path / "images").mkdir()
+    rows, columns = np.indices((300, 300))
+    image = rng.normal(10, 0.1, (300, 300))
+    places = [(150, 150), (60, 60), (60, 240), (240, 60), (240, 240)]
+    for x, y in places:
+        image += 5 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 40)
+    wcs = header_at(10.0, 20.0, 300, 300)
+    for band in BANDS:
+        fits.writeto(tmp_path / "images" / f"field-{band}.fits", image.astype(np.float32), wcs)
+    Picture.fromarray(np.full((64, 64, 3), 9, dtype=np.uint8)).save(tmp_path / "images" / "nowhere.png")
+    catalogue = {"kind": "detection"}
+    values = values_of(tmp_path) | {"sources": {"catalogue": catalogue, "mag_max": 22.0}}
+    values["sky"]["shard_order"] = 11
+    stages = parameters(tmp_path / "params", values)
+    configuration = validate(values)
+    transfer = Transfer(cache=str(tmp_path / "cache"))
+    found = []
+    for shard in shards_of(configuration, describe(configuration, ROOT / "config" / "surveys")):
+        paths = [tmp_path / f"{shard.name}.{end}" for end in ("s.parquet", "t.parquet", "npy", "parquet")]
+        list_sources(stages["sources"], shard.name, transfer, paths[0])
+        fetch_tiles(stages["tiles"], shard.name, paths[0], transfer, paths[1])
+        cut_shard(stages["stamps"], shard.name, paths[0], paths[1], transfer, paths[2], paths[3])
+        stamps = open_array(paths[2])
+        rows_of = zip(read_table(paths[0]).to_pylist(), read_table(paths[3]).to_pylist(), stamps, strict=True)
+        for source, row, stamp in rows_of:
+            assert row["tile"] == "field"
+            assert np.hypot(*(np.array(np.unravel_index(stamp[0, 1].argmax(), (128, 128))) - 64)) < 3
+            found.append((source["ra"], source["dec"]))
+    x, y = WCS(wcs).all_world2pix(*np.array(found).T, 0)
+    assert sorted((round(a), round(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)) == sorted(places)
+
+
 def test_positions_without_any_wcs_are_refused_before_any_job(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     fits.writeto(tmp_path / "images" / "a.fits", np.stack([pixels()] * 3))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tuningfork.core.config import Configuration
 from tuningfork.core.config.sky import TableFootprint, TileList
+from tuningfork.core.config.sources import SurveyCatalogue
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError, TransferError
 from tuningfork.core.parameters import Parameters
@@ -44,7 +45,17 @@ def _shards_of_sources(configuration: Configuration, description: Description, o
     table = checked_table(configuration)
     if table is not None and "file" not in table.columns:
         return table.shards(order)
-    return FolderSurvey(configuration.survey.folder, description).own(table).shards(order)
+    survey = FolderSurvey(configuration.survey.folder, description)
+    if table is not None or isinstance(configuration.sources.catalogue, SurveyCatalogue):
+        return survey.own(table).shards(order)
+    # What is found on the images, or listed elsewhere, may lie anywhere on them.
+    outlines = [place.corners for place in survey.places.values() if place.corners]
+    if not outlines:
+        raise ConfigurationError(
+            f"survey.folder.images: none of the {len(survey.layouts)} images in {configuration.survey.folder.images} has "
+            f"a WCS, which sources.catalogue.kind {configuration.sources.catalogue.kind} needs"
+        )
+    return shards_of_outlines(outlines, order)
 
 
 def _shards_of_tiles(
