@@ -28,7 +28,7 @@ docs: $(VENV)/.core
 	$(BIN)/tuningfork config --write .
 	$(BIN)/tuningfork columns --write .
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
 	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 $(VENV)/.core: pyproject.toml envs/constraints.txt
@@ -39,6 +39,10 @@ $(VENV)/.core: pyproject.toml envs/constraints.txt
 
 $(VENV)/.test: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[test,bench]'
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.core
