@@ -39,12 +39,13 @@ from pathlib import Path
 from tuningfork.core.parameters import read_parameters, read_transfer
 from tuningfork.stamps.shard import cut_shard
 from tuningfork.surveys.jobs import fetch_tiles, list_sources
-params, shard, plan, out = Path(sys.argv[1]), sys.argv[2], read_transfer(sys.argv[3]), Path(sys.argv[4])
+params, plan, out = Path(sys.argv[1]), read_transfer(sys.argv[2]), Path(sys.argv[3])
 stage = {name: read_parameters(params / f"{name}.json") for name in ("sources", "tiles", "stamps")}
-s, t = out / f"s-{shard}.parquet", out / f"t-{shard}.parquet"
-list_sources(stage["sources"], shard, plan, s)
-fetch_tiles(stage["tiles"], shard, s, plan, t)
-cut_shard(stage["stamps"], shard, s, t, plan, out / f"{shard}.npy", out / f"{shard}.parquet")
+for shard in sys.argv[4:]:
+    s, t = out / f"s-{shard}.parquet", out / f"t-{shard}.parquet"
+    list_sources(stage["sources"], shard, plan, s)
+    fetch_tiles(stage["tiles"], shard, s, plan, t)
+    cut_shard(stage["stamps"], shard, s, t, plan, out / f"{shard}.npy", out / f"{shard}.parquet")
 """
 
 
@@ -213,9 +214,10 @@ class Jobs:
         (folder / "plan.json").write_text(json.dumps({"transfer": quick | transfer}))
         self.folder = folder
 
-    def start(self, shard: str) -> subprocess.Popen[bytes]:
-        places = [str(self.folder / "params"), shard, str(self.folder / "plan.json"), str(self.out)]
-        return subprocess.Popen([sys.executable, "-c", PROGRAM, *places], stderr=subprocess.PIPE)
+    def start(self, *shards: str) -> subprocess.Popen[bytes]:
+        """Start a process that does all that is to be done for some shards, one after the other."""
+        places = [self.folder / "params", self.folder / "plan.json", self.out]
+        return subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, places), *shards], stderr=subprocess.PIPE)
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:

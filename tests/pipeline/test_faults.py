@@ -61,8 +61,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Itera
     truncated = (real_data / "decals_fits/zooniverse_decals/example_incomplete_TRUNCATED.fits").read_bytes()
     with LegacyServer(sky()) as server:
         jobs = Jobs(folder / "good", server, timeout=60.0)
-        for process in [jobs.start(shard) for shard in SHARDS]:
-            finish(process)
+        finish(jobs.start(*SHARDS))
         good, files = outcome(jobs.out), server._files
     brick = SPOILT[NO_BAND]
     path = f"/dr10/south/coadd/{brick[:3]}/{brick}/legacysurvey-{brick}-image-z.fits.fz"

@@ -79,6 +79,9 @@ class Lock:
         except Timeout:
             return None
         except OSError as error:
+            if error.errno == errno.ESTALE:
+                # Another node has just released it and deleted its file.
+                return None
             if error.errno in {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}:
                 raise TransferError(
                     f"{self.path}: the file system keeps no locks ({error.strerror}), without which jobs cannot share "
