@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tuningfork.sky.coordinates import directions
 from tuningfork.stamps import quality
 from tuningfork.stamps.state import State
 from tuningfork.stamps.store import StampStore
@@ -33,18 +32,20 @@ class Finisher:
         _, self.planes, _, self.size, _ = store.shape
         self._buffer = np.empty((BATCH, self.planes, self.size, self.size), np.float32)
 
-    def cut(self, strip: Strip, windows: Windows, factor: np.ndarray | None = None) -> np.ndarray:
+    def cut(self, strip: Strip, windows: Windows, chosen: np.ndarray, factor: np.ndarray | None = None) -> np.ndarray:
         """Return the stamps (K, P, S, S) of at most `BATCH` windows; the next call overwrites them.
 
         Parameters
         ----------
         strip : Strip
         windows : Windows
+        chosen : ndarray of int
+            Which of them, (K,).
         factor : ndarray, optional
             By which the flux of each is multiplied, (K,).
         """
-        stamps = self._buffer[: len(windows.span)]
-        windows.cut(strip, stamps)
+        stamps = self._buffer[: len(chosen)]
+        windows.cut(strip, chosen, stamps)
         if factor is not None and (factor != 1).any():
             factor = factor.astype(np.float32)[:, None, None]
             stamps[:, 0] *= factor
@@ -89,7 +90,7 @@ class Finisher:
         state, (flux, weight) = self.state, np.moveaxis(stamps, 1, 0)
         state.noise[sources, band] = noise = quality.sky_noise(weight)
         if band == self.reference:
-            scale = directions(state.matrix[sources])[0] * state.step[sources]
+            scale = state.scale[sources]
             state.signal[sources] = quality.has_signal(flux, weight, noise, scale, state.psf_fwhm[sources, band])
             state.masked[sources] = False
             some = np.flatnonzero(state.valid[sources, band] < 1)

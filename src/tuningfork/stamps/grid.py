@@ -28,6 +28,8 @@ class Grid:
         Pixels of the tile across each stamp, (M,).
     corner : ndarray of int
         The first of them (x, y), so that pixel `span // 2` holds the source, (M, 2).
+    scale : ndarray
+        Width of the stamps' pixels (arcsec), (M,).
     rank : ndarray
         Which of two tiles that are equally complete is to be preferred: the one that the survey's rule names, or in
         which the source is farther from the edge, (M,).
@@ -39,6 +41,7 @@ class Grid:
     step: np.ndarray
     span: np.ndarray
     corner: np.ndarray
+    scale: np.ndarray
     rank: np.ndarray
     overhang: np.ndarray
 
@@ -51,7 +54,7 @@ class Grid:
         corner = np.floor(located.position + 0.5).astype(np.int64) - span[:, None] // 2
         end = corner + span[:, None] - np.array(located.shape[::-1])
         overhang = np.clip(np.concatenate([-corner, end], axis=1), 0, span[:, None])
-        return cls(located, step, span, corner, located.margin * scale + UNIQUE * unique, overhang)
+        return cls(located, step, span, corner, scale * step, located.margin * scale + UNIQUE * unique, overhang)
 
     def at(self, chosen: np.ndarray) -> "Grid":
         """Return the grids of some of the sources."""
@@ -60,6 +63,7 @@ class Grid:
             self.step[chosen],
             self.span[chosen],
             self.corner[chosen],
+            self.scale[chosen],
             self.rank[chosen],
             self.overhang[chosen],
         )
@@ -88,7 +92,7 @@ class Grid:
         state.tile[sources], state.quality[sources], state.rank[sources] = number, quality, self.rank
         state.position[sources], state.matrix[sources] = self.located.position, self.located.matrix
         state.corner[sources], state.step[sources], state.span[sources] = self.corner, self.step, self.span
-        state.overhang[sources], state.zero_point[sources] = self.overhang, zero_point
+        state.overhang[sources], state.scale[sources], state.zero_point[sources] = self.overhang, self.scale, zero_point
 
 
 def windows_elsewhere(state: State, located: Located) -> Windows:

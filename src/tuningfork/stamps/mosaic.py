@@ -176,7 +176,7 @@ class Mosaic:
         windows, taken = grid.windows, np.zeros(len(grid.sources), bool)
         whole = np.asarray(grid.overhang.max(axis=1, initial=0) == 0)
         for strip, batch in _batches(image, windows):
-            stamps = self._finisher.cut(strip, windows.at(batch))
+            stamps = self._finisher.cut(strip, windows, batch)
             valid = self._finisher.count_valid(stamps, strip.good and bool(whole[batch].all()))
             quality = _quality(valid / stamps[0, 0].size, usable)
             here = grid.at(batch)
@@ -201,7 +201,7 @@ class Mosaic:
         psf_fwhm = image.psf_fwhm(here.x, here.y)
         factor = self._factor(here.sources, image)
         for strip, batch in _batches(image, windows):
-            stamps = self._finisher.cut(strip, windows.at(batch), factor[batch])
+            stamps = self._finisher.cut(strip, windows, batch, factor[batch])
             valid = self._finisher.count_valid(stamps)
             self._finisher.keep(here.sources[batch], place, stamps, valid, psf_fwhm[batch])
 
@@ -233,7 +233,7 @@ class Mosaic:
         windows = windows_elsewhere(self.state, here)
         factor, psf_fwhm = self._factor(here.sources, image), image.psf_fwhm(here.x, here.y)
         for strip, batch in _batches(image, windows):
-            found = self._finisher.cut(strip, windows.at(batch), factor[batch])
+            found = self._finisher.cut(strip, windows, batch, factor[batch])
             stamps = np.stack([self.store.read(source, place) for source in here.sources[batch].tolist()])
             use = ((stamps[:, 1] <= 0) & (found[:, 1] > 0))[:, None]
             changed = use.any(axis=(1, 2, 3))

@@ -13,7 +13,7 @@ SIGNIFICANCE = 3.0
 """Signal-to-noise ratio within one PSF width below which a stamp has no signal."""
 EXTENT = 2.5
 """A galaxy reaches this many half-light radii: 91 % of the light of an exponential disc."""
-SAMPLES = 32
+SAMPLES = 16
 """Rows and columns, evenly spaced, of which the median noise is taken: the rest adds time and no knowledge."""
 
 
@@ -94,8 +94,8 @@ def has_signal(
     radius = np.where(np.isfinite(psf_fwhm), psf_fwhm / pixel_scale, 1.0)
     middle, disc = _central(flux.shape[-1], radius)
     core = disc & (weight[:, middle, middle] > 0)
-    signal = np.sum(flux[:, middle, middle], axis=(1, 2), where=core, dtype=float)
-    pixels = np.count_nonzero(core, axis=(1, 2))
+    signal = np.einsum("nij,nij->n", flux[:, middle, middle], core, dtype=float)
+    pixels = core.sum(axis=(1, 2))
     with np.errstate(invalid="ignore"):
         return np.asarray((pixels > 0) & (signal >= SIGNIFICANCE * noise * np.sqrt(pixels)))
 

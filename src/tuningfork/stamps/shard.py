@@ -111,16 +111,15 @@ def describe_stamps(mosaic: Mosaic, rows: pa.Table) -> Mapping[str, Any]:
     """
     description, state = mosaic.description, mosaic.state
     present = state.quality > 0
-    scale, north, left = _orientations(state.matrix, present)
-    scale *= state.step
+    north, left = _orientations(state.matrix, present)
     upstream = numpy_column(rows, "flags")
     valid = state.valid[:, description.reference]
     names = pa.array([tile.name for tile in mosaic.tiles], pa.string())
     values: dict[str, Any] = {
         "source_id": rows["source_id"],
-        "flags": upstream | np.where(present, _why_doubtful(mosaic, rows, scale), _why_absent(mosaic, upstream)),
+        "flags": upstream | np.where(present, _why_doubtful(mosaic, rows), _why_absent(mosaic, upstream)),
         "tile": names.take(pa.array(state.tile, mask=~present)),
-        "pixel_scale": scale,
+        "pixel_scale": state.scale,
         "zero_point": state.zero_point,
         "north_angle": north,
         "east_is_left": pa.array(left, mask=~present),
@@ -132,21 +131,21 @@ def describe_stamps(mosaic: Mosaic, rows: pa.Table) -> Mapping[str, Any]:
     return values
 
 
-def _orientations(matrix: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    scale, north, left = (np.full(len(present), fill) for fill in (np.nan, np.nan, False))
+def _orientations(matrix: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    north, left = np.full(len(present), np.nan), np.zeros(len(present), bool)
     if present.any():
-        scale[present], north[present], left[present] = directions(matrix[present])
-    return scale, north, left
+        _, north[present], left[present] = directions(matrix[present])
+    return north, left
 
 
-def _why_doubtful(mosaic: Mosaic, rows: pa.Table, scale: np.ndarray) -> np.ndarray:
+def _why_doubtful(mosaic: Mosaic, rows: pa.Table) -> np.ndarray:
     """Return the flags of each source (N,) as if it had a stamp."""
-    state = mosaic.state
+    state, radius = mosaic.state, numpy_column(rows, "survey_radius")
     reasons = {
         Flag.MISSING_BAND: (state.valid == 0).any(axis=1),
         Flag.MASKED: state.masked,
         Flag.NO_SIGNAL: ~state.signal,
-        Flag.LARGER_THAN_STAMP: larger_than_stamp(numpy_column(rows, "survey_radius"), scale, mosaic.store.shape[-1]),
+        Flag.LARGER_THAN_STAMP: larger_than_stamp(radius, state.scale, mosaic.store.shape[-1]),
         Flag.PADDED: _padded(mosaic),
         Flag.STITCHED: state.stitched,
     }

@@ -24,6 +24,8 @@ class State:
         Pixel (x, y) of that tile which is the stamp's first, (N, 2).
     step : ndarray
         Width of the stamp's pixels in pixels of the tile, (N,).
+    scale : ndarray
+        Width of the stamp's pixels (arcsec), (N,).
     span : ndarray of int
         Pixels of the tile across the stamp, (N,).
     position : ndarray
@@ -51,6 +53,7 @@ class State:
     rank: np.ndarray = field(init=False)
     corner: np.ndarray = field(init=False)
     step: np.ndarray = field(init=False)
+    scale: np.ndarray = field(init=False)
     span: np.ndarray = field(init=False)
     position: np.ndarray = field(init=False)
     matrix: np.ndarray = field(init=False)
@@ -70,7 +73,7 @@ class State:
         self.rank, self.step = np.full(n, -np.inf), np.full(n, np.nan)
         self.corner, self.span, self.overhang = np.zeros((n, 2), int), np.zeros(n, int), np.zeros((n, 4), int)
         self.position, self.matrix = np.full((n, 2), np.nan), np.full((n, 2, 2), np.nan)
-        self.zero_point = np.full(n, np.nan)
+        self.scale, self.zero_point = np.full(n, np.nan), np.full(n, np.nan)
         self.psf_fwhm, self.noise = np.full((n, b), np.nan), np.full((n, b), np.nan)
         self.valid = np.zeros((n, b))
         self.masked, self.signal, self.stitched = np.ones(n, bool), np.zeros(n, bool), np.zeros(n, bool)
@@ -85,4 +88,5 @@ class State:
         """Put some sources back to where they were before any tile was looked at; the store is left as it is."""
         self.forget_pixels(sources)
         self.tile[sources], self.quality[sources], self.rank[sources] = NOWHERE, 0, -np.inf
-        self.position[sources], self.matrix[sources], self.zero_point[sources] = np.nan, np.nan, np.nan
+        self.position[sources], self.matrix[sources] = np.nan, np.nan
+        self.scale[sources], self.zero_point[sources] = np.nan, np.nan

@@ -69,22 +69,24 @@ class Windows:
         last = np.where((last - first > LARGEST).any(axis=1, keepdims=True), first, last)
         return cls(start, turn, span, width, offset, copied, first.astype(np.int64), last.astype(np.int64))
 
-    def at(self, chosen: np.ndarray) -> "Windows":
-        """Return some of the windows."""
-        return Windows(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
-    def cut(self, strip: Strip, out: np.ndarray) -> None:
-        """Put flux and inverse variance of all stamps into `out` (M, 2, S, S), or the flux alone (M, 1, S, S)."""
-        plain = self.copied & (self.width == 1)
-        for stamp, simple, (left, bottom) in zip(out, plain.tolist(), self.first.tolist(), strict=True):
+    def cut(self, strip: Strip, chosen: np.ndarray, out: np.ndarray) -> None:
+        """Put flux and inverse variance of some stamps into `out` (K, 2, S, S), or the flux alone (K, 1, S, S)."""
+        plain = (self.copied[chosen] & (self.width[chosen] == 1)).tolist()
+        for stamp, place, simple, (left, bottom) in zip(
+            out, chosen.tolist(), plain, self.first[chosen].tolist(), strict=True
+        ):
             if simple:
                 strip.copy(left, bottom, stamp)
-        for place in np.flatnonzero(~plain).tolist():
-            native = self._native(strip, place)
-            if self.width[place] != 1:
-                x, y = self.offset[place].tolist()
-                native = np.stack(rescale(native[0], native[1], float(self.width[place]), (x, y), out.shape[-1]))
-            out[place] = native[: out.shape[1]]
+            else:
+                stamp[:] = self._resampled(strip, place, out.shape[-1])[: out.shape[1]]
+
+    def _resampled(self, strip: Strip, place: int, size: int) -> np.ndarray:
+        """Return one stamp on its own pixels, (2, size, size)."""
+        native = self._native(strip, place)
+        if self.width[place] == 1:
+            return native
+        x, y = self.offset[place].tolist()
+        return np.stack(rescale(native[0], native[1], float(self.width[place]), (x, y), size))
 
     def _native(self, strip: Strip, place: int) -> np.ndarray:
         """Return one stamp on the pixels of its tile, (2, span, span)."""
