@@ -130,8 +130,11 @@ def ranged(request: Request, answer: Answer) -> Answer:
     return Answer(answer.body[start:stop], 206, headers | {"Content-Range": f"bytes {start}-{stop - 1}/{size}"})
 
 
-def spoilt(answer: Answer, fault: Fault | None) -> Answer:
-    """Return what a fault makes of an answer, for the faults that are not about the way it is sent."""
+def spoilt(answer: Answer, fault: Fault | None, seed: str) -> Answer:
+    """Return what a fault makes of an answer, for the faults that are not about the way it is sent.
+
+    `seed` decides which bytes are flipped.
+    """
     refusals = {Fault.UNAVAILABLE: 503, Fault.RETRY_AFTER: 503, Fault.TOO_MANY: 429, Fault.GONE: 404}
     if fault in refusals:
         wait = {"Retry-After": "0"} if fault in {Fault.RETRY_AFTER, Fault.TOO_MANY} else {}
@@ -144,9 +147,9 @@ def spoilt(answer: Answer, fault: Fault | None) -> Answer:
     if fault is Fault.LONG:
         return replace(answer, body=answer.body + b"\0" * 1000)
     if fault is Fault.FLIPPED:
-        body = bytearray(answer.body)
+        body, draw = bytearray(answer.body), random.Random(seed)
         for _ in range(4 if size else 0):
-            body[random.randrange(size)] ^= random.randrange(1, 256)
+            body[draw.randrange(size)] ^= draw.randrange(1, 256)
         return replace(answer, body=bytes(body))
     return answer
 
@@ -180,7 +183,8 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
             answer = service.answer(request)
             if service.ranges and answer.status == 200 and self.command == "GET":
                 answer = ranged(request, answer)
-            self.send(spoilt(answer, fault), fault)
+            again = sum(other.path == request.path for other in service.requests)
+            self.send(spoilt(answer, fault, f"{request.path} {again}"), fault)
             if fault is None:
                 service.sent.append((request.path, answer.status, len(answer.body)))
 

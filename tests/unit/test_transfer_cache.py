@@ -1,5 +1,6 @@
 """The cache that jobs share: each file comes once, and they stay within bounds together."""
 
+import errno
 import json
 import os
 import time
@@ -13,6 +14,7 @@ from servers.faults import Fault, Faults
 from transfers import anything, in_processes, settings
 
 from tuningfork.core.config.transfer import Transfer
+from tuningfork.core.errors import ConfigurationError
 from tuningfork.surveys.transfer import ledger
 from tuningfork.surveys.transfer.network import Network
 
@@ -140,3 +142,12 @@ def test_the_users_own_files_are_left_alone(tmp_path: Path) -> None:
     os.utime(own, (1e9, 1e9))
     assert Network(settings(tmp_path)).path(str(own)) == own
     assert own.stat().st_mtime == 1e9
+
+
+def test_a_file_system_without_locks_is_no_missing_tile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(ConfigurationError, match=r"keeps no locks .*set transfer\.cache to a folder elsewhere"):
+        Network(settings(tmp_path)).file("https://survey.example/x", "x")

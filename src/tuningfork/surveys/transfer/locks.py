@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tuningfork.core.errors import TransferError
+from tuningfork.core.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ class Lock:
 
         Raises
         ------
-        TransferError
-            The file system has no locks.
+        ConfigurationError
+            The file system has no locks; no tile is to blame for that.
         """
         with _guard:
             if self.path in _held:
@@ -83,7 +83,7 @@ class Lock:
                 # Another node has just released it and deleted its file.
                 return None
             if error.errno in {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}:
-                raise TransferError(
+                raise ConfigurationError(
                     f"{self.path}: the file system keeps no locks ({error.strerror}), without which jobs cannot share "
                     "it; mount it with locks (Lustre: flock), or set transfer.cache to a folder elsewhere"
                 ) from None
