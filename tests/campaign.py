@@ -151,7 +151,7 @@ class Watch(threading.Thread):
         self._end = threading.Event()
 
     def run(self) -> None:
-        while not self._end.wait(0.005):
+        while not self._end.wait(0.02):
             self.look()
 
     def look(self) -> None:
