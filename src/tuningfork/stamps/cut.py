@@ -72,24 +72,19 @@ def extract(pixels: np.ndarray, inverse_variance: np.ndarray, mapping: Mapping, 
 def copy(pixels: np.ndarray, inverse_variance: np.ndarray, left: int, bottom: int, size: int) -> np.ndarray:
     """Return the square of `size` pixels whose first pixel is (`left`, `bottom`), padded with zeros."""
     stamp = np.zeros((2, size, size), dtype=np.float32)
-    copy_into(stamp, pixels, inverse_variance, left, bottom)
+    inside, window = overlap(left, bottom, (size, size), pixels.shape)
+    stamp[0][inside] = pixels[window]
+    stamp[1][inside] = inverse_variance[window]
     stamp[0][stamp[1] <= 0] = 0
     return stamp
 
 
-def copy_into(stamp: np.ndarray, pixels: np.ndarray, inverse_variance: np.ndarray, left: int, bottom: int) -> None:
-    """Copy the square whose first pixel is (`left`, `bottom`) into `stamp` (2, S, S); the rest is left as it is."""
-    inside, window = overlap(left, bottom, stamp.shape[-1], pixels.shape)
-    stamp[0][inside] = pixels[window]
-    stamp[1][inside] = inverse_variance[window]
-
-
 def overlap(
-    left: int, bottom: int, size: int, shape: tuple[int, ...]
+    left: int, bottom: int, window_shape: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the slices of the stamp and of an image of `shape` that show the same pixels; empty if there are none."""
+    """Return the slices of a window and of an image of `shape` that show the same pixels; empty if there are none."""
     inside, window = [], []
-    for start, length in ((bottom, shape[0]), (left, shape[1])):
+    for start, size, length in zip((bottom, left), window_shape, shape, strict=True):
         low = min(max(start, 0), length)
         high = max(min(start + size, length), low)
         inside.append(slice(low - start, high - start) if high > low else slice(0, 0))
@@ -147,26 +142,52 @@ def _interpolated(pixels: np.ndarray, inverse_variance: np.ndarray, mapping: Map
     x = mapping.x + mapping.matrix[0, 0] * column + mapping.matrix[0, 1] * row
     y = mapping.y + mapping.matrix[1, 0] * column + mapping.matrix[1, 1] * row
     left, bottom = np.floor(x).astype(int), np.floor(y).astype(int)
-    across, along = _weights(x - left), _weights(y - bottom)
-    flux, weight, variance = (np.zeros((size, size)) for _ in range(3))
-    height, width = pixels.shape
-    for j, rise in enumerate(TAPS):
-        for i, step in enumerate(TAPS):
-            here_x, here_y = left + step, bottom + rise
-            inside = (here_x >= 0) & (here_x < width) & (here_y >= 0) & (here_y < height)
-            here_x, here_y = np.clip(here_x, 0, width - 1), np.clip(here_y, 0, height - 1)
-            inverse = inverse_variance[here_y, here_x]
-            good = inside & (inverse > 0)
-            factor = np.where(good, across[..., i] * along[..., j], 0.0)
-            flux += factor * np.where(good, pixels[here_y, here_x], 0)
-            weight += factor
-            variance += factor**2 / np.where(good, inverse, 1)
-    near_x, near_y = np.rint(x).astype(int), np.rint(y).astype(int)
-    inside = (near_x >= 0) & (near_x < width) & (near_y >= 0) & (near_y < height)
-    nearest = inside & (inverse_variance[np.clip(near_y, 0, height - 1), np.clip(near_x, 0, width - 1)] > 0)
-    stamp = _finish(flux, weight, variance, nearest)
+    across, along = (_weights(part).astype(np.float32) for part in (x - left, y - bottom))
+    planes, first, width = _surroundings(pixels, inverse_variance, left + TAPS[0], bottom + TAPS[0])
+    sums = np.zeros((3, size, size), dtype=np.float32)
+    for j in range(len(TAPS)):
+        for i in range(len(TAPS)):
+            factor = across[..., i] * along[..., j]
+            place = first + (j * width + i)
+            for total, plane, power in zip(sums, planes, (factor, factor, factor**2), strict=True):
+                total += power * plane[place]
+    near = first + (np.rint(y).astype(int) - bottom - TAPS[0]) * width + np.rint(x).astype(int) - left - TAPS[0]
+    flux, weight, variance = sums
+    stamp = _finish(flux, weight, variance, planes[1][near] > 0)
     # A stamp pixel that covers more sky than an image pixel holds more flux.
     area = abs(float(np.linalg.det(mapping.matrix)))
     stamp[0] *= area
     stamp[1] /= area**2
     return stamp
+
+
+def _surroundings(
+    pixels: np.ndarray, inverse_variance: np.ndarray, left: np.ndarray, bottom: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray, int]:
+    """Return what squares of taps are taken from: flux, whether there are data, and variance.
+
+    Parameters
+    ----------
+    pixels, inverse_variance : ndarray
+        Shape (H, W).
+    left, bottom : ndarray of int
+        First column and row of each square, (S, S); it may lie beyond the image.
+
+    Returns
+    -------
+    planes : list of ndarray
+        The three, flat, float32; zero without data.
+    first : ndarray of int
+        Where in them each square begins, (S, S).
+    width : int
+        Their width.
+    """
+    lowest, leftmost = int(bottom.min()), int(left.min())
+    height, width = (int(first.max()) - low + len(TAPS) for first, low in ((bottom, lowest), (left, leftmost)))
+    window = np.zeros((2, height, width), dtype=np.float32)
+    inside, source = overlap(leftmost, lowest, (height, width), pixels.shape)
+    window[0][inside], window[1][inside] = pixels[source], inverse_variance[source]
+    good = window[1] > 0
+    variance = np.divide(1, window[1], out=np.zeros_like(window[1]), where=good)
+    planes = [np.where(good, window[0], np.float32(0)), good.astype(np.float32), variance]
+    return [plane.ravel() for plane in planes], (bottom - lowest) * width + left - leftmost, width
