@@ -162,6 +162,8 @@ def _verify_list(path: Path) -> None:
     """Check that a file is a list as `sha256sum` writes it."""
     if path.stat().st_size > LARGEST_LIST:
         raise AttemptError(f"more bytes than the limit of {LARGEST_LIST} for a list of checksums", final=True)
-    lines = path.read_bytes().decode("ascii", errors="replace").splitlines()
-    if not lines or not all(CHECKSUM.fullmatch(line) for line in lines):
+    text = path.read_bytes().decode("ascii", errors="replace")
+    lines = text.splitlines()
+    # Without its last newline the list may be cut short within a name.
+    if not text.endswith("\n") or not all(CHECKSUM.fullmatch(line) for line in lines):
         raise AttemptError("expected a list of checksums, got something else")
