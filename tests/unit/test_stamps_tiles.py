@@ -287,3 +287,23 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_no_file(tmp_path: Path) -> N
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_neighbour_is_opened_again_only_for_the_bands_that_lack_pixels(tmp_path: Path) -> None:
+    arrays = sky()
+    opened: list[str] = []
+
+    class Watched(dict[str, Image]):
+        def __getitem__(self, band: str) -> Image:
+            opened.append(band)
+            return super().__getitem__(band)
+
+    wide = part(arrays, 0, SHAPE[1])
+    tiles = {
+        "a": {"r": part(arrays, 0, 152), "g": wide},
+        "b": Watched(both(part(arrays, 152, SHAPE[1]))),
+    }
+    built = build(tmp_path / "s.npy", tiles, [10.0], [0.0])
+    assert opened == ["r", "g", "r"]
+    for band in (0, 1):
+        np.testing.assert_array_equal(built.stamps[0, :, band], whole(arrays))

@@ -218,11 +218,14 @@ class Mosaic:
         if not near.size:
             return near
         for place, band in self._bands(number):
+            lacking = near[state.valid[near, place] < 1]
+            if not lacking.size:
+                continue
             image = self._open(number, place, band)
             if image is None:
                 return near
             try:
-                self._fill_band(near[state.valid[near, place] < 1], place, image)
+                self._fill_band(lacking, place, image)
             except InputError as error:
                 self._give_up(number, place, str(error))
                 return near
