@@ -19,7 +19,7 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys import sdss_files, sdss_skyserver
-from tuningfork.surveys.base import Tile
+from tuningfork.surveys.base import MARGIN, Tile
 from tuningfork.surveys.sdss import SdssSurvey, width_to_fwhm
 from tuningfork.surveys.sdss_archive import Archive, FieldName, corners, equatorial, great_circle
 from tuningfork.surveys.transfer.network import FREE, Network
@@ -213,7 +213,7 @@ def test_flat_files_are_read_of_the_fields_that_touch_the_shard(order: int) -> N
         a, b, c, d = np.array(tile.corners)
         points = (1 - along) * ((1 - across) * a + across * b) + along * ((1 - across) * d + across * c)
         inside = shard.contains(*points.T).any()
-        found = sdss_files._touches(tile, shard)
+        found = sdss_files._touches(tile, shard, MARGIN)
         assert found or not inside
         if found and not inside:
             assert np.min(distance(*points.T, *shard.centre)) < shard.radius + 0.02
@@ -254,7 +254,7 @@ def test_photo_obj_files_are_read_as_they_are(real_data: Path, tmp_path: Path) -
 
     files = FlatFiles(Archive("", 17), ["r"], network(tmp_path))
     tile = Tile("301-001000-1-0100", *position)
-    files.fields = lambda shard: [tile]  # type: ignore[method-assign]
+    files.fields = lambda shard, margin: [tile]  # type: ignore[method-assign]
     cached = files._archive.objects(FieldName.parse(tile.name))[1]
     files._network.make(cached, lambda path: path.write_bytes(content) and None)
     shard = Shard(8, int(pixels(np.array(position[:1]), np.array(position[1:]), 8)[0]))

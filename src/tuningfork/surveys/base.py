@@ -67,6 +67,8 @@ class FetchedTile:
         return self.tile.name
 
 
+MARGIN = 60 / 3600
+"""How far beyond the edge of a shard (deg) the stamps of its sources reach, unless they are larger."""
 Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
 
@@ -127,8 +129,8 @@ class Survey(Protocol):
         """
         ...
 
-    def tiles(self, shard: Shard) -> list[Tile]:
-        """Return the tiles that touch the shard or come within `MARGIN` of it, in order of their names."""
+    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+        """Return the tiles that touch the shard or come within `margin` (deg) of it, in order of their names."""
         ...
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
@@ -156,8 +158,6 @@ class Survey(Protocol):
         ...
 
 
-MARGIN = 60 / 3600
-"""How far beyond the edge of a shard (deg) the stamps of its sources reach at most, by default."""
 OWN_IMAGES = b"tuningfork.own_images"
 
 

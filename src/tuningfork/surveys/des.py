@@ -92,9 +92,9 @@ class DesSurvey:
         answer["flags"] = np.where(extraction & DEBLENDED, int(Flag.BLENDED), 0)
         return sources_of(answer, shard)
 
-    def tiles(self, shard: Shard) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the tiles that touch the shard or come near it."""
-        box = Surroundings.around(shard).enlarged(MARGIN + TILE_SIZE)
+        box = Surroundings.around(shard).enlarged(margin + TILE_SIZE)
         answer = ask_around(
             self._network, self._settings.tap_url, lambda part: self._list(part.condition("ra1", "dec1")), box, LIMIT
         )

@@ -11,7 +11,6 @@ from tuningfork.core.config.survey import Euclid
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import shard_table
-from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
@@ -93,7 +92,7 @@ class EuclidSurvey:
         values |= {"source_id": ids, "flags": np.zeros(len(ids), dtype=np.int64)}
         return shard_table("sources", {name: column[here] for name, column in values.items()})
 
-    def tiles(self, shard: Shard) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the tiles near the shard, in order of their names.
 
         Raises
@@ -102,15 +101,14 @@ class EuclidSurvey:
             IRSA does not answer, or with an error.
         """
         centre_ra, centre_dec = shard.centre
-        ra, dec = shard.boundary(steps=8)
-        radius = float(distance(ra, dec, centre_ra, centre_dec).max()) * 1.02 + MARGIN
+        radius = shard.radius * 1.02 + margin
         try:
             rows = self._irsa.mosaics(centre_ra, centre_dec, radius)
         except TooManyRowsError:
             if shard.order >= FINEST:
                 raise
             quarters = [Shard(shard.order + 1, 4 * shard.pixel + number) for number in range(4)]
-            found = {tile.name: tile for quarter in quarters for tile in self.tiles(quarter)}
+            found = {tile.name: tile for quarter in quarters for tile in self.tiles(quarter, margin)}
             return [found[name] for name in sorted(found)]
         return list(tiles_of_rows(rows, self._description.bands, self._service).values())
 

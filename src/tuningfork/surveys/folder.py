@@ -145,9 +145,9 @@ class FolderSurvey:
         """Return the images whose centre lies in the shard."""
         return self.own(None).sources(shard)
 
-    def tiles(self, shard: Shard) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the images that come near the shard, and those that cannot say where they are."""
-        reach = shard.radius + MARGIN
+        reach = shard.radius + margin
         found = [self._tile(name) for name in self.layouts]
         return [tile for tile in found if not tile.corners or self._near(tile, shard.centre, reach)]
 

@@ -14,7 +14,7 @@ from tuningfork.core.parameters import Parameters
 from tuningfork.core.stamp_scale import stamp_steps
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, write_table
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import OwnImages, Survey, Tile
+from tuningfork.surveys.base import MARGIN, OwnImages, Survey, Tile
 from tuningfork.surveys.lists.sources import list_of_sources
 from tuningfork.surveys.manifest import fetch_all
 from tuningfork.surveys.near import needed
@@ -90,8 +90,9 @@ def tiles_of_sources(
     own = OwnImages.of(rows)
     free = np.array([name is None for name in own.tiles], dtype=bool)
     ra, dec = (numpy_column(rows, name)[free] for name in ("ra", "dec"))
-    around = survey.tiles(shard) if free.any() else []
-    wanted = {tile.name: tile for tile in needed(around, ra, dec, reach(rows, stamps, description)[free])}
+    half = reach(rows, stamps, description)[free]
+    around = survey.tiles(shard, max(MARGIN, half.max())) if free.any() else []
+    wanted = {tile.name: tile for tile in needed(around, ra, dec, half)}
     named = sorted({name for name in own.tiles if name is not None} - set(wanted))
     wanted |= {tile.name: tile for tile in (survey.locate(named) if named else [])}
     return [wanted[name] for name in sorted(wanted)]

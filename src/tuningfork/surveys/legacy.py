@@ -87,9 +87,9 @@ class LegacySurvey:
         sums = self._checksums(f"{url}/{listed}", f"{self.folder}/{group}/{listed}", [name])
         return self.network.path(self.network.file(f"{url}/{file}", name, sha256=sums.get(file), limit=PORTAL))
 
-    def tiles(self, shard: Shard) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the bricks of the release that touch the shard or come within the margin of it."""
-        tiles = [self._tile(brick) for brick in bricks_around(shard, MARGIN)]
+        tiles = [self._tile(brick) for brick in bricks_around(shard, margin)]
         return sorted((tile for tile in tiles if tile is not None), key=lambda tile: tile.name)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -56,13 +57,11 @@ def fetch_all(
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _rows(
-    tile: Tile, fetched: FetchedTile, bands: list[str], path: Callable[[str], Path]
-) -> list[dict[str, object]]:
-    digests: dict[str, tuple[int, str]] = {}
+def _rows(tile: Tile, fetched: FetchedTile, bands: list[str], path: Callable[[str], Path]) -> list[dict[str, object]]:
+    digests: dict[str, tuple[int | None, str | None]] = {}
     ra, dec = (float(value) if np.isfinite(value) else None for value in (tile.ra, tile.dec))
     geometry = json.dumps({"corners": tile.corners, "unique": tile.unique, "facts": dict(tile.facts)}, sort_keys=True)
-    common = {"tile": tile.name, "ra": ra, "dec": dec, "geometry": geometry}
+    common: dict[str, object] = {"tile": tile.name, "ra": ra, "dec": dec, "geometry": geometry}
     rows: list[dict[str, object]] = []
     for band in bands:
         if band not in fetched.files:
@@ -78,9 +77,13 @@ def _rows(
     return rows
 
 
-def _digest(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(path: Path) -> tuple[int | None, str | None]:
+    """Return size and checksum of a file; a cache smaller than the shard's tiles may have dropped it already."""
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None, None
 
 
 def read_tiles(manifest: pa.Table) -> dict[str, FetchedTile]:

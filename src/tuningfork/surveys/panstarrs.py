@@ -10,7 +10,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.base import IMAGE, FetchedTile, Image, Tile
+from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.catalogue_answers import box_of, keep_widths, kept_width, sources_of
 from tuningfork.surveys.panstarrs_cells import cell, cells_around
 from tuningfork.surveys.panstarrs_stack import open_stack
@@ -83,9 +83,9 @@ class PanstarrsSurvey:
         answer = ask_around(self._network, self._settings.tap_url, query, Surroundings.around(shard), LIMIT, ROWS)
         return sources_of(answer, shard)
 
-    def tiles(self, shard: Shard) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the sky cells that touch the shard or come near it; where nothing was observed they have no files."""
-        return cells_around(shard)
+        return cells_around(shard, margin)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
         """Return the sky cells called `names`, such as 1329.005."""

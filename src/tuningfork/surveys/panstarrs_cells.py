@@ -10,7 +10,7 @@ from astropy.wcs import WCS
 from tuningfork.core.errors import InputError
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.base import Tile
 
 NAME = re.compile(r"(\d{4})\.0(\d)(\d)")
 """Projection cell, row and column of the sky cell within it."""
@@ -112,14 +112,13 @@ def cell(name: str) -> Tile:
     return _tile(ring, number, int(match[2]), int(match[3]))
 
 
-def cells_around(shard: Shard) -> list[Tile]:
-    """Return the sky cells that touch a shard or come within `MARGIN` of it, in order of their names.
+def cells_around(shard: Shard, margin: float) -> list[Tile]:
+    """Return the sky cells that touch a shard or come within `margin` (deg) of it, in order of their names.
 
     A few that come not quite as near are among them.
     """
-    ra, dec = shard.boundary(steps=16)
     centre = shard.centre
-    radius = float(np.max(distance(ra, dec, *centre))) + MARGIN
+    radius = shard.radius + margin
     found = []
     for ring, number in _projection_cells(*centre, radius + LARGEST):
         found += [tile for tile in _tiles(ring, number) if _near(tile, *centre, radius)]

@@ -12,7 +12,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import IMAGE, FetchedTile, Image, Tile
+from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.sdss_archive import BANDS, Archive, FieldName
 from tuningfork.surveys.sdss_camera import gain_and_dark_variance
 from tuningfork.surveys.sdss_files import FlatFiles
@@ -76,9 +76,9 @@ class SdssSurvey:
             "sources", {"source_id": ids[here], "flags": np.zeros(here.sum(), dtype=np.int64), **columns}
         )
 
-    def tiles(self, shard: Shard) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the fields that are primary somewhere in the shard or near it, in order of their names."""
-        return self._lists.fields(shard)
+        return self._lists.fields(shard, margin)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
         """Return the fields called `names`, such as 301-006377-4-0399."""

@@ -54,18 +54,18 @@ class FlatFiles:
             A file could not be had.
         """
         found: dict[int, tuple[float, ...]] = {}
-        for tile in self.fields(shard):
+        for tile in self.fields(shard, MARGIN):
             url, name = self._archive.objects(FieldName.parse(tile.name))
             path = self._network.path(self._network.file(url, name))
             for number, values in _galaxies(path, BANDS.index(band), mag_min, mag_max):
                 found.setdefault(number, values)
         return found
 
-    def fields(self, shard: Shard) -> list[Tile]:
+    def fields(self, shard: Shard, margin: float) -> list[Tile]:
         """Return the fields that are primary somewhere and touch the shard or come near it, in order of names."""
-        fields, reach = self._fields(), shard.radius + MARGIN + HALF_DIAGONAL
+        fields, reach = self._fields(), shard.radius + margin + HALF_DIAGONAL
         near = distance(numpy_column(fields, "ra"), numpy_column(fields, "dec"), *shard.centre) <= reach
-        tiles = [tile for tile in self._tiles(fields.filter(pa.array(near))) if _touches(tile, shard)]
+        tiles = [tile for tile in self._tiles(fields.filter(pa.array(near))) if _touches(tile, shard, margin)]
         return sorted(tiles, key=lambda tile: tile.name)
 
     def locate(self, fields: Sequence[FieldName]) -> list[Tile]:
@@ -118,11 +118,11 @@ class FlatFiles:
         pq.write_table(pa.table(columns), path)
 
 
-def _touches(tile: Tile, shard: Shard) -> bool:
+def _touches(tile: Tile, shard: Shard, margin: float) -> bool:
     """Return whether a field touches a shard or comes within the margin of it."""
     if not tile.corners:
         return True
-    edge = depth(tile, *shard.boundary(steps=64)) > -MARGIN
+    edge = depth(tile, *shard.boundary(steps=64)) > -margin
     return bool(edge.any() or shard.contains(*np.array(tile.corners).T).any())
 
 

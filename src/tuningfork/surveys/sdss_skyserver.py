@@ -13,7 +13,7 @@ from astroquery.sdss import SDSSClass, conf
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.base import Tile
 from tuningfork.surveys.sdss_archive import FieldName, corners
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.network import FREE, Limit, Network
@@ -70,9 +70,9 @@ class SkyServer:
             found.setdefault(int(row["objid"]), tuple(row[key] for key in ("ra", "dec", "redshift", "mag", "radius")))
         return found
 
-    def fields(self, shard: Shard) -> list[Tile]:
+    def fields(self, shard: Shard, margin: float) -> list[Tile]:
         """Return the fields that are primary somewhere in the shard or near it, in order of their names."""
-        rows = self._rows(self._fields + PRIMARY, Surroundings.around(shard).enlarged(MARGIN))
+        rows = self._rows(self._fields + PRIMARY, Surroundings.around(shard).enlarged(margin))
         return _tiles(rows)
 
     def locate(self, fields: Sequence[FieldName]) -> list[Tile]:

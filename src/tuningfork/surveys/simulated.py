@@ -72,9 +72,9 @@ class SimulatedSurvey:
         ]
         return _sources_table(chosen)
 
-    def tiles(self, shard: Shard) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the tiles that touch the shard or come near it."""
-        return self.grid.around(shard)
+        return self.grid.around(shard, margin)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
         """Return the tiles called `names`, such as sim-r0225-c0007."""
@@ -175,11 +175,10 @@ class TileGrid:
         wcs.wcs.set()
         return wcs
 
-    def around(self, shard: Shard) -> list[Tile]:
+    def around(self, shard: Shard, margin: float) -> list[Tile]:
         """Return the tiles that touch the shard or come within the margin of it, in order of their names."""
-        ra, dec = shard.boundary(steps=16)
         centre_ra, centre_dec = shard.centre
-        reach = float(np.max(distance(ra, dec, centre_ra, centre_dec))) + MARGIN + self.size * self.scale
+        reach = shard.radius + margin + self.size * self.scale
         low, high = (int(np.clip((centre_dec + side * reach + 90) / self.height, 0, self.rows - 1)) for side in (-1, 1))
         found = []
         for row in range(low, high + 1):
