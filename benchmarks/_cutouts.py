@@ -20,7 +20,7 @@ from tuningfork.stamps.scaling import Scaling
 from tuningfork.stamps.shard import describe_stamps
 from tuningfork.stamps.store import new_stamps
 from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Tile
-from tuningfork.surveys.euclid_mosaic import Plane
+from tuningfork.surveys.euclid.mosaic import Plane
 
 WIDTH = 4096
 SIZE = 128

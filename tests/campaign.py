@@ -19,7 +19,7 @@ from tuningfork.core.files import open_array
 from tuningfork.core.flags import decode
 from tuningfork.core.tables import read_table
 from tuningfork.sky.shards import Shard, pixels
-from tuningfork.surveys.legacy_bricks import Brick, brick_named, bricks_around
+from tuningfork.surveys.legacy.bricks import Brick, brick_named, bricks_around
 
 ORDER, SIZE, WIDTH = 6, 48, 320
 SHARDS = sorted(

@@ -20,7 +20,7 @@ from tuningfork.sky.shards import Shard, pixels
 from tuningfork.stamps.shard import cut_shard
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.jobs import fetch_tiles, list_sources
-from tuningfork.surveys.legacy_bricks import brick_named, bricks_around
+from tuningfork.surveys.legacy.bricks import brick_named, bricks_around
 from tuningfork.surveys.near import depth
 
 HOME, EAST, NORTH = "1126p222", "1129p222", "1128p225"

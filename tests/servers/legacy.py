@@ -21,7 +21,7 @@ from astropy.wcs import WCS
 
 from servers.base import NOT_FOUND, Answer, Request, Service
 from servers.tap import Tap
-from tuningfork.surveys.legacy_bricks import Brick, brick_named
+from tuningfork.surveys.legacy.bricks import Brick, brick_named
 
 SIZE, SCALE = 3600, 0.262
 BANDS = "griz"

@@ -18,8 +18,8 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard, pixels
 from tuningfork.surveys.base import Tile
-from tuningfork.surveys.des import DesSurvey
-from tuningfork.surveys.des_coadd import open_coadd
+from tuningfork.surveys.des.coadd import open_coadd
+from tuningfork.surveys.des.survey import DesSurvey
 from tuningfork.surveys.transfer.network import Network
 
 WEST, EAST = "DES0152+0001", "DES0155+0001"

@@ -22,7 +22,7 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import numpy_column
 from tuningfork.sky.shards import Shard, pixels
 from tuningfork.surveys.base import FetchedTile, Tile
-from tuningfork.surveys.euclid import EuclidSurvey
+from tuningfork.surveys.euclid.survey import EuclidSurvey
 from tuningfork.surveys.transfer.network import Network
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.euclid_products import Product, checked, corners
+from tuningfork.surveys.euclid.products import Product, checked, corners
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ BIG = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from tuningfork.surveys.euclid_mosaic import open_mosaic
+from tuningfork.surveys.euclid.mosaic import open_mosaic
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 paths = [Path(name) for name in sys.argv[1:]]
 image = open_mosaic(paths[0], paths[1], paths[2], None, 23.9, 0.2)

@@ -15,9 +15,9 @@ from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard, pixels
-from tuningfork.surveys.legacy import LegacySurvey
-from tuningfork.surveys.legacy_bricks import brick_named
-from tuningfork.surveys.legacy_catalogue import ls_id
+from tuningfork.surveys.legacy.bricks import brick_named
+from tuningfork.surveys.legacy.catalogue import ls_id
+from tuningfork.surveys.legacy.survey import LegacySurvey
 from tuningfork.surveys.transfer.network import Network
 
 NAME = "1126p222"

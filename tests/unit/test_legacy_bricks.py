@@ -14,7 +14,7 @@ from servers.legacy import SCALE
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, pixels
 from tuningfork.surveys.base import MARGIN, Tile
-from tuningfork.surveys.legacy_bricks import (
+from tuningfork.surveys.legacy.bricks import (
     PRESENT,
     ROWS,
     Brick,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from servers.legacy import PACKING, SIZE, pack
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.legacy_image import Packed, open_brick
+from tuningfork.surveys.legacy.image import Packed, open_brick
 
 NAME = "1126p222"
 

@@ -17,8 +17,8 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, pixels
 from tuningfork.surveys.base import Tile
-from tuningfork.surveys.panstarrs import PanstarrsSurvey
-from tuningfork.surveys.panstarrs_stack import open_stack
+from tuningfork.surveys.panstarrs.stack import open_stack
+from tuningfork.surveys.panstarrs.survey import PanstarrsSurvey
 from tuningfork.surveys.transfer.network import Network
 
 WEST, EAST = "1329.005", "1329.004"

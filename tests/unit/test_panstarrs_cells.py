@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tuningfork.sky.shards import Shard, pixels
 from tuningfork.surveys.base import MARGIN
 from tuningfork.surveys.near import depth
-from tuningfork.surveys.panstarrs_cells import RINGS, cell, cells_around
+from tuningfork.surveys.panstarrs.cells import RINGS, cell, cells_around
 
 
 @settings(max_examples=30, deadline=None)

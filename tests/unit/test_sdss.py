@@ -18,10 +18,11 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys import sdss_files, sdss_skyserver
 from tuningfork.surveys.base import MARGIN, Tile
-from tuningfork.surveys.sdss import SdssSurvey, width_to_fwhm
-from tuningfork.surveys.sdss_archive import Archive, FieldName, corners, equatorial, great_circle
+from tuningfork.surveys.sdss import files as sdss_files
+from tuningfork.surveys.sdss import skyserver as sdss_skyserver
+from tuningfork.surveys.sdss.archive import Archive, FieldName, corners, equatorial, great_circle
+from tuningfork.surveys.sdss.survey import SdssSurvey, width_to_fwhm
 from tuningfork.surveys.transfer.network import FREE, Network
 
 DESCRIPTION = Description(
@@ -167,7 +168,7 @@ def test_corners_are_those_of_a_real_frame(real_data: Path) -> None:
     """A field at declination 60, scanned across: node and inclination are those of its psField file."""
     import fitsio
 
-    from tuningfork.surveys.sdss_frame import Frame
+    from tuningfork.surveys.sdss.frame import Frame
 
     folder = real_data / "sdss_dr8_frame_crop"
     header = fitsio.read_header(str(folder / "psField-001000-1-0100.fit"))
@@ -250,7 +251,7 @@ def test_photo_obj_files_are_read_as_they_are(real_data: Path, tmp_path: Path) -
     content = (real_data / "sdss_dr8_frame_crop" / "photoObj-001000-1-0100.fits").read_bytes()
     position = (358.5707467733224, 60.03269117432149)
     from tuningfork.sky.shards import pixels
-    from tuningfork.surveys.sdss_files import FlatFiles
+    from tuningfork.surveys.sdss.files import FlatFiles
 
     files = FlatFiles(Archive("", 17), ["r"], network(tmp_path))
     tile = Tile("301-001000-1-0100", *position)

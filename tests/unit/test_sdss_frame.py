@@ -11,8 +11,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.sdss_camera import DARK_VARIANCE, GAIN, gain_and_dark_variance
-from tuningfork.surveys.sdss_frame import Frame
+from tuningfork.surveys.sdss.camera import DARK_VARIANCE, GAIN, gain_and_dark_variance
+from tuningfork.surveys.sdss.frame import Frame
 
 
 def sky_table(coarse: np.ndarray, across: np.ndarray, along: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from scipy import ndimage, optimize
 from sdss_server import Field, shared_field
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys import sdss_psf
-from tuningfork.surveys.sdss_psf import Psf
+from tuningfork.surveys.sdss import psf as sdss_psf
+from tuningfork.surveys.sdss.psf import Psf
 from tuningfork.surveys.transfer.attempts import AttemptError
 
 PIXEL = 0.396

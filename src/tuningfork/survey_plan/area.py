@@ -13,7 +13,7 @@ from tuningfork.sky.footprint import FINEST, read_moc
 from tuningfork.sky.shards import Shard
 from tuningfork.survey_plan.figure import Figure
 from tuningfork.surveys.base import MARGIN
-from tuningfork.surveys.folder import FolderSurvey
+from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.transfer.network import Network
 
 WHOLE_SKY = 4 * np.pi * np.rad2deg(1) ** 2
@@ -121,7 +121,7 @@ def _simulated(configuration: Configuration, description: Description, shards: S
 
 
 def _bricks(shards: Sequence[Shard]) -> int:
-    from tuningfork.surveys.legacy_bricks import numbers_at
+    from tuningfork.surveys.legacy.bricks import numbers_at
 
     order = max(SAMPLE_ORDER, shards[0].order + 2)
     shift = 2 * (order - shards[0].order)

@@ -12,7 +12,7 @@ from tuningfork.core.description import Description
 from tuningfork.sky.shards import Shard, pixels, valid_position
 from tuningfork.survey_plan.area import shard_area
 from tuningfork.survey_plan.figure import Figure
-from tuningfork.surveys.folder import FolderSurvey
+from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.lists.table import UserTable
 
 KNOTS = ((16.0, 11.0), (17.77, 92.0), (19.5, 864.0), (24.9, 88_600.0), (27.0, 330_000.0))

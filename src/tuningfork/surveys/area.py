@@ -11,7 +11,7 @@ from tuningfork.core.errors import ConfigurationError, InputError, TransferError
 from tuningfork.core.parameters import Parameters
 from tuningfork.sky.footprint import shards_of_footprint, shards_of_outlines
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.folder import FolderSurvey
+from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.inputs import checked_table
 from tuningfork.surveys.registry import open_survey
 from tuningfork.surveys.transfer.network import Network

@@ -8,7 +8,7 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.sources import Detection, HatsCatalogue, SurveyCatalogue, TableCatalogue
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.surveys.folder import FolderSurvey
+from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.lists.columns import require_position
 from tuningfork.surveys.lists.hats import Hats
 from tuningfork.surveys.lists.table import UserTable

@@ -18,26 +18,26 @@ def open_survey(parameters: Parameters, network: Network) -> Survey:
             seed = parameters.configuration.seed
             return SimulatedSurvey(seed, settings.simulated, description, network, parameters.digest)
         case "sdss":
-            from tuningfork.surveys.sdss import SdssSurvey
+            from tuningfork.surveys.sdss.survey import SdssSurvey
 
             return SdssSurvey(settings.sdss, description, network)
         case "legacy":
-            from tuningfork.surveys.legacy import LegacySurvey
+            from tuningfork.surveys.legacy.survey import LegacySurvey
 
             return LegacySurvey(settings.legacy, description, network)
         case "euclid":
-            from tuningfork.surveys.euclid import EuclidSurvey
+            from tuningfork.surveys.euclid.survey import EuclidSurvey
 
             return EuclidSurvey(settings.euclid, description, network)
         case "panstarrs":
-            from tuningfork.surveys.panstarrs import PanstarrsSurvey
+            from tuningfork.surveys.panstarrs.survey import PanstarrsSurvey
 
             return PanstarrsSurvey(settings.panstarrs, description, network)
         case "des":
-            from tuningfork.surveys.des import DesSurvey
+            from tuningfork.surveys.des.survey import DesSurvey
 
             return DesSurvey(settings.des, description, network)
         case "folder":
-            from tuningfork.surveys.folder import FolderSurvey
+            from tuningfork.surveys.folder.survey import FolderSurvey
 
             return FolderSurvey(settings.folder, description, network)

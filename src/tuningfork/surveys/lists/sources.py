@@ -13,7 +13,7 @@ from tuningfork.core.config.sources import (
 from tuningfork.core.description import Description
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import Survey
-from tuningfork.surveys.folder import FolderSurvey
+from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.lists.detection import detect
 from tuningfork.surveys.lists.hats import Hats
 from tuningfork.surveys.lists.table import UserTable

@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import Rows
-from tuningfork.surveys.sdss_camera import SATURATION
+from tuningfork.surveys.sdss.camera import SATURATION
 
 LARGEST = 2**25
 """Pixels of the largest image that is accepted; a frame has 2048 x 1489."""

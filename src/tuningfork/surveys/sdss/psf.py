@@ -18,7 +18,7 @@ from scipy import optimize
 from scipy.interpolate import RectBivariateSpline
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.sdss_archive import BANDS, HEIGHT, PIXEL, WIDTH
+from tuningfork.surveys.sdss.archive import BANDS, HEIGHT, PIXEL, WIDTH
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.verify import verify_fits
 

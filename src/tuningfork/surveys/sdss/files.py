@@ -20,7 +20,7 @@ from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import MARGIN, Tile
 from tuningfork.surveys.near import depth
-from tuningfork.surveys.sdss_archive import BANDS, HEIGHT, PIXEL, WIDTH, Archive, FieldName, corners
+from tuningfork.surveys.sdss.archive import BANDS, HEIGHT, PIXEL, WIDTH, Archive, FieldName, corners
 from tuningfork.surveys.transfer.network import Network
 
 HALF_DIAGONAL = float(np.hypot(WIDTH, HEIGHT)) / 2 * PIXEL / 3600
@@ -31,7 +31,7 @@ OBJECT = ["OBJID", "RA", "DEC", "MODE", "OBJC_TYPE", "PETROMAG", "PETROTH50"]
 
 
 class FlatFiles:
-    """The flat files; the same answers as those of :class:`tuningfork.surveys.sdss_skyserver.SkyServer`, but redshifts.
+    """The flat files; the same answers as those of :class:`tuningfork.surveys.sdss.skyserver.SkyServer`, but redshifts.
 
     Parameters
     ----------

@@ -13,12 +13,12 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.sdss_archive import BANDS, Archive, FieldName
-from tuningfork.surveys.sdss_camera import gain_and_dark_variance
-from tuningfork.surveys.sdss_files import FlatFiles
-from tuningfork.surveys.sdss_frame import Frame
-from tuningfork.surveys.sdss_psf import Psf, verify_psf
-from tuningfork.surveys.sdss_skyserver import SkyServer
+from tuningfork.surveys.sdss.archive import BANDS, Archive, FieldName
+from tuningfork.surveys.sdss.camera import gain_and_dark_variance
+from tuningfork.surveys.sdss.files import FlatFiles
+from tuningfork.surveys.sdss.frame import Frame
+from tuningfork.surveys.sdss.psf import Psf, verify_psf
+from tuningfork.surveys.sdss.skyserver import SkyServer
 from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.legacy_bricks import BANDS, Brick, bands_of, brick_named, bricks_around, columns, write_index
-from tuningfork.surveys.legacy_catalogue import from_files, from_tap
-from tuningfork.surveys.legacy_image import INVVAR, MASKBITS, PSFSIZE, open_brick
+from tuningfork.surveys.legacy.bricks import BANDS, Brick, bands_of, brick_named, bricks_around, columns, write_index
+from tuningfork.surveys.legacy.catalogue import from_files, from_tap
+from tuningfork.surveys.legacy.image import INVVAR, MASKBITS, PSFSIZE, open_brick
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.network import Limit, Network
 

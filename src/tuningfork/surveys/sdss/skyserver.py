@@ -14,7 +14,7 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import Tile
-from tuningfork.surveys.sdss_archive import FieldName, corners
+from tuningfork.surveys.sdss.archive import FieldName, corners
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.network import FREE, Limit, Network
 

@@ -101,7 +101,7 @@ def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, f
     image, noise : Path
         The background-subtracted mosaic and its map of the noise's standard deviation.
     mask, psf : Path or None
-        The map of flags, and the table of PSF widths (:mod:`tuningfork.surveys.euclid_psf`).
+        The map of flags, and the table of PSF widths (:mod:`tuningfork.surveys.euclid.psf`).
     flux_unit : float
         AB magnitude of the flux unit wanted: each filter's mosaic has its own, which its header tells (MAGZERO).
     fwhm : float

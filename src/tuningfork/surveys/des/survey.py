@@ -18,7 +18,7 @@ from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.catalogue_answers import box_of, keep_widths, kept_width, sources_of
-from tuningfork.surveys.des_coadd import open_coadd
+from tuningfork.surveys.des.coadd import open_coadd
 from tuningfork.surveys.tap import ask_around, ask_tap
 from tuningfork.surveys.transfer.network import Limit, Network
 

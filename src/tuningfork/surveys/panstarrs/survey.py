@@ -12,8 +12,8 @@ from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.catalogue_answers import box_of, keep_widths, kept_width, sources_of
-from tuningfork.surveys.panstarrs_cells import cell, cells_around
-from tuningfork.surveys.panstarrs_stack import open_stack
+from tuningfork.surveys.panstarrs.cells import cell, cells_around
+from tuningfork.surveys.panstarrs.stack import open_stack
 from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Limit, Network
 

@@ -14,10 +14,10 @@ from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.euclid_irsa import COLLECTION, POLITE, Irsa
-from tuningfork.surveys.euclid_mosaic import open_mosaic
-from tuningfork.surveys.euclid_products import FILTERS, MASK, NOISE, PSF, TILE, Product, checked, tiles_of_rows
-from tuningfork.surveys.euclid_psf import have_widths
+from tuningfork.surveys.euclid.irsa import COLLECTION, POLITE, Irsa
+from tuningfork.surveys.euclid.mosaic import open_mosaic
+from tuningfork.surveys.euclid.products import FILTERS, MASK, NOISE, PSF, TILE, Product, checked, tiles_of_rows
+from tuningfork.surveys.euclid.psf import have_widths
 from tuningfork.surveys.tap import TooManyRowsError
 from tuningfork.surveys.transfer.network import Network
 

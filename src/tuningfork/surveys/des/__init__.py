@@ -1,0 +1,1 @@
+"""The Dark Energy Survey: tiles and catalogue."""

@@ -1,0 +1,1 @@
+"""Euclid: the mosaics and the catalogue of the MER pipeline."""

@@ -1,0 +1,1 @@
+"""The DESI Legacy Imaging Surveys: bricks and their catalogues."""

@@ -1,0 +1,1 @@
+"""Pan-STARRS1: sky cells and the stack catalogue."""

@@ -1,0 +1,1 @@
+"""SDSS: its catalogue and frames."""
