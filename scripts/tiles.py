@@ -16,7 +16,10 @@ def main() -> None:
     parser.add_argument("--sources", type=Path, required=True, help="the table of sources (Parquet)")
     parser.add_argument("--plan", type=Path, required=True, help="plan.json of the run, which says how to transfer")
     parser.add_argument("--output", type=Path, required=True, help="the manifest (Parquet)")
-    run(parser, lambda a: fetch_tiles(read_parameters(a.parameters), a.shard, a.sources, read_transfer(a.plan), a.output))
+    run(
+        parser,
+        lambda a: fetch_tiles(read_parameters(a.parameters), a.shard, a.sources, read_transfer(a.plan), a.output),
+    )
 
 
 if __name__ == "__main__":
