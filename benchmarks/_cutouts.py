@@ -76,7 +76,7 @@ def open_tile(files: tuple[Path, ...]) -> Image:
 
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         pixels = flux.rows(start, stop)
-        return pixels, weight[0].rows(start, stop) if weight else np.full_like(pixels, 1 / NOISE**2)
+        return pixels, weight[0].rows(start, stop) if weight else np.broadcast_to(np.float32(NOISE**-2), pixels.shape)
 
     return Image(flux.shape, rows, WCS(flux.header), lambda x, y: np.full(len(x), 1.3), 22.5)
 

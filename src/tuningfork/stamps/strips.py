@@ -36,7 +36,8 @@ class Piece:
         """Read rows of an image and put zeros where there are no data."""
         flux, weight = image.rows(start, stop)
         # A sum or an extreme is not finite if one of the values is not: much faster than a test of each.
-        good = bool(weight.min() > 0 and np.isfinite(weight.max()) and np.isfinite(flux.sum()))
+        some = weight if any(weight.strides) else weight[:1, :1]
+        good = bool(some.min() > 0 and np.isfinite(some.max()) and np.isfinite(flux.sum()))
         if not good:
             valid = (weight > 0) & np.isfinite(weight) & np.isfinite(flux)
             good = bool(valid.all())

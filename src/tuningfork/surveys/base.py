@@ -82,8 +82,9 @@ class Image:
         Height H and width W.
     rows : callable
         (start, stop) -> two float32 arrays (stop - start, W): sky-subtracted surface brightness in linear flux
-        units, and inverse variance, zero where there are no data or a mask says so. Row 0 is the FITS row 1. The
-        caller may change the arrays. Raises InputError if the file turns out to be damaged.
+        units, and inverse variance, zero where there are no data or a mask says so; one value for all pixels may be
+        broadcast. Row 0 is the FITS row 1. The caller may change the first. Raises InputError if the file turns out
+        to be damaged.
     wcs : astropy.wcs.WCS
         Celestial WCS of the image; pixel (0, 0) is the centre of the first pixel.
     psf_fwhm : callable

@@ -122,7 +122,7 @@ class SimulatedSurvey:
         if pixels is None or pixels.ndim != 2:
             raise InputError(f"{path}: expected an image of two dimensions; delete it and run again")
         pixels = np.ascontiguousarray(pixels, dtype=np.float32)
-        weight = np.full_like(pixels, 1 / noise**2)
+        weight = np.broadcast_to(np.float32(1 / noise**2), pixels.shape)
         return Image.of_arrays(pixels, weight, wcs, fwhm, zero_point)
 
 
