@@ -174,3 +174,9 @@ def test_old_light_is_redder_than_young_light_and_strange_bands_are_blue_to_red(
     assert g < young[0]
     assert i > young[2]
     assert np.all(np.diff(relative_fluxes("old", ["1", "2", "3"], 0)) > 0)
+
+
+def test_euclids_vis_is_not_johnsons_v() -> None:
+    """Most of VIS lies redward of r: an old galaxy is fainter in r than in VIS, and V is bluer than r."""
+    vis, visual, red = relative_fluxes("old", ["VIS", "V", "r"], 2)
+    assert visual < red < vis

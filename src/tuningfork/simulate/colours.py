@@ -16,8 +16,9 @@ WAVELENGTHS = {
     "j": 1250.0,
     "h": 1650.0,
     "k": 2150.0,
+    "vis": 715.0,
 }
-"""Effective wavelength (nm) of the bands whose name begins with the letter."""
+"""Effective wavelength (nm) of the band of this name, or of the bands whose name begins with the letter."""
 
 NODES = np.array([355.0, 475.0, 622.0, 763.0, 905.0, 1250.0, 2150.0])
 # AB magnitude relative to r, after the galaxy colours of Fukugita+ (1995): E, Sbc, Im.
@@ -33,7 +34,8 @@ SPECTRA = {
 def wavelengths(bands: Sequence[str]) -> np.ndarray:
     """Return the effective wavelength (nm) of each band; bands of unknown name are spread evenly from g to z."""
     spread = np.linspace(475, 905, len(bands))
-    return np.array([WAVELENGTHS.get(band[:1].lower(), spread[place]) for place, band in enumerate(bands)])
+    known = [WAVELENGTHS.get(band.lower(), WAVELENGTHS.get(band[:1].lower())) for band in bands]
+    return np.array([spread[place] if wave is None else wave for place, wave in enumerate(known)])
 
 
 def relative_fluxes(population: str, bands: Sequence[str], reference: int, reddening: float = 0.0) -> np.ndarray:
