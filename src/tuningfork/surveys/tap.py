@@ -15,6 +15,8 @@ from tuningfork.surveys.transfer.attempts import PASSING, AttemptError, check_st
 from tuningfork.surveys.transfer.network import FREE, Limit, Network
 
 T = TypeVar("T")
+DATA_LAB = Limit(rate=4.0, connections=2)
+"""For NOIRLab's Data Lab, which publishes no limit for anonymous users: our politeness."""
 SMALLEST = 1e-4
 """Height (deg) below which a box is not split further."""
 TOO_LONG = re.compile(r"time[ds]?[ -]?out|time limit|statement timeout|too long", re.IGNORECASE)

@@ -19,14 +19,14 @@ from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.catalogue_answers import box_of, keep_widths, kept_width, sources_of
 from tuningfork.surveys.des.coadd import open_coadd
-from tuningfork.surveys.tap import ask_around, ask_tap
+from tuningfork.surveys.tap import DATA_LAB, ask_around, ask_tap
 from tuningfork.surveys.transfer.network import Limit, Network
 
 logger = logging.getLogger(__name__)
 
 BANDS = frozenset("grizY")
-LIMIT = Limit(rate=4.0, connections=4)
-"""Neither the Data Lab nor NCSA publishes limits."""
+NCSA = Limit(rate=4.0, connections=4)
+"""For the server of the tiles, which publishes no limit."""
 NAME = re.compile(r"DES\d{4}[+-]\d{4}")
 TILE_SIZE = 0.7306
 """Width and height of a tile (deg): 10,000 pixels of 0.263 arcsec."""
@@ -86,7 +86,7 @@ class DesSurvey:
         values |= {"mag_min": selection.mag_min, "mag_max": selection.mag_max}
         url, around = self._settings.tap_url, Surroundings.around(shard)
         answer = ask_around(
-            self._network, url, lambda box: GALAXIES.format(box=box.condition(), **values), around, LIMIT
+            self._network, url, lambda box: GALAXIES.format(box=box.condition(), **values), around, DATA_LAB
         )
         extraction = np.ma.filled(np.ma.asarray(answer["extraction"]), 0).astype(np.int64)
         answer["flags"] = np.where(extraction & DEBLENDED, int(Flag.BLENDED), 0)
@@ -96,7 +96,7 @@ class DesSurvey:
         """Return the tiles that touch the shard or come near it."""
         box = Surroundings.around(shard).enlarged(margin + TILE_SIZE)
         answer = ask_around(
-            self._network, self._settings.tap_url, lambda part: self._list(part.condition("ra1", "dec1")), box, LIMIT
+            self._network, self._settings.tap_url, lambda part: self._list(part.condition("ra1", "dec1")), box, DATA_LAB
         )
         return self._tiles(answer)
 
@@ -106,7 +106,7 @@ class DesSurvey:
             if not NAME.fullmatch(name):
                 raise InputError(f"tile {name!r} of DES: expected a name such as DES0151+0001")
         listed = ", ".join(f"'{name}'" for name in names)
-        answer = ask_tap(self._network, self._settings.tap_url, self._list(f"object IN ({listed})"), LIMIT)
+        answer = ask_tap(self._network, self._settings.tap_url, self._list(f"object IN ({listed})"), DATA_LAB)
         found = {tile.name: tile for tile in self._tiles(answer)}
         for name in names:
             if name not in found:
@@ -159,7 +159,7 @@ class DesSurvey:
                 f"the list of tiles names the file {file!r}: expected one such as {name}_r4907p01_{band}.fits.fz"
             )
         url = f"{self._settings.data_url.rstrip('/')}/dr2_tiles/{name}/{file}"
-        return self._network.file(url, f"{FOLDER}/{file}", limit=LIMIT)
+        return self._network.file(url, f"{FOLDER}/{file}", limit=NCSA)
 
     def _widths(self, tile: Tile) -> str | None:
         bands = self._description.bands
@@ -170,7 +170,7 @@ class DesSurvey:
             clean=" AND ".join(f"flags_{b.lower()} = 0 AND imaflags_iso_{b.lower()} = 0" for b in bands),
         )
         file = f"{FOLDER}/psf-{tile.name}-{''.join(bands)}.json"
-        return keep_widths(self._network, file, self._settings.tap_url, query, bands, LIMIT)
+        return keep_widths(self._network, file, self._settings.tap_url, query, bands, DATA_LAB)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
         """Open one band of a tile."""

@@ -18,11 +18,9 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.tap import ask_around
-from tuningfork.surveys.transfer.network import Limit, Network
+from tuningfork.surveys.tap import DATA_LAB, ask_around
+from tuningfork.surveys.transfer.network import Network
 
-DATA_LAB = Limit(rate=5.0, connections=2)
-"""Data Lab publishes no limit for anonymous users; this is our politeness."""
 ROWS = 100_000
 """Rows asked for at a time; a box with more is asked in parts."""
 COLUMNS = ("release", "brickid", "objid", "brickname", "ra", "dec", "shape_r")
