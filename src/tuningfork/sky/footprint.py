@@ -8,7 +8,6 @@ import astropy.units as u
 import cdshealpix.nested as healpix
 import numpy as np
 from astropy.coordinates import Latitude, Longitude
-from mocpy import MOC
 
 from tuningfork.core.config.sky import Box, Cone, Moc, Polygon
 from tuningfork.core.errors import ConfigurationError
@@ -167,6 +166,9 @@ def read_moc(path: Path) -> np.ndarray:
     if path.stat().st_size > MOC_BYTES:
         raise ConfigurationError(f"{what}: {path.stat().st_size} bytes are more than the limit of {MOC_BYTES}")
     try:
+        # Not at the top: mocpy brings matplotlib, half a second at every start of the workflow.
+        from mocpy import MOC
+
         ranges = np.asarray(MOC.load(path, _kind(path)).to_depth29_ranges, dtype=np.uint64)
     except (OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
