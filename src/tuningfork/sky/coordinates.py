@@ -103,6 +103,12 @@ def distance(ra: np.ndarray, dec: np.ndarray, ra_0: np.ndarray | float, dec_0: n
     return np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(h, 0, 1))))
 
 
+def unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return the vectors (N, 3) that point to positions (deg)."""
+    lon, lat = np.deg2rad(np.atleast_1d(ra).astype(float)), np.deg2rad(np.atleast_1d(dec).astype(float))
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+
+
 def to_pixels(wcs: WCS, ra: np.ndarray, dec: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixel positions of sky positions near an image, NaN for those that are far from it.
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.wcs import WCS
 
-from tuningfork.sky.coordinates import ARCSEC, directions, jacobian
+from tuningfork.sky.coordinates import ARCSEC, directions, jacobian, unit_vectors
 from tuningfork.surveys.base import Image, OwnImages, Tile
+from tuningfork.surveys.near import in_box
 
 
 @dataclass(frozen=True)
@@ -102,17 +103,7 @@ class Positions:
         """Return for which of `sources` the survey's rule makes `tile` the one that counts."""
         if tile.unique is None:
             return np.zeros(len(sources), dtype=bool)
-        ra_min, ra_max, dec_min, dec_max = tile.unique
-        ra, dec = self.ra[sources], self.dec[sources]
-        above, below = ra >= ra_min, ra < ra_max
-        inside = above & below if ra_min <= ra_max else above | below
-        return np.asarray(inside & (dec >= dec_min) & (dec < dec_max))
-
-
-def unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Return the vectors (N, 3) that point to positions (deg)."""
-    lon, lat = np.deg2rad(np.atleast_1d(ra).astype(float)), np.deg2rad(np.atleast_1d(dec).astype(float))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+        return in_box(tile.unique, self.ra[sources], self.dec[sources])
 
 
 def _middle(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

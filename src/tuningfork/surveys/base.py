@@ -10,6 +10,7 @@ import pyarrow as pa
 from astropy.wcs import WCS
 
 from tuningfork.core.config.sources import Sources
+from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard
 
 IMAGE = "image"
@@ -70,6 +71,8 @@ class FetchedTile:
 MARGIN = 60 / 3600
 """How far beyond the edge of a shard (deg) the stamps of its sources reach, unless they are larger."""
 Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+FullWidths = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(x, y), pixel positions (N,) -> full width at half maximum of the PSF there (arcsec), (N,); NaN if unknown."""
 
 
 @dataclass
@@ -88,7 +91,7 @@ class Image:
     wcs : astropy.wcs.WCS
         Celestial WCS of the image; pixel (0, 0) is the centre of the first pixel.
     psf_fwhm : callable
-        (x, y), pixel positions (N,) -> full width at half maximum of the PSF there (arcsec), (N,); NaN if unknown.
+        See `FullWidths`.
     zero_point : float
         AB magnitude of one flux unit.
     """
@@ -96,7 +99,7 @@ class Image:
     shape: tuple[int, int]
     rows: Rows
     wcs: WCS
-    psf_fwhm: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    psf_fwhm: FullWidths
     zero_point: float
 
     @classmethod
@@ -109,7 +112,24 @@ class Image:
             return pixels[start:stop], inverse_variance[start:stop]
 
         height, width = pixels.shape
-        return cls((height, width), rows, wcs, lambda x, y: np.full(np.shape(x), psf_fwhm), zero_point)
+        return cls((height, width), rows, wcs, everywhere(psf_fwhm), zero_point)
+
+
+def everywhere(width: float) -> FullWidths:
+    """Return one width of the PSF (arcsec) for all of an image."""
+    return lambda x, y: np.full(np.shape(x), width)
+
+
+def require_bands(survey: str, bands: Sequence[str], known: Sequence[str]) -> None:
+    """Check that a survey has the bands that its description names.
+
+    Raises
+    ------
+    InputError
+        It lacks one.
+    """
+    if not set(known).issuperset(bands):
+        raise InputError(f"bands {bands} of the survey {survey}: expected some of {', '.join(known)}")
 
 
 class Survey(Protocol):

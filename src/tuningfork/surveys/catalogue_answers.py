@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from tuningfork.core.errors import TransferError
 from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.base import Tile
+from tuningfork.surveys.base import FetchedTile, Tile
 from tuningfork.surveys.tap import ask_tap
 from tuningfork.surveys.transfer.network import Limit, Network
 
 logger = logging.getLogger(__name__)
+
+PSF = "psf"
+"""Role of the file of :func:`keep_widths`."""
 
 
 def sources_of(answer: Table, shard: Shard) -> pa.Table:
@@ -36,13 +40,13 @@ def sources_of(answer: Table, shard: Shard) -> pa.Table:
         Of the stage `sources`.
     """
     ids = np.asarray(answer["source_id"], dtype=np.int64)
-    ra, dec = (_floats(answer, name) for name in ("ra", "dec"))
+    ra, dec = (floats(answer, name) for name in ("ra", "dec"))
     here = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
     here = here[shard.contains(ra[here] % 360, dec[here])]
-    here = here[np.lexsort((ra[here], _floats(answer, "mag")[here], ids[here]))]
+    here = here[np.lexsort((ra[here], floats(answer, "mag")[here], ids[here]))]
     _, first = np.unique(ids[here], return_index=True)
     here = here[first]
-    known = {name: _floats(answer, name)[here] for name in ("mag", "radius")}
+    known = {name: floats(answer, name)[here] for name in ("mag", "radius")}
     flags = answer["flags"][here] if "flags" in answer.colnames else np.zeros(len(here))
     values = {
         "source_id": ids[here],
@@ -55,7 +59,8 @@ def sources_of(answer: Table, shard: Shard) -> pa.Table:
     return shard_table("sources", values)
 
 
-def _floats(table: Table, name: str) -> np.ndarray:
+def floats(table: Table, name: str) -> np.ndarray:
+    """Return a column of an answer as float64, NaN for null."""
     return np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan)
 
 
@@ -95,7 +100,7 @@ def keep_widths(network: Network, name: str, url: str, query: str, bands: Sequen
 
     def write(path: Path) -> None:
         answer = ask_tap(network, url, query, limit)
-        widths = {band: float(_floats(answer, f"width_{band}")[0]) for band in bands} if len(answer) else {}
+        widths = {band: float(floats(answer, f"width_{band}")[0]) for band in bands} if len(answer) else {}
         path.write_text(json.dumps({band: width for band, width in widths.items() if np.isfinite(width)}))
 
     try:
@@ -105,6 +110,27 @@ def keep_widths(network: Network, name: str, url: str, query: str, bands: Sequen
             raise
         logger.warning("%s: the PSF's width is taken from the description of the survey (%s)", name, error)
         return None
+
+
+def with_widths(fetched: FetchedTile, bands: Sequence[str], widths: Callable[[Tile], str | None]) -> FetchedTile:
+    """Return a fetched tile with the file of its PSF's widths, where it has any image.
+
+    Parameters
+    ----------
+    fetched : FetchedTile
+    bands : sequence of str
+        All bands, which are missing if the widths cannot be had although they must.
+    widths : callable
+        Has the file in the cache, see :func:`keep_widths`.
+    """
+    if not fetched.files:
+        return fetched
+    try:
+        name = widths(fetched.tile)
+    except TransferError as error:
+        return FetchedTile(fetched.tile, {}, dict.fromkeys(bands, str(error)))
+    added = {PSF: name} if name else {}
+    return replace(fetched, files={band: roles | added for band, roles in fetched.files.items()})
 
 
 def kept_width(path: Path, band: str, limits: tuple[float, float]) -> float | None:

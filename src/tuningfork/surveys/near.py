@@ -1,12 +1,11 @@
-"""Which tiles the stamps of given sources need, by the tiles' corners."""
+"""Where tiles lie, by their corners, and which of them the stamps of given sources need."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from tuningfork.sky.coordinates import distance
 from tuningfork.surveys.base import Tile
-
-ARCSEC = 3600.0
 
 
 def depth(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
@@ -52,6 +51,21 @@ def _project(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, n
 
 def _area(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.sum(np.roll(x, 1) * y - x * np.roll(y, 1)))
+
+
+def in_box(box: tuple[float, float, float, float], ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Return which positions (deg) lie in the box ra_min, ra_max, dec_min, dec_max, which may cross zero."""
+    west, east, south, north = box
+    inside = (dec >= south) & (dec < north)
+    along = (ra >= west) & (ra < east) if west <= east else (ra >= west) | (ra < east)
+    return np.asarray(inside & along)
+
+
+def reaches(tile: Tile, ra: float, dec: float, radius: float) -> bool:
+    """Return whether the circle around a tile, whose corners must be known, meets one of `radius` (deg) elsewhere."""
+    corner_ra, corner_dec = np.array(tile.corners).T
+    size = np.max(distance(corner_ra, corner_dec, tile.ra, tile.dec))
+    return bool(distance(np.array(tile.ra), np.array(tile.dec), ra, dec) <= radius + size)
 
 
 def needed(tiles: Sequence[Tile], ra: np.ndarray, dec: np.ndarray, reach: float) -> list[Tile]:

@@ -145,11 +145,22 @@ def ask_around(
     TransferError
         No good answer came.
     """
+    return in_parts(lambda part: ask_tap(network, url, query(part), limit, rows), box)
+
+
+def in_parts(ask: Callable[[Surroundings], Table], box: Surroundings) -> Table:
+    """Return the answer about a box; where `ask` says that it was cut, those about its halves, put together.
+
+    Raises
+    ------
+    TransferError
+        No good answer came, or one about the smallest of boxes was cut.
+    """
     try:
-        return ask_tap(network, url, query(box), limit, rows)
+        return ask(box)
     except TooManyRowsError:
         if box.dec_max - box.dec_min < SMALLEST:
             raise
-    parts = [ask_around(network, url, query, half, limit, rows) for half in box.halves()]
+    parts = [in_parts(ask, half) for half in box.halves()]
     # The columns of an answer without rows may have other types.
     return vstack([part for part in parts if len(part)] or parts[:1], metadata_conflicts="silent")

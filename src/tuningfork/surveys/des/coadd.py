@@ -12,7 +12,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.base import Image
+from tuningfork.surveys.base import Image, everywhere
 
 LARGEST = 2**28
 """Pixels of the largest image that is accepted; tiles have 10,000 x 10,000."""
@@ -58,7 +58,7 @@ def open_coadd(path: Path, band: str, psf_fwhm: float) -> Image:
         zero = np.float32(0)
         return np.where(good, pixels, zero).astype(np.float32), np.where(good, weight, zero).astype(np.float32)
 
-    return Image(shape, rows, wcs, lambda x, y: np.full(np.shape(x), psf_fwhm), zero_point)
+    return Image(shape, rows, wcs, everywhere(psf_fwhm), zero_point)
 
 
 def fault(path: Path, reason: object) -> InputError:

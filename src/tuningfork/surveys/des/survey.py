@@ -14,17 +14,18 @@ from tuningfork.core.config.survey import Des
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.flags import Flag
+from tuningfork.sky.coordinates import unit_vectors
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.catalogue_answers import box_of, keep_widths, kept_width, sources_of
+from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile, require_bands
+from tuningfork.surveys.catalogue_answers import PSF, box_of, keep_widths, kept_width, sources_of, with_widths
 from tuningfork.surveys.des.coadd import open_coadd
 from tuningfork.surveys.tap import DATA_LAB, ask_around, ask_tap
 from tuningfork.surveys.transfer.network import Limit, Network
 
 logger = logging.getLogger(__name__)
 
-BANDS = frozenset("grizY")
+BANDS = "grizY"
 NCSA = Limit(rate=4.0, connections=4)
 """For the server of the tiles, which publishes no limit."""
 NAME = re.compile(r"DES\d{4}[+-]\d{4}")
@@ -32,7 +33,6 @@ TILE_SIZE = 0.7306
 """Width and height of a tile (deg): 10,000 pixels of 0.263 arcsec."""
 PIXEL = 0.263
 """Width of a pixel (arcsec), the unit of radii and widths in the catalogue."""
-PSF = "psf"
 FOLDER = "des-dr2"
 WIDTHS = 0.4, 3.0
 """Widths of the PSF (arcsec) that are believed."""
@@ -74,8 +74,7 @@ class DesSurvey:
     """
 
     def __init__(self, settings: Des, description: Description, network: Network) -> None:
-        if not BANDS.issuperset(description.bands):
-            raise InputError(f"bands {description.bands} of the survey des: expected some of g, r, i, z, Y")
+        require_bands("des", description.bands, BANDS)
         self._settings = settings
         self._description = description
         self._network = network
@@ -144,14 +143,7 @@ class DesSurvey:
                 files[band] = {IMAGE: self._file(tile.name, band, str(listed[band]))}
             except TransferError as error:
                 faults[band] = str(error)
-        try:
-            widths = self._widths(tile) if files else None
-        except TransferError as error:
-            return FetchedTile(tile, {}, dict.fromkeys(self._description.bands, str(error)))
-        if widths:
-            for roles in files.values():
-                roles[PSF] = widths
-        return FetchedTile(tile, files, faults)
+        return with_widths(FetchedTile(tile, files, faults), self._description.bands, self._widths)
 
     def _file(self, name: str, band: str, file: str) -> str:
         if not NAME.fullmatch(name) or not re.fullmatch(rf"{re.escape(name)}_r\d{{4}}p\d{{2}}_{band}\.fits\.fz", file):
@@ -183,7 +175,6 @@ class DesSurvey:
 
 def _centre(corners: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return the middle of corners (deg) that may lie on both sides of right ascension zero."""
-    ra, dec = np.deg2rad(np.array(corners)).T
-    middle = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)]).sum(axis=1)
+    middle = unit_vectors(*np.array(corners).T).sum(axis=0)
     lon, lat = np.arctan2(middle[1], middle[0]), np.arctan2(middle[2], np.hypot(*middle[:2]))
     return float(np.rad2deg(lon)) % 360, float(np.rad2deg(lat))

@@ -7,11 +7,11 @@ from typing import TypeVar
 import astropy.units as u
 import pyvo
 import requests
-from astropy.table import Table, vstack
+from astropy.table import Table
 from astroquery.ipac.irsa import IrsaClass
 
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.tap import SMALLEST, TooManyRowsError, ask_vo, whole
+from tuningfork.surveys.tap import TooManyRowsError, ask_vo, in_parts, whole
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.network import Limit, Network
 
@@ -90,14 +90,7 @@ class Irsa:
         TransferError
             No good answer came.
         """
-        try:
-            return self.catalogue(query(box))
-        except TooManyRowsError:
-            if box.dec_max - box.dec_min < SMALLEST:
-                raise
-        parts = [self.catalogue_around(query, half) for half in box.halves()]
-        # The columns of an answer without rows may have other types.
-        return vstack([part for part in parts if len(part)] or parts[:1], metadata_conflicts="silent")
+        return in_parts(lambda part: self.catalogue(query(part)), box)
 
     def _ask(self, question: Callable[[IrsaClass], T], service: str) -> T:
         url = f"{self._url}/{service}"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from astropy.table import Table
 
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Euclid
@@ -14,6 +13,7 @@ from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.catalogue_answers import floats
 from tuningfork.surveys.euclid.irsa import COLLECTION, POLITE, Irsa
 from tuningfork.surveys.euclid.mosaic import open_mosaic
 from tuningfork.surveys.euclid.products import FILTERS, MASK, NOISE, PSF, TILE, Product, checked, tiles_of_rows
@@ -84,7 +84,7 @@ class EuclidSurvey:
         rows = self._irsa.catalogue_around(query, Surroundings.around(shard))
         ids, first = np.unique(np.asarray(rows["object_id"], dtype=np.int64), return_index=True)
         ra, dec, flux, radius = (
-            _floats(rows, name)[first] for name in ("ra", "dec", "flux_detection_total", "sersic_sersic_vis_radius")
+            floats(rows, name)[first] for name in ("ra", "dec", "flux_detection_total", "sersic_sersic_vis_radius")
         )
         here = shard.contains(ra, dec)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -184,8 +184,3 @@ class EuclidSurvey:
             self._description.zero_point,
             self._description.psf_fwhm[self._description.bands.index(band)],
         )
-
-
-def _floats(rows: Table, name: str) -> np.ndarray:
-    """Return a column as float64, NaN for null."""
-    return np.ma.filled(np.ma.asarray(rows[name], dtype=float), np.nan)

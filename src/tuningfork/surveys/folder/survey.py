@@ -21,13 +21,13 @@ from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Folder
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.folder.images import Layout, find_images, footprint, read_band, upright
 from tuningfork.surveys.folder.sources import FolderSources, Place
 from tuningfork.surveys.lists.table import UserTable
+from tuningfork.surveys.near import reaches
 from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
@@ -149,13 +149,7 @@ class FolderSurvey:
         """Return the images that come near the shard, and those that cannot say where they are."""
         reach = shard.radius + margin
         found = [self._tile(name) for name in self.layouts]
-        return [tile for tile in found if not tile.corners or self._near(tile, shard.centre, reach)]
-
-    @staticmethod
-    def _near(tile: Tile, centre: tuple[float, float], reach: float) -> bool:
-        ra, dec = np.array(tile.corners).T
-        size = np.max(distance(ra, dec, tile.ra, tile.dec))
-        return bool(distance(np.array(tile.ra), np.array(tile.dec), *centre) <= reach + size)
+        return [tile for tile in found if not tile.corners or reaches(tile, *shard.centre, reach)]
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
         """Return the images called `names`; one that is not there is a tile that cannot be fetched."""

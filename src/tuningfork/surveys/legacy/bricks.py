@@ -125,9 +125,8 @@ def numbers_at(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
 
 def bricks_around(shard: Shard, margin: float) -> Iterator[Brick]:
     """Yield the bricks whose image may come within `margin` (deg) of the shard."""
-    ra, dec = shard.boundary(steps=16)
     centre_ra, centre_dec = shard.centre
-    reach = float(np.max(distance(ra, dec, centre_ra, centre_dec))) + margin + WIDTH / 2**0.5
+    reach = shard.radius + margin + WIDTH / 2**0.5
     low, high = (int(np.clip((centre_dec + side * reach + 90) / SIZE + 0.5, 0, ROWS - 1)) for side in (-1, 1))
     for row in range(low, high + 1):
         here = np.arange(columns()[row])

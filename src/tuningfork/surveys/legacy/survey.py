@@ -14,7 +14,7 @@ from tuningfork.core.config.survey import Legacy
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile, require_bands
 from tuningfork.surveys.legacy.bricks import BANDS, Brick, bands_of, brick_named, bricks_around, columns, write_index
 from tuningfork.surveys.legacy.catalogue import from_files, from_tap
 from tuningfork.surveys.legacy.image import INVVAR, MASKBITS, PSFSIZE, open_brick
@@ -52,8 +52,7 @@ class LegacySurvey:
         self.base = f"{settings.data_url.rstrip('/')}/{self.release}/south"
         self.folder = f"legacy-{self.release}"
         known = BANDS if settings.data_release >= 10 else BANDS.replace("i", "")
-        if not set(known).issuperset(description.bands):
-            raise InputError(f"bands {description.bands} of the survey legacy: expected some of {', '.join(known)}")
+        require_bands("legacy", description.bands, known)
 
     @cached_property
     def _index(self) -> np.ndarray:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from tuningfork.sky.coordinates import unit_vectors
 from tuningfork.sky.shards import LARGEST_RADIUS, Shard, centres
 from tuningfork.surveys.base import Tile
-from tuningfork.surveys.near import depth
+from tuningfork.surveys.near import depth, in_box
 
 SAMPLE = 6
 """Orders by which the points at which a shard is sampled are finer than the shard."""
@@ -24,14 +25,6 @@ def standing(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     if tile.unique is None:
         return deep
     return np.where((deep > 0) & in_box(tile.unique, ra, dec), deep + 360.0, deep)
-
-
-def in_box(box: tuple[float, float, float, float], ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Return which positions (deg) lie in the box ra_min, ra_max, dec_min, dec_max, which may cross zero."""
-    west, east, south, north = box
-    inside = (dec >= south) & (dec < north)
-    along = (ra >= west) & (ra < east) if west <= east else (ra >= west) | (ra < east)
-    return np.asarray(inside & along)
 
 
 def tiles_that_count(tiles: Sequence[Tile], shard: Shard) -> list[Tile]:
@@ -89,8 +82,7 @@ def each_once(
     close = np.flatnonzero(np.abs(lead) <= 2 * reach)
     if len(close) == 0:
         return keep
-    lon, lat = np.deg2rad(ra), np.deg2rad(dec)
-    points = np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    points = unit_vectors(ra, dec)
     tree = cKDTree(points)
     keep[close] = False
     for place in close[np.lexsort((tile[close], -lead[close]))]:

@@ -11,6 +11,7 @@ from tuningfork.core.errors import InputError
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import Tile
+from tuningfork.surveys.near import reaches
 
 NAME = re.compile(r"(\d{4})\.0(\d)(\d)")
 """Projection cell, row and column of the sky cell within it."""
@@ -121,7 +122,7 @@ def cells_around(shard: Shard, margin: float) -> list[Tile]:
     radius = shard.radius + margin
     found = []
     for ring, number in _projection_cells(*centre, radius + LARGEST):
-        found += [tile for tile in _tiles(ring, number) if _near(tile, *centre, radius)]
+        found += [tile for tile in _tiles(ring, number) if reaches(tile, *centre, radius)]
     return sorted(found, key=lambda tile: tile.name)
 
 
@@ -136,12 +137,6 @@ def _projection_cells(ra: float, dec: float, radius: float) -> Iterator[tuple[Ri
 
 def _tiles(ring: Ring, number: int) -> Iterator[Tile]:
     yield from (_tile(ring, number, row, column) for row in range(ACROSS) for column in range(ACROSS))
-
-
-def _near(tile: Tile, ra: float, dec: float, radius: float) -> bool:
-    corner_ra, corner_dec = np.array(tile.corners).T
-    reach = float(np.max(distance(corner_ra, corner_dec, tile.ra, tile.dec)))
-    return bool(distance(np.array([tile.ra]), np.array([tile.dec]), ra, dec)[0] <= radius + reach)
 
 
 def _tile(ring: Ring, number: int, row: int, column: int) -> Tile:

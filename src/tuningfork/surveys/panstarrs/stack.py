@@ -15,7 +15,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.base import Image
+from tuningfork.surveys.base import Image, everywhere
 
 ZERO_POINT = 25.0
 """AB magnitude of one count a second."""
@@ -64,7 +64,7 @@ def open_stack(image: Path, variance: Path, mask: Path, band: str, psf_fwhm: flo
         weight = np.divide(1, spread, out=np.zeros_like(spread), where=good)
         return np.where(good, flux, np.float32(0)), weight
 
-    return Image(pixels.shape, rows, pixels.wcs(), lambda x, y: np.full(np.shape(x), psf_fwhm), ZERO_POINT)
+    return Image(pixels.shape, rows, pixels.wcs(), everywhere(psf_fwhm), ZERO_POINT)
 
 
 class Plane:

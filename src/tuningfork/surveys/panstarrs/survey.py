@@ -7,22 +7,22 @@ import pyarrow as pa
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Panstarrs
 from tuningfork.core.description import Description
-from tuningfork.core.errors import InputError, TransferError
+from tuningfork.core.errors import TransferError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.catalogue_answers import box_of, keep_widths, kept_width, sources_of
+from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile, require_bands
+from tuningfork.surveys.catalogue_answers import PSF, box_of, keep_widths, kept_width, sources_of, with_widths
 from tuningfork.surveys.panstarrs.cells import cell, cells_around
 from tuningfork.surveys.panstarrs.stack import open_stack
 from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Limit, Network
 
-BANDS = frozenset("grizy")
+BANDS = "grizy"
 LIMIT = Limit(rate=4.0, connections=4)
 """STScI publishes no limits; this is far below what has been seen to trouble its servers."""
 ROWS = 100_000
 """Rows asked for at a time: queries of STScI's TAP service must end within minutes."""
-WEIGHT, MASK, PSF = "weight", "mask", "psf"
+WEIGHT, MASK = "weight", "mask"
 SUFFIXES = {IMAGE: "", WEIGHT: ".wt", MASK: ".mask"}
 FOLDER = "panstarrs-dr2"
 KRON_TO_HALF_LIGHT = 0.336
@@ -61,8 +61,7 @@ class PanstarrsSurvey:
     """
 
     def __init__(self, settings: Panstarrs, description: Description, network: Network) -> None:
-        if not BANDS.issuperset(description.bands):
-            raise InputError(f"bands {description.bands} of the survey panstarrs: expected some of g, r, i, z, y")
+        require_bands("panstarrs", description.bands, BANDS)
         self._settings = settings
         self._description = description
         self._network = network
@@ -101,14 +100,7 @@ class PanstarrsSurvey:
                 files[band] = {role: self._file(tile.name, band, role) for role in SUFFIXES}
             except TransferError as error:
                 faults[band] = str(error)
-        try:
-            widths = self._widths(tile) if files else None
-        except TransferError as error:
-            return FetchedTile(tile, {}, dict.fromkeys(self._description.bands, str(error)))
-        if widths:
-            for roles in files.values():
-                roles[PSF] = widths
-        return FetchedTile(tile, files, faults)
+        return with_widths(FetchedTile(tile, files, faults), self._description.bands, self._widths)
 
     def _file(self, name: str, band: str, role: str) -> str:
         projection, number = name.split(".")

@@ -1,7 +1,7 @@
 """SDSS imaging: galaxies and fields from SkyServer or flat files, corrected frames and PSFs from the archive."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,16 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.base import (
+    IMAGE,
+    MARGIN,
+    FetchedTile,
+    FullWidths,
+    Image,
+    Tile,
+    everywhere,
+    require_bands,
+)
 from tuningfork.surveys.sdss.archive import BANDS, Archive, FieldName
 from tuningfork.surveys.sdss.camera import gain_and_dark_variance
 from tuningfork.surveys.sdss.files import FlatFiles
@@ -25,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 PSF = "psf"
 """Role of the psField file."""
-FullWidths = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class SdssSurvey:
@@ -45,8 +53,7 @@ class SdssSurvey:
     """
 
     def __init__(self, settings: Sdss, description: Description, network: Network) -> None:
-        if not set(BANDS).issuperset(description.bands):
-            raise InputError(f"bands {description.bands} of the survey sdss: expected some of u, g, r, i, z")
+        require_bands("sdss", description.bands, BANDS)
         self._description, self._network = description, network
         self._archive = Archive(settings.sas_url, settings.data_release)
         self._lists: SkyServer | FlatFiles
@@ -142,7 +149,7 @@ class SdssSurvey:
         width = self._description.psf_fwhm[self._description.bands.index(band)]
         if listed > 0:
             width = listed / width_to_fwhm(self._description.psf_beta)
-        return lambda x, y: np.full(np.shape(x), width)
+        return everywhere(width)
 
 
 def width_to_fwhm(beta: float) -> float:
