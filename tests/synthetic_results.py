@@ -165,17 +165,19 @@ def _shard(run: Results, shard: Shard, count: int, number: int, truth: bool, bar
 
 def _tiles(run: Results, shard: Shard, number: int, lineage: dict[str, str]) -> None:
     missing = number == 0
+    # The first band has two files, as where the PSF comes beside the image.
     table = pa.table(
         {
-            "tile": ["t1"] * 3,
-            "ra": [210.1] * 3,
-            "dec": [0.1] * 3,
-            "band": BANDS,
-            "path": ["a.fits", "b.fits", None if missing else "c.fits"],
-            "status": ["ok", "ok", "missing" if missing else "ok"],
-            "reason": pa.array([None, None, "404 Not Found" if missing else None], pa.string()),
-            "bytes": [10, 10, 0],
-            "sha256": pa.array(["a", "b", None], pa.string()),
+            "tile": ["t1"] * 4,
+            "ra": [210.1] * 4,
+            "dec": [0.1] * 4,
+            "band": [BANDS[0], *BANDS],
+            "role": ["psf", "image", "image", None if missing else "image"],
+            "path": ["psf.fits", "a.fits", "b.fits", None if missing else "c.fits"],
+            "status": ["ok", "ok", "ok", "missing" if missing else "ok"],
+            "reason": pa.array([None, None, None, "404 Not Found" if missing else None], pa.string()),
+            "bytes": [10, 10, 10, 0],
+            "sha256": pa.array(["p", "a", "b", None], pa.string()),
         }
     )
     write_table(run.folder / "tiles" / f"{shard.name}.parquet", table, lineage)

@@ -69,9 +69,10 @@ def of_shard(sources_in: int, rows: pa.Table, manifest: pa.Table) -> Account:
     rows : pyarrow.Table
         The shard's rows of the catalogue.
     manifest : pyarrow.Table
-        The shard's tiles.
+        The shard's tiles; a band of a tile has a row for each of its files, and counts once.
     """
-    status = Counter(manifest["status"].to_pylist())
+    bands = set(zip(*(manifest[name].to_pylist() for name in ("tile", "band", "status")), strict=True))
+    status = Counter(status for _, _, status in bands)
     return Account(
         sources_in=sources_in,
         rows_out=rows.num_rows,

@@ -119,7 +119,7 @@ def _write(
             if rows.num_rows:
                 writer.write_table(rows)
                 hats.write(files.shard, rows)
-            manifest = read_table(files.tiles, ["status", "reason"])
+            manifest = read_table(files.tiles, ["tile", "band", "status", "reason"])
             books[files.shard.name] = accounting.of_shard(sources_in, rows, manifest)
     everything = accounting.total(books.values())
     accounting.require_balance(everything, pq.read_metadata(file).num_rows)
