@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from dag.stub_workflow import TINY, StubWorkflow, nested
 from tuningfork.core.config import Configuration
+from tuningfork.plan import plan_run
 
 FROM_STAMPS = {"classify", "structure", "saliency", "bars", "catalogue", "explain", "label", "report"}
 FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"evaluate"}
@@ -74,12 +75,7 @@ GROWS: dict[str, tuple[Any, set[str]]] = {
 }
 """Keys that only decide which jobs exist, a value that makes more of them, and the rules that then have work."""
 
-UNUSED_IN_A_SINGLE_FOOTPRINT = {
-    "sky.footprint.kind",
-    "sky.footprint.ra_min",
-    "sky.footprint.dec_min",
-    "sky.footprint.dec_max",
-}
+UNUSED_IN_A_SINGLE_FOOTPRINT = {f"sky.footprint.{key}": None for key in ("kind", "ra_min", "dec_min", "dec_max")}
 SPECIAL = {
     "survey.name": "sdss",
     "bars.method": "paper",
@@ -126,36 +122,40 @@ def candidates(value: Any) -> list[Any]:
     return [1.0, f"{value}x"]
 
 
-def expected(key: str) -> set[str]:
-    section = max((name for name in READERS if key == name or key.startswith(name + ".")), key=len)
-    return set().union(*(STALE[stage] for stage in READERS[section]))
+def readers(key: str) -> set[str]:
+    """Return the stages whose frozen parameters should hold a key."""
+    return READERS[max((name for name in READERS if key == name or key.startswith(name + ".")), key=len)]
 
 
-def rules(workflow: StubWorkflow, configuration: Path) -> set[str]:
-    return set(workflow.jobs_to_run("--configfile", str(configuration), "--nolock")) - {"parameters"}
+def rules(workflow: StubWorkflow, changes: dict[str, Any], folder: Path) -> set[str]:
+    """Return the rules that a dry run with changed keys announces."""
+    path = folder / f"{next(iter(changes))}.yaml"
+    path.write_text(yaml.safe_dump(nested(TINY, changes)))
+    return set(workflow.jobs_to_run("--configfile", str(path), "--nolock")) - {"parameters"}
 
 
-def test_every_key_makes_exactly_its_rules_stale(finished: StubWorkflow, tmp_path: Path) -> None:
+def test_every_key_is_frozen_into_exactly_its_stages(root: Path) -> None:
     keys = leaves(Configuration())
+    before = plan_run(TINY, root).tokens
+    frozen = [key for key in keys if key not in GROWS | UNUSED_IN_A_SINGLE_FOOTPRINT]
+    for key in frozen:
+        after = plan_run(nested(TINY, {key: edited(key, keys[key])}), root).tokens
+        assert {stage for stage in before if before[stage] != after[stage]} == readers(key), key
+
+
+def test_every_set_of_stages_makes_exactly_its_rules_stale(finished: StubWorkflow, tmp_path: Path) -> None:
+    """Jobs read frozen parameters alone, so one key for each set of stages that hold the same keys is enough."""
+    keys = leaves(Configuration())
+    representatives = {frozenset(readers(key)): key for key in keys if not key.startswith("sky.") and key not in GROWS}
+    idle = representatives.pop(frozenset())
     matrix = {
-        key: (edited(key, value), expected(key))
-        for key, value in keys.items()
-        if not key.startswith("sky.") and key not in GROWS
+        key: (edited(key, keys[key]), set().union(*(STALE[stage] for stage in stages)))
+        for stages, key in representatives.items()
     }
-    matrix |= GROWS
-    assert set(matrix) | UNUSED_IN_A_SINGLE_FOOTPRINT == set(keys)
-
-    def plan(changes: dict[str, Any]) -> set[str]:
-        path = tmp_path / f"{next(iter(changes))}.yaml"
-        path.write_text(yaml.safe_dump(nested(TINY, changes)))
-        return rules(finished, path)
-
-    # What no job reads may change all at once.
-    idle = {key: value for key, (value, stale) in matrix.items() if not stale}
-    assert not plan(idle), f"one of {', '.join(idle)} reruns {plan(idle)}"
-    matrix = {key: entry for key, entry in matrix.items() if key not in idle}
+    matrix |= GROWS | {idle: (edited(idle, keys[idle]), set())}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(matrix, pool.map(plan, [{key: value} for key, (value, _) in matrix.items()]), strict=True))
+        plans = pool.map(lambda key: rules(finished, {key: matrix[key][0]}, tmp_path), matrix)
+        found = dict(zip(matrix, plans, strict=True))
     wrong = {key: (found[key], matrix[key][1]) for key in matrix if found[key] != matrix[key][1]}
     assert not wrong, "\n".join(
         f"{key}: reruns {a - b or ''}, does not rerun {b - a or ''}" for key, (a, b) in wrong.items()
