@@ -9,6 +9,7 @@ import yaml
 
 from tuningfork.core.config import Configuration, load, validate
 from tuningfork.core.config.document import default_yaml, json_schema
+from tuningfork.core.config.population import ClassFractions
 from tuningfork.core.errors import ConfigurationError
 
 
@@ -68,7 +69,7 @@ def test_the_examples_are_valid(path: Path) -> None:
         ({"catalogue": {"nme": "x"}}, "catalogue.nme: unknown key; did you mean name?"),
         ({"survey": {"sdss": {"catalogue": "x"}}}, "survey.sdss.catalogue: 'x' is not allowed: input should be 'skyserver' or 'files'"),
         ({"sources": {"mag_min": 18.0, "mag_max": 17.0}}, "sources.mag_min (18.0) must be below sources.mag_max (17.0)"),
-        ({"simulate": {"population": {"classes": dict.fromkeys(("elliptical", "spiral", "barred_spiral", "edge_on", "merger"), 0.0)}}}, "simulate.population.classes: at least one class fraction"),
+        ({"simulate": {"population": {"classes": dict.fromkeys(ClassFractions.model_fields, 0.0)}}}, "simulate.population.classes: at least one class fraction"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_its_path_and_what_is_allowed(values: dict, message: str) -> None:

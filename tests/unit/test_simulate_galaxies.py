@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import kstest
 
 from tuningfork.core.config.population import ClassFractions, Population, SkyPopulation
 from tuningfork.simulate.canvas import north_up
@@ -20,10 +21,10 @@ def galaxies():
     return [draw_galaxy(np.random.default_rng([7, seed]), Population()) for seed in range(NUMBER)]
 
 
-def only(kind: str) -> Population:
+def only(kind: str, **priors: float) -> Population:
     """Return a population of one class."""
     none = dict.fromkeys(ClassFractions.model_fields, 0.0)
-    return Population(classes=ClassFractions(**(none | {kind: 1.0})))
+    return Population(classes=ClassFractions(**(none | {kind: 1.0})), **priors)
 
 
 def test_magnitudes_and_radii_keep_to_the_limits(galaxies):
@@ -39,6 +40,24 @@ def test_classes_come_as_often_as_stated(galaxies):
     kinds = [galaxy.kind for galaxy in galaxies]
     for kind, expected in ClassFractions().model_dump().items():
         assert kinds.count(kind) / NUMBER == pytest.approx(expected, abs=0.04)
+
+
+def test_single_sersic_profiles_follow_their_priors():
+    population = only("sersic", sersic_n_min=0.5, sersic_n_max=6.0, axis_ratio_min=0.3)
+    drawn = [draw_galaxy(np.random.default_rng([3, seed]), population) for seed in range(1000)]
+    n, axis_ratio = (np.array([getattr(galaxy, name) for galaxy in drawn]) for name in ("sersic_n", "axis_ratio"))
+    assert kstest(np.log(n / 0.5) / np.log(12), "uniform").pvalue > 0.001
+    assert kstest((axis_ratio - 0.3) / 0.7, "uniform").pvalue > 0.001
+    for galaxy in drawn[:50]:
+        (part,) = galaxy.parts
+        truth = (galaxy.sersic_n, galaxy.r_eff, galaxy.axis_ratio, galaxy.position_angle)
+        assert part.profile == Sersic(*truth)
+        assert np.isnan(galaxy.bulge_fraction)
+
+
+def test_indices_of_ellipticals_are_not_rounded():
+    drawn = [draw_galaxy(np.random.default_rng([4, seed]), only("elliptical")) for seed in range(200)]
+    assert len({galaxy.sersic_n for galaxy in drawn}) == 200
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.25, 0.6, -0.3])

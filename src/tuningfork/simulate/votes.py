@@ -76,7 +76,8 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
     barred = galaxy.bar_strength > 0
     bar_seen = visibility(signal, galaxy.bar_length / 2 / psf_fwhm, bar_contrast(galaxy)) if barred else 0.0
     edge_on_seen = visibility(signal, size, 1.5) if galaxy.kind == "edge_on" else 0.0
-    disc_seen = 0.0 if galaxy.bulge_fraction == 1 else visibility(signal, size, 0.4 * (1 - galaxy.bulge_fraction))
+    bulge = _bulge(galaxy)
+    disc_seen = 0.0 if bulge == 1 else visibility(signal, size, 0.4 * (1 - bulge))
     disturbed_seen = visibility(signal, size, galaxy.disturbance / 0.2) if galaxy.disturbance else 0.0
     featured = 1 - np.prod(1 - 0.97 * np.array([arms_seen, bar_seen, edge_on_seen, disc_seen, 0.7 * disturbed_seen]))
     featured = (1 - ARTIFACT) * (MISTAKE + (1 - MISTAKE) * featured)
@@ -88,7 +89,7 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
         "edge_on": _yes(0.02 + 0.95 * max(edge_on_seen, inclined)),
         "bar": _yes(MISTAKE + (0.98 - MISTAKE) * bar_seen),
         "spiral_arms": _yes(MISTAKE + (0.98 - MISTAKE) * arms_seen),
-        "bulge_size": _bulge_size(galaxy.bulge_fraction),
+        "bulge_size": _bulge_size(bulge),
         "merging": np.array(
             [0.96 - 0.93 * disturbed_seen, 0.03 + 0.93 * disturbed_seen - 0.93 * merger, 0.01 + 0.93 * merger]
         ),
@@ -122,6 +123,13 @@ def draw_votes(rng: np.random.Generator, probabilities: dict[str, np.ndarray], v
 
 def _yes(probability: float) -> np.ndarray:
     return np.array([probability, 1 - probability])
+
+
+def _bulge(galaxy: Galaxy) -> float:
+    """Return the part of the light that is taken for a bulge: of one Sersic profile none at n = 1, all from n = 4 on."""
+    if np.isfinite(galaxy.bulge_fraction):
+        return galaxy.bulge_fraction
+    return float(np.clip((galaxy.sersic_n - 1) / 3, 0, 1))
 
 
 def _bulge_size(fraction: float) -> np.ndarray:

@@ -15,6 +15,7 @@ class ClassFractions(Section):
     barred_spiral: float = option(0.30, "barred spirals and discs", ge=0)
     edge_on: float = option(0.12, "discs seen edge-on", ge=0)
     merger: float = option(0.08, "mergers", ge=0)
+    sersic: float = option(0.0, "galaxies of one Sersic profile, as most fitting codes take them to be", ge=0)
 
     @model_validator(mode="after")
     def _not_all_zero(self) -> Self:
@@ -35,11 +36,49 @@ class Population(Section):
     r_eff_max: float = option(12.0, "largest half-light radius along the major axis", unit="arcsec", gt=0, le=100)
     bar_length_min: float = option(3.0, "shortest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
     bar_length_max: float = option(12.0, "longest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
+    sersic_n_min: float = option(
+        0.3, "lowest Sersic index of the kind `sersic`; its logarithm is uniform", ge=0.2, le=8
+    )
+    sersic_n_max: float = option(8.0, "highest Sersic index of the kind `sersic`", ge=0.2, le=8)
+    axis_ratio_min: float = option(
+        0.2, "smallest ratio of minor to major axis of the kind `sersic`; uniform up to 1", ge=0.05, lt=1
+    )
+    elliptical_n_min: float = option(2.0, "lowest Sersic index of ellipticals", ge=0.2, le=8)
+    elliptical_n_max: float = option(6.0, "highest Sersic index of ellipticals", ge=0.2, le=8)
+    elliptical_axis_ratio_min: float = option(
+        0.45, "smallest ratio of minor to major axis of ellipticals; uniform up to 1", ge=0.05, lt=1
+    )
+    bulge_n_min: float = option(1.0, "lowest Sersic index of bulges", ge=0.2, le=8)
+    bulge_n_max: float = option(4.0, "highest Sersic index of bulges", ge=0.2, le=8)
+    bulge_fraction_min: float = option(
+        0.02, "smallest part of a disc galaxy's light in its bulge; its logarithm is uniform", gt=0, lt=0.3
+    )
+    bulge_fraction_max: float = option(
+        0.4, "largest part of a disc galaxy's light in its bulge; barred galaxies have up to half as much", gt=0, le=0.8
+    )
+    disc_thickness: float = option(0.15, "ratio of the axes of a disc that would be seen edge-on", ge=0.05, le=0.5)
+    arms_fraction: float = option(0.65, "part of the spirals whose arms stand out", ge=0, le=1)
+    pitch_min: float = option(9.0, "smallest pitch angle of spiral arms", unit="deg", ge=3, le=60)
+    pitch_max: float = option(32.0, "largest pitch angle of spiral arms", unit="deg", ge=3, le=60)
+    bar_axis_ratio_min: float = option(0.2, "smallest ratio of a bar's axes, in the plane of the disc", ge=0.1, le=0.8)
+    bar_axis_ratio_max: float = option(0.45, "largest ratio of a bar's axes, in the plane of the disc", ge=0.1, le=0.8)
+    dust_lane_fraction: float = option(0.5, "part of the edge-on discs with a lane of dust", ge=0, le=1)
     classes: ClassFractions = option(ClassFractions(), "relative frequency of the kinds of galaxy")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for low, high in (("mag_min", "mag_max"), ("r_eff_min", "r_eff_max"), ("bar_length_min", "bar_length_max")):
+        for name in (
+            "mag",
+            "r_eff",
+            "bar_length",
+            "sersic_n",
+            "elliptical_n",
+            "bulge_n",
+            "bulge_fraction",
+            "pitch",
+            "bar_axis_ratio",
+        ):
+            low, high = f"{name}_min", f"{name}_max"
             if getattr(self, low) >= getattr(self, high):
                 raise ValueError(f"{low} ({getattr(self, low)}) must be below {high} ({getattr(self, high)})")
         return self
