@@ -1,0 +1,196 @@
+"""Network and fit joined: on errors whose covariance is known, whose tails are heavy, and with fits that went wrong."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from tuningfork.measure.combine import (
+    FITTED,
+    GROUPS,
+    Estimates,
+    Gaussians,
+    StructureCalibration,
+    Weighting,
+    combine,
+    weight_of_fit,
+)
+from tuningfork.measure.scores import robust_scatter
+from tuningfork.measure.weighting import LEVELS, learn
+
+NETWORK_FLOOR = 0.05
+MISSTATED = 1.8
+"""Factor by which the fit's stated errors are too small."""
+
+
+def errors(number: int, seed: int, degrees: float = np.inf, wrong: float = 0.0) -> tuple[Estimates, np.ndarray]:
+    """Return estimates and truth of galaxies whose noise network and fit share.
+
+    The fit is efficient but for a floor and misstated errors; the network has, besides the shared noise, an error of
+    its own that does not fall with the signal. A share `wrong` of the fits is of something else.
+    """
+    rng = np.random.default_rng(seed)
+
+    def deviates(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape) if np.isinf(degrees) else rng.standard_t(degrees, shape)
+
+    truth = np.column_stack(
+        [rng.uniform(-12, -6, number), rng.normal(2, 0.4, number), rng.normal(0.7, 0.5, number)]
+        + [rng.normal(0, 0.3, number) for _ in range(2)]
+        + [rng.normal(0, 1, number)]
+    )
+    noise = np.exp(rng.uniform(np.log(0.003), np.log(0.3), number))[:, None]
+    shared = noise * deviates(number, 6)
+    network = truth + shared + NETWORK_FLOOR * deviates(number, 6)
+    fit = truth[:, :5] + (shared + 0.5 * noise * deviates(number, 6))[:, :5]
+    bad = rng.uniform(size=number) < wrong
+    fit[bad] += rng.choice([-1, 1], (bad.sum(), 5)) * rng.uniform(3, 8, (bad.sum(), 5))
+    stated = (noise**2 + NETWORK_FLOOR**2)[:, :, None] * np.eye(6)
+    of_fit = (noise**2 * (1 + 0.5**2) / MISSTATED**2)[:, :, None] * np.eye(5)
+    fitted = rng.uniform(size=number) > 0.02
+    return Estimates(Gaussians(network, stated), Gaussians(fit, of_fit), np.ones(number), fitted), truth
+
+
+def misses(gaussians: Gaussians, truth: np.ndarray, name: str) -> np.ndarray:
+    places = GROUPS[name]
+    return np.ravel(gaussians.mean[:, places] - truth[:, places])
+
+
+def held(gaussians: Gaussians, truth: np.ndarray, name: str) -> np.ndarray:
+    """Return the coverage of the intervals `LEVELS`."""
+    places = GROUPS[name]
+    deviation = np.sqrt(gaussians.covariance[:, places, places])
+    distance = np.abs((gaussians.mean - truth)[:, places] / deviation)
+    return np.array([np.mean(distance <= norm.ppf(0.5 + level / 2)) for level in LEVELS])
+
+
+@pytest.fixture(scope="module")
+def learned() -> StructureCalibration:
+    return learn(*errors(1500, 1))
+
+
+@given(st.floats(1e-3, 10), st.floats(1e-3, 10), st.floats(0, 0.98))
+@settings(max_examples=60, deadline=None)
+def test_weights_lie_between_none_and_all_and_never_do_harm(one: float, two: float, shared: float) -> None:
+    weight, variance = weight_of_fit(np.array([one]), np.array([two]), shared)
+    assert 0 <= weight[0] <= 1
+    assert variance[0] <= min(one, two) ** 2 * (1 + 1e-9)
+    assert (weight[0] > 0.5) == (two < one) or one == pytest.approx(two)
+
+
+def test_independent_errors_are_weighted_by_their_inverse_variance() -> None:
+    weight, variance = weight_of_fit(np.array([2.0]), np.array([1.0]), 0.0)
+    assert weight[0] == pytest.approx(0.8)
+    assert variance[0] == pytest.approx(0.8)
+
+
+def test_misstated_errors_are_learned(learned: StructureCalibration) -> None:
+    for name in FITTED:
+        assert np.exp(learned.groups[name].fit_scale) == pytest.approx(MISSTATED, rel=0.1)
+        assert np.exp(learned.groups[name].network_scale) == pytest.approx(1, rel=0.1)
+        assert learned.groups[name].floor < 0.01
+    assert learned.note == ""
+
+
+def test_the_combination_is_as_good_as_the_better_one_at_every_signal(learned: StructureCalibration) -> None:
+    estimates, truth = errors(4000, 2)
+    found = combine(estimates, learned)
+    noise = np.sqrt(estimates.fit.covariance[:, 0, 0])
+    for name in FITTED:
+        for low, high in ((0, 0.01), (0.01, 0.05), (0.05, 1)):
+            rows = np.flatnonzero((noise >= low) & (noise < high) & estimates.fitted)
+            alone = [misses(part.take(rows), truth[rows], name) for part in (estimates.network, estimates.fit)]
+            best = min(robust_scatter(values) for values in alone)
+            assert robust_scatter(misses(found.joint.take(rows), truth[rows], name)) < 1.03 * best
+
+
+@pytest.mark.parametrize("degrees", [np.inf, 4.0])
+def test_intervals_hold_the_truth_as_often_as_they_say(degrees: float) -> None:
+    calibration = learn(*errors(1500, 3, degrees))
+    estimates, truth = errors(6000, 4, degrees)
+    found = combine(estimates, calibration).joint
+    for name in GROUPS:
+        np.testing.assert_allclose(held(found, truth, name), LEVELS, atol=0.03 if np.isinf(degrees) else 0.045)
+
+
+def test_fits_of_something_else_change_nothing(learned: StructureCalibration) -> None:
+    spoilt, truth = errors(1500, 1, wrong=0.1)
+    calibration = learn(spoilt, truth)
+    estimates, truth = errors(4000, 2, wrong=0.1)
+    found, best = (combine(estimates, entry) for entry in (calibration, learned))
+    assert 0.85 < found.refined.mean() < 0.92
+    for name in FITTED:
+        assert robust_scatter(misses(found.joint, truth, name)) < 1.1 * robust_scatter(misses(best.joint, truth, name))
+        assert np.abs(misses(found.joint, truth, name)).max() < 2
+
+
+def test_without_a_fit_the_network_stands(learned: StructureCalibration) -> None:
+    estimates, _ = errors(50, 5)
+    none = Estimates(
+        estimates.network,
+        Gaussians(np.full((50, 5), np.nan), np.full((50, 5, 5), np.nan)),
+        np.full(50, np.nan),
+        np.zeros(50, dtype=bool),
+    )
+    found = combine(none, learned)
+    assert not found.refined.any()
+    shift = [learned.groups[name].network_shift for name, places in GROUPS.items() for _ in places]
+    np.testing.assert_allclose(found.joint.mean, estimates.network.mean - shift)
+    assert np.isfinite(found.joint.covariance).all()
+
+
+def test_poor_models_count_less(learned: StructureCalibration) -> None:
+    """Where the reduced chi^2 tells of a poor model, the likelihood finds that the fit's errors grow with it."""
+    estimates, truth = errors(1500, 6)
+    rng = np.random.default_rng(7)
+    chi2 = np.exp(rng.exponential(1.0, 1500))
+    mean = truth[:, :5] + (estimates.fit.mean - truth[:, :5]) * chi2[:, None]
+    spoilt = Estimates(estimates.network, Gaussians(mean, estimates.fit.covariance), chi2, estimates.fitted)
+    terms = learn(spoilt, truth).groups["log_r_eff"]
+    assert terms.chi2_power == pytest.approx(1, abs=0.12)
+    assert learned.groups["log_r_eff"].chi2_power == pytest.approx(0.5, abs=0.1)  # nothing to learn it from
+
+
+def turned(gaussians: Gaussians, angle: float) -> Gaussians:
+    """Return distributions with the ellipticity turned by `angle` (rad, of the vector of both components)."""
+    size = gaussians.mean.shape[1]
+    matrix = np.eye(size)
+    matrix[3:5, 3:5] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return Gaussians(gaussians.mean @ matrix.T, matrix @ gaussians.covariance @ matrix.T)
+
+
+def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -> None:
+    estimates, _ = errors(100, 8)
+    rng = np.random.default_rng(9)
+    root = rng.normal(size=(100, 6, 6)) * 0.02
+    mixed = estimates.network.covariance + root @ root.transpose(0, 2, 1)
+    plain = Estimates(Gaussians(estimates.network.mean, mixed), estimates.fit, estimates.reduced_chi2, estimates.fitted)
+    other = Estimates(turned(plain.network, 0.7), turned(plain.fit, 0.7), plain.reduced_chi2, plain.fitted)
+    expected, found = turned(combine(plain, learned).joint, 0.7), combine(other, learned).joint
+    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-9)
+    np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-9)
+    assert (np.linalg.eigvalsh(found.covariance) > 0).all()
+
+
+def test_too_few_galaxies_leave_the_errors_as_stated() -> None:
+    calibration = learn(*errors(12, 10))
+    assert calibration.groups == {name: Weighting() for name in GROUPS}
+    assert "fewer than" in calibration.note
+
+
+def test_unknown_truths_do_not_count() -> None:
+    estimates, truth = errors(600, 11)
+    truth[:, 5] = np.nan
+    truth[::2, 2] = np.nan
+    calibration = learn(estimates, truth)
+    assert "bulge_logit" in calibration.note
+    assert np.exp(calibration.groups["log_sersic_n"].fit_scale) == pytest.approx(MISSTATED, rel=0.15)
+
+
+def test_the_calibration_survives_the_file(learned: StructureCalibration) -> None:
+    values: dict[str, Any] = json.loads(json.dumps(learned.as_dict()))
+    assert StructureCalibration.from_dict(values) == learned
