@@ -14,7 +14,7 @@ from tuningfork.core.config import Configuration
 from tuningfork.plan import plan_run
 
 FROM_STAMPS = {"classify", "structure", "saliency", "bars", "catalogue", "explain", "label", "report"}
-FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"evaluate"}
+FROM_MORPHOLOGY = FROM_STAMPS | {"evaluate"}
 FROM_STRUCTURE = {"evaluate", "structure", "bars", "catalogue", "label", "report"}
 STALE: dict[str, set[str]] = {
     "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS,
@@ -24,7 +24,7 @@ STALE: dict[str, set[str]] = {
     "pretrain": {"pretrain", "train", "evaluate"} | FROM_STAMPS,
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
-    "evaluate": {"evaluate", "bars", "catalogue", "label", "report"},
+    "evaluate": {"evaluate", "structure", "bars", "catalogue", "label", "report"},
     "classify": {"classify", "bars", "catalogue", "explain", "label", "report"},
     "structure": {"structure", "catalogue", "label", "report"},
     "saliency": {"saliency", "bars", "catalogue", "label", "report"},

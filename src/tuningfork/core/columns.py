@@ -115,6 +115,14 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             "fraction of the stamp's pixels with data in the reference band",
             "stamps",
         ),
+        Column(
+            "psf_beta",
+            F4,
+            None,
+            "instr.det.psf",
+            "exponent of the Moffat profile that describes the PSF, without the response of a pixel",
+            "stamps",
+        ),
     ]
     for band in bands:
         rows += [
@@ -178,14 +186,54 @@ def _with_error(name: str, unit: str | None, ucd: str, description: str, stage: 
     ]
 
 
-STRUCTURE = [
-    *_with_error("mag", "mag", "phot.mag", "total magnitude in the reference band (AB)", "structure"),
-    *_with_error("r_eff", "arcsec", "phys.angSize", "half-light radius along the major axis", "structure"),
-    *_with_error("sersic_n", None, "stat.param", "Sersic index", "structure"),
-    *_with_error("axis_ratio", None, "phys.size.axisRatio", "ratio of minor to major axis", "structure"),
-    *_with_error(
-        "position_angle", "deg", "pos.posAng", "position angle of the major axis, north through east", "structure"
+PROFILE = [
+    Column("mag", F4, "mag", "phot.mag", "total magnitude in the reference band (AB)", "structure"),
+    Column("r_eff", F4, "arcsec", "phys.angSize", "half-light radius along the major axis", "structure"),
+    Column("sersic_n", F4, None, "stat.param", "Sersic index", "structure"),
+    Column("axis_ratio", F4, None, "phys.size.axisRatio", "ratio of minor to major axis", "structure"),
+    Column(
+        "position_angle", F4, "deg", "pos.posAng", "position angle of the major axis, north through east", "structure"
     ),
+]
+"""What describes one Sersic profile."""
+STRUCTURE = [
+    *(
+        entry
+        for column in PROFILE
+        for entry in _with_error(column.name, column.unit, column.ucd, column.description, column.stage)
+    ),
+    *_with_error("bulge_to_total", None, "phot.flux;arith.ratio", "share of the bulge in the light", "structure"),
+    *(
+        Column(
+            f"{one}_{other}_correlation",
+            F4,
+            None,
+            "stat.correlation",
+            f"correlation of the errors of {one} and {other} (of magnitude and of the logarithms)",
+            "structure",
+        )
+        for one, other in (("mag", "r_eff"), ("mag", "sersic_n"), ("r_eff", "sersic_n"))
+    ),
+    *(
+        Column(
+            f"{column.name}_network",
+            column.dtype,
+            column.unit,
+            column.ucd,
+            f"{column.name} by the network alone",
+            "structure",
+        )
+        for column in PROFILE
+    ),
+    Column(
+        "structure_method",
+        NAMES,
+        None,
+        "meta.code.class",
+        "what is behind the light profile: network, or refined by a least-squares fit that starts from it",
+        "structure",
+    ),
+    Column("reduced_chi2", F4, None, "stat.fit.chi2", "chi^2 of that fit over its degrees of freedom", "structure"),
 ]
 BARS = [
     *_with_error(

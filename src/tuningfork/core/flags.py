@@ -21,6 +21,9 @@ class Flag(IntFlag):
     BAD_WCS = 1 << 10
     BLENDED = 1 << 11
     STRUCTURE_OUTSIDE_TRAINING = 1 << 16
+    STRUCTURE_TRUNCATED = 1 << 17
+    STRUCTURE_BLENDED = 1 << 18
+    STRUCTURE_NOT_REFINED = 1 << 19
     NOT_BARRED = 1 << 20
     BAR_SHORTER_THAN_PSF = 1 << 21
     BAR_REACHES_EDGE = 1 << 22
@@ -42,6 +45,9 @@ MEANINGS: dict[Flag, str] = {
     Flag.BAD_WCS: "the tile's coordinates contradict the source list; nothing was measured on it",
     Flag.BLENDED: "the source list says that the source was separated from a neighbour that touches it",
     Flag.STRUCTURE_OUTSIDE_TRAINING: "a profile parameter lies at the edge of the range that the network was trained on",
+    Flag.STRUCTURE_TRUNCATED: "more than a tenth of the profile's light falls outside the stamp's usable pixels",
+    Flag.STRUCTURE_BLENDED: "more than a fifth of the pixels within two half-light radii belong to neighbours",
+    Flag.STRUCTURE_NOT_REFINED: "the least-squares fit failed or disagrees with the network, which stands alone",
     Flag.NOT_BARRED: "edge-on, no disc, or an expected bar vote fraction below the threshold; bar_length is null, its estimators stay",
     Flag.BAR_SHORTER_THAN_PSF: "the bar is shorter than the PSF's full width at half maximum",
     Flag.BAR_REACHES_EDGE: "the bar's evidence reaches the edge of the stamp; its length is a lower limit",
