@@ -12,6 +12,7 @@ from tuningfork.simulate.canvas import Canvas, Light, north_up
 from tuningfork.simulate.colours import relative_fluxes
 from tuningfork.simulate.observe import add_noise, draw_conditions, draw_native_size, fit
 from tuningfork.simulate.profiles import EdgeOn, Ferrers, Knots, Point, Profile, Sersic
+from tuningfork.simulate.psf import Moffat
 
 SCALE, FWHM, BETA, SIZE = 0.396, 1.3, 3.0, 192
 
@@ -87,7 +88,7 @@ def test_a_mirrored_and_turned_image_shows_the_same_angle_on_the_sky():
     assert moments(image)[3] == pytest.approx(40 - 25, abs=0.5)
 
 
-@pytest.mark.parametrize("n", [1.0, 2.5, 4.0])
+@pytest.mark.parametrize("n", [0.37, 1.0, 2.513, 4.0])
 def test_the_drawing_is_that_of_galsim(n, description):
     """At the bright end the difference stays well below the noise of the sky."""
     flux = 10 ** (-0.4 * (14.0 - 22.5))
@@ -135,10 +136,26 @@ def test_noise_grows_with_the_light_and_is_the_skys_where_there_is_none(descript
     image = np.zeros((3, 200, 200), dtype=np.float32)
     image[:, :, 100:] = 5.0
     noise = np.array(description.sky_noise)
-    add_noise(np.random.default_rng(1), image, noise, description)
+    variance = add_noise(np.random.default_rng(1), image, noise, description)
+    assert variance.dtype == np.float32
+    for half, light in ((np.s_[:, :, :100], 0.0), (np.s_[:, :, 100:], 5.0)):
+        assert ((image[half] - light) ** 2 / variance[half]).mean() == pytest.approx(1, rel=0.03)
     assert image[:, :, :100].std(axis=(1, 2)) == pytest.approx(noise, rel=0.03)
     sky = 10 ** (-0.4 * (21.0 - 22.5)) * SCALE**2
     assert image[:, :, 100:].std(axis=(1, 2)) == pytest.approx(noise * np.sqrt(1 + 5 / sky), rel=0.03)
+
+
+def test_an_elliptical_psf_is_longer_by_its_axis_ratio_and_no_wider_in_area():
+    canvas = north_up(SIZE, SCALE)
+    psfs = [Moffat(2.0, 4.0), Moffat(2.0, 4.0, 0.7, 30.0)]
+    round_one, long_one = canvas.draw_through([Light(Point(), np.ones(2))], psfs).astype(float)
+    assert moments(long_one)[3] == pytest.approx(30, abs=0.5)
+    assert long_one.sum() == pytest.approx(1, rel=1e-4)
+    # The peak of a profile of unit flux goes as the inverse of its area.
+    assert long_one.max() == pytest.approx(round_one.max(), rel=0.01)
+    theirs = galsim.Moffat(beta=4.0, fwhm=2.0).shear(q=0.7, beta=120 * galsim.degrees)
+    drawn = theirs.drawImage(nx=SIZE, ny=SIZE, scale=SCALE, offset=(0.5, 0.5)).array
+    assert np.abs(long_one - drawn).max() < 2e-3 * drawn.max()
 
 
 def test_conditions_scatter_about_the_description(description):
@@ -147,6 +164,11 @@ def test_conditions_scatter_about_the_description(description):
     assert np.exp(np.median(widths, axis=0)) == pytest.approx(description.psf_fwhm, rel=0.02)
     assert widths.std(axis=0) == pytest.approx(description.psf_fwhm_scatter, rel=0.1)
     assert np.corrcoef(widths.T)[0, 1] > 0.6
+    exponents = np.log([conditions.psf_beta for conditions in drawn])
+    assert np.exp(np.median(exponents)) == pytest.approx(description.psf_beta, rel=0.02)
+    assert exponents.std() == pytest.approx(description.psf_beta_scatter, rel=0.1)
+    ellipticity = np.median([1 - conditions.psf_axis_ratio for conditions in drawn])
+    assert ellipticity == pytest.approx(description.psf_ellipticity, rel=0.1)
 
 
 @given(st.integers(20, 90), st.integers(20, 90))

@@ -6,9 +6,11 @@ import pytest
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.config import validate
 from tuningfork.core.description import describe
+from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import open_array
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, read_table
+from tuningfork.simulate.observe import draw_conditions
 from tuningfork.training.parts import simulate_part
 
 
@@ -50,13 +52,47 @@ def test_the_table_describes_the_stamps(parameters, tmp_path):
         kept = min(row["native_size"], 96)
         assert np.count_nonzero(weight[1]) == kept**2
         assert np.all(image[weight == 0] == 0)
-        assert weight[1].max() == pytest.approx(row["sky_noise_r"] ** -2, rel=1e-4)
+        # Far out there are few photons of the galaxy; at its centre they outnumber the sky's.
+        assert weight[1].max() == pytest.approx(row["sky_noise_r"] ** -2, rel=0.15)
+        if row["mag"] < 16:
+            assert weight[1, 48, 48] < 0.7 * weight[1].max()
+        bulge = row["bulge_to_total"]
+        assert bulge == 1 if row["class"] == "elliptical" else bulge > 0
         assert (row["bar_length"] is None) == (row["class"] != "barred_spiral")
         # A galaxy of some size keeps most of its light on its stamp, at the centre.
         expected = 10 ** (-0.4 * (row["mag"] - row["zero_point"]))
         if row["r_eff"] / row["pixel_scale"] < kept / 10:
             noise = row["sky_noise_r"] * kept
             assert image[1].sum() == pytest.approx(expected, rel=0.15, abs=4 * noise)
+
+
+def test_seeing_and_noise_cover_the_limits_that_are_asked_for(root):
+    configuration = validate({"simulate": {"seeing": [0.8, 1.8], "noise": [0.5, 4.0]}})
+    description = describe(configuration, root / "config" / "surveys")
+    asked = configuration.simulate
+    drawn = [draw_conditions(np.random.default_rng(i), description, asked.seeing, asked.noise) for i in range(400)]
+    seeing, noise = np.array([c.psf_fwhm for c in drawn]), np.array([c.sky_noise for c in drawn])
+    for values, low, high in (
+        (seeing[:, 1], 0.8, 1.8),
+        (noise[:, 1] / description.sky_noise[1], 0.5, 4.0),
+    ):
+        evenly = np.log(values / low) / np.log(high / low)
+        assert np.sort(evenly) == pytest.approx(np.linspace(0, 1, 400), abs=0.08)
+    assert seeing[:, 0] / seeing[:, 1] == pytest.approx(description.psf_fwhm[0] / description.psf_fwhm[1])
+    assert abs(np.corrcoef(np.log(seeing[:, 1]), np.log(noise[:, 1]))[0, 1]) < 0.15
+
+
+@pytest.mark.parametrize("limits", [{"seeing": [1.8, 0.8]}, {"noise": [0.0, 1.0]}, {"seeing": [1.0]}])
+def test_limits_without_a_meaning_are_refused(limits):
+    with pytest.raises(ConfigurationError, match="seeing" if "seeing" in limits else "noise"):
+        validate({"simulate": limits})
+
+
+def test_the_table_tells_the_psf_of_each_galaxy(parameters, tmp_path):
+    _, table = written(parameters(seeing=[0.8, 1.8]), 0, tmp_path)
+    widths, exponents = (table[name].to_numpy() for name in ("psf_fwhm_r", "psf_beta"))
+    assert widths.min() < 1.1 < 1.5 < widths.max()
+    assert 0.05 < np.std(np.log(exponents)) < 0.2
 
 
 def test_every_volunteer_is_counted(parameters, tmp_path):

@@ -22,6 +22,7 @@ from tuningfork.surveys.transfer.network import Network
 
 SHARD = Shard(8, 416156)
 EVERYTHING = Sources(mag_min=0.0, mag_max=40.0)
+SKY_IN_A_PIXEL = 10 ** (-0.4 * (21.0 - 22.5)) * 0.396**2
 SETTINGS = SimulatedSky(tile_size=400, tile_overlap=150, star_density=500.0)
 
 
@@ -137,8 +138,10 @@ def test_a_fetched_tile_is_not_rendered_again_and_reads_back(survey, network, de
     assert width == pytest.approx([description.psf_fwhm[1]] * 2, rel=0.5)
     centre = image.wcs.all_pix2world([[199.5, 199.5]], 0)[0]
     assert centre == pytest.approx([tile.ra, tile.dec])
-    # The noise of the sky is what the inverse variance says.
-    noise = inverse_variance[0, 0] ** -0.5
+    # The noise of the sky is what the inverse variance says; light adds its own.
+    noise = inverse_variance.max() ** -0.5
+    brightest = np.unravel_index(flux.argmax(), flux.shape)
+    assert inverse_variance[brightest] == pytest.approx(noise**-2 / (1 + flux.max() / SKY_IN_A_PIXEL), rel=0.1)
     assert np.std(flux[np.abs(flux) < 3 * noise]) == pytest.approx(noise, rel=0.05)
 
 

@@ -23,6 +23,10 @@ class Description(Section):
     psf_fwhm: list[float] = option(..., "median full width at half maximum of the PSF in each band", unit="arcsec")
     psf_fwhm_scatter: float = option(..., "standard deviation of ln(PSF width)", ge=0, le=1)
     psf_beta: float = option(..., "exponent of the Moffat profile that describes the PSF", gt=1.05, le=100)
+    psf_beta_scatter: float = option(0.1, "standard deviation of ln(psf_beta) in the training set", ge=0, le=0.5)
+    psf_ellipticity: float = option(
+        0.0, "median of 1 - axis ratio of the PSF's isophotes, on simulated images", ge=0, le=0.3
+    )
     sky_noise: list[float] = option(
         ..., "median standard deviation of the sky in a pixel in each band", unit="flux unit"
     )

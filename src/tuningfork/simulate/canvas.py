@@ -1,7 +1,7 @@
 """Fast drawing: Fourier amplitudes of all components on one fixed grid, one inverse transform a band.
 
-GalSim's `drawImage` chooses a grid for each profile, and the wings of a Sersic profile make it huge. Here GalSim's
-profiles are evaluated with `drawKImage` on the grid of the image itself, which the PSF band-limits anyway.
+GalSim's `drawImage` chooses a grid for each profile, and the wings of a Sersic profile make it huge. Here the
+profiles are evaluated on the Fourier grid of the image itself, which the PSF band-limits anyway.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,8 @@ import galsim
 import numpy as np
 from scipy import fft
 
-from tuningfork.simulate.profiles import EdgeOn, Ferrers, Knots, Point, Profile, Sersic
+from tuningfork.simulate.profiles import EdgeOn, Knots, Point, Profile, Transformed
+from tuningfork.simulate.psf import Moffat
 
 FAST_SIZES = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 NARROWEST_KNOT = 0.7
@@ -80,13 +81,19 @@ class Canvas:
         ndarray
             float32 (B, size, size), flux in each pixel.
         """
-        total = np.zeros((len(psf_fwhm), self.size, self.size // 2 + 1), dtype=np.complex64)
+        return self.draw_through(lights, [Moffat(float(fwhm), psf_beta) for fwhm in psf_fwhm], dx, dy)
+
+    def draw_through(
+        self, lights: Iterable[Light], psfs: Sequence[Moffat], dx: float = 0.0, dy: float = 0.0
+    ) -> np.ndarray:
+        """Return the noiseless image, as :meth:`draw` does, seen through any PSF, one a band."""
+        total = np.zeros((len(psfs), self.size, self.size // 2 + 1), dtype=np.complex64)
         for light in lights:
             amplitude = self._amplitude(light, dx, dy)
             for band, flux in enumerate(light.fluxes):
                 total[band] += np.float32(flux) * amplitude
-        for band, fwhm in enumerate(psf_fwhm):
-            total[band] *= self._psf(float(fwhm), psf_beta)
+        for band, psf in enumerate(psfs):
+            total[band] *= psf.amplitude(*self._wave_vectors) * self._pixel
         return np.asarray(fft.irfft2(total, s=(self.size, self.size), workers=1))
 
     def _amplitude(self, light: Light, dx: float, dy: float) -> np.ndarray:
@@ -97,9 +104,9 @@ class Canvas:
         phase = self._phase(*offset)
         if isinstance(profile, Point):
             return phase
-        if isinstance(profile, Ferrers):
-            return phase * profile.amplitude(*self._wave_vectors).astype(np.float32)
-        if isinstance(profile, Sersic | EdgeOn):
+        if isinstance(profile, Transformed):
+            return phase * profile.amplitude(*self._wave_vectors)
+        if isinstance(profile, EdgeOn):
             (a, b), (c, d) = self.matrix
             determinant = self.pixels_per_arcsec**2
             (profile.galsim().transform(a, b, c, d) / determinant).drawKImage(image=self._image, recenter=False)
@@ -133,36 +140,13 @@ class Canvas:
         """Wave vectors in the sky's frame (rad/arcsec)."""
         (a, b), (c, d) = self.matrix
         kx, ky = self._kx[None, :], self._ky[:, None]
-        return a * kx + c * ky, b * kx + d * ky
-
-    def _psf(self, fwhm: float, beta: float) -> np.ndarray:
-        """Return the amplitude of the Moffat PSF times that of the pixel, from one quadrant."""
-        step, values = _moffat_table(beta)
-        scaled = self._quadrant_radius * (fwhm * self.pixels_per_arcsec / step)
-        index = np.minimum(scaled.astype(np.int32), values.size - 2)
-        rest = np.minimum(scaled - index, 1)
-        quadrant = (values[index] * (1 - rest) + values[index + 1] * rest) * self._quadrant_pixel
-        return np.concatenate([quadrant[:-1], quadrant[:0:-1]])
+        return (a * kx + c * ky).astype(np.float32), (b * kx + d * ky).astype(np.float32)
 
     @cached_property
-    def _quadrant_radius(self) -> np.ndarray:
-        return np.hypot(self._kx[:, None], self._kx[None, :]).astype(np.float32)
-
-    @cached_property
-    def _quadrant_pixel(self) -> np.ndarray:
-        response = np.sinc(self._kx / (2 * np.pi))
-        return (response[:, None] * response[None, :]).astype(np.float32)
-
-
-@lru_cache(maxsize=16)
-def _moffat_table(beta: float) -> tuple[float, np.ndarray]:
-    """Return the step of k x FWHM and the Fourier amplitude of a Moffat profile on that grid; it ends with zero."""
-    step, number = 0.02, 4000
-    image = galsim.ImageCD(galsim.BoundsI(0, number, 0, 0), scale=step)
-    galsim.Moffat(beta=beta, fwhm=1.0).drawKImage(image=image, recenter=False)
-    values = image.array[0].real.astype(np.float32)
-    values[-1] = 0
-    return step, values
+    def _pixel(self) -> np.ndarray:
+        """Fourier amplitude of the response of a pixel."""
+        columns, rows = (np.sinc(k / (2 * np.pi)) for k in (self._kx, self._ky))
+        return (rows[:, None] * columns[None, :]).astype(np.float32)
 
 
 def canvas_size(native: int) -> int:

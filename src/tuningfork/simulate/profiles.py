@@ -7,11 +7,14 @@ Each profile knows its Fourier amplitude, for rendering, and its light as points
 
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import galsim
 import numpy as np
 from scipy import special
+
+from tuningfork.simulate.interpolation import interpolate_evenly
+from tuningfork.simulate.sersic import sersic_b, sersic_table
 
 RADII, ANGLES = 96, 24
 DEVIATES_OF_HEIGHT = 32
@@ -26,6 +29,15 @@ class Profile(Protocol):
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
+        ...
+
+
+@runtime_checkable
+class Transformed(Protocol):
+    """A light distribution of unit flux whose Fourier transform is real and known."""
+
+    def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
+        """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec), float32."""
         ...
 
 
@@ -60,6 +72,12 @@ class Sersic:
         else:
             profile = galsim.Sersic(n=self.n, half_light_radius=round_radius)
         return profile.shear(q=self.axis_ratio, beta=(90 + self.position_angle) * galsim.degrees)
+
+    def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
+        """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec)."""
+        along, across = to_axes(kx, ky, self.position_angle)
+        across *= np.float32(self.axis_ratio)
+        return sersic_table().amplitude(self.n, np.float32(self.r_eff**2) * (along * along + across * across))
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
@@ -134,11 +152,11 @@ class Ferrers:
         return replace(self, length=self.length * factor)
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the Fourier amplitude at the wave vectors (rad/arcsec); the Hankel transform is a Bessel function."""
+        """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec): a Bessel function."""
         along, across = to_axes(kx, ky, self.position_angle)
         radius = self.length / 2 * np.hypot(along, self.axis_ratio * across)
         step, values = _ferrers_table(self.index)
-        return np.interp(radius, np.arange(values.size) * step, values, right=0.0)
+        return interpolate_evenly(values, radius * np.float32(1 / step))
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
@@ -186,11 +204,6 @@ class Point:
         return np.zeros(1), np.zeros(1), np.ones(1)
 
 
-def sersic_b(n: float | np.ndarray) -> np.ndarray:
-    """Return b(n) of the Sersic profile, for which r_eff holds half of the light."""
-    return np.asarray(special.gammaincinv(2 * np.asarray(n, dtype=float), 0.5))
-
-
 def sersic_quantile(n: float | np.ndarray, fraction: float | np.ndarray) -> np.ndarray:
     """Return the radius, in units of r_eff, that holds `fraction` of the light of a Sersic profile."""
     n = np.asarray(n, dtype=float)
@@ -230,7 +243,7 @@ def _ferrers_table(index: float) -> tuple[float, np.ndarray]:
     step, order = 0.02, index + 1
     k = np.arange(1, 20_000) * step
     values = 2**order * special.gamma(order + 1) * special.jv(order, k) / k**order
-    return step, np.concatenate([[1.0], values])
+    return step, np.concatenate([[1.0], values]).astype(np.float32)
 
 
 def from_axes(along: np.ndarray, across: np.ndarray, position_angle: float) -> tuple[np.ndarray, np.ndarray]:
@@ -243,7 +256,7 @@ def from_axes(along: np.ndarray, across: np.ndarray, position_angle: float) -> t
 def to_axes(x: np.ndarray, y: np.ndarray, position_angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Return coordinates along and across a major axis with the position angle (deg); inverse of `from_axes`."""
     angle = np.deg2rad(90 + position_angle)
-    cosine, sine = np.cos(angle), np.sin(angle)
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
     return cosine * x + sine * y, cosine * y - sine * x
 
 

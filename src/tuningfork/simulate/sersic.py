@@ -11,6 +11,8 @@ import numpy as np
 from scipy import special
 from scipy.fft import fht, fhtoffset
 
+from tuningfork.simulate.interpolation import interpolate_evenly
+
 N_RANGE = (0.2, 8.0)
 """Sersic indices that can be drawn."""
 LOG_RADIUS = (-14.0, 12.0)
@@ -38,6 +40,26 @@ class SersicTable:
     log_n: np.ndarray
     log_k: np.ndarray
     values: np.ndarray
+
+    def amplitude(self, n: float, squared: np.ndarray) -> np.ndarray:
+        """Return the amplitude, float32, of the index `n` at squares of k r_eff (float32).
+
+        Raises
+        ------
+        ValueError
+            The index lies outside of `N_RANGE`.
+        """
+        low, high = N_RANGE
+        if not low * (1 - 1e-6) <= n <= high * (1 + 1e-6):
+            raise ValueError(f"a Sersic index of {n}: expected {low} to {high}")
+        place = np.clip((np.log(n) - self.log_n[0]) / (self.log_n[1] - self.log_n[0]), 0, len(self.log_n) - 1)
+        below = min(int(place), len(self.log_n) - 2)
+        row = self.values[below] + np.float32(place - below) * (self.values[below + 1] - self.values[below])
+        step = self.log_k[1] - self.log_k[0]
+        position = np.log(np.maximum(squared, np.float32(1e-30)))
+        position *= np.float32(0.5 / step)
+        position -= np.float32(self.log_k[0] / step)
+        return interpolate_evenly(row, position)
 
 
 def sersic_b(n: float | np.ndarray) -> np.ndarray:

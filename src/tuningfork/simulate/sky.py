@@ -152,7 +152,7 @@ class Sky:
         """Draw the lights of one object on their own canvas, and add its middle to the image about (x, y)."""
         canvas = Canvas(canvas_size(width), matrix)
         column, row = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
-        drawn = canvas.draw(lights, conditions.psf_fwhm, self.description.psf_beta, x - column, y - row)
+        drawn = canvas.draw_through(lights, conditions.psfs(), x - column, y - row)
         first = canvas.size // 2 - width // 2
         target_rows, rows = _overlap(row - width // 2, width, image.shape[-2], first)
         target_columns, columns = _overlap(column - width // 2, width, image.shape[-1], first)

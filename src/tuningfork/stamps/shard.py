@@ -124,6 +124,7 @@ def describe_stamps(mosaic: Mosaic, rows: pa.Table) -> Mapping[str, Any]:
         "north_angle": north,
         "east_is_left": pa.array(left, mask=~present),
         "valid_fraction": np.where(present, valid, np.nan),
+        "psf_beta": np.where(present, description.psf_beta, np.nan),
     }
     for place, band in enumerate(description.bands):
         values[f"psf_fwhm_{band}"] = np.where(state.valid[:, place] > 0, state.psf_fwhm[:, place], np.nan)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import fitsio
 import numpy as np
@@ -28,6 +29,8 @@ LARGEST_TURN = 1.0
 """Tiles are turned by up to this angle (deg), so that nobody can rely on north being up."""
 MIRRORED = 0.25
 """Fraction of the tiles with east to the right."""
+WEIGHT = "IVAR"
+"""Extension of a tile's file that holds the inverse variance of the noise of sky and sources."""
 NAME = re.compile(r"sim-r(\d{4,6})-c(\d{4,6})")
 
 
@@ -90,9 +93,10 @@ class SimulatedSurvey:
     def _render(self, tile: Tile, files: dict[str, str]) -> None:
         wcs = self.grid.wcs(tile.name)
         rng = generator_for(self.seed, "tile", tile.name)
-        conditions = draw_conditions(rng, self.description)
+        # The stamps' table tells one exponent of the PSF for the whole survey.
+        conditions = replace(draw_conditions(rng, self.description), psf_beta=self.description.psf_beta)
         image = self.sky.render(wcs, self.settings.tile_size, conditions)
-        add_noise(rng, image, conditions.sky_noise, self.description)
+        weight = 1 / add_noise(rng, image, conditions.sky_noise, self.description)
         for place, (band, path) in enumerate(files.items()):
             header = wcs.to_header()
             header["EXTNAME"] = "SCI"
@@ -101,7 +105,8 @@ class SimulatedSurvey:
             header["PSFFWHM"] = (float(conditions.psf_fwhm[place]), "full width at half maximum of the PSF [arcsec]")
             header["SKYNOISE"] = (float(conditions.sky_noise[place]), "standard deviation of the sky [BUNIT]")
             header["ZEROPNT"] = (self.description.zero_point, "AB magnitude of one flux unit")
-            self.network.make(path, fits.PrimaryHDU(image[place], header).writeto)
+            planes = [fits.PrimaryHDU(image[place], header), fits.ImageHDU(weight[place], name=WEIGHT)]
+            self.network.make(path, fits.HDUList(planes).writeto)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
         """Read one band of a tile.
@@ -113,16 +118,14 @@ class SimulatedSurvey:
         """
         path = self.network.path(tile.files[band][IMAGE])
         try:
-            pixels = fitsio.read(str(path))
+            pixels, weight = (fitsio.read(str(path), ext=plane) for plane in (0, WEIGHT))
             header = fits.getheader(path)
-            wcs, noise = WCS(header), float(header["SKYNOISE"])
-            fwhm, zero_point = float(header["PSFFWHM"]), float(header["ZEROPNT"])
+            wcs, fwhm, zero_point = WCS(header), float(header["PSFFWHM"]), float(header["ZEROPNT"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: not a tile of the simulated sky ({error}); delete it and run again") from None
-        if pixels is None or pixels.ndim != 2:
-            raise InputError(f"{path}: expected an image of two dimensions; delete it and run again")
-        pixels = np.ascontiguousarray(pixels, dtype=np.float32)
-        weight = np.broadcast_to(np.float32(1 / noise**2), pixels.shape)
+        if any(plane is None or plane.ndim != 2 for plane in (pixels, weight)) or pixels.shape != weight.shape:
+            raise InputError(f"{path}: expected two images of the same two dimensions; delete it and run again")
+        pixels, weight = (np.ascontiguousarray(plane, dtype=np.float32) for plane in (pixels, weight))
         return Image.of_arrays(pixels, weight, wcs, fwhm, zero_point)
 
 

@@ -1,6 +1,7 @@
 """One part of the simulated training set."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def simulate_galaxy(
     """
     scale, reference = description.pixel_scale, description.reference
     galaxy = draw_galaxy(rng, settings.population)
-    conditions = draw_conditions(rng, description)
+    conditions = draw_conditions(rng, description, settings.seeing, settings.noise)
     step = _step(rng, galaxy, description, form)
     native = draw_native_size(rng, galaxy.r_eff / (step * scale), form.size)
     stamp = draw_stamp(rng, galaxy, step, native, settings, conditions, description, form)
@@ -85,7 +86,9 @@ def simulate_galaxy(
     signal = signal_to_noise(galaxy, noise, fwhm, scale, description.zero_point)
     votes = draw_votes(rng, answer_probabilities(galaxy, signal, fwhm), settings.volunteers)
     row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in TRUTH}
+    row["bulge_to_total"] = galaxy.bulge_fraction
     row |= {"native_size": native, "pixel_scale": step * scale, "zero_point": description.zero_point}
+    row["psf_beta"] = conditions.psf_beta
     row |= {
         f"psf_fwhm_{band}": float(value) for band, value in zip(description.bands, conditions.psf_fwhm, strict=True)
     }
@@ -141,7 +144,7 @@ def draw_stamp(
     together = max(int(step / 2), 1)
     rest = step / together
     coarse = description.model_copy(update={"pixel_scale": description.pixel_scale * together})
-    noisier = Conditions(conditions.psf_fwhm, conditions.sky_noise * together)
+    noisier = replace(conditions, sky_noise=conditions.sky_noise * together)
     window, visible = window_size(form.size, rest), int(np.ceil(native_size * rest))
     offset = rng.uniform(-0.5, 0.5, 2)
     image, weight = observe(

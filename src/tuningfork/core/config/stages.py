@@ -1,8 +1,11 @@
 """One section a stage, in the order in which the data flows."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.measurements import Measurements
 from tuningfork.core.config.population import Population
 
 
@@ -35,7 +38,32 @@ class Simulate(Section):
     galaxies_per_part: int = option(1000, "galaxies that one job draws", ge=10, le=100_000)
     volunteers: int = option(40, "simulated volunteers who look at each galaxy", ge=1, le=1000)
     neighbour_density: float = option(6000.0, "neighbouring galaxies and stars", unit="1/deg2", ge=0, le=500_000)
+    seeing: list[float] | None = option(
+        None,
+        "lowest and highest width of the PSF in the reference band, evenly covered in its logarithm, with the other "
+        "bands in proportion; null: the survey's distribution",
+        unit="arcsec",
+        min_length=2,
+        max_length=2,
+    )
+    noise: list[float] | None = option(
+        None,
+        "lowest and highest sky noise in units of the survey's median, evenly covered in its logarithm; null: the "
+        "survey's distribution",
+        min_length=2,
+        max_length=2,
+    )
     population: Population = option(Population(), "distribution of the galaxies' true parameters")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name, most in (("seeing", 20.0), ("noise", 1000.0)):
+            limits = getattr(self, name)
+            if limits is not None and not 0 < limits[0] <= limits[1] <= most:
+                raise ValueError(
+                    f"{name} ({limits}) must be two numbers above 0, at most {most:g}, the lower one first"
+                )
+        return self
 
 
 class Pretrain(Section):
@@ -62,7 +90,13 @@ class Training(Section):
 class MorphologyTraining(Training):
     """The training of the morphology network."""
 
-    members: int = option(2, "networks in the ensemble", plan=True, ge=1, le=64)
+    members: int = option(
+        2,
+        "networks in the ensemble; 0: none, for the targets models and training_set alone",
+        plan=True,
+        ge=0,
+        le=64,
+    )
     epochs: int = option(6, "passes over the training set", ge=1, le=1000)
 
 
@@ -70,6 +104,7 @@ class StructureTraining(Training):
     """The training of the structure network."""
 
     members: int = option(2, "networks in the ensemble", plan=True, ge=1, le=64)
+    measurements: Measurements = option(Measurements(), "measured galaxies of the survey, to which it is adapted")
 
 
 class Train(Section):
@@ -98,10 +133,14 @@ class Classify(Section):
 
 
 class Structure(Section):
-    """How profile parameters are predicted."""
+    """How profile parameters are measured."""
 
-    batch_size: int = option(256, "stamps predicted at once", ge=1, le=16_384)
+    batch_size: int = option(256, "stamps predicted and fitted at once", ge=1, le=16_384)
     rotations: int = option(4, "orientations averaged, of the eight of the square", ge=1, le=8)
+    refine: bool = option(
+        True,
+        "polish the network's answer by a least-squares fit of a Sersic profile convolved with the PSF, and combine both",
+    )
 
 
 class Saliency(Section):
