@@ -43,6 +43,7 @@ include: "workflow/rules/sources.smk"
 include: "workflow/rules/tiles.smk"
 include: "workflow/rules/stamps.smk"
 include: "workflow/rules/simulate.smk"
+include: "workflow/rules/measurements.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/structure.smk"
@@ -61,3 +62,17 @@ rule all:
         paths.CATALOGUE_FILE,
         paths.REPORT,
         paths.QUEUE,
+
+
+rule models:
+    """The networks, and their test where there are both tasks, without any image of the survey."""
+    input:
+        all_cards,
+        evaluations,
+
+
+rule training_set:
+    """The simulated training set alone."""
+    input:
+        training_set,
+        training_stamps,

@@ -33,6 +33,8 @@ class Plan:
         Stage -> text of its frozen parameters.
     pretraining : list of str
         Shards whose stamps the encoder learns from.
+    measured : list of str
+        Shards in which galaxies lie that the user has measured.
     labels : bool
         Whether an astronomer's votes are there to learn from.
     transfer : dict
@@ -44,6 +46,7 @@ class Plan:
     members: dict[str, list[str]]
     tokens: dict[str, str]
     pretraining: list[str]
+    measured: list[str]
     labels: bool
     transfer: dict[str, Any]
 
@@ -73,20 +76,22 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
     from tuningfork.core.config import validate
     from tuningfork.core.description import describe
     from tuningfork.core.parameters import freeze
-    from tuningfork.surveys.area import shards_of
+    from tuningfork.surveys.area import shards_of, shards_of_measurements
     from tuningfork.surveys.inputs import inputs_of
 
     configuration = validate(values)
     description = describe(configuration, root / "config" / "surveys")
     inputs = inputs_of(configuration, description)
+    shards = shards_of(configuration, description)
     parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
     members = {task: getattr(configuration.train, task).members for task in ("morphology", "structure")}
     return Plan(
-        shards=[shard.name for shard in shards_of(configuration, description)],
+        shards=[shard.name for shard in shards],
         parts=[str(part) for part in range(parts)],
         members={task: [str(member) for member in range(number)] for task, number in members.items()},
         tokens=freeze(configuration, description, root / "scripts", inputs),
         pretraining=_pretraining(configuration),
+        measured=[shard.name for shard in shards_of_measurements(configuration, shards)],
         labels=Path(paths.VOTES).is_file(),
         transfer=configuration.transfer.model_dump(),
     )

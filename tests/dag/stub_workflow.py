@@ -19,7 +19,7 @@ STUB = """
 import sys
 from pathlib import Path
 
-OUTPUTS = {"--output", "--table", "--card", "--accounting"} | ({"--maps"} if "explain" in sys.argv[0] else set())
+OUTPUTS = {"--output", "--table", "--card", "--accounting", "--rows"} | ({"--maps"} if "explain" in sys.argv[0] else set())
 for option, value in zip(sys.argv, sys.argv[1:]):
     if option in OUTPUTS:
         path = Path(value)

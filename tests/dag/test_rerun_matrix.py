@@ -22,6 +22,7 @@ STALE: dict[str, set[str]] = {
     "stamps": {"stamps"} | FROM_STAMPS,
     "simulate": {"simulate", "pretrain", "train", "evaluate"} | FROM_STAMPS,
     "pretrain": {"pretrain", "train", "evaluate"} | FROM_STAMPS,
+    "measurements": {"train"} | FROM_STRUCTURE,
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
     "evaluate": {"evaluate", "structure", "bars", "catalogue", "label", "report"},
@@ -36,8 +37,11 @@ STALE: dict[str, set[str]] = {
 }
 """Stage -> the rules that must rerun when its frozen parameters change, worked out by hand from the design."""
 
+MEASURED = str(Path(__file__).with_name("measured.csv"))
+"""Measured galaxies in the shard of the tiny run."""
+
 READERS: dict[str, set[str]] = {
-    "seed": set(STALE) - {"classify", "structure", "bars", "catalogue", "label", "report"},
+    "seed": set(STALE) - {"measurements", "classify", "structure", "bars", "catalogue", "label", "report"},
     "survey.name": {"sources", "tiles", "stamps", "catalogue"},
     "survey.simulated": {"sources", "tiles", "stamps"},
     "survey.sdss": set(),
@@ -53,6 +57,10 @@ READERS: dict[str, set[str]] = {
     "pretrain": {"pretrain"},
     "train.morphology": {"train-morphology"},
     "train.structure": {"train-structure"},
+    **{
+        f"train.structure.measurements.{key}": {"measurements", "train-structure"}
+        for key in ("table", "columns", "match_radius")
+    },
     "evaluate": {"evaluate"},
     "classify": {"classify", "evaluate"},
     "structure": {"structure", "evaluate"},
@@ -72,6 +80,8 @@ GROWS: dict[str, tuple[Any, set[str]]] = {
     "pretrain.shards": (["8-416155"], {"sources", "tiles", "stamps"} | STALE["pretrain"]),
     "train.morphology.members": (3, STALE["train-morphology"]),
     "train.structure.members": (3, STALE["train-structure"]),
+    "train.structure.measurements.table": (MEASURED, {"measurements"} | STALE["measurements"]),
+    "train.structure.measurements.max_shards": (65, set()),
 }
 """Keys that only decide which jobs exist, a value that makes more of them, and the rules that then have work."""
 
@@ -87,6 +97,7 @@ SPECIAL = {
     "transfer.cache": "elsewhere",
     "survey.sdss.catalogue": "files",
     "survey.legacy.catalogue": "files",
+    "train.structure.measurements.columns": {"mag": "m"},
 }
 
 
@@ -180,6 +191,7 @@ HELPERS = {
     "stamps/cut.py": STALE["stamps"],
     "training/parts.py": STALE["simulate"],
     "training/pretrain.py": STALE["pretrain"],
+    "training/matching.py": set(),
     "training/loop.py": STALE["pretrain"],
     "measure/classify.py": STALE["classify"] | STALE["evaluate"],
     "measure/structure.py": STALE["structure"] | STALE["evaluate"],
@@ -223,3 +235,30 @@ def test_new_votes_make_exactly_the_training_stages_stale(own: StubWorkflow) -> 
     votes.write_text("votes")
     assert set(own.jobs_to_run()) == STALE["train-morphology"]
     assert own.jobs_to_run()["train"] == Configuration().train.morphology.members
+
+
+def test_measured_galaxies_reach_the_structure_networks_alone(own: StubWorkflow, tmp_path: Path) -> None:
+    """A table adds one job and their training; its content, or how it is matched, repeats both and cuts no stamp."""
+    table = tmp_path / "measured.csv"
+    table.write_text(Path(MEASURED).read_text())
+    own.configure({"train.structure.measurements.table": str(table)})
+    before = own.jobs_to_run()
+    assert before["train"] == Configuration().train.structure.members
+    own.run()
+    assert own.jobs_to_run() == {}
+    table.write_text(Path(MEASURED).read_text().replace("16.2", "16.3"))
+    assert set(own.jobs_to_run()) - {"parameters"} == {"measurements"} | STALE["measurements"]
+    table.write_text(Path(MEASURED).read_text())
+    own.configure({"train.structure.measurements.table": str(table), "train.structure.measurements.epochs": 7})
+    assert set(own.jobs_to_run()) - {"parameters"} == STALE["train-structure"]
+
+
+def test_measured_galaxies_elsewhere_bring_their_shards(own: StubWorkflow, tmp_path: Path) -> None:
+    table = tmp_path / "measured.csv"
+    table.write_text("ra,dec,mag\n211.5,0.11,16\n")
+    own.configure({"train.structure.measurements.table": str(table)})
+    jobs = own.jobs_to_run()
+    assert {rule: jobs[rule] for rule in ("sources", "tiles", "stamps")} == dict.fromkeys(
+        ("sources", "tiles", "stamps"), 1
+    )
+    assert jobs.get("saliency", 0) == 0

@@ -32,6 +32,8 @@ def fresh(root: Path, tmp_path_factory: pytest.TempPathFactory) -> StubWorkflow:
         ),
         ({"pretrain.shards": ["../../etc"]}, "pretrain.shards: shard '../../etc': expected order-pixel"),
         ({"survey.name": "folder", "survey.folder.images": "nowhere"}, "nowhere"),
+        ({"train.structure.measurements.table": "no.csv"}, "train.structure.measurements.table: no.csv: no such file"),
+        ({"train.morphology.members": 0}, "train.morphology.members is 0, which serves the targets models"),
     ],
 )
 def test_a_wrong_configuration_stops_before_the_first_job(fresh: StubWorkflow, changes: dict, message: str) -> None:
@@ -42,6 +44,22 @@ def test_a_wrong_configuration_stops_before_the_first_job(fresh: StubWorkflow, c
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (fresh.directory / "results").exists()
+
+
+def test_networks_and_training_sets_need_nothing_of_the_survey(fresh: StubWorkflow) -> None:
+    """The experiments train one task; a catalogue would need both."""
+    fresh.configure({"train.morphology.members": 0})
+    jobs = fresh.jobs_to_run("models")
+    assert jobs | {"parameters": 0, "models": 0} == {
+        "simulate": 2,
+        "pretrain": 1,
+        "train": 2,
+        "parameters": 0,
+        "models": 0,
+    }
+    fresh.configure({})
+    assert fresh.jobs_to_run("models")["evaluate"] == 1
+    assert set(fresh.jobs_to_run("training_set")) == {"parameters", "simulate", "training_set"}
 
 
 def test_a_dry_run_leaves_the_plan_of_a_running_workflow_alone(own: StubWorkflow) -> None:

@@ -49,8 +49,21 @@ def training_stamps(wildcards):
 
 
 def cards(task):
-    """Return an input function: the model cards of a task's ensemble."""
-    return lambda wildcards: [
+    """Return an input function: the model cards of a task's ensemble, of which there must be one."""
+
+    def find(wildcards):
+        if not plan.members[task]:
+            sys.exit(
+                f"tuningfork: train.{task}.members is 0, which serves the targets models and training_set alone; a catalogue"
+                " needs at least one network"
+            )
+        return _cards(task)
+
+    return find
+
+
+def _cards(task):
+    return [
         paths.MODEL_CARD.format(task=task, member=member)
         for member in plan.members[task]
     ]
@@ -58,12 +71,28 @@ def cards(task):
 
 def all_cards(wildcards):
     """Return the model cards of every ensemble."""
-    return [card for task in plan.members for card in cards(task)(wildcards)]
+    return [card for task in plan.members for card in _cards(task)]
+
+
+def evaluations(wildcards):
+    """Return the test of the networks, which there is if every task has one."""
+    return [paths.EVALUATION] if all(plan.members.values()) else []
 
 
 def labels(wildcards):
     """Return the votes of an astronomer, if there are any and the task learns from them."""
     return [paths.VOTES] if plan.labels and wildcards.task == "morphology" else []
+
+
+def measurements(wildcards):
+    """Return the measured galaxies, if there are any and the task learns from them."""
+    learns = plan.measured and wildcards.task == "structure"
+    return [paths.MEASUREMENTS_TABLE] if learns else []
+
+
+def measured_stamps(wildcards):
+    """Return the stamps of the measured galaxies, likewise."""
+    return [paths.MEASUREMENTS] if measurements(wildcards) else []
 
 
 def memory(megabytes):

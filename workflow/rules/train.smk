@@ -33,6 +33,8 @@ rule train:
         encoder=paths.ENCODER_CARD,
         encoder_weights=paths.ENCODER,
         labels=labels,
+        measurements=measurements,
+        measured_stamps=measured_stamps,
     output:
         weights=paths.MODEL,
         card=paths.MODEL_CARD,
@@ -46,9 +48,11 @@ rule train:
     params:
         checkpoint=paths.CHECKPOINT,
         labels=lambda wildcards, input: "--labels" if input.labels else "",
+        measurements=lambda wildcards, input: "--measurements" if input.measurements else "",
     shell:
         "python $scripts/train.py --parameters {input.parameters} --task {wildcards.task} --member {wildcards.member}"
         " --training {input.training} --encoder {input.encoder} {params.labels} {input.labels}"
+        " {params.measurements} {input.measurements}"
         " --checkpoint {params.checkpoint} --output {output.weights} --card {output.card} --log {log}"
 
 

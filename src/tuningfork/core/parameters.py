@@ -28,6 +28,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "stamps": ("seed", *SURVEY, "stamps"),
     "simulate": ("seed", "imaging", "stamps", "simulate"),
     "pretrain": ("seed", "pretrain"),
+    "measurements": tuple(f"train.structure.measurements.{key}" for key in ("table", "columns", "match_radius")),
     "train-morphology": ("seed", "train.morphology"),
     "train-structure": ("seed", "train.structure"),
     "evaluate": ("seed", "evaluate", "classify", "structure", "saliency", "bars"),

@@ -14,6 +14,9 @@ STAMPS_TABLE = f"{RESULTS}/stamps/{{shard}}.parquet"
 
 TRAINING = f"{RESULTS}/training/part-{{part}}.npy"
 TRAINING_TABLE = f"{RESULTS}/training/part-{{part}}.parquet"
+MEASUREMENTS = f"{RESULTS}/training/measurements.npy"
+MEASUREMENTS_TABLE = f"{RESULTS}/training/measurements.parquet"
+MEASUREMENTS_ROWS = f"{RESULTS}/training/measurements.csv"
 
 ENCODER = f"{RESULTS}/models/encoder.safetensors"
 ENCODER_CARD = f"{RESULTS}/models/encoder.json"

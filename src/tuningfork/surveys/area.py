@@ -13,6 +13,7 @@ from tuningfork.sky.footprint import shards_of_footprint, shards_of_outlines
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.inputs import checked_table
+from tuningfork.surveys.lists.measured import KEY, read_measured
 from tuningfork.surveys.registry import open_survey
 from tuningfork.surveys.transfer.network import Network
 
@@ -39,6 +40,42 @@ def shards_of(configuration: Configuration, description: Description) -> list[Sh
         return shards_of_footprint(footprint, order)
     except InputError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def shards_of_measurements(configuration: Configuration, footprint: list[Shard]) -> list[Shard]:
+    """Return the shards in which the measured galaxies lie, in order of their number; none without a table of them.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    footprint : list of Shard
+        Those of the run: all are searched where the table has identifiers and no positions.
+
+    Raises
+    ------
+    ConfigurationError
+        The table cannot be used, or its rows lie in too many shards.
+    """
+    settings = configuration.train.structure.measurements
+    try:
+        measured = read_measured(settings)
+    except InputError as error:
+        raise ConfigurationError(str(error)) from None
+    if measured is None:
+        return []
+    own = measured.shards(configuration.sky.shard_order)
+    found = footprint if own is None else own
+    if len(found) > settings.max_shards:
+        where = (
+            f"its rows lie in {len(found)} shards"
+            if own is not None
+            else f"without positions, all {len(found)} shards of the footprint are searched"
+        )
+        raise ConfigurationError(
+            f"{measured.what}: {where}, each of which is cut whole, and {KEY}.max_shards is {settings.max_shards}; "
+            "give rows that lie closer together, or raise it"
+        )
+    return found
 
 
 def _shards_of_sources(configuration: Configuration, description: Description, order: int) -> list[Shard]:

@@ -11,6 +11,7 @@ from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.lists.columns import require_position
 from tuningfork.surveys.lists.hats import Hats
+from tuningfork.surveys.lists.measured import read_measured
 from tuningfork.surveys.lists.table import UserTable
 
 
@@ -30,12 +31,14 @@ def inputs_of(configuration: Configuration, description: Description) -> dict[st
 
 
 def _inputs(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:
-    inputs: dict[str, dict[str, str]] = {"sources": {}, "tiles": {}, "stamps": {}}
+    inputs: dict[str, dict[str, str]] = {"sources": {}, "tiles": {}, "stamps": {}, "measurements": {}}
     catalogue = configuration.sources.catalogue
     table = checked_table(configuration)
     if isinstance(catalogue, TableCatalogue):
-        with Path(catalogue.path).open("rb") as file:
-            inputs["sources"]["table"] = hashlib.file_digest(file, "sha256").hexdigest()
+        inputs["sources"]["table"] = _content(catalogue.path)
+    measured = configuration.train.structure.measurements
+    if read_measured(measured) is not None:
+        inputs["measurements"]["table"] = _content(str(measured.table))
     if isinstance(catalogue, HatsCatalogue):
         hats = Hats(catalogue)
         hats.check()
@@ -65,6 +68,12 @@ def checked_table(configuration: Configuration) -> UserTable | None:
     require_position(table.columns, table.available, table.what, or_file=configuration.survey.name == "folder")
     table.check()
     return table
+
+
+def _content(path: str) -> str:
+    """Return a hash of the content of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _listing(paths: Iterable[Path]) -> str:

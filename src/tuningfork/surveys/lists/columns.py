@@ -21,10 +21,16 @@ ALIASES = {
 """Names of columns that are understood without being told, in any case of letters."""
 NUMBERS = ("ra", "dec", "redshift", "mag", "radius")
 TEXTS = ("source_id", "name", "file")
-UNITS = {"ra": u.deg, "dec": u.deg, "radius": u.arcsec}
+UNITS = {"ra": u.deg, "dec": u.deg, "radius": u.arcsec, "r_eff": u.arcsec, "position_angle": u.deg}
 
 
-def choose(available: Sequence[str], mapping: Mapping[str, str], what: str) -> dict[str, str]:
+def choose(
+    available: Sequence[str],
+    mapping: Mapping[str, str],
+    what: str,
+    known: Mapping[str, Sequence[str]] = ALIASES,
+    key: str = "sources.catalogue.columns",
+) -> dict[str, str]:
     """Return which column of a list is which of ours.
 
     Parameters
@@ -35,11 +41,15 @@ def choose(available: Sequence[str], mapping: Mapping[str, str], what: str) -> d
         Our name -> column, as the configuration says; the other columns are found by their usual names.
     what : str
         Configuration key and name of the list, for messages.
+    known : mapping
+        Our name -> usual names in any case of letters.
+    key : str
+        Configuration key of `mapping`, for messages.
 
     Returns
     -------
     dict
-        Our name -> column, in the order of `ALIASES`.
+        Our name -> column, in the order of `known`.
 
     Raises
     ------
@@ -48,12 +58,12 @@ def choose(available: Sequence[str], mapping: Mapping[str, str], what: str) -> d
     """
     lower = {str(name).strip().lower(): name for name in reversed(available)}
     chosen = {}
-    for name, aliases in ALIASES.items():
+    for name, aliases in known.items():
         if name in mapping:
             column = mapping[name] if mapping[name] in available else lower.get(mapping[name].lower())
             if column is None:
                 raise InputError(
-                    f"{what} has no column {mapping[name]!r} (sources.catalogue.columns.{name}); it has "
+                    f"{what} has no column {mapping[name]!r} ({key}.{name}); it has "
                     f"{', '.join(map(str, available)) or 'none'}"
                 )
             chosen[name] = column

@@ -1,0 +1,29 @@
+"""Match measured galaxies with their stamps."""
+
+import argparse
+from pathlib import Path
+
+from tuningfork.core.parameters import read_parameters
+from tuningfork.core.program import run
+from tuningfork.training.measurements import match_measurements
+
+
+def main() -> None:
+    """Parse the options and match."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True, help="frozen parameters of the stage")
+    parser.add_argument("--sources", type=Path, nargs="+", required=True, help="table of the sources of each shard")
+    parser.add_argument(
+        "--stamps", type=Path, nargs="+", required=True, help="table of the stamps of each shard, in the same order"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="stamps to write (.npy)")
+    parser.add_argument("--table", type=Path, required=True, help="measurements to write (.parquet)")
+    parser.add_argument("--rows", type=Path, required=True, help="what became of every row, to write (.csv)")
+    run(
+        parser,
+        lambda a: match_measurements(read_parameters(a.parameters), a.sources, a.stamps, a.output, a.table, a.rows),
+    )
+
+
+if __name__ == "__main__":
+    main()

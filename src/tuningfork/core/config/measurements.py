@@ -1,0 +1,45 @@
+"""Measured galaxies of the survey, from which the structure network learns what simulations do not show."""
+
+from pydantic import field_validator
+
+from tuningfork.core.config.base import Section, option
+
+OURS = (
+    "ra", "dec", "source_id", "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total",
+)  # fmt: skip
+
+
+class Measurements(Section):
+    """A small table of measured galaxies, and how the trained network is adapted to them (Tuccillo+ 2018)."""
+
+    table: str | None = option(
+        None,
+        "table (Parquet, FITS, CSV or VOTable) of ra and dec (deg) or source_id, and of any of mag (AB, total), r_eff "
+        "(half-light radius along the major axis, arcsec), sersic_n, axis_ratio, position_angle (deg, north through "
+        "east) and bulge_to_total, all in the reference band; null: no adaptation",
+        min_length=1,
+    )
+    columns: dict[str, str] = option(
+        {}, f"which column of the table is our {', '.join(OURS[:-1])} or {OURS[-1]}, where its name differs"
+    )
+    match_radius: float = option(
+        1.0, "largest distance between a row and the source that it measures", unit="arcsec", gt=0, le=60
+    )
+    max_shards: int = option(
+        64,
+        "shards in which the rows may lie; each is cut whole, also outside of the footprint",
+        plan=True,
+        ge=1,
+        le=100_000,
+    )
+    epochs: int = option(20, "passes over the measured galaxies, after the training on simulated ones", ge=1, le=1000)
+    share: float = option(0.5, "share of measured galaxies in a training step; the others are simulated", gt=0, le=1)
+    learning_rate: float = option(0.1, "peak learning rate in units of that of the training", gt=0, le=1)
+
+    @field_validator("columns")
+    @classmethod
+    def _known(cls, columns: dict[str, str]) -> dict[str, str]:
+        for name in columns:
+            if name not in OURS:
+                raise ValueError(f"{name!r} is none of our columns ({', '.join(OURS)}); write ours: theirs")
+        return columns
