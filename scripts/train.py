@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--task", choices=["morphology", "structure"], required=True, help="what the network learns")
     parser.add_argument("--member", type=int, required=True, help="number of the network in its ensemble")
     parser.add_argument("--training", type=Path, nargs="+", required=True, help="tables of the training set")
-    parser.add_argument("--encoder", type=Path, required=True, help="card of the pretrained encoder")
+    parser.add_argument("--encoder", type=Path, help="card of the pretrained encoder, for networks that start from it")
     parser.add_argument("--labels", type=Path, help="table of human votes")
     parser.add_argument("--checkpoint", type=Path, required=True, help="file from which a killed training goes on")
     parser.add_argument("--output", type=Path, required=True, help="weights to write")

@@ -11,6 +11,7 @@ from tuningfork.core.files import new_array
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import shard_table, write_table
 from tuningfork.networks.model_file import build, input_of, save
+from tuningfork.networks.structure import COLUMNS
 
 BANDS = ["g", "r", "i"]
 SIZE = 64
@@ -25,7 +26,10 @@ def parameters(stage: str, **sections: Any) -> Parameters:
 
 def model_card(folder: Path, task: str, member: int = 0) -> Path:
     """Write an untrained network and return its card."""
-    architecture = {"network": task, "bands": BANDS, "reference_band": "r", "width": 8, "size": SIZE}
+    architecture: dict[str, Any] = {"network": task, "reference_band": "r", "width": 8, "size": SIZE}
+    bands = ["r"] if task == "structure" else BANDS
+    if task == "morphology":
+        architecture["bands"] = bands
     card = folder / task / f"member-{member}.json"
     save(
         build(architecture, seed=member),
@@ -34,7 +38,8 @@ def model_card(folder: Path, task: str, member: int = 0) -> Path:
         {
             "task": task,
             "architecture": architecture,
-            "input": input_of(BANDS, "r", SIZE),
+            "input": input_of(bands, "r", SIZE),
+            "heads": {"targets": list(COLUMNS), "range": {}},
             "lineage": {f"train-{task}": "m0"},
         },
     )
@@ -57,7 +62,8 @@ def images(number: int, rng: np.random.Generator) -> np.ndarray:
 def _conditions(number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     values = {f"psf_fwhm_{band}": rng.uniform(1.0, 1.4, number) for band in BANDS}
     values |= {f"sky_noise_{band}": np.full(number, 0.03) for band in BANDS}
-    return values | {"pixel_scale": np.full(number, SCALE), "zero_point": np.full(number, 22.5)}
+    values |= {"pixel_scale": np.full(number, SCALE), "zero_point": np.full(number, 22.5)}
+    return values | {"psf_beta": np.full(number, 3.0)}
 
 
 def stamp_store(path: Path, number: int, seed: int = 0, empty: int = 1) -> Path:
@@ -120,6 +126,7 @@ def training_part(path: Path, number: int, seed: int = 0) -> Path:
             "sersic_n": rng.uniform(0.8, 4, number),
             "axis_ratio": rng.uniform(0.3, 1, number),
             "position_angle": rng.uniform(0, 180, number),
+            "bulge_to_total": rng.uniform(0, 1, number),
             "bar_length": np.where(bar, rng.uniform(4, 14, number), np.nan),
             "bar_position_angle": np.where(bar, rng.uniform(0, 180, number), np.nan),
             "bar_strength": np.where(bar, 0.3, np.nan),

@@ -12,6 +12,7 @@ from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import write_table
 from tuningfork.networks.model_file import build, input_of, save
+from tuningfork.networks.structure import COLUMNS
 
 BANDS = ["g", "r"]
 SIZE = 32
@@ -36,7 +37,11 @@ def ellipses(rng: np.random.Generator, number: int) -> tuple[np.ndarray, dict[st
 
 def facts(number: int) -> dict[str, np.ndarray]:
     """Return the columns that describe the imaging."""
-    columns = {"pixel_scale": np.full(number, SCALE), "zero_point": np.full(number, 22.5)}
+    columns = {
+        "pixel_scale": np.full(number, SCALE),
+        "zero_point": np.full(number, 22.5),
+        "psf_beta": np.full(number, 3.0),
+    }
     for band in BANDS:
         columns |= {f"psf_fwhm_{band}": np.full(number, 1.2), f"sky_noise_{band}": np.full(number, NOISE)}
     return columns
@@ -68,6 +73,7 @@ def write_part(path: Path, number: int = 60, seed: int = 1, bands: list[str] | N
         "sersic_n": np.full(number, 0.5),
         "axis_ratio": truth["ratio"],
         "position_angle": truth["angle"],
+        "bulge_to_total": pa.array(np.where(barred, 0.2, np.nan), from_pandas=True),
         "bar_length": pa.array(np.where(barred, truth["width"], np.nan), from_pandas=True),
         **facts(number),
     }
@@ -104,6 +110,8 @@ def write_model(path: Path, task: str, seed: int = 0) -> Path:
     """Write an untrained network and return the path of its card."""
     if task == "encoder":
         architecture: dict[str, Any] = {"network": "encoder", "bands": len(BANDS), "width": 8}
+    elif task == "structure":
+        architecture = {"network": "structure", "reference_band": "r", "width": 8, "size": SIZE}
     else:
         architecture = {"network": task, "bands": BANDS, "reference_band": "r", "width": 8, "size": SIZE}
     limits = {"mag": [-20.0, 0.0], "log_r_eff": [-9.0, 9.0], "log_sersic_n": [-9.0, 9.0]}
@@ -114,8 +122,8 @@ def write_model(path: Path, task: str, seed: int = 0) -> Path:
         {
             "task": task,
             "architecture": architecture,
-            "input": input_of(BANDS, "r", SIZE),
-            "heads": {"range": limits},
+            "input": input_of(["r"] if task == "structure" else BANDS, "r", SIZE),
+            "heads": {"range": limits, "targets": list(COLUMNS)},
             "lineage": {f"train-{task}": "m"},
         },
     )

@@ -76,12 +76,15 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
     from tuningfork.core.config import validate
     from tuningfork.core.description import describe
     from tuningfork.core.parameters import freeze
+    from tuningfork.networks.compact import start_digest
     from tuningfork.surveys.area import shards_of, shards_of_measurements
     from tuningfork.surveys.inputs import inputs_of
 
     configuration = validate(values)
     description = describe(configuration, root / "config" / "surveys")
     inputs = inputs_of(configuration, description)
+    if digest := start_digest(configuration.train.structure.start):
+        inputs.setdefault("train-structure", {})["start"] = digest
     shards = shards_of(configuration, description)
     parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
     members = {task: getattr(configuration.train, task).members for task in ("morphology", "structure")}

@@ -5,10 +5,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import dirichlet_multinomial, norm
+from scipy.stats import dirichlet_multinomial, multivariate_normal, norm
 
 from tuningfork.core.decision_tree import answers, questions
-from tuningfork.networks.losses import dirichlet_multinomial_nll, gaussian_nll, mean_of_known, vote_nll
+from tuningfork.networks.losses import (
+    dirichlet_multinomial_nll,
+    gaussian_nll,
+    mean_of_known,
+    multivariate_nll,
+    vote_nll,
+)
 
 concentration = st.floats(0.01, 200)
 
@@ -56,3 +62,34 @@ def test_an_unknown_truth_gives_no_loss_and_no_gradient() -> None:
 def test_no_known_truth_at_all_is_no_loss() -> None:
     truth = torch.full((4,), np.nan)
     assert float(mean_of_known(gaussian_nll(torch.zeros(4, 2), truth), truth)) == 0
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.booleans(), min_size=4, max_size=4), st.integers(0, 10**6))
+def test_the_loss_of_the_profile_is_the_likelihood_of_the_known_alone(known: list[bool], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    factor = 10 ** rng.uniform(-1, 1, (4, 1)) * (np.tril(rng.normal(size=(4, 4)), -1) + np.eye(4))
+    mean, truth = rng.normal(size=(2, 4))
+    truth[~np.array(known)] = np.nan
+    tensors = [torch.tensor(values[None], requires_grad=True) for values in (mean, factor)]
+    loss = multivariate_nll(*tensors, torch.tensor(truth[None]))
+    kept = np.flatnonzero(known)
+    covariance = (factor @ factor.T)[np.ix_(kept, kept)]
+    constant = len(kept) * np.log(2 * np.pi) / 2
+    expected = -multivariate_normal.logpdf(truth[kept], mean[kept], covariance) - constant if len(kept) else 0.0
+    assert loss.item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    loss.sum().backward()
+    for tensor in tensors:
+        assert tensor.grad is not None
+        assert torch.isfinite(tensor.grad).all()
+    assert (tensors[0].grad[0, ~np.array(known)] == 0).all()
+
+
+def test_the_loss_of_the_profile_bears_single_precision() -> None:
+    """Uncertainties that differ by a factor of a thousand, nearly complete correlations."""
+    sigma = np.array([2e-3, 3.0, 0.02])
+    row = np.array([[1, 0, 0], [8, 1, 0], [8, -8, 1.0]])
+    factor = sigma[:, None] * row / np.linalg.norm(row, axis=1, keepdims=True)
+    truth = factor @ np.array([1.0, -0.5, 2.0])
+    loss = multivariate_nll(*(torch.tensor(v[None], dtype=torch.float32) for v in (np.zeros(3), factor, truth)))
+    assert loss.item() == pytest.approx((1 + 0.25 + 4) / 2 + np.log(np.diag(factor)).sum(), rel=1e-4)

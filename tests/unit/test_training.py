@@ -14,9 +14,13 @@ from scipy.stats import pearsonr
 from small_sets import BANDS, SIZE, parameters, write_model, write_part, write_stamps
 
 from tuningfork.core.columns import vote_columns
-from tuningfork.core.errors import InputError
+from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.tables import read_table, write_table
+from tuningfork.networks.compact import start_digest
+from tuningfork.networks.ensemble import open_store
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare
 from tuningfork.networks.model_file import load
+from tuningfork.networks.structure import COLUMNS
 from tuningfork.training import loop
 from tuningfork.training.augment import spoil
 from tuningfork.training.data import TaskData
@@ -40,7 +44,7 @@ def train(
     **settings: Any,
 ) -> Path:
     """Train a small network in `folder` and return its card."""
-    values = {"epochs": 2, "batch_size": 16, **settings}
+    values = {"epochs": 2, "batch_size": 16, **({"start": "pretrained"} if task == "structure" else {}), **settings}
     encoder = folder / "encoder.json"
     if not encoder.is_file():
         write_model(encoder, "encoder")
@@ -80,12 +84,13 @@ def test_a_network_learns_and_its_card_says_how(tmp_path: Path, part: Path, task
     assert content["training"]["galaxies"] == 48
     assert len(content["training"]["set"]) == 64
     assert content["lineage"] == {"simulate": "s", "train-encoder": "m", f"train-{task}": "d" * 16}
-    assert content["input"]["bands"] == BANDS
     assert set(content["metrics"]) == {"validation", "test"}
     assert not (tmp_path / "checkpoint.safetensors").exists()
     if task == "structure":
         assert set(content["heads"]["range"]) == {"mag", "log_r_eff", "log_sersic_n"}
         assert "scatter_of_constant" in content["metrics"]["test"]["mag"]
+        assert content["input"]["bands"] == ["r"]
+        assert content["heads"]["targets"] == list(COLUMNS)
     else:
         assert "accuracy_of_constant" in content["metrics"]["test"]["votes"]["smooth_or_featured"]
 
@@ -143,7 +148,39 @@ def test_the_pretrained_encoder_is_where_training_starts(tmp_path: Path, part: P
     encoder = write_model(tmp_path / "encoder.json", "encoder", seed=9)
     trained = weights(train(tmp_path, epochs=1, learning_rate=1e-9))
     start = load_file(encoder.with_suffix(".safetensors"))
+    torch.testing.assert_close(trained["trunk.encoder.stem.weight"], start["stem.weight"].sum(1, keepdim=True))
+    trained = weights(train(tmp_path, "morphology", epochs=1, learning_rate=1e-9))
     torch.testing.assert_close(trained["trunk.encoder.stem.weight"], start["stem.weight"])
+
+
+def test_a_trained_network_is_trained_further(tmp_path: Path, part: Path) -> None:
+    first = train(tmp_path, epochs=2)
+    whole = first.rename(tmp_path / "shipped.json")
+    further = train(tmp_path, epochs=1, learning_rate=1e-9, start=str(whole), member=1)
+    trained = weights(further)
+    for name, value in weights(first).items():
+        torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_a_random_start_has_the_width_that_is_asked_for(tmp_path: Path, part: Path) -> None:
+    card = json.loads(train(tmp_path, epochs=1, start="random", width=24).read_text())
+    assert card["architecture"]["width"] == 24
+
+
+def test_a_start_that_is_no_structure_network_is_refused(tmp_path: Path, part: Path) -> None:
+    other = write_model(tmp_path / "votes.json", "morphology")
+    with pytest.raises(InputError, match=r"votes.json.*'morphology'.*'structure'"):
+        train(tmp_path, start=str(other))
+    with pytest.raises(InputError, match=r"nowhere.json"):
+        train(tmp_path, start=str(tmp_path / "nowhere.json"))
+
+
+def test_another_network_to_start_from_is_another_digest_and_a_missing_one_an_error(tmp_path: Path) -> None:
+    cards = [write_model(tmp_path / f"{seed}.json", "structure", seed) for seed in range(2)]
+    assert start_digest(str(cards[0])) != start_digest(str(cards[1]))
+    assert start_digest("random") is None
+    with pytest.raises(ConfigurationError, match=r"train.structure.start.*nowhere.json"):
+        start_digest(str(tmp_path / "nowhere.json"))
 
 
 def test_human_votes_are_learnt_with_the_simulated_ones(tmp_path: Path, part: Path) -> None:
@@ -167,7 +204,11 @@ def test_an_empty_training_set_and_other_bands_are_refused(tmp_path: Path, part:
     with pytest.raises(InputError, match=r"others.parquet.*\['u', 'r'\].*\['g', 'r'\]"):
         train(tmp_path, training=[part, others])
     with pytest.raises(InputError, match=r"encoder.json.*\['g', 'r'\]"):
-        train(tmp_path, training=[write_part(tmp_path / "lone.parquet", 10, bands=["u", "r"])])
+        train(tmp_path, "morphology", training=[write_part(tmp_path / "lone.parquet", 10, bands=["u", "r"])])
+    old = write_part(tmp_path / "old.parquet", 10)
+    write_table(old, read_table(old).drop_columns("psf_beta"), {}, bands=BANDS, reference_band="r")
+    with pytest.raises(InputError, match=r"old.parquet.*psf_beta"):
+        train(tmp_path, training=[old])
 
 
 def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
@@ -187,6 +228,14 @@ def test_unknown_truth_is_masked(tmp_path: Path) -> None:
     assert torch.isfinite(batch["structure"][:, :2]).all()
 
 
+def test_only_what_is_asked_for_is_learnt(tmp_path: Path, part: Path) -> None:
+    card = train(tmp_path, epochs=1, targets=["mag"], learning_rate=0.01, weight_decay=0.0)
+    assert json.loads(card.read_text())["heads"]["targets"] == ["mag"]
+    bias = weights(card)["skip.bias"]
+    assert bias[0] != 0
+    assert (bias[1:] == 0).all()
+
+
 def test_targets_turn_with_the_images(part: Path) -> None:
     data = open_training_set([part])
     rows = np.arange(8)
@@ -201,7 +250,7 @@ def test_targets_turn_with_the_images(part: Path) -> None:
             continue  # a band or a side was taken away
         columns = data.take(np.array([row]))
         expected = structure_targets("r")(columns, np.array(found))["structure"][0]
-        torch.testing.assert_close(turned["structure"][row], expected)
+        torch.testing.assert_close(turned["structure"][row], expected, equal_nan=True)
         changed += found[0] > 0
     assert changed >= 3
 
@@ -211,8 +260,20 @@ def test_structure_targets_are_in_units_of_noise_and_pixels(part: Path) -> None:
     truth = structure_truth(columns, "r")
     np.testing.assert_allclose(truth[:, 0], columns["mag"] - (22.5 - 2.5 * np.log10(0.03)))
     np.testing.assert_allclose(np.exp(truth[:, 1]), columns["r_eff"] / 0.4)
-    np.testing.assert_allclose(np.hypot(truth[:, 4], truth[:, 5]), 1 - columns["axis_ratio"])
+    np.testing.assert_allclose(np.exp(-np.hypot(truth[:, 3], truth[:, 4])), columns["axis_ratio"])
+    np.testing.assert_allclose(truth[:, 5], [np.log(0.25), np.nan, np.log(0.25)], rtol=1e-6)
     assert noise_magnitude(columns, "r")[0] == pytest.approx(22.5 - 2.5 * np.log10(0.03))
+
+
+def test_the_reference_band_alone_is_read_and_is_that_of_the_whole(part: Path) -> None:
+    whole, alone = open_training_set([part]), open_training_set([part], reference_alone=True)
+    rows = np.array([3, 7])
+    np.testing.assert_array_equal(alone.images(rows), whole.images(rows)[:, 1:])
+    table, stamps = open_store(part, ["r"], "r")
+    inputs, conditions = prepare(stamps[rows], table.take(rows), ["r"], "r")
+    batch = alone.batch(rows, lambda columns, turns: {})
+    assert torch.equal(batch["inputs"], inputs)
+    assert torch.equal(batch["conditions"], conditions)
 
 
 def test_bar_lengths_of_unbarred_galaxies_are_unknown(part: Path) -> None:

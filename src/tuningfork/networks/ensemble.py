@@ -112,16 +112,29 @@ def survey_of(table_path: str | Path) -> tuple[list[str], str]:
 def open_store(table_path: str | Path, bands: Sequence[str], reference_band: str) -> tuple[pa.Table, np.ndarray]:
     """Return a table of stamps (of a shard, or a training part) and the memory-mapped stamps beside it.
 
+    Parameters
+    ----------
+    table_path : path
+    bands : sequence of str
+        The table's bands, or one of them: of the others nothing is read from the disk.
+    reference_band : str
+
+    Returns
+    -------
+    table : pyarrow.Table
+    stamps : ndarray
+        (N, 2, B, S, S) with the planes of `bands` alone.
+
     Raises
     ------
     InputError
-        The bands differ from `bands`, or there are fewer stamps than rows.
+        The stamps lack a band, have another reference band, or are fewer than the rows.
     """
     table = read_table(table_path)
-    found = survey_of(table_path)
-    if found != (list(bands), reference_band):
+    found, reference = survey_of(table_path)
+    if reference != reference_band or (list(bands) != found and not (len(bands) == 1 and bands[0] in found)):
         raise InputError(
-            f"{table_path}: stamps in the bands {found[0]} (reference {found[1]}), but the network was trained on "
+            f"{table_path}: stamps in the bands {found} (reference {reference}), but the network was trained on "
             f"{list(bands)} (reference {reference_band}); train on this survey"
         )
     path = Path(table_path).with_suffix(".npy")
@@ -134,7 +147,15 @@ def open_store(table_path: str | Path, bands: Sequence[str], reference_band: str
         raise InputError(
             f"{path}: {len(stamps)} stamps for {table.num_rows} rows of {table_path}; delete both and run again"
         )
-    return table, stamps
+    return table, in_bands(stamps, found, bands)
+
+
+def in_bands(stamps: np.ndarray, bands: Sequence[str], chosen: Sequence[str]) -> np.ndarray:
+    """Return a view of stamps (N, 2, B, S, S) in the bands `bands` with all of them, or the one that is `chosen`."""
+    if list(chosen) == list(bands):
+        return stamps
+    place = list(bands).index(chosen[0])
+    return stamps[:, :, place : place + 1]
 
 
 def batches(table: pa.Table, stamps: np.ndarray, ensemble: Ensemble, size: int) -> Iterator[Batch]:

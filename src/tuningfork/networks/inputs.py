@@ -1,9 +1,9 @@
 """From a stamp in the survey's flux unit to what the networks see: no units, only pixels and noise.
 
 The image is divided by the sky noise of its band and compressed with arcsinh. Beside it the networks get a
-vector of conditions: the width of the PSF (which a profile fit would need, Tuccillo+ 2018, Li+ 2022), and the
-growth curve, colours and moments of the stamp, from which magnitude and size can nearly be read off. The
-conditions do not change when the stamp is turned or mirrored.
+vector of conditions: the wings and the width of the PSF (which a profile fit would need, Tuccillo+ 2018, Li+ 2022),
+and the growth curve, colours, moments and concentration of the stamp, from which magnitude, size and Sersic index can
+nearly be read off. The conditions do not change when the stamp is turned or mirrored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,15 +25,24 @@ ORIENTATIONS = 8
 """Number of turns and mirror images of a square."""
 
 
-def conditions_size(bands: int, moments: bool = True) -> int:
-    """Return the length of the vector of conditions for `bands` bands; the moments are its last part."""
-    return bands * (3 + len(RADII)) + (2 * len(MOMENT_RADII) if moments else 0)
+def conditions_size(bands: int, profile: bool = True) -> int:
+    """Return the length of the vector of conditions for `bands` bands.
+
+    Its last part, `profile`, holds the moments and the steps of the growth curve in the reference band.
+    """
+    return 1 + bands * (3 + len(RADII)) + (2 * len(MOMENT_RADII) + len(RADII) - 1 if profile else 0)
 
 
 def measurable(columns: pa.Table | Mapping[str, Any], reference_band: str) -> np.ndarray:
-    """Return which rows have a stamp that the networks can read: noise and PSF in the reference band are known."""
-    good = np.ones(len(columns[f"sky_noise_{reference_band}"]), dtype=bool)
-    for name in (f"sky_noise_{reference_band}", f"psf_fwhm_{reference_band}", "pixel_scale"):
+    """Return which rows have a stamp that the networks can read: noise and PSF in the reference band are known.
+
+    Raises
+    ------
+    InputError
+        A column is missing.
+    """
+    good = np.ones(len(_floats(columns, "pixel_scale")), dtype=bool)
+    for name in (f"sky_noise_{reference_band}", f"psf_fwhm_{reference_band}", "psf_beta", "pixel_scale"):
         values = _floats(columns, name)
         good &= np.isfinite(values) & (values > 0)
     known = columns.column_names if isinstance(columns, pa.Table) else columns
@@ -52,7 +61,7 @@ def prepare(
     stamps : ndarray
         float32 (N, 2, B, S, S): image in flux units and inverse variance, bands in the order of `bands`.
     columns : pyarrow.Table or mapping
-        The N rows' `pixel_scale`, `psf_fwhm_{band}` (arcsec) and `sky_noise_{band}` (flux units).
+        The N rows' `pixel_scale`, `psf_beta`, `psf_fwhm_{band}` (arcsec) and `sky_noise_{band}` (flux units).
     bands : sequence of str
     reference_band : str
 
@@ -67,7 +76,7 @@ def prepare(
     Raises
     ------
     InputError
-        The stamps have another number of bands.
+        The stamps have another number of bands, or a column is missing.
     """
     if stamps.ndim != 5 or stamps.shape[1] != 2 or stamps.shape[2] != len(bands):
         raise InputError(f"stamps of shape {stamps.shape}: expected (N, 2, {len(bands)}, S, S) for bands {list(bands)}")
@@ -87,31 +96,40 @@ def prepare_images(
     signal = images * scale[:, :, None, None]
     if not np.isfinite(signal.sum(dtype=np.float64)):
         signal[~np.isfinite(signal)] = 0
-    conditions = _conditions(torch.from_numpy(signal), present, noise, width, list(bands).index(reference_band))
+    beta = _floats(columns, "psf_beta")
+    wings = 1 / np.where(np.isfinite(beta) & (beta > 0), beta, np.inf)
+    conditions = _conditions(torch.from_numpy(signal), wings, present, noise, width, list(bands).index(reference_band))
     # NumPy's arcsinh is many times faster than torch's on a CPU.
     return torch.from_numpy(np.arcsinh(signal, out=signal)), conditions
 
 
 def _floats(columns: pa.Table | Mapping[str, Any], name: str) -> np.ndarray:
-    values = columns[name]
+    try:
+        values = columns[name]
+    except KeyError:
+        raise InputError(f"the table of the stamps lacks the column {name}; make it again with this version") from None
     if isinstance(values, pa.ChunkedArray | pa.Array):
         values = pa.chunked_array([values]) if isinstance(values, pa.Array) else values
         values = values.to_numpy()
     return np.asarray(values, dtype=np.float64)
 
 
-def _conditions(signal: Tensor, present: np.ndarray, noise: np.ndarray, width: np.ndarray, reference: int) -> Tensor:
+def _conditions(
+    signal: Tensor, wings: np.ndarray, present: np.ndarray, noise: np.ndarray, width: np.ndarray, reference: int
+) -> Tensor:
     """Put the vector together from the signal in units of the noise (N, B, S, S)."""
     known = present[:, reference]
     width = np.where(present, width, np.where(known, width[:, reference], 3.0)[:, None])
     noise = np.where(present, noise, np.where(known, noise[:, reference], 1.0)[:, None])
     seeing = np.log(width)
     depth = np.log(noise / noise[:, reference][:, None])
-    facts = torch.from_numpy(np.concatenate([seeing, depth, present], axis=1).astype(np.float32))
+    facts = torch.from_numpy(np.concatenate([wings[:, None], seeing, depth, present], axis=1).astype(np.float32))
     rows, bands, size, _ = signal.shape
-    growth = signal.reshape(rows, bands, -1) @ _apertures(size)
+    growth = torch.asinh(signal.reshape(rows, bands, -1) @ _apertures(size))
     moments = _moments(signal[:, reference].reshape(rows, -1), size)
-    return torch.cat([facts, torch.asinh(growth).reshape(rows, -1), moments], dim=1)
+    # Linear in the growth curve, but on their own scale: what tells the Sersic index is small beside the flux.
+    steps = growth[:, reference].diff(dim=1)
+    return torch.cat([facts, growth.reshape(rows, -1), moments, steps], dim=1)
 
 
 def _moments(signal: Tensor, size: int) -> Tensor:

@@ -53,6 +53,39 @@ def gaussian_nll(prediction: Tensor, truth: Tensor) -> Tensor:
     return torch.where(known, deviation**2 / 2 + log_sigma, torch.zeros_like(mean))
 
 
+def multivariate_nll(mean: Tensor, factor: Tensor, truth: Tensor) -> Tensor:
+    """Return the negative log-likelihood under normal distributions with correlations, without its constant.
+
+    What is not known is marginalised out: the likelihood is that of the known under their own covariance.
+
+    Parameters
+    ----------
+    mean : Tensor
+        (N, K)
+    factor : Tensor
+        (N, K, K), lower triangular with a positive diagonal: the covariance is factor @ factor.T.
+    truth : Tensor
+        (N, K), NaN where it is not known.
+
+    Returns
+    -------
+    Tensor
+        float64 (N,); zero where nothing is known.
+    """
+    known = torch.isfinite(truth)
+    # Rows of unit length make the matrix that is factorised one of correlations, whatever the units.
+    spread = torch.linalg.vector_norm(factor, dim=2).double()
+    rows = torch.where(known[..., None], factor / spread[..., None], 0)
+    identity = torch.diag_embed((~known).double())
+    # Without a check: a prediction that is not a number gives a loss that is none, which the loop reports.
+    lower = torch.linalg.cholesky_ex(rows @ rows.mT + identity)[0]
+    # The unknown are replaced before the arithmetic: a NaN that is only masked afterwards spoils the gradient.
+    deviation = torch.where(known, (torch.where(known, truth, 0) - mean) / spread, 0)
+    whitened = torch.linalg.solve_triangular(lower, deviation[..., None], upper=False)[..., 0]
+    volume = lower.diagonal(dim1=1, dim2=2).log() + torch.where(known, spread.log(), 0)
+    return (whitened**2 / 2 + volume).sum(1)
+
+
 def mean_of_known(values: Tensor, truth: Tensor) -> Tensor:
     """Return the mean of `values` where `truth` is known; zero if it is nowhere."""
     return values.sum() / torch.isfinite(truth).sum().clamp(min=1)

@@ -21,7 +21,7 @@ from tuningfork.networks.morphology import MorphologyNetwork
 from tuningfork.networks.restorer import Restorer
 from tuningfork.networks.structure import StructureNetwork
 
-FORMAT = 1
+FORMAT = 2
 NETWORKS: dict[str, type[nn.Module]] = {
     "encoder": Encoder,
     "restorer": Restorer,
@@ -53,6 +53,7 @@ def input_of(bands: Sequence[str], reference_band: str, size: int) -> dict[str, 
         "reference_band": reference_band,
         "size": size,
         "transform": "arcsinh(flux / sky_noise) in each band; masked pixels 0",
+        "psf": "Moffat, full width at half maximum and exponent, without the response of a pixel",
         "aperture_radii": list(RADII),
         "moment_radii": list(MOMENT_RADII),
     }

@@ -32,7 +32,7 @@ class MorphologyNetwork(nn.Module):
 
     def __init__(self, bands: Sequence[str], reference_band: str, width: int, size: int = 128) -> None:
         super().__init__()
-        self.trunk = Trunk(bands, reference_band, width, size, moments=False)
+        self.trunk = Trunk(bands, reference_band, width, size, profile=False)
         self.votes = nn.Linear(HIDDEN, len(answers()) + len(questions()))
         self.length = nn.Linear(HIDDEN, 2)
         for head in (self.votes, self.length):

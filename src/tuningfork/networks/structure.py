@@ -1,45 +1,78 @@
-"""The structure network: profile parameters as Gaussians in a space where they are unbounded."""
+"""The structure network: profile parameters as a Gaussian with all its correlations, where they are unbounded."""
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tuningfork.networks.inputs import conditions_size
-from tuningfork.networks.trunk import HIDDEN, Trunk, bounded
+from tuningfork.networks.trunk import Trunk, bounded
 
-TARGETS = ("mag", "log_r_eff", "log_sersic_n", "axis_ratio", "cosine", "sine")
-"""What is predicted: magnitude relative to that of one noise unit; ln(r_eff / px); ln(n); the link of the axis
-ratio; and (1 - axis ratio) times cosine and sine of twice the position angle."""
-CENTRE = (-9.0, 2.5, 0.6, 0.7, 0.0, 0.0)
-SCALE = (1.5, 0.7, 0.6, 1.0, 0.3, 0.3)
+TARGETS = ("mag", "log_r_eff", "log_sersic_n", "eta_1", "eta_2", "bulge_logit")
+"""What is predicted: magnitude minus that of a source whose flux is the sky noise of one pixel; ln(semi-major
+half-light radius / px); ln(Sersic index); the two components of -ln(axis ratio), the conformal shear (Bernstein &
+Jarvis 2002), by twice the position angle; the logit of the bulge-to-total ratio."""
+PROFILE = TARGETS[:5]
+"""The targets that a Sersic profile has."""
+COLUMNS = {
+    "mag": ("mag",),
+    "r_eff": ("log_r_eff",),
+    "sersic_n": ("log_sersic_n",),
+    "axis_ratio": ("eta_1", "eta_2"),
+    "position_angle": ("eta_1", "eta_2"),
+    "bulge_to_total": ("bulge_logit",),
+}
+"""Name in catalogue and configuration -> the targets that it is made of."""
+AXIS_RATIO_MIN = 0.05
+BULGE_LIMITS = (0.01, 0.99)
+"""Axis ratios and bulge-to-total ratios beyond these count as these."""
+
+CENTRE = (-9.0, 2.5, 0.6, 0.0, 0.0, -0.5)
+SCALE = (1.5, 0.7, 0.6, 0.5, 0.5, 2.5)
 """Typical mean and spread of the targets; the network predicts in these units."""
-LOG_SIGMA = (-4.5, 1.0)
-"""Limits of ln(standard deviation), in units of SCALE."""
-AXIS_RATIO_TOP = 1.05
-"""Axis ratio at which the link diverges: a little above one, so that round galaxies have a finite link."""
-AXIS_RATIO_LOW = 0.02
+SIGMA = ((2e-3, 2e-3, 3e-3, 2e-3, 2e-3, 0.1), (4.0, 2.0, 2.0, 1.5, 1.5, 6.0))
+"""Limits of the standard deviations. That of the bulge-to-total ratio ends above zero because many galaxies lie
+exactly at the ends of its range, where the likelihood would grow without limit."""
+ENTANGLED = 8.0
+"""Limit of the entries of the correlations' factor, before its rows are brought to unit length."""
+HIDDEN = 256
 
 
-def link_axis_ratio(axis_ratio: np.ndarray) -> np.ndarray:
-    """Map axis ratios in (0, 1] to the unbounded link."""
-    q = np.clip(axis_ratio, AXIS_RATIO_LOW, 1)
-    return np.log(q / (AXIS_RATIO_TOP - q))
+def shear_of(axis_ratio: np.ndarray, position_angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (eta_1, eta_2) of axis ratios and position angles (deg, from +y counter-clockwise)."""
+    eta = -np.log(np.clip(axis_ratio, AXIS_RATIO_MIN, 1))
+    angle = 2 * np.deg2rad(position_angle)
+    return eta * np.cos(angle), eta * np.sin(angle)
 
 
-def unlink_axis_ratio(link: np.ndarray) -> np.ndarray:
-    """Map the link to axis ratios in (0, 1]."""
-    return np.clip(AXIS_RATIO_TOP / (1 + np.exp(-np.asarray(link))), 1e-3, 1)
+def shape_of(eta_1: np.ndarray, eta_2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Undo :func:`shear_of`: return axis ratios and position angles in [0, 180)."""
+    return np.exp(-np.hypot(eta_1, eta_2)), np.mod(np.rad2deg(np.arctan2(eta_2, eta_1)) / 2, 180)
+
+
+def bulge_logit(bulge_to_total: np.ndarray) -> np.ndarray:
+    """Return the logit of bulge-to-total ratios, which :func:`bulge_ratio` undoes."""
+    ratio = np.clip(bulge_to_total, *BULGE_LIMITS)
+    return np.log(ratio / (1 - ratio))
+
+
+def bulge_ratio(logit: np.ndarray) -> np.ndarray:
+    """Undo :func:`bulge_logit`."""
+    return 1 / (1 + np.exp(-np.asarray(logit)))
 
 
 class StructureNetwork(nn.Module):
-    """Profile parameters with uncertainties, after DeepLeGATo (Tuccillo+ 2018).
+    """Profile parameters with uncertainties and correlations, from the reference band alone.
+
+    The idea is that of DeepLeGATo (Tuccillo+ 2018); the PSF is given as Li+ (2022, GaLNets) found necessary. Sizes and
+    fluxes are in pixels and units of the noise, so that one network serves every survey.
 
     Parameters
     ----------
-    bands : sequence of str
     reference_band : str
+        The band that it reads.
     width, size : int
         See :class:`~tuningfork.networks.trunk.Trunk`.
     """
@@ -47,38 +80,66 @@ class StructureNetwork(nn.Module):
     kind = "structure"
     centre: Tensor
     scale: Tensor
+    log_sigma: Tensor
 
-    def __init__(self, bands: Sequence[str], reference_band: str, width: int, size: int = 128) -> None:
+    def __init__(self, reference_band: str, width: int, size: int = 128) -> None:
         super().__init__()
-        self.trunk = Trunk(bands, reference_band, width, size)
-        self.head = nn.Linear(HIDDEN, 2 * len(TARGETS))
-        self.skip = nn.Linear(conditions_size(len(bands)), len(TARGETS))
+        number, facts = len(TARGETS), conditions_size(1)
+        self.trunk = Trunk([reference_band], reference_band, width, size, hidden=HIDDEN)
+        self.widen = nn.Linear(HIDDEN + facts, 2 * HIDDEN)
+        self.narrow = nn.Linear(2 * HIDDEN, HIDDEN)
+        self.head = nn.Linear(HIDDEN, 2 * number + number * (number - 1) // 2)
+        self.skip = nn.Linear(facts, number)
+        scale = torch.tensor(SCALE)
         self.register_buffer("centre", torch.tensor(CENTRE), persistent=False)
-        self.register_buffer("scale", torch.tensor(SCALE), persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("log_sigma", (torch.tensor(SIGMA) / scale).log(), persistent=False)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
-        nn.init.zeros_(self.skip.weight)
-        nn.init.zeros_(self.skip.bias)
+        for layer in (self.skip, self.narrow):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        # Uncertainties start at the spread of the targets: small ones would make the first losses enormous.
+        low, high = self.log_sigma.unbind(0)
+        half = (high - low) / 2
+        self.head.bias.data[number : 2 * number] = half * torch.atanh(-(low + high) / (2 * half))
 
-    def forward(self, inputs: Tensor, conditions: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, conditions: Tensor) -> dict[str, Tensor]:
         """Predict.
 
         Parameters
         ----------
         inputs : Tensor
-            (N, B, S, S), from :func:`tuningfork.networks.inputs.prepare`.
+            (N, 1, S, S), from :func:`tuningfork.networks.inputs.prepare`.
         conditions : Tensor
             (N, C), likewise.
 
         Returns
         -------
-        Tensor
-            float32 (N, 6, 2): mean and log standard deviation of each of `TARGETS`.
+        dict
+            float32 tensors: `mean` (N, 6) of `TARGETS`, and `factor` (N, 6, 6), lower triangular with a positive
+            diagonal; factor @ factor.T is their covariance.
         """
         vector, facts = self.trunk(inputs, conditions)
         with torch.autocast(inputs.device.type, enabled=False):
-            mean, log_sigma = self.head(vector).chunk(2, dim=1)
+            mixed = functional.silu(self.widen(torch.cat([vector, facts], dim=1)))
+            vector = vector + self.narrow(mixed)
+            number = len(TARGETS)
+            mean, width, tangle = self.head(vector).split([number, number, number * (number - 1) // 2], dim=1)
             # The growth curve gives magnitude and size to first order; the image needs only to correct them.
             mean = self.centre + self.scale * (mean + self.skip(facts))
-            log_sigma = bounded(log_sigma, *LOG_SIGMA) + self.scale.log()
-            return torch.stack([mean, log_sigma], dim=2)
+            low, high = self.log_sigma.unbind(0)
+            sigma = self.scale * bounded(width, low, high).exp()
+            return {"mean": mean, "factor": sigma[:, :, None] * correlations(tangle)}
+
+
+def correlations(entries: Tensor) -> Tensor:
+    """Return Cholesky factors (N, K, K) of correlation matrices from their free entries (N, K (K - 1) / 2).
+
+    The rows have unit length, so that the standard deviations are separate from the correlations.
+    """
+    size = (1 + math.isqrt(1 + 8 * entries.shape[1])) // 2
+    rows, columns = torch.tril_indices(size, size, -1, device=entries.device)
+    factor = torch.eye(size, dtype=entries.dtype, device=entries.device).repeat(len(entries), 1, 1)
+    factor[:, rows, columns] = bounded(entries, -ENTANGLED, ENTANGLED)
+    return functional.normalize(factor, dim=2)

@@ -17,7 +17,7 @@ RING_WIDTH = 0.35
 SOFTENING = 2.0
 """Added to radii before the logarithm (px)."""
 HIDDEN = 128
-"""Length of the vector that the heads read."""
+"""Length of the vector that the heads read, unless a network says otherwise."""
 
 
 class AttentionPool(nn.Module):
@@ -91,29 +91,37 @@ class Trunk(nn.Module):
         Of the encoder.
     size : int
         Width and height of the stamps that the network was trained on (px); others can be read too.
-    moments : bool
-        Whether the conditions' second moments are read. They tell of bars: a network that is given them need not
-        look for the bar in the image, and its saliency map does not show it.
+    profile : bool
+        Whether the conditions' last part is read, with the second moments. They tell of bars: a network that is given
+        them need not look for the bar in the image, and its saliency map does not show it.
+    hidden : int
+        Length of the vector.
     """
 
     conditions_mean: Tensor
     conditions_std: Tensor
 
     def __init__(
-        self, bands: Sequence[str], reference_band: str, width: int, size: int = 128, moments: bool = True
+        self,
+        bands: Sequence[str],
+        reference_band: str,
+        width: int,
+        size: int = 128,
+        profile: bool = True,
+        hidden: int = HIDDEN,
     ) -> None:
         super().__init__()
         self.bands, self.reference_band, self.width, self.size = list(bands), reference_band, width, size
         self.encoder = Encoder(len(bands), width)
-        count = conditions_size(len(bands), moments)
+        count = conditions_size(len(bands), profile)
         self.register_buffer("conditions_mean", torch.zeros(count))
         self.register_buffer("conditions_std", torch.ones(count))
         self.pools = nn.ModuleList(AttentionPool(channels) for channels in self.encoder.channels)
-        self.embed = nn.Linear(count, HIDDEN)
+        self.embed = nn.Linear(count, hidden)
         self.harmonics = nn.ModuleList(HarmonicPool(4 * 2**level, rings) for level, rings in enumerate(RINGS))
         pooled = sum(number * (1 + 5 * len(rings)) for number, rings in zip(self.encoder.channels, RINGS, strict=True))
-        self.join = nn.Linear(pooled + HIDDEN, HIDDEN)
-        self.mix = nn.Linear(HIDDEN, HIDDEN)
+        self.join = nn.Linear(pooled + hidden, hidden)
+        self.mix = nn.Linear(hidden, hidden)
 
     def standardise(self, conditions: Tensor) -> None:
         """Take mean and spread of the conditions from a sample (N, C) of the training set."""
@@ -122,7 +130,7 @@ class Trunk(nn.Module):
         self.conditions_std.copy_(conditions.std(0, unbiased=False).clamp(min=0.05))
 
     def forward(self, inputs: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the vector (N, HIDDEN) and the standardised conditions that are read, both float32."""
+        """Return the vector (N, hidden) and the standardised conditions that are read, both float32."""
         maps = self.encoder(inputs)
         with torch.autocast(inputs.device.type, enabled=False):
             flat = [x.permute(0, 2, 3, 1).flatten(1, 2).float() for x in maps]
@@ -135,7 +143,7 @@ class Trunk(nn.Module):
             return vector + functional.silu(self.mix(vector)), facts
 
 
-def bounded(x: Tensor, low: float, high: float) -> Tensor:
+def bounded(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
     """Squeeze x smoothly into (low, high), with unit slope at zero, which maps to the middle."""
     half = (high - low) / 2
     return (low + high) / 2 + half * torch.tanh(x / half)

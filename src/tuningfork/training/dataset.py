@@ -26,7 +26,8 @@ Batch = dict[str, Tensor]
 Targets = Callable[[Mapping[str, np.ndarray], np.ndarray], Batch]
 """From the columns of some rows and their orientations to what the network should say."""
 
-TRUTH = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bar_length", "zero_point", "pixel_scale")
+TRUTH = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total", "bar_length")
+IMAGING = ("zero_point", "pixel_scale", "psf_beta")
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,15 @@ class TrainingSet:
     Attributes
     ----------
     stores : list of ndarray
-        Memory-mapped stamps (N, 2, B, S, S), one a part.
+        Memory-mapped stamps in all bands of the survey, one a part.
     columns : dict
         Column -> values of all rows; what a part does not have is NaN, and zero for votes.
     split, kind : ndarray
         train, validation or test, and the class of every row.
     bands : list of str
+        The bands that are read.
+    first : int
+        Place of the first of them in the stores.
     reference_band : str
     digest : str
         Hash of the parts' tables.
@@ -52,6 +56,7 @@ class TrainingSet:
     split: np.ndarray
     kind: np.ndarray
     bands: list[str]
+    first: int
     reference_band: str
     digest: str
 
@@ -68,9 +73,9 @@ class TrainingSet:
         """Return the images (n, B, S, S), a copy in memory."""
         edges = np.cumsum([0, *(len(store) for store in self.stores)])
         part = np.searchsorted(edges, rows, side="right") - 1
-        result = np.empty((len(rows), *self.stores[0].shape[2:]), dtype=np.float32)
+        result = np.empty((len(rows), len(self.bands), self.size, self.size), dtype=np.float32)
         for place, (row, number) in enumerate(zip(rows, part, strict=True)):
-            result[place] = _image(self.stores[number], int(row - edges[number]))
+            result[place] = _image(self.stores[number], int(row - edges[number]), self.first, len(self.bands))
         return result
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -108,7 +113,10 @@ class TrainingSet:
 
 
 def open_training_set(
-    tables: Sequence[str | Path], labels: str | Path | None = None, needs_rows: bool = True
+    tables: Sequence[str | Path],
+    labels: str | Path | None = None,
+    needs_rows: bool = True,
+    reference_alone: bool = False,
 ) -> TrainingSet:
     """Open the parts of a training set, and human votes to be learnt with them.
 
@@ -120,11 +128,14 @@ def open_training_set(
         Table of human votes, with the columns of the stamps, votes and `split`.
     needs_rows : bool
         Whether a set without a training galaxy is a fault.
+    reference_alone : bool
+        Whether only the reference band is read.
 
     Raises
     ------
     InputError
-        There is no part, no galaxy to train on, a file is wrong, or the parts differ in bands or stamp size.
+        There is no part, no galaxy to train on, a file is wrong or lacks a column that describes the imaging, or the
+        parts differ in bands or stamp size.
     """
     if not tables:
         raise InputError("no training set; simulate at least one part (simulate.size)")
@@ -139,12 +150,16 @@ def open_training_set(
         )
     parts = [table for table, _ in opened]
     digest = hashlib.sha256(b"".join(Path(path).read_bytes() for path in [*tables, *([labels] if labels else [])]))
+    chosen = [reference] if reference_alone else bands
+    for path, part in zip([*tables, labels], parts, strict=False):
+        _require_imaging(path, part)
     training = TrainingSet(
         [store for _, store in opened],
-        _columns(parts, bands),
+        _columns(parts, chosen),
         _text(parts, "split"),
         _text(parts, "class"),
-        bands,
+        chosen,
+        bands.index(chosen[0]),
         reference,
         digest.hexdigest(),
     )
@@ -153,9 +168,15 @@ def open_training_set(
     return training
 
 
+def _require_imaging(path: str | Path | None, part: pa.Table) -> None:
+    missing = [name for name in IMAGING if name not in part.column_names]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; delete the table and make it again")
+
+
 def _columns(parts: Sequence[pa.Table], bands: Sequence[str]) -> dict[str, np.ndarray]:
     facts = [name for band in bands for name in (f"psf_fwhm_{band}", f"sky_noise_{band}")]
-    columns = {name: _joined(parts, name, np.nan) for name in [*TRUTH, *facts]}
+    columns = {name: _joined(parts, name, np.nan) for name in [*TRUTH, *IMAGING, *facts]}
     return columns | {name: _joined(parts, name, 0) for name in vote_columns()}
 
 
@@ -178,17 +199,16 @@ def _text(parts: Sequence[pa.Table], name: str) -> np.ndarray:
     )
 
 
-def _image(store: np.ndarray, row: int) -> np.ndarray:
-    """Read the image (B, S, S) of one row.
+def _image(store: np.ndarray, row: int, first: int, bands: int) -> np.ndarray:
+    """Read the image of one row in some bands that follow each other, (bands, S, S).
 
     A plain read leaves no page of the file in the process: through the map, a job would come to hold the whole set.
     """
     if not isinstance(store, np.memmap) or store.filename is None:
-        return np.asarray(store[row, 0])
-    shape = store.shape[2:]
-    count = math.prod(shape)
-    offset = store.offset + 2 * row * count * store.itemsize
-    return np.fromfile(store.filename, store.dtype, count, offset=offset).reshape(shape)
+        return np.asarray(store[row, 0, first : first + bands])
+    plane = math.prod(store.shape[3:])
+    offset = store.offset + (2 * row * store.shape[2] + first) * plane * store.itemsize
+    return np.fromfile(store.filename, store.dtype, bands * plane, offset=offset).reshape(bands, *store.shape[3:])
 
 
 def ahead(function: Callable[[S], T], items: Sequence[S], workers: int) -> Iterator[T]:

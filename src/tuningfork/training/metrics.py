@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from tuningfork.core.decision_tree import questions
-from tuningfork.networks.structure import TARGETS, unlink_axis_ratio
+from tuningfork.networks.structure import TARGETS, bulge_ratio, shape_of
 
 FEWEST = 5
 """Fewer galaxies than this give no figure."""
@@ -131,18 +131,39 @@ def of_bars(
     }
 
 
-def of_structure(prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Compare predicted with true profile parameters, both (N, 6) in the space of `TARGETS`.
+def of_structure(mean: np.ndarray, factor: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Compare predicted with true profile parameters.
 
-    The axis ratio is compared as such, the position angle by its median error (deg) where the axis ratio is below 0.7.
+    Magnitude, size and Sersic index are compared in the space of `TARGETS`, axis ratio and bulge-to-total ratio as
+    such, the position angle by its median error (deg) where the axis ratio is below 0.7.
+
+    Parameters
+    ----------
+    mean : ndarray
+        (N, 6), in the order of `TARGETS`.
+    factor : ndarray
+        (N, 6, 6), of the covariance.
+    truth : ndarray
+        (N, 6)
+
+    Returns
+    -------
+    dict
+        Parameter -> figures of :func:`regression`; `coverage_68`, target -> the fraction of galaxies whose truth lies
+        within one standard deviation.
     """
-    result = {name: regression(prediction[:, place], truth[:, place]) for place, name in enumerate(TARGETS[:3])}
-    place = TARGETS.index("axis_ratio")
-    ratio = unlink_axis_ratio(truth[:, place])
-    result["axis_ratio"] = regression(unlink_axis_ratio(prediction[:, place]), ratio)
-    angle = [np.rad2deg(np.arctan2(values[:, 5], values[:, 4])) / 2 for values in (prediction, truth)]
-    error = np.abs((angle[0] - angle[1] + 90) % 180 - 90)[(ratio < 0.7) & np.isfinite(truth[:, 4])]
+    result = {name: regression(mean[:, place], truth[:, place]) for place, name in enumerate(TARGETS[:3])}
+    (ratio, angle), (true_ratio, true_angle) = (shape_of(values[:, 3], values[:, 4]) for values in (mean, truth))
+    result["axis_ratio"] = regression(ratio, true_ratio)
+    error = np.abs((angle - true_angle + 90) % 180 - 90)[true_ratio < 0.7]
     result["position_angle"] = {"n": len(error)} | ({"median_error": float(np.median(error))} if len(error) else {})
+    result["bulge_to_total"] = regression(bulge_ratio(mean[:, 5]), bulge_ratio(truth[:, 5]))
+    sigma = np.linalg.norm(factor, axis=2)
+    result["coverage_68"] = {
+        name: float(np.mean(np.abs(mean[known, place] - truth[known, place]) < sigma[known, place]))
+        for place, name in enumerate(TARGETS)
+        if (known := np.isfinite(truth[:, place])).sum() >= FEWEST
+    }
     return result
 
 

@@ -1,6 +1,6 @@
 """What each task learns: targets from the truth, the loss, and the figures on the held-out test galaxies."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from tuningfork.core.columns import vote_columns
 from tuningfork.networks.inputs import dihedral_angle
-from tuningfork.networks.losses import gaussian_nll, mean_of_known, vote_nll
-from tuningfork.networks.structure import link_axis_ratio
+from tuningfork.networks.losses import gaussian_nll, mean_of_known, multivariate_nll, vote_nll
+from tuningfork.networks.structure import COLUMNS, TARGETS, bulge_logit, shear_of
 from tuningfork.training import metrics
 from tuningfork.training.dataset import Batch, Targets, TrainingSet
 
@@ -44,11 +44,14 @@ class Task:
     figures: Callable[[Mapping[str, np.ndarray], TrainingSet, np.ndarray], dict[str, Any]]
 
 
-def task_called(name: str, reference_band: str) -> Task:
-    """Return the task `morphology` or `structure`."""
-    if name == "morphology":
-        return Task(name, morphology_targets, morphology_loss, morphology_figures)
-    return Task(name, structure_targets(reference_band), structure_loss, structure_figures)
+def morphology_task() -> Task:
+    """Return the task `morphology`."""
+    return Task("morphology", morphology_targets, morphology_loss, morphology_figures)
+
+
+def structure_task(reference_band: str, learnt: Sequence[str] = tuple(COLUMNS)) -> Task:
+    """Return the task `structure`, with the parameters (names of the catalogue) that are to be learnt."""
+    return Task("structure", structure_targets(reference_band, learnt), structure_loss, structure_figures)
 
 
 def noise_magnitude(columns: Columns, reference_band: str) -> np.ndarray:
@@ -99,44 +102,50 @@ def morphology_figures(outputs: Mapping[str, np.ndarray], training: TrainingSet,
 
 def structure_truth(columns: Columns, reference_band: str) -> np.ndarray:
     """Return the targets of the structure network (N, 6), NaN where they are not known."""
-    q, angle = columns["axis_ratio"], 2 * np.deg2rad(columns["position_angle"])
     with np.errstate(divide="ignore", invalid="ignore"):
         targets = np.stack(
             [
                 columns["mag"] - noise_magnitude(columns, reference_band),
                 np.log(columns["r_eff"] / columns["pixel_scale"]),
                 np.log(columns["sersic_n"]),
-                link_axis_ratio(q),
-                (1 - q) * np.cos(angle),
-                (1 - q) * np.sin(angle),
+                *shear_of(columns["axis_ratio"], columns["position_angle"]),
+                bulge_logit(columns["bulge_to_total"]),
             ],
             axis=1,
         )
     return np.where(np.isfinite(targets), targets, np.nan)
 
 
-def structure_targets(reference_band: str) -> Targets:
-    """Return the function that makes `structure` (N, 6), with position angles turned with the images."""
+def structure_targets(reference_band: str, learnt: Sequence[str] = tuple(COLUMNS)) -> Targets:
+    """Return the function that makes `structure` (N, 6), with position angles turned with the images.
+
+    Targets of which no parameter in `learnt` is made are taken as unknown.
+    """
+    wanted = {target for name in learnt for target in COLUMNS[name]}
+    unknown = [place for place, target in enumerate(TARGETS) if target not in wanted]
 
     def make(columns: Columns, turns: np.ndarray) -> Batch:
         pairs = zip(columns["position_angle"], turns, strict=True)
         angle = np.array([dihedral_angle(value, k) for value, k in pairs], dtype=float)
-        return {"structure": _tensor(structure_truth({**columns, "position_angle": angle}, reference_band))}
+        truth = structure_truth({**columns, "position_angle": angle}, reference_band)
+        truth[:, unknown] = np.nan
+        return {"structure": _tensor(truth)}
 
     return make
 
 
 def structure_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean loss of the profile parameters."""
+    """Return the mean loss of a profile parameter."""
     prediction = model(batch["inputs"], batch["conditions"])
     with torch.autocast(batch["inputs"].device.type, enabled=False):
-        return mean_of_known(gaussian_nll(prediction, batch["structure"]), batch["structure"])
+        loss = multivariate_nll(prediction["mean"], prediction["factor"], batch["structure"])
+        return mean_of_known(loss, batch["structure"])
 
 
 def structure_figures(outputs: Mapping[str, np.ndarray], training: TrainingSet, rows: np.ndarray) -> dict[str, Any]:
     """Return the figures of every profile parameter."""
     truth = structure_truth(training.take(rows), training.reference_band)
-    return metrics.of_structure(outputs["structure"][..., 0], truth)
+    return metrics.of_structure(outputs["mean"], outputs["factor"], truth)
 
 
 def _tensor(values: np.ndarray) -> Tensor:

@@ -104,6 +104,19 @@ class StructureTraining(Training):
     """The training of the structure network."""
 
     members: int = option(2, "networks in the ensemble", plan=True, ge=1, le=64)
+    epochs: int = option(5, "passes over the training set", ge=1, le=1000)
+    start: str = option(
+        "compact",
+        "where the training starts: compact, the trained network that comes with the package; pretrained, the "
+        "pretrained encoder; random; or the path of the card (.json) of a structure network",
+        min_length=1,
+    )
+    width: int = option(16, "channels of the first layer, for start random; multiples of 16 are fast", ge=8, le=256)
+    targets: list[Literal["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"]] = option(
+        ["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"],
+        "parameters that are learnt; the others are null in the catalogue",
+        min_length=1,
+    )
     measurements: Measurements = option(Measurements(), "measured galaxies of the survey, to which it is adapted")
 
 
