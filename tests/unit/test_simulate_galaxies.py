@@ -114,7 +114,9 @@ def test_half_of_the_drawn_light_lies_within_the_true_half_light_ellipse(kind):
         radius = np.hypot(along, across / galaxy.axis_ratio)
         total = 10 ** (-0.4 * (galaxy.mag - 22.5))
         assert image.sum() == pytest.approx(total, rel=0.01)
-        assert image[radius < galaxy.r_eff].sum() / total == pytest.approx(0.5, abs=0.035)
+        # The PSF widens thin discs a little.
+        tolerance = 0.035 if kind == "edge_on" else 0.015
+        assert image[radius < galaxy.r_eff].sum() / total == pytest.approx(0.5, abs=tolerance)
 
 
 def test_bars_have_stated_lengths_that_the_size_does_not_give_away(galaxies):

@@ -86,6 +86,17 @@ def test_each_class_is_told_from_the_others_when_it_is_well_seen():
     assert chance("spiral", "edge_on", 0) < 0.3
     assert chance("merger", "merging", 2) > 0.5
     assert chance("spiral", "merging", 0) > 0.9
+    assert chance("lens", "smooth_or_featured", 0) > 0.5
+    assert chance("lens", "merging", 1) > 0.5 > 2 * chance("lens", "merging", 2)
+
+
+def test_one_sersic_profile_looks_the_more_like_a_disc_the_lower_its_index():
+    featured = [
+        answer_probabilities(a("sersic", 3, sersic_n=n, r_eff=10.0), 60.0, 1.2)["smooth_or_featured"][1]
+        for n in (0.6, 1.5, 3.0, 5.0)
+    ]
+    assert featured == sorted(featured, reverse=True)
+    assert featured[0] > 0.5 > 0.1 > featured[-1]
 
 
 def test_the_bulge_that_is_said_to_be_seen_grows_with_the_bulge():

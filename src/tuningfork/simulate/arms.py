@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tuningfork.simulate.boxy import Bar, BoxyBar
 from tuningfork.simulate.profiles import Ferrers, Knots, from_axes
 
 MOST_KNOTS = 360
@@ -110,9 +111,15 @@ def tidal_tail(rng: np.random.Generator, begin: tuple[float, float], reach: floa
 
 
 def bar_on_sky(
-    length: float, axis_ratio: float, angle: float, index: float, cos_inclination: float, position_angle: float
-) -> Ferrers:
-    """Return the bar that is seen when a flat elliptical one lies in an inclined disc.
+    length: float,
+    axis_ratio: float,
+    angle: float,
+    index: float,
+    boxiness: float,
+    cos_inclination: float,
+    position_angle: float,
+) -> Bar:
+    """Return the bar that is seen when a flat one lies in an inclined disc.
 
     Parameters
     ----------
@@ -124,6 +131,8 @@ def bar_on_sky(
         In the plane, from the line of nodes (rad).
     index : float
         See :class:`tuningfork.simulate.profiles.Ferrers`.
+    boxiness : float
+        Of the isophotes as seen: 2 for ellipses; see :class:`tuningfork.simulate.boxy.BoxyBar`.
     cos_inclination, position_angle : float
         Of the disc; see :func:`knots_in_disc`.
     """
@@ -133,4 +142,5 @@ def bar_on_sky(
         @ np.diag([1, axis_ratio])
     )
     seen = np.rad2deg(np.arctan2(axes[1, 0], axes[0, 0]))
-    return Ferrers(length, float(lengths[1] / lengths[0]), float((position_angle + seen) % 180), index)
+    form = length, float(lengths[1] / lengths[0]), float((position_angle + seen) % 180), index
+    return Ferrers(*form) if boxiness == 2 else BoxyBar(*form, boxiness)

@@ -1,7 +1,7 @@
 """Galaxies: what they are made of, drawn at random by class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from tuningfork.simulate.canvas import Light
 from tuningfork.simulate.colours import relative_fluxes
 from tuningfork.simulate.kinds import KINDS
 from tuningfork.simulate.priors import draw_kind, draw_magnitude, draw_radius
+from tuningfork.simulate.redshift import draw_redshift, moved
 from tuningfork.simulate.truth import Part, equivalents
 
 
@@ -29,22 +30,26 @@ class Galaxy:
     position_angle : float
         deg.
     bar_length : float
-        Full length as seen on the sky (arcsec); NaN without a bar.
+        Full length as seen on the sky, twice the semi-major axis at which the bar's light ends (arcsec); NaN
+        without a bar.
     bar_position_angle : float
         deg; NaN without a bar.
     bar_strength : float
         The bar's part of the flux in the reference band; 0 without a bar.
     bulge_fraction : float
-        The spheroid's part of the flux in the reference band; NaN for `sersic`.
+        The spheroid's part of the flux in the reference band, in mergers that of the brighter galaxy, in lenses that
+        of the lens alone; NaN for `sersic`.
     arm_strength : float
         The arms' and rings' part of the flux in the reference band.
     cos_inclination : float
         1 face-on.
     disturbance : float
-        Mergers: the part of the flux in the companion and in tails; 0 for others.
+        Mergers: the part of the flux in the companion and in tails; lenses: in the arcs; 0 for others.
     reddening : float
         Magnitudes by which the colour g - r is redder than usual.
     parts : list of Part
+    redshift : float
+        NaN for a population without redshifts.
     """
 
     kind: str
@@ -62,6 +67,7 @@ class Galaxy:
     disturbance: float
     reddening: float
     parts: list[Part] = field(repr=False)
+    redshift: float = np.nan
 
     def lights(
         self, bands: Sequence[str], reference: int, zero_point: float, x: float = 0.0, y: float = 0.0
@@ -78,9 +84,46 @@ class Galaxy:
             for part in self.parts
         ]
 
+    def seen_at(self, redshift: float, population: Population) -> "Galaxy":
+        """Return the same galaxy at another redshift: fainter and smaller, otherwise alike.
 
-def draw_galaxy(rng: np.random.Generator, population: Population) -> Galaxy:
-    """Return a galaxy drawn from the population."""
+        Parameters
+        ----------
+        redshift : float
+        population : Population
+            Cosmology, and the redshift that a galaxy without one is taken to have (`redshift_min`).
+        """
+        near = self.redshift if np.isfinite(self.redshift) else population.redshift_min
+        fainter, factor = moved(near, redshift, population)
+        return replace(
+            self,
+            mag=self.mag + fainter,
+            r_eff=self.r_eff * factor,
+            bar_length=self.bar_length * factor,
+            parts=[part.scaled(factor) for part in self.parts],
+            redshift=redshift,
+        )
+
+
+def draw_galaxy(rng: np.random.Generator, population: Population, redshift: float | None = None) -> Galaxy:
+    """Return a galaxy drawn from the population.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    population : Population
+    redshift : float, optional
+        At which the galaxy is seen, in place of one that is drawn: the same state of `rng` gives the same galaxy
+        at any redshift.
+    """
+    galaxy = _draw_nearby(rng, population)
+    drawn = draw_redshift(rng, population)
+    seen = drawn if redshift is None else redshift
+    return galaxy.seen_at(seen, population) if np.isfinite(seen) else galaxy
+
+
+def _draw_nearby(rng: np.random.Generator, population: Population) -> Galaxy:
+    """Return a galaxy with the magnitude, the radius and the bar length that the configuration states."""
     kind = draw_kind(rng, population)
     mag = float(draw_magnitude(rng, population.mag_min, population.mag_max, population.mag_slope))
     r_eff = draw_radius(rng, mag, population)

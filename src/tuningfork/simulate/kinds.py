@@ -8,7 +8,7 @@ from tuningfork.core.config.population import Population
 from tuningfork.simulate import arms
 from tuningfork.simulate.discs import barred_spiral, edge_on, spiral
 from tuningfork.simulate.shape import Shape
-from tuningfork.simulate.spheroids import elliptical, sersic
+from tuningfork.simulate.spheroids import elliptical, lens, sersic
 from tuningfork.simulate.truth import Part
 
 
@@ -47,4 +47,5 @@ KINDS: dict[str, Callable[[np.random.Generator, float, Population], Shape]] = {
     "edge_on": edge_on,
     "merger": merger,
     "sersic": sersic,
+    "lens": lens,
 }

@@ -4,9 +4,6 @@ import numpy as np
 
 from tuningfork.core.config.population import Population
 
-BRIGHTEST_SURFACE, FAINTEST_SURFACE = 18.3, 24.0
-"""Limits of the mean surface brightness within the half-light radius (mag/arcsec^2) that real galaxies keep."""
-
 
 def draw_kind(rng: np.random.Generator, population: Population) -> str:
     """Return a class of galaxy."""
@@ -29,12 +26,13 @@ def draw_magnitude(
 def draw_radius(rng: np.random.Generator, mag: float, population: Population) -> float:
     """Return a half-light radius (arcsec), uniform in its logarithm.
 
-    The configured limits hold; within them the mean surface brightness keeps to that of real galaxies, where
-    both can be met.
+    The configured limits hold; within them the mean surface brightness (of a round galaxy) keeps to its own limits,
+    where both can be met.
     """
     low, high = population.r_eff_min, population.r_eff_max
     densest, sparsest = (
-        np.sqrt(10 ** (0.4 * (limit - mag)) / (2 * np.pi)) for limit in (BRIGHTEST_SURFACE, FAINTEST_SURFACE)
+        np.sqrt(10 ** (0.4 * (limit - mag)) / (2 * np.pi))
+        for limit in (population.surface_brightness_min, population.surface_brightness_max)
     )
     narrow_low, narrow_high = max(low, densest), min(high, sparsest)
     if narrow_low < narrow_high:

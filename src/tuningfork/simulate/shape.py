@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.simulate.profiles import Ferrers
+from tuningfork.simulate.boxy import Bar
 from tuningfork.simulate.truth import Part
 
 
@@ -15,7 +15,7 @@ class Shape:
     parts: list[Part]
     axis_ratio: float
     position_angle: float
-    bar: Ferrers | None = None
+    bar: Bar | None = None
     bar_strength: float = 0.0
     bulge_fraction: float = 0.0
     arm_strength: float = 0.0

@@ -13,10 +13,13 @@ from functools import cache
 
 import numpy as np
 
-from tuningfork.simulate.profiles import Profile, Sersic, sersic_quantile, to_axes
+from tuningfork.simulate.profiles import Knots, Profile, Sersic, sersic_quantile, to_axes
 
 SERSIC_RANGE = (0.2, 8.0)
 """Range of the equivalent Sersic index; profiles more or less concentrated get its ends."""
+SPREAD = 5
+"""Points that stand for the light of a knot."""
+GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def growth_radii(
     """
     radii, weights = [], []
     for part in parts:
-        x, y, weight = part.profile.points()
+        x, y, weight = _spread(part.profile) if isinstance(part.profile, Knots) else part.profile.points()
         along, across = to_axes(x + part.x, y + part.y, position_angle)
         radii.append(np.hypot(along, across / axis_ratio))
         weights.append(weight * part.fraction)
@@ -77,6 +80,17 @@ def growth_radii(
     inside = np.cumsum(weight) - weight / 2
     # A dust lane takes light away: the curve must still grow for the interpolation.
     return np.interp(np.asarray(fractions) * weight.sum(), np.maximum.accumulate(inside), radius[order])
+
+
+def _spread(knots: Knots) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points for the light of knots as wide as they are: a ring would else hold all its light at one radius."""
+    number = len(knots.x)
+    share = (np.arange(SPREAD) + 0.5) / SPREAD
+    radius = np.sqrt(-2 * np.log(1 - share))[:, None] * knots.sigma
+    # The golden angle: no direction is favoured, whichever knots are taken.
+    angle = GOLDEN_ANGLE * np.arange(SPREAD * number).reshape(SPREAD, number)
+    x, y = knots.x + radius * np.cos(angle), knots.y + radius * np.sin(angle)
+    return x.ravel(), y.ravel(), np.tile(knots.weight / SPREAD, SPREAD)
 
 
 def equivalents(parts: Sequence[Part], axis_ratio: float, position_angle: float) -> tuple[float, float]:

@@ -78,12 +78,17 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
     edge_on_seen = visibility(signal, size, 1.5) if galaxy.kind == "edge_on" else 0.0
     bulge = _bulge(galaxy)
     disc_seen = 0.0 if bulge == 1 else visibility(signal, size, 0.4 * (1 - bulge))
+    lensing = galaxy.kind == "lens"
+    looks_featured = 0.3 if lensing else 0.7
     disturbed_seen = visibility(signal, size, galaxy.disturbance / 0.2) if galaxy.disturbance else 0.0
-    featured = 1 - np.prod(1 - 0.97 * np.array([arms_seen, bar_seen, edge_on_seen, disc_seen, 0.7 * disturbed_seen]))
+    featured = 1 - np.prod(
+        1 - 0.97 * np.array([arms_seen, bar_seen, edge_on_seen, disc_seen, looks_featured * disturbed_seen])
+    )
     featured = (1 - ARTIFACT) * (MISTAKE + (1 - MISTAKE) * featured)
     # Strongly inclined discs are taken for edge-on ones now and then.
     inclined = 0.0 if galaxy.kind == "edge_on" else 0.5 / (1 + np.exp((galaxy.axis_ratio - 0.3) / 0.05))
-    merger = disturbed_seen * np.clip(galaxy.disturbance / 0.5, 0.3, 0.9)
+    # Arcs look disturbed, but not like a second galaxy.
+    merger = disturbed_seen * (0.1 if lensing else np.clip(galaxy.disturbance / 0.5, 0.3, 0.9))
     return {
         "smooth_or_featured": np.array([1 - ARTIFACT - featured, featured, ARTIFACT]),
         "edge_on": _yes(0.02 + 0.95 * max(edge_on_seen, inclined)),

@@ -6,6 +6,12 @@ from pydantic import model_validator
 
 from tuningfork.core.config.base import Section, option
 
+ORDERED = (
+    "mag", "r_eff", "bar_length", "sersic_n", "elliptical_n", "bulge_n", "bulge_fraction", "pitch", "bar_axis_ratio",
+    "einstein_radius", "surface_brightness",
+)  # fmt: skip
+"""Quantities of the population with a smallest and a largest value."""
+
 
 class ClassFractions(Section):
     """How often each kind of galaxy is drawn; the numbers are normalised to a sum of one."""
@@ -16,6 +22,7 @@ class ClassFractions(Section):
     edge_on: float = option(0.12, "discs seen edge-on", ge=0)
     merger: float = option(0.08, "mergers", ge=0)
     sersic: float = option(0.0, "galaxies of one Sersic profile, as most fitting codes take them to be", ge=0)
+    lens: float = option(0.01, "ellipticals with an Einstein ring or arcs of a galaxy behind them", ge=0)
 
     @model_validator(mode="after")
     def _not_all_zero(self) -> Self:
@@ -34,6 +41,12 @@ class Population(Section):
     )
     r_eff_min: float = option(1.5, "smallest half-light radius along the major axis", unit="arcsec", gt=0, le=100)
     r_eff_max: float = option(12.0, "largest half-light radius along the major axis", unit="arcsec", gt=0, le=100)
+    surface_brightness_min: float = option(
+        18.3, "brightest mean surface brightness within the half-light radius", unit="mag/arcsec2", ge=5, le=40
+    )
+    surface_brightness_max: float = option(
+        24.0, "faintest mean surface brightness within the half-light radius", unit="mag/arcsec2", ge=5, le=40
+    )
     bar_length_min: float = option(3.0, "shortest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
     bar_length_max: float = option(12.0, "longest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
     sersic_n_min: float = option(
@@ -62,25 +75,38 @@ class Population(Section):
     pitch_max: float = option(32.0, "largest pitch angle of spiral arms", unit="deg", ge=3, le=60)
     bar_axis_ratio_min: float = option(0.2, "smallest ratio of a bar's axes, in the plane of the disc", ge=0.1, le=0.8)
     bar_axis_ratio_max: float = option(0.45, "largest ratio of a bar's axes, in the plane of the disc", ge=0.1, le=0.8)
+    bar_boxiness_max: float = option(
+        3.5, "largest exponent of a bar's isophotes, generalised ellipses; 2 for ellipses alone", ge=2, le=6
+    )
+    inner_ring_fraction: float = option(
+        0.2, "part of the disc galaxies with a ring, about the bar's ends if there is one, in place of arms", ge=0, le=1
+    )
+    outer_ring_fraction: float = option(0.1, "part of the disc galaxies with an outer ring besides", ge=0, le=1)
     dust_lane_fraction: float = option(0.5, "part of the edge-on discs with a lane of dust", ge=0, le=1)
+    einstein_radius_min: float = option(1.0, "smallest Einstein radius of lenses", unit="arcsec", gt=0, le=30)
+    einstein_radius_max: float = option(4.0, "largest Einstein radius of lenses", unit="arcsec", gt=0, le=30)
+    redshift_min: float = option(
+        0.02, "smallest redshift: that at which magnitudes, radii and bar lengths are those given here", gt=0, le=10
+    )
+    redshift_max: float | None = option(
+        None,
+        "largest redshift, to which galaxies of the same luminosity and size are moved; null leaves them all where "
+        "they have the magnitudes and radii given here",
+        gt=0,
+        le=20,
+    )
+    hubble_constant: float = option(70.0, "Hubble constant of the flat universe", unit="km/s/Mpc", ge=20, le=200)
+    omega_matter: float = option(0.3, "density of matter in units of the critical one", gt=0, le=1)
     classes: ClassFractions = option(ClassFractions(), "relative frequency of the kinds of galaxy")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for name in (
-            "mag",
-            "r_eff",
-            "bar_length",
-            "sersic_n",
-            "elliptical_n",
-            "bulge_n",
-            "bulge_fraction",
-            "pitch",
-            "bar_axis_ratio",
-        ):
+        for name in ORDERED:
             low, high = f"{name}_min", f"{name}_max"
             if getattr(self, low) >= getattr(self, high):
                 raise ValueError(f"{low} ({getattr(self, low)}) must be below {high} ({getattr(self, high)})")
+        if self.redshift_max is not None and self.redshift_max <= self.redshift_min:
+            raise ValueError(f"redshift_min ({self.redshift_min}) must be below redshift_max ({self.redshift_max})")
         return self
 
 
