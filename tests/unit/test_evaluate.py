@@ -14,7 +14,7 @@ from small_networks import model_card, parameters, training_part
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.tables import lineage_of, read_table
 from tuningfork.measure.bar_evaluation import ESTIMATORS, bar_auc, calibrate, lengths, recommend, score
-from tuningfork.measure.evaluate import evaluate
+from tuningfork.measure.evaluate import confusion, evaluate
 from tuningfork.measure.scores import (
     angle_difference,
     area_under_curve,
@@ -225,3 +225,14 @@ def test_the_stage_works_on_sets_of_any_size(tmp_path: Path, number: int) -> Non
         assert found["bars"]["saliency"]["r"] is None
     else:
         assert rows["bar_length_saliency"].notna().sum() <= 12
+
+
+def test_kinds_that_are_no_class_have_a_row_and_say_nothing_about_the_accuracy() -> None:
+    """A lens is called an elliptical: neither right nor wrong."""
+    test = pd.DataFrame(
+        {"class": ["lens", "spiral", "spiral", "sersic"], "morphology": ["elliptical", "spiral", "merger", "spiral"]}
+    )
+    found = confusion(test)
+    assert (found["n"], found["accuracy"]) == (2, 0.5)
+    assert np.array(found["matrix"]).sum() == 4
+    assert confusion(test.iloc[[0, 3]])["accuracy"] is None

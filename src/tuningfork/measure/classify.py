@@ -15,6 +15,9 @@ from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 SMALLEST = 1e-3
 """Floor of published Dirichlet concentrations."""
 
+CLASSES = ("artifact", "merger", "elliptical", "edge_on", "barred_spiral", "spiral")
+"""The classes in the order in which they are tried."""
+
 
 def classify_shard(parameters: Parameters, stamps: Path, models: Sequence[Path], output: Path) -> None:
     """Write the morphology table of a shard.
@@ -162,7 +165,7 @@ def class_of(fraction: np.ndarray) -> np.ndarray:
         columns["edge_on_yes"] >= 0.5,
         columns["bar_yes"] >= 0.5,
     ]
-    kinds = np.select(conditions, ["artifact", "merger", "elliptical", "edge_on", "barred_spiral"], "spiral")
+    kinds = np.select(conditions, list(CLASSES[:-1]), CLASSES[-1])
     result = kinds.astype(object)
     result[~np.isfinite(fraction).all(axis=1)] = None
     return result

@@ -14,6 +14,7 @@ from tuningfork.core.files import write_json
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.measure.bar_evaluation import bar_auc, calibrate, lengths, published_names, recommend, score
+from tuningfork.measure.classify import CLASSES
 from tuningfork.measure.held_out import Networks, held_out
 from tuningfork.measure.scores import parameter_scores, question_scores
 from tuningfork.networks.ensemble import load_ensemble
@@ -110,12 +111,16 @@ def vote_scores(test: pd.DataFrame, training: Sequence[Path]) -> dict[str, Any]:
 
 
 def confusion(test: pd.DataFrame) -> dict[str, Any]:
-    """Return how often each true class (rows) was given each class (columns), and the accuracy."""
+    """Return how often each true class (rows) was given each class (columns), and the accuracy.
+
+    Kinds that are simulated but are no class (single Sersic profiles, lenses) have a row; they say nothing about the
+    accuracy.
+    """
     good = test["morphology"].notna()
     truth, found = test.loc[good, "class"], test.loc[good, "morphology"].astype(str)
     names = sorted(set(truth) | set(found))
     matrix = pd.crosstab(truth, found).reindex(index=names, columns=names, fill_value=0).to_numpy()
-    n = int(matrix.sum())
+    n = int(truth.isin(CLASSES).sum())
     return {"classes": names, "matrix": matrix.tolist(), "n": n, "accuracy": float(np.trace(matrix) / n) if n else None}
 
 
