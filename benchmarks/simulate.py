@@ -25,7 +25,7 @@ from tuningfork.core.description import Description, describe
 from tuningfork.core.seeds import generator_for
 from tuningfork.simulate.canvas import Light, canvas_size, north_up
 from tuningfork.simulate.galaxies import draw_galaxy
-from tuningfork.simulate.observe import SKY_BRIGHTNESS
+from tuningfork.simulate.noise import SKY_BRIGHTNESS
 from tuningfork.simulate.profiles import EdgeOn, Sersic
 from tuningfork.training.parts import simulate_galaxy
 

@@ -16,7 +16,7 @@ from tuningfork.core.flags import decode
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import read_table
 from tuningfork.simulate.galaxies import Galaxy
-from tuningfork.simulate.observe import Conditions
+from tuningfork.simulate.conditions import Conditions
 from tuningfork.simulate.sky import SOURCES_IN_CELL, Sky
 from tuningfork.stamps.quality import sky_noise
 from tuningfork.stamps.shard import cut_shard
@@ -119,6 +119,6 @@ def test_the_part_of_the_training_set_says_its_scale(root: Path, tmp_path: Path)
         for row, stamp in zip(rows, drawn, strict=True):
             radius = row["r_eff"] * np.sqrt(row["axis_ratio"])
             wanted = 14 * radius / SIZE if name == "radius" else stamps["pixel_scale"]
-            assert row["pixel_scale"] == pytest.approx(wanted, rel=0.2 if name == "radius" else 1e-5)
+            assert row["pixel_scale"] == pytest.approx(wanted, rel=0.25 if name == "radius" else 1e-5)
             kept = min(row["native_size"], SIZE)
             assert np.count_nonzero(stamp[1, 1]) == pytest.approx(kept**2, rel=0.1)

@@ -10,7 +10,9 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.description import Description, describe
 from tuningfork.simulate.canvas import Canvas, Light, north_up
 from tuningfork.simulate.colours import relative_fluxes
-from tuningfork.simulate.observe import add_noise, draw_conditions, draw_native_size, fit
+from tuningfork.simulate.conditions import draw_conditions
+from tuningfork.simulate.noise import add_noise
+from tuningfork.simulate.observe import draw_native_size, fit
 from tuningfork.simulate.profiles import EdgeOn, Ferrers, Knots, Point, Profile, Sersic
 from tuningfork.simulate.psf import Moffat
 

@@ -10,7 +10,7 @@ from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import open_array
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, read_table
-from tuningfork.simulate.observe import draw_conditions
+from tuningfork.simulate.conditions import draw_conditions
 from tuningfork.training.parts import simulate_part
 
 

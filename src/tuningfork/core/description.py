@@ -1,10 +1,11 @@
 """What a survey is: the content of config/surveys/<name>.yaml, with the user's settings laid over it."""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from tuningfork.core.config import Configuration
 from tuningfork.core.config.base import Section, option
@@ -31,12 +32,41 @@ class Description(Section):
         ..., "median standard deviation of the sky in a pixel in each band", unit="flux unit"
     )
     sky_noise_scatter: float = option(..., "standard deviation of ln(sky noise)", ge=0, le=2)
+    sky_noise_lognormal: list[list[float]] = option(
+        [],
+        "instead of sky_noise_scatter, in each band: shape, location and scale of the log-normal distribution of the "
+        "sky noise, location + scale x exp(shape x normal deviate)",
+    )
+    noise_correlation: list[float] = option(
+        [],
+        "standard deviation of the Gaussian kernel that has smoothed the noise of simulated images, in each band; "
+        "none: white noise",
+        unit="pixel",
+    )
+    inverse_variance_of: Literal["pixel", "area"] = option(
+        "pixel",
+        "what sky_noise and the inverse variance tell where the noise is correlated: pixel, the scatter of single "
+        "pixels; area, that of the sum over many pixels, over the root of their number",
+    )
     tile_area: float | None = option(
         None, "sky that a tile adds, without its overlaps, for `tuningfork plan`", unit="deg2", plan=True, gt=0
     )
     tile_megabytes: float | None = option(
         None, "files of a tile, all bands together, for `tuningfork plan`", unit="MB", plan=True, ge=0
     )
+
+    @model_validator(mode="after")
+    def _fits_the_bands(self) -> Self:
+        bands = len(self.bands)
+        if len(self.noise_correlation) not in (0, bands) or not all(0 <= n <= 5 for n in self.noise_correlation):
+            raise ValueError(f"noise_correlation: expected {bands} numbers from 0 to 5 px, or none")
+        if not self.sky_noise_lognormal:
+            return self
+        if len(self.sky_noise_lognormal) != bands or any(len(band) != 3 for band in self.sky_noise_lognormal):
+            raise ValueError(f"sky_noise_lognormal: expected [shape, location, scale] for each of {bands} bands")
+        if any(loc + scale * math.exp(-3 * shape) <= 0 for shape, loc, scale in self.sky_noise_lognormal):
+            raise ValueError("sky_noise_lognormal: a noise three standard deviations below the median is not positive")
+        return self
 
     @property
     def reference(self) -> int:

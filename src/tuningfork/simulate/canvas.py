@@ -13,7 +13,7 @@ import numpy as np
 from scipy import fft
 
 from tuningfork.simulate.profiles import EdgeOn, Knots, Point, Profile, Transformed
-from tuningfork.simulate.psf import Moffat
+from tuningfork.simulate.psf import Moffat, Psf
 
 FAST_SIZES = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 NARROWEST_KNOT = 0.7
@@ -84,7 +84,7 @@ class Canvas:
         return self.draw_through(lights, [Moffat(float(fwhm), psf_beta) for fwhm in psf_fwhm], dx, dy)
 
     def draw_through(
-        self, lights: Iterable[Light], psfs: Sequence[Moffat], dx: float = 0.0, dy: float = 0.0
+        self, lights: Iterable[Light], psfs: Sequence[Psf], dx: float = 0.0, dy: float = 0.0
     ) -> np.ndarray:
         """Return the noiseless image, as :meth:`draw` does, seen through any PSF, one a band."""
         total = np.zeros((len(psfs), self.size, self.size // 2 + 1), dtype=np.complex64)

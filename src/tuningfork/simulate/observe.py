@@ -1,24 +1,17 @@
 """What telescope and sky do to a galaxy: seeing, noise, neighbours, the edge of the image."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
 from tuningfork.core.config.population import Population
 from tuningfork.core.description import Description
 from tuningfork.simulate.canvas import Light, canvas_size, north_up
 from tuningfork.simulate.colours import relative_fluxes
+from tuningfork.simulate.conditions import Conditions
 from tuningfork.simulate.galaxies import Galaxy
+from tuningfork.simulate.noise import add_noise
 from tuningfork.simulate.priors import draw_magnitude, log_uniform
 from tuningfork.simulate.profiles import Point, Sersic
-from tuningfork.simulate.psf import Moffat
 
-SKY_BRIGHTNESS = 21.0
-"""Brightness of the night sky (AB mag/arcsec^2) that makes the sky noise, and so sets the noise of the sources."""
-RAYLEIGH_MEDIAN = np.sqrt(2 * np.log(2))
-SMALLEST_BETA = 1.2
-"""Exponent below which most of the light of a Moffat profile lies far from its core."""
 STAR_SLOPE, STAR_MAG_MIN = 0.15, 14.0
 FAINTER = 3.0
 """Neighbours reach this much fainter than the population (mag)."""
@@ -29,101 +22,6 @@ RADIUS_ERROR = 0.05
 """Standard deviation of ln(half-light radius) in a survey's catalogue."""
 NATIVE_SIZES = (0.375, 2.0)
 """Limits of the width of the image that a galaxy is cut from, in widths of the stamp."""
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Seeing and noise of one exposure.
-
-    Attributes
-    ----------
-    psf_fwhm : ndarray
-        Full width at half maximum in each band (arcsec), shape (B,).
-    sky_noise : ndarray
-        Standard deviation of the sky in a pixel in each band (flux units), shape (B,).
-    psf_beta : float
-        Exponent of the Moffat profile.
-    psf_axis_ratio, psf_position_angle : float
-        Of the PSF in all bands; deg. Whoever measures the images is told of a round one.
-    """
-
-    psf_fwhm: np.ndarray
-    sky_noise: np.ndarray
-    psf_beta: float
-    psf_axis_ratio: float = 1.0
-    psf_position_angle: float = 0.0
-
-    def psfs(self) -> list[Moffat]:
-        """Return the PSF of each band."""
-        shape = self.psf_beta, self.psf_axis_ratio, self.psf_position_angle
-        return [Moffat(float(fwhm), *shape) for fwhm in self.psf_fwhm]
-
-
-def draw_conditions(
-    rng: np.random.Generator,
-    description: Description,
-    seeing: Sequence[float] | None = None,
-    noise: Sequence[float] | None = None,
-) -> Conditions:
-    """Return conditions about the survey's medians; the seeing of the bands varies together.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    description : Description
-    seeing : sequence of float, optional
-        Limits of the PSF's width in the reference band (arcsec), evenly covered in its logarithm, instead of the
-        survey's distribution; the other bands keep their ratios to it.
-    noise : sequence of float, optional
-        Limits of the sky noise in units of the survey's median, evenly covered in the logarithm, alike in all bands.
-    """
-    bands = len(description.bands)
-    deviates = 0.9 * rng.standard_normal() + np.sqrt(1 - 0.9**2) * rng.standard_normal(bands)
-    fwhm = np.array(description.psf_fwhm)
-    if seeing is None:
-        fwhm = fwhm * np.exp(description.psf_fwhm_scatter * deviates)
-    else:
-        fwhm = fwhm * (log_uniform(rng, *seeing) / fwhm[description.reference])
-    level = np.array(description.sky_noise)
-    if noise is None:
-        level = level * np.exp(description.sky_noise_scatter * rng.standard_normal(bands))
-    else:
-        level = level * log_uniform(rng, *noise)
-    beta = description.psf_beta * np.exp(description.psf_beta_scatter * np.clip(rng.standard_normal(), -3, 3))
-    # Both components of the ellipticity are normal, so that the median of its modulus is the survey's.
-    ellipticity = min(description.psf_ellipticity * np.hypot(*rng.standard_normal(2)) / RAYLEIGH_MEDIAN, 0.5)
-    return Conditions(fwhm, level, max(float(beta), SMALLEST_BETA), 1 - ellipticity, rng.uniform(0, 180))
-
-
-def add_noise(
-    rng: np.random.Generator, image: np.ndarray, sky_noise: np.ndarray, description: Description
-) -> np.ndarray:
-    """Add the noise of sky and sources in place, and return its variance.
-
-    The sky noise is taken as the Poisson noise of a sky of `SKY_BRIGHTNESS`, which gives the electrons in a
-    unit of flux, and so the Poisson noise of the sources: variance = sky_noise^2 (1 + flux / sky flux).
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    image : ndarray
-        Noiseless float32 (B, H, W), flux units.
-    sky_noise : ndarray
-        Flux units, shape (B,).
-    description : Description
-
-    Returns
-    -------
-    ndarray
-        Variance of the noise, float32 (B, H, W), flux units squared.
-    """
-    sky = 10 ** (-0.4 * (SKY_BRIGHTNESS - description.zero_point)) * description.pixel_scale**2
-    variance = np.maximum(image, 0) / np.float32(sky)
-    variance += 1
-    variance *= (sky_noise**2).astype(np.float32)[:, None, None]
-    for plane, deviation in zip(image, np.sqrt(variance), strict=True):
-        plane += deviation * rng.standard_normal(plane.shape, dtype=np.float32)
-    return variance
 
 
 def listed_radius(rng: np.random.Generator, r_eff: np.ndarray, axis_ratio: np.ndarray) -> np.ndarray:
@@ -249,6 +147,7 @@ def observe(
     population : Population
         Of the neighbours.
     conditions : Conditions
+        Empty sky, if they have any, as wide as what is seen of the image: the lesser of the two widths.
     description : Description
     offset : ndarray
         Column and row of the galaxy's centre less those of the pixel [size // 2, size // 2].
@@ -265,5 +164,6 @@ def observe(
     lights = galaxy.lights(description.bands, description.reference, description.zero_point)
     lights += draw_neighbours(rng, (visible + 12) * description.pixel_scale, density, population, description)
     image = fit(canvas.draw_through(lights, conditions.psfs(), *offset), visible)
-    variance = add_noise(rng, image, conditions.sky_noise, description)
+    noise = conditions.sky_noise, description, conditions.correlation, conditions.background
+    variance = add_noise(rng, image, *noise)
     return np.stack([fit(image, size), fit(1 / variance, size)])

@@ -14,8 +14,9 @@ from tuningfork.core.config.survey import SimulatedSky
 from tuningfork.core.description import Description
 from tuningfork.core.seeds import generator_for
 from tuningfork.simulate.canvas import Canvas, Light, canvas_size
+from tuningfork.simulate.conditions import Conditions
 from tuningfork.simulate.galaxies import Galaxy, draw_galaxy
-from tuningfork.simulate.observe import FAINTER, Conditions, draw_neighbour, draw_star, listed_radius
+from tuningfork.simulate.observe import FAINTER, draw_neighbour, draw_star, listed_radius
 from tuningfork.sky.coordinates import jacobian
 from tuningfork.sky.shards import Shard
 

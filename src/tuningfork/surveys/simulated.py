@@ -18,7 +18,8 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.tables import shard_table
-from tuningfork.simulate.observe import add_noise, draw_conditions
+from tuningfork.simulate.conditions import draw_conditions
+from tuningfork.simulate.noise import add_noise
 from tuningfork.simulate.sky import Cell, Sky, cells_of_shard
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
@@ -96,7 +97,7 @@ class SimulatedSurvey:
         # The stamps' table tells one exponent of the PSF for the whole survey.
         conditions = replace(draw_conditions(rng, self.description), psf_beta=self.description.psf_beta)
         image = self.sky.render(wcs, self.settings.tile_size, conditions)
-        weight = 1 / add_noise(rng, image, conditions.sky_noise, self.description)
+        weight = 1 / add_noise(rng, image, conditions.sky_noise, self.description, conditions.correlation)
         for place, (band, path) in enumerate(files.items()):
             header = wcs.to_header()
             header["EXTNAME"] = "SCI"

@@ -1,7 +1,6 @@
 """One part of the simulated training set."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from tuningfork.core.progress import track
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.stamp_scale import stamp_steps
 from tuningfork.core.tables import write_table
+from tuningfork.simulate.conditions import Conditions, coarser, draw_settings
 from tuningfork.simulate.galaxies import Galaxy, draw_galaxy
-from tuningfork.simulate.observe import Conditions, draw_conditions, draw_native_size, listed_radius, observe
+from tuningfork.simulate.observe import draw_native_size, listed_radius, observe
 from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_to_noise
 from tuningfork.stamps.quality import sky_noise
 from tuningfork.stamps.scale import rescale, window_size
@@ -78,7 +78,7 @@ def simulate_galaxy(
     """
     scale, reference = description.pixel_scale, description.reference
     galaxy = draw_galaxy(rng, settings.population)
-    conditions = draw_conditions(rng, description, settings.seeing, settings.noise)
+    conditions = draw_settings(rng, description, settings)
     step = _step(rng, galaxy, description, form)
     native = draw_native_size(rng, galaxy.r_eff / (step * scale), form.size)
     stamp = draw_stamp(rng, galaxy, step, native, settings, conditions, description, form)
@@ -144,8 +144,8 @@ def draw_stamp(
     together = max(int(step / 2), 1)
     rest = step / together
     coarse = description.model_copy(update={"pixel_scale": description.pixel_scale * together})
-    noisier = replace(conditions, sky_noise=conditions.sky_noise * together)
     window, visible = window_size(form.size, rest), int(np.ceil(native_size * rest))
+    noisier = coarser(rng, conditions, together, min(window, visible))
     offset = rng.uniform(-0.5, 0.5, 2)
     image, weight = observe(
         rng, galaxy, visible, window, settings.neighbour_density, settings.population, noisier, coarse, offset

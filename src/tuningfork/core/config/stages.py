@@ -53,6 +53,18 @@ class Simulate(Section):
         min_length=2,
         max_length=2,
     )
+    psf_images: str | None = option(
+        None,
+        "file with images of measured PSFs that take the place of Moffat profiles: .npy or FITS, (N, P, P) for all "
+        "bands or (N, B, P, P), in pixels of the survey; null: Moffat profiles",
+        min_length=1,
+    )
+    sky_patches: str | None = option(
+        None,
+        "folder of empty patches of the survey's sky whose pixels take the place of the noise of the sky: .npy or "
+        "FITS, (B, H, W), background subtracted, flux units of the survey; null: noise as described",
+        min_length=1,
+    )
     population: Population = option(Population(), "distribution of the galaxies' true parameters")
 
     @model_validator(mode="after")
@@ -63,6 +75,9 @@ class Simulate(Section):
                 raise ValueError(
                     f"{name} ({limits}) must be two numbers above 0, at most {most:g}, the lower one first"
                 )
+        for name, measured in (("seeing", "psf_images"), ("noise", "sky_patches")):
+            if getattr(self, name) is not None and getattr(self, measured) is not None:
+                raise ValueError(f"{name} cannot be chosen where {measured} are given, which bring their own")
         return self
 
 
