@@ -1,6 +1,5 @@
 """Neighbours of the galaxy: light that its model cannot explain is left out of the fit."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from tuningfork.core.errors import InputError
 from tuningfork.measure.fit import solve, windows
 from tuningfork.measure.fit.masks import neighbours
-from tuningfork.measure.fit.model import ETA_1, ETA_2, LOG_N, LOG_R, MAG, SKY, X, Y, Grid, grid_for
+from tuningfork.measure.fit.model import ETA_1, ETA_2, LOG_N, LOG_R, MAG, SKY, Grid, X, Y, grid_for
 from tuningfork.measure.fit.psf import Psf
 from tuningfork.measure.fit.settings import FitSettings
 
