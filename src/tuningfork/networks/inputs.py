@@ -125,19 +125,21 @@ def _conditions(
     depth = np.log(noise / noise[:, reference][:, None])
     facts = torch.from_numpy(np.concatenate([wings[:, None], seeing, depth, present], axis=1).astype(np.float32))
     rows, bands, size, _ = signal.shape
-    growth = torch.asinh(signal.reshape(rows, bands, -1) @ _apertures(size))
-    moments = _moments(signal[:, reference].reshape(rows, -1), size)
+    # One product for all sums: a matrix of few columns costs nearly as much as one of many.
+    sums = signal.reshape(rows * bands, -1) @ _sums(size)
+    sums = sums.reshape(rows, bands, -1)
+    growth = torch.asinh(sums[..., : len(RADII)])
+    moments = _moments(sums[:, reference, len(RADII) :], size)
     # Linear in the growth curve, but on their own scale: what tells the Sersic index is small beside the flux.
     steps = growth[:, reference].diff(dim=1)
     return torch.cat([facts, growth.reshape(rows, -1), moments, steps], dim=1)
 
 
-def _moments(signal: Tensor, size: int) -> Tensor:
-    """Return the scaled second moment and the ellipticity within each radius, shape (N, 2 K)."""
-    weights = _moment_weights(size)
-    total, squares, plus, cross = (signal @ weight for weight in weights)
+def _moments(sums: Tensor, size: int) -> Tensor:
+    """Return the scaled second moment and the ellipticity within each radius, shape (N, 2 K), from their sums."""
+    total, squares, plus, cross = sums.chunk(4, dim=1)
     # The noise of the flux within the aperture keeps the ratios finite where nothing is seen.
-    floor = 5 * weights[0].sum(0).sqrt()
+    floor = 5 * _pixels(size).sqrt()
     flux = torch.maximum(total, floor)
     radius = torch.tensor(MOMENT_RADII)
     spread = (squares / flux / radius**2).clamp(-1, 1)
@@ -155,17 +157,21 @@ def _grid(size: int) -> tuple[Tensor, Tensor]:
 # Outside of inference mode, so that what is kept can be used where gradients are taken.
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)
-def _apertures(size: int) -> Tensor:
-    x, y = _grid(size)
-    return (torch.hypot(x, y)[:, None] <= torch.tensor(RADII)).float()
+def _sums(size: int) -> Tensor:
+    """Return the weights (S * S, R + 4 K) of the pixels in the apertures, and in flux and second moments."""
+    x, y = (values[:, None] for values in _grid(size))
+    apertures = (torch.hypot(x, y) <= torch.tensor(RADII)).float()
+    inside = (torch.hypot(x, y) <= torch.tensor(MOMENT_RADII)).float()
+    moments = [inside, inside * (x**2 + y**2), inside * (x**2 - y**2), inside * 2 * x * y]
+    return torch.cat([apertures, *moments], dim=1)
 
 
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)
-def _moment_weights(size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _pixels(size: int) -> Tensor:
+    """Return the number of pixels within each of the radii of the moments."""
     x, y = (values[:, None] for values in _grid(size))
-    inside = (torch.hypot(x, y) <= torch.tensor(MOMENT_RADII)).float()
-    return inside, inside * (x**2 + y**2), inside * (x**2 - y**2), inside * 2 * x * y
+    return (torch.hypot(x, y) <= torch.tensor(MOMENT_RADII)).sum(0).float()
 
 
 def dihedral(images: Tensor, k: int) -> Tensor:
