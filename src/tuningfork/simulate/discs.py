@@ -72,7 +72,7 @@ def edge_on(rng: np.random.Generator, r_eff: float, population: Population) -> S
     bulge = log_uniform(rng, population.bulge_fraction_min, population.bulge_fraction_max)
     scale = r_eff / 1.4
     disc = EdgeOn(scale, scale * rng.uniform(0.14, 0.35), angle)
-    thickness, depth = rng.uniform(0.2, 0.35), rng.uniform(*DUST_DEPTH)
+    thickness, depth = rng.uniform(0.25, 0.5), rng.uniform(*DUST_DEPTH)
     dusty = rng.uniform() < population.dust_lane_fraction
     # The part of the disc's light that a thinner and shorter disc of this depth takes away.
     dust = depth * thickness * DUST_REACH if dusty else 0.0
