@@ -14,11 +14,18 @@ from tuningfork.core.decision_tree import questions
 from tuningfork.core.files import new_array, write_json
 from tuningfork.core.tables import write_table
 from tuningfork.explain import sample
-from tuningfork.measure import bar_evaluation, evaluate
+from tuningfork.measure import bar_evaluation, evaluate, structure_evaluation
 from tuningfork.measure.scores import question_scores
 
 ESTIMATORS = {"saliency-moments": 0.35, "saliency-paper": 0.5, "direct": 0.15, "size_only": 0.6}
-SCATTERS = {"mag": 0.03, "r_eff": 0.3, "sersic_n": 0.4, "axis_ratio": 0.04, "position_angle": 6.0}
+SCATTERS = {
+    "mag": 0.03,
+    "r_eff": 0.3,
+    "sersic_n": 0.4,
+    "axis_ratio": 0.04,
+    "position_angle": 6.0,
+    "bulge_to_total": 0.1,
+}
 
 
 def report_arguments(run: Results, judged: bool = True) -> dict[str, Any]:
@@ -65,6 +72,10 @@ def _held_out(count: int) -> pd.DataFrame:
             "sersic_n": rng.uniform(0.6, 5, count),
             "axis_ratio": rng.uniform(0.2, 1, count),
             "position_angle": rng.uniform(0, 180, count),
+            "bulge_to_total": np.where(bar, rng.uniform(0.02, 0.9, count), np.nan),
+            "signal_to_noise": 10 ** rng.uniform(1, 3, count),
+            "structure_method": np.where(rng.uniform(size=count) < 0.7, "refined", "network"),
+            "reduced_chi2": rng.normal(1, 0.02, count),
             "bar_length": np.where(bar, rng.uniform(3, 20, count), np.nan),
             "bar_position_angle": rng.uniform(0, 180, count),
             "psf": 3.0,
@@ -77,6 +88,7 @@ def _held_out(count: int) -> pd.DataFrame:
     for name, scatter in SCATTERS.items():
         frame[f"{name}_predicted"] = np.abs(frame[name] + rng.normal(0, scatter, count))
         frame[f"{name}_error"] = scatter
+        frame[f"{name}_network"] = np.abs(frame[name] + rng.normal(0, 1.5 * scatter, count))
     for name, scatter in ESTIMATORS.items():
         frame[f"{name}_raw"] = np.log(frame["bar_length"] / SCALE) + rng.normal(0, scatter, count)
         frame[f"{name}_spread"] = scatter
@@ -106,7 +118,10 @@ def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
         "splits": {"test": len(test)},
         "morphology": morphology,
         "confusion": evaluate.confusion(test),
-        "structure": evaluate.structure_scores(test),
+        "structure": structure_evaluation.structure_scores(test),
+        "structure_network": structure_evaluation.network_scores(test),
+        "structure_by_signal": structure_evaluation.signal_scores(test),
+        "structure_calibration": {"note": "drawn at random"},
         "bars": {names[name]: row for name, row in scores.items()},
         "bar_auc": bar_evaluation.bar_auc(test),
         "recommended": "direct",

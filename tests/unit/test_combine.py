@@ -19,6 +19,7 @@ from tuningfork.measure.combine import (
     combine,
     weight_of_fit,
 )
+from tuningfork.measure.records import take
 from tuningfork.measure.scores import robust_scatter
 from tuningfork.measure.weighting import LEVELS, learn
 
@@ -103,9 +104,9 @@ def test_the_combination_is_as_good_as_the_better_one_at_every_signal(learned: S
     for name in FITTED:
         for low, high in ((0, 0.01), (0.01, 0.05), (0.05, 1)):
             rows = np.flatnonzero((noise >= low) & (noise < high) & estimates.fitted)
-            alone = [misses(part.take(rows), truth[rows], name) for part in (estimates.network, estimates.fit)]
+            alone = [misses(take(part, rows), truth[rows], name) for part in (estimates.network, estimates.fit)]
             best = min(robust_scatter(values) for values in alone)
-            assert robust_scatter(misses(found.joint.take(rows), truth[rows], name)) < 1.03 * best
+            assert robust_scatter(misses(take(found.joint, rows), truth[rows], name)) < 1.03 * best
 
 
 @pytest.mark.parametrize("degrees", [np.inf, 4.0])

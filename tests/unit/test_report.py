@@ -115,6 +115,8 @@ def test_every_section_has_its_charts_and_galleries(made: tuple[Page, str, Resul
         "Share of bars found",
         "held-out galaxies",
         "galaxies of the survey",
+        "probability integral transform",
+        "signal-to-noise ratio",
         "Map of the sources",
         "Histograms",
         "vote fraction without",

@@ -2,12 +2,13 @@
 
 
 rule structure:
-    """Predict magnitude, half-light radius, Sersic index, axis ratio and position angle of every source."""
+    """Measure magnitude, half-light radius, Sersic index, axis ratio, position angle and bulge of every source."""
     input:
         parameters=frozen("structure"),
         stamps=paths.STAMPS_TABLE,
         pixels=paths.STAMPS,
         models=cards("structure"),
+        evaluation=paths.EVALUATION,
     output:
         paths.STRUCTURE,
     log:
@@ -18,4 +19,4 @@ rule structure:
         mem_mb=memory(3000),
     shell:
         "python $scripts/structure.py --parameters {input.parameters} --stamps {input.stamps}"
-        " --models {input.models} --output {output} --log {log}"
+        " --models {input.models} --evaluation {input.evaluation} --output {output} --log {log}"

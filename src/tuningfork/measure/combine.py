@@ -47,10 +47,6 @@ class Gaussians:
     def __len__(self) -> int:
         return len(self.mean)
 
-    def take(self, rows: np.ndarray) -> "Gaussians":
-        """Return the distributions of some rows."""
-        return Gaussians(self.mean[rows], self.covariance[rows])
-
     def deviation(self, group: str) -> np.ndarray:
         """Return the standard deviation (N,) of the targets of a group, root mean square over them."""
         places = GROUPS[group]
@@ -77,10 +73,6 @@ class Estimates:
     fit: Gaussians
     reduced_chi2: np.ndarray
     fitted: np.ndarray
-
-    def take(self, rows: np.ndarray) -> "Estimates":
-        """Return the estimates of some rows."""
-        return Estimates(self.network.take(rows), self.fit.take(rows), self.reduced_chi2[rows], self.fitted[rows])
 
 
 @dataclass(frozen=True)
@@ -127,7 +119,7 @@ class Weighting:
 
     def error_factor(self, signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Return the factor of the combination's standard deviation."""
-        slope = self.error_signal * np.log(signal / SIGNAL)
+        slope = self.error_signal * np.log(np.where(np.isfinite(signal), signal, SIGNAL) / SIGNAL)
         return np.exp(self.error_constant + slope + self.error_weight * weight)
 
 

@@ -1,4 +1,4 @@
-"""The test on held-out simulated galaxies: calibration of the bar lengths, and every figure of merit."""
+"""The test on held-out simulated galaxies: calibration of profiles and bar lengths, and every figure of merit."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tuningfork.core.columns import STRUCTURE, vote_columns
+from tuningfork.core.columns import PROFILE, vote_columns
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.files import write_json
 from tuningfork.core.parameters import Parameters
@@ -16,13 +16,16 @@ from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.measure.bar_evaluation import bar_auc, calibrate, lengths, published_names, recommend, score
 from tuningfork.measure.classify import CLASSES
 from tuningfork.measure.held_out import Networks, held_out
-from tuningfork.measure.scores import parameter_scores, question_scores
+from tuningfork.measure.scores import question_scores
+from tuningfork.measure.structure_evaluation import (
+    PARAMETERS,
+    calibrated,
+    challenge,
+    network_scores,
+    signal_scores,
+    structure_scores,
+)
 from tuningfork.networks.ensemble import load_ensemble
-
-PROFILE = [column.name for column in STRUCTURE if not column.name.endswith("_error")]
-LOGARITHMIC = ("r_eff", "sersic_n")
-FLAT = 0.7
-"""Axis ratio below which the position angle is compared."""
 
 
 def evaluate(
@@ -33,9 +36,9 @@ def evaluate(
     output: Path,
     table: Path,
 ) -> None:
-    """Write how good every measurement is, and the calibration of the bar lengths.
+    """Write how good every measurement is, and the calibrations of the profiles and of the bar lengths.
 
-    The calibration and the choice of the recommended estimator are learned on the validation split; every figure is
+    The calibrations and the choice of the recommended estimator are learned on the validation split; every figure is
     of the test split.
 
     Parameters
@@ -53,7 +56,9 @@ def evaluate(
     """
     configuration = parameters.configuration
     networks = Networks(load_ensemble(morphology, "morphology"), load_ensemble(structure, "structure"))
-    frame = held_out(training, networks, configuration)
+    frame, measured = held_out(training, networks, configuration)
+    profiles, weighting = calibrated(frame, measured, networks.structure)
+    frame = pd.concat([frame, profiles], axis=1)
     calibrations = calibrate(frame)
     found = lengths(frame, calibrations)
     method = configuration.bars.method
@@ -70,6 +75,10 @@ def evaluate(
             "confusion": confusion(test),
             "bar_auc": bar_auc(test),
             "structure": structure_scores(test),
+            "structure_network": network_scores(test),
+            "structure_by_signal": signal_scores(test),
+            "structure_challenge": challenge(test),
+            "structure_calibration": weighting.as_dict(),
             "bars": {
                 names[name]: figures for name, figures in score(frame, found, calibrations, configuration.seed).items()
             },
@@ -124,23 +133,6 @@ def confusion(test: pd.DataFrame) -> dict[str, Any]:
     return {"classes": names, "matrix": matrix.tolist(), "n": n, "accuracy": float(np.trace(matrix) / n) if n else None}
 
 
-def structure_scores(test: pd.DataFrame) -> dict[str, Any]:
-    """Return the scores of every profile parameter.
-
-    Half-light radius and Sersic index are compared in natural logarithms; position angles only of galaxies flat
-    enough to have one.
-    """
-    result = {}
-    for name in PROFILE:
-        truth, found, error = (test[key].to_numpy(dtype=float) for key in (name, f"{name}_predicted", f"{name}_error"))
-        if name in LOGARITHMIC:
-            truth, found, error = np.log(truth), np.log(found), error / found
-        if name == "position_angle":
-            truth = np.where(test["axis_ratio"] < FLAT, truth, np.nan)
-        result[name] = parameter_scores(found, error, truth, angle=name == "position_angle")
-    return result
-
-
 def test_table(frame: pd.DataFrame, found: dict[str, np.ndarray], method: str) -> pa.Table:
     """Return the rows of evaluation.parquet: the test galaxies.
 
@@ -148,10 +140,11 @@ def test_table(frame: pd.DataFrame, found: dict[str, np.ndarray], method: str) -
     `{parameter}_predicted` stands for what would have the name of the truth. Angles are in the pixel frame.
     """
     rows = (frame["split"] == "test").to_numpy()
-    names = ["index", "split", "class", *PROFILE, "bar_length", "bar_position_angle", *vote_columns()]
-    names += [f"{name}_{kind}" for name in PROFILE for kind in ("predicted", "error")]
+    names = ["index", "split", "class", *PARAMETERS, "bar_length", "bar_position_angle", *vote_columns()]
+    names += [f"{name}_{kind}" for name in PARAMETERS for kind in ("predicted", "error")]
+    names += [*(f"{column.name}_network" for column in PROFILE), "structure_method", "reduced_chi2", "signal_to_noise"]
     names += ["morphology", "p_bar", *(f"{label}_fraction" for label in answers())]
-    test = frame.loc[rows, names].assign(psf_fwhm=frame["psf"] * frame["pixel_scale"])
+    test = frame.reindex(columns=names)[rows].assign(psf_fwhm=frame["psf"] * frame["pixel_scale"])
     for estimator, name in published_names(method).items():
         test[f"bar_length_{name}"] = found[estimator][rows]
     test["bar_position_angle_predicted"] = frame[f"saliency-{method}_angle"]

@@ -15,8 +15,9 @@ from tuningfork.explain.shard import map_stamps
 from tuningfork.measure.bar_maps import METHODS
 from tuningfork.measure.bars import MapBars, measure_maps, psf_pixels, regress_lengths
 from tuningfork.measure.classify import vote_values
-from tuningfork.measure.structure import profile_values
-from tuningfork.networks.ensemble import Ensemble, open_store
+from tuningfork.measure.records import join, take
+from tuningfork.measure.structure import Measured, measure
+from tuningfork.networks.ensemble import Ensemble, in_bands, open_store
 
 CHUNK = 256
 """Galaxies whose stamps are in memory at once."""
@@ -30,7 +31,9 @@ class Networks:
     structure: Ensemble
 
 
-def held_out(training: Sequence[Path], networks: Networks, configuration: Configuration) -> pd.DataFrame:
+def held_out(
+    training: Sequence[Path], networks: Networks, configuration: Configuration
+) -> tuple[pd.DataFrame, Measured]:
     """Return truth and measurements of every galaxy of the validation and test splits, in order of their index.
 
     Parameters
@@ -44,26 +47,27 @@ def held_out(training: Sequence[Path], networks: Networks, configuration: Config
     Returns
     -------
     DataFrame
-        The columns of the training table; `psf` (px); the columns of the classify stage; those of the structure
-        stage, `{name}_predicted` and `{name}_error`, position angles in the pixel frame; for each estimator of the bar's length what
-        :mod:`tuningfork.measure.bar_evaluation` describes; `mapped`, whether the galaxy's saliency maps were made.
+        The columns of the training table; `psf` (px); the columns of the classify stage; for each estimator of the
+        bar's length what :mod:`tuningfork.measure.bar_evaluation` describes; `mapped`, whether the galaxy's saliency
+        maps were made.
+    Measured
+        What networks and fits say of the profiles of the same galaxies.
     """
     mapped = with_maps(training, configuration.evaluate.bars)
-    frames = []
+    frames, profiles = [], []
     for rows, pixels in track(chunks(training, networks.morphology), f"held-out galaxies, {CHUNK} at a time"):
         frame = rows.to_pandas()
         frame["psf"] = psf_pixels(rows, networks.morphology.reference_band)
         frame["mapped"] = frame["index"].isin(mapped)
-        classify, structure = configuration.classify, configuration.structure
+        classify = configuration.classify
         votes = vote_values(networks.morphology, rows, pixels, classify.rotations, classify.batch_size)
-        profile = profile_values(networks.structure, rows, pixels, structure.rotations, structure.batch_size)
-        columns = votes | {_renamed(name): values for name, values in profile.items()}
-        frames.append(
-            pd.concat(
-                [frame, pd.DataFrame(columns), _bar_columns(frame, rows, pixels, networks, configuration)], axis=1
-            )
-        )
-    return pd.concat(frames, ignore_index=True).sort_values("index", ignore_index=True)
+        plane = in_bands(pixels, networks.morphology.bands, networks.structure.bands)
+        profiles.append(measure(networks.structure, rows, plane, configuration.structure))
+        bars = _bar_columns(frame, rows, pixels, networks, configuration)
+        frames.append(pd.concat([frame, pd.DataFrame(votes), bars], axis=1))
+    joined = pd.concat(frames, ignore_index=True)
+    order = np.argsort(joined["index"].to_numpy(), kind="stable")
+    return joined.iloc[order].reset_index(drop=True), take(join(profiles), order)
 
 
 def with_maps(training: Sequence[Path], number: int) -> set[int]:
@@ -86,10 +90,6 @@ def chunks(training: Sequence[Path], ensemble: Ensemble) -> Iterator[tuple[pa.Ta
         for first in range(0, len(kept), CHUNK):
             rows = kept[first : first + CHUNK]
             yield table.take(rows), stamps[rows]
-
-
-def _renamed(name: str) -> str:
-    return name if name.endswith("_error") else f"{name}_predicted"
 
 
 def _bar_columns(

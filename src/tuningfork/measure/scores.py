@@ -3,11 +3,16 @@
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 FEWEST = 10
 """A figure from fewer values than this is not given."""
 RESAMPLINGS = 500
 BINS = 10
+INTERVALS = {50: 0.6745, 68: 1.0, 95: 1.96}
+"""Per cent -> half width (standard deviations) of the central interval of a normal distribution that holds so much."""
+OUTLIER = 0.5
+"""Error beyond which the Euclid Morphology Challenge counts an outlier."""
 
 
 def robust_scatter(values: np.ndarray) -> float:
@@ -151,13 +156,15 @@ def parameter_scores(
     dict
         `n`, `r2` (1 - variance of the error / variance of the truth, bias included), `bias` (median error),
         `scatter` (robust), `scatter_constant` (of the truth: the predictor that always says the median),
-        `coverage68` (share of truths within one standard deviation).
+        `coverage50`, `coverage68`, `coverage95` (share of truths within the central intervals of a normal
+        distribution) and `pit` (see :func:`integral_transform`).
     """
     good = np.isfinite(predicted) & np.isfinite(truth)
     predicted, error, truth = predicted[good], error[good], truth[good]
     result: dict[str, Any] = {"n": len(truth)}
+    names = ["r2", "bias", "scatter", "scatter_constant", *(f"coverage{level}" for level in INTERVALS), "pit"]
     if len(truth) < FEWEST:
-        return result | dict.fromkeys(["r2", "bias", "scatter", "scatter_constant", "coverage68"])
+        return result | dict.fromkeys(names)
     miss = angle_difference(predicted, truth) if angle else predicted - truth
     spread = np.sum((truth - truth.mean()) ** 2)
     return result | {
@@ -165,7 +172,60 @@ def parameter_scores(
         "bias": float(np.median(miss)),
         "scatter": robust_scatter(miss),
         "scatter_constant": 0.6827 * 90 if angle else robust_scatter(truth),  # every angle is equally likely
-        "coverage68": float(np.mean(np.abs(miss) <= error)),
+        **{f"coverage{level}": float(np.mean(np.abs(miss) <= width * error)) for level, width in INTERVALS.items()},
+        "pit": integral_transform(miss, error),
+    }
+
+
+def integral_transform(miss: np.ndarray, error: np.ndarray) -> list[float]:
+    """Return the histogram of the probability integral transform, ten equal bins whose shares add up to one.
+
+    Each truth is put at its place in the cumulative predicted distribution, normal with the standard deviation
+    `error` about a prediction that lies `miss` above the truth; honest distributions give a flat histogram (Dawid
+    1984, J. R. Stat. Soc. A 147, 278).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        place = ndtr(-miss / error)
+    return [float(share) for share in np.histogram(place[np.isfinite(place)], BINS, (0, 1))[0] / max(len(miss), 1)]
+
+
+def challenge_errors(name: str, estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the errors (N,) as the Euclid Morphology Challenge has them (Bretonniere+ 2023, A&A 671, A102).
+
+    Parameters
+    ----------
+    name : str
+        A column of the catalogue: relative errors for `r_eff`, decimal logarithms for `sersic_n`, differences otherwise.
+    estimate, truth : ndarray
+        (N,)
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if name == "r_eff":
+            return np.asarray((estimate - truth) / truth)
+        if name == "sersic_n":
+            return np.asarray(np.log10(estimate / truth))
+        return np.asarray(estimate - truth)
+
+
+def challenge_scores(name: str, estimate: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Return the figures of the Euclid Morphology Challenge; the parameters are those of :func:`challenge_errors`.
+
+    Returns
+    -------
+    dict
+        `n`; `bias`, the median error; `dispersion`, the 68 % quantile of the distances from it; `outliers`, the share
+        of errors beyond `OUTLIER`. Estimates that are missing are not among them.
+    """
+    errors = challenge_errors(name, estimate, truth)
+    errors = errors[np.isfinite(errors)]
+    if len(errors) < FEWEST:
+        return {"n": len(errors)} | dict.fromkeys(["bias", "dispersion", "outliers"])
+    bias = float(np.median(errors))
+    return {
+        "n": len(errors),
+        "bias": bias,
+        "dispersion": float(np.quantile(np.abs(errors - bias), 0.68)),
+        "outliers": float(np.mean(np.abs(errors) > OUTLIER)),
     }
 
 

@@ -1,43 +1,53 @@
-"""Profile parameters of every source of a shard, with uncertainties, in magnitudes, arcsec and degrees on the sky."""
+"""Profile parameters of every source of a shard: the networks' answer, refined by a fit, in units of the sky."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
+from torch import Tensor
 
+from tuningfork.core.columns import PROFILE as PROFILE_COLUMNS
+from tuningfork.core.config.stages import Structure
+from tuningfork.core.files import read_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, shard_table, write_table
-from tuningfork.measure.ensemble import answers_of, mixture
+from tuningfork.measure.combine import Combination, Estimates, Gaussians, StructureCalibration, combine
+from tuningfork.measure.ensemble import answers_of
+from tuningfork.measure.profiles import physical
+from tuningfork.measure.refine import Refinement, refine
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
-from tuningfork.networks.inputs import undo_dihedral_angle
-from tuningfork.networks.structure import TARGETS, unlink_axis_ratio
+from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
-UNKNOWN_ANGLE = 180 / np.sqrt(12)
-"""Standard deviation (deg) of a position angle of which nothing is known."""
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-AXIS_RATIO = TARGETS.index("axis_ratio")
+LOST = 0.1
+"""Share of a profile's light outside of the usable pixels above which it counts as truncated."""
+CROWDED = 0.2
+"""Share of the pixels within two half-light radii that are masked as neighbours above which a source is blended."""
 
 
 @dataclass(frozen=True)
-class Profiles:
-    """Profile parameters of N sources in the space of the network; NaN without a stamp.
+class Measured:
+    """What was measured on N stamps.
 
     Attributes
     ----------
-    mean, sigma : ndarray
-        (N, 6) mean and standard deviation of `TARGETS`; the axis ratio itself instead of its link, and cosine and
-        sine in the pixel frame.
+    estimates : Estimates
+    refinement : Refinement or None
+        None if nothing was fitted.
     """
 
-    mean: np.ndarray
-    sigma: np.ndarray
+    estimates: Estimates
+    refinement: Refinement | None
 
 
-def structure_shard(parameters: Parameters, stamps: Path, models: Sequence[Path], output: Path) -> None:
+def structure_shard(
+    parameters: Parameters, stamps: Path, models: Sequence[Path], evaluation: Path, output: Path
+) -> None:
     """Write the structure table of a shard.
 
     Parameters
@@ -48,6 +58,8 @@ def structure_shard(parameters: Parameters, stamps: Path, models: Sequence[Path]
         The shard's stamps table, with the .npy beside it.
     models : sequence of Path
         Cards of the structure networks.
+    evaluation : Path
+        evaluation.json, which says how to weight network and fit.
     output : Path
         structure.parquet.
 
@@ -56,24 +68,23 @@ def structure_shard(parameters: Parameters, stamps: Path, models: Sequence[Path]
     InputError
         A model or table is missing, damaged or of other bands.
     """
-    settings = parameters.configuration.structure
     ensemble = load_ensemble(models, "structure")
     table, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
-    profiles = predict_profiles(ensemble, table, pixels, settings.rotations, settings.batch_size)
-    values = _physical(profiles, table, ensemble.reference_band)
+    calibration = StructureCalibration.from_dict(read_json(evaluation)["structure_calibration"])
+    measured = measure(ensemble, table, pixels, parameters.configuration.structure)
+    combination = combine(measured.estimates, calibration)
+    values = profile_columns(measured, combination, table, ensemble)
     north, left = numpy_column(table, "north_angle"), left_handed(table["east_is_left"])
-    values["position_angle"] = pixel_to_sky_angle(values["position_angle"], north, left)
-    outside = outside_range(profiles, ensemble.cards[0]["heads"]["range"])
-    flags = numpy_column(table, "flags") | np.where(outside, Flag.STRUCTURE_OUTSIDE_TRAINING.value, 0)
+    for name in ("position_angle", "position_angle_network"):
+        values[name] = pixel_to_sky_angle(values[name], north, left)
+    flags = numpy_column(table, "flags") | structure_flags(measured, combination, ensemble, pixels.shape[-1])
     columns = {"source_id": table["source_id"], "flags": flags, **values}
-    lineage = parameters.lineage(lineage_of(stamps, *models))
+    lineage = parameters.lineage(lineage_of(stamps, *models, evaluation))
     write_table(output, shard_table("structure", columns), lineage, members=len(models))
 
 
-def profile_values(
-    ensemble: Ensemble, table: pa.Table, stamps: np.ndarray, rotations: int, batch_size: int
-) -> dict[str, np.ndarray]:
-    """Return the columns of the stage structure, with the position angle in the pixel frame.
+def measure(ensemble: Ensemble, table: pa.Table, stamps: np.ndarray, settings: Structure) -> Measured:
+    """Ask the networks about every stamp and, if the settings say so, fit a profile that starts from their answer.
 
     Parameters
     ----------
@@ -82,102 +93,126 @@ def profile_values(
     table : pyarrow.Table
         Columns of the stamps table, N rows.
     stamps : ndarray
-        (N, 2, B, S, S)
-    rotations : int
-        Orientations of each stamp that are averaged.
-    batch_size : int
-
-    Returns
-    -------
-    dict
-        Column -> array (N,), NaN without a stamp: mag, r_eff (arcsec), sersic_n, axis_ratio, position_angle (deg,
-        from the +y axis counter-clockwise), each with `_error`.
+        (N, 2, 1, S, S) in the reference band.
+    settings : Structure
     """
-    profiles = predict_profiles(ensemble, table, stamps, rotations, batch_size)
-    return _physical(profiles, table, ensemble.reference_band)
+    network = predict(ensemble, table, stamps, settings.rotations, settings.batch_size)
+    if not settings.refine or not set(PROFILE) <= learnt_targets(ensemble):
+        return Measured(without_fit(network), None)
+    found = refine(network, table, stamps, ensemble.reference_band, settings.batch_size, ensemble.device)
+    return Measured(Estimates(network, found.fit, found.reduced_chi2, found.fitted), found)
 
 
-def predict_profiles(
-    ensemble: Ensemble, table: pa.Table, stamps: np.ndarray, rotations: int, batch_size: int
-) -> Profiles:
-    """Return the mixture over networks and orientations; the parameters are those of :func:`profile_values`."""
-    mean, sigma = (np.full((table.num_rows, len(TARGETS)), np.nan) for _ in range(2))
-    for rows, values, turns in answers_of(ensemble, table, stamps, rotations, batch_size, lambda output: output):
-        centre, width = values[..., 0].copy(), np.exp(values[..., 1])
-        for place, turn in enumerate(turns):
-            centre[place, :, 4:] = undo_turn(centre[place, :, 4:], turn)
-        centre[..., AXIS_RATIO], width[..., AXIS_RATIO] = axis_ratio_moments(
-            centre[..., AXIS_RATIO], width[..., AXIS_RATIO]
-        )
-        mean[rows], sigma[rows] = mixture(centre, width)
-    return Profiles(mean, sigma)
+def without_fit(network: Gaussians) -> Estimates:
+    """Return the estimates where nothing was fitted."""
+    number, size = len(network), len(PROFILE)
+    nothing = Gaussians(np.full((number, size), np.nan), np.full((number, size, size), np.nan))
+    return Estimates(network, nothing, np.full(number, np.nan), np.zeros(number, dtype=bool))
 
 
-def undo_turn(components: np.ndarray, turn: int) -> np.ndarray:
-    """Return cosine and sine (N, 2) of twice an angle as they were before the image was turned."""
-    angle = np.rad2deg(np.arctan2(components[:, 1], components[:, 0])) / 2
-    double = 2 * np.deg2rad(undo_dihedral_angle(angle, turn))
-    return np.hypot(*components.T)[:, None] * np.stack([np.cos(double), np.sin(double)], axis=1)
+def predict(ensemble: Ensemble, table: pa.Table, stamps: np.ndarray, rotations: int, batch_size: int) -> Gaussians:
+    """Return mean and covariance of the mixture over networks and orientations, in the space of `TARGETS`.
+
+    Rows without a stamp, and targets that the networks did not learn, are NaN.
+    """
+    number = len(TARGETS)
+    mean, covariance = np.full((table.num_rows, number), np.nan), np.full((table.num_rows, number, number), np.nan)
+    for rows, values, turns in answers_of(ensemble, table, stamps, rotations, batch_size, _mean_and_factor):
+        signs = np.stack([undone_signs(turn) for turn in turns])[:, None]
+        centre, factor = values[..., 0] * signs, values[..., 1:] * signs[..., None]
+        mean[rows] = centre.mean(axis=0)
+        miss = centre - mean[rows]
+        within = (factor @ factor.swapaxes(-1, -2)).mean(axis=0)
+        covariance[rows] = within + np.einsum("mni,mnj->nij", miss, miss) / len(miss)
+    unknown = [place for place, target in enumerate(TARGETS) if target not in learnt_targets(ensemble)]
+    mean[:, unknown], covariance[:, unknown], covariance[:, :, unknown] = np.nan, np.nan, np.nan
+    return Gaussians(mean, covariance)
 
 
-def axis_ratio_moments(link: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of the axis ratio whose link is normally distributed."""
-    ratio = unlink_axis_ratio(link[..., None] + sigma[..., None] * NODES)
-    weight = WEIGHTS / WEIGHTS.sum()
-    mean = (ratio * weight).sum(axis=-1)
-    return mean, np.sqrt(np.maximum((ratio**2 * weight).sum(axis=-1) - mean**2, 0))
+def _mean_and_factor(output: dict[str, Tensor]) -> Tensor:
+    return torch.cat([output["mean"][..., None], output["factor"]], dim=-1)
 
 
-def position_angle(mean: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return position angle and standard deviation (deg) from the cosine and sine components.
+def undone_signs(turn: int) -> np.ndarray:
+    """Return the signs (6,) that bring the targets of a turned stamp back to the stamp as it was.
+
+    A quarter turn reverses both components of the ellipticity, a mirror image the second.
+    """
+    signs = np.ones(len(TARGETS))
+    quarter = -1.0 if turn % 2 else 1.0
+    signs[TARGETS.index("eta_1")] = quarter
+    signs[TARGETS.index("eta_2")] = -quarter if turn >= 4 else quarter
+    return signs
+
+
+def learnt_columns(ensemble: Ensemble) -> set[str]:
+    """Return the profile parameters, by their names in the catalogue, that every member learned."""
+    return set.intersection(*(set(card.get("heads", {}).get("targets", COLUMNS)) for card in ensemble.cards))
+
+
+def learnt_targets(ensemble: Ensemble) -> set[str]:
+    """Return the targets that the members learned."""
+    return {target for name in learnt_columns(ensemble) for target in COLUMNS[name]}
+
+
+def profile_columns(
+    measured: Measured, combination: Combination, table: pa.Table | Mapping[str, Any], ensemble: Ensemble
+) -> dict[str, Any]:
+    """Return the columns of the stage structure, with position angles in the pixel frame.
 
     Parameters
     ----------
-    mean, sigma : ndarray
-        (N, 2) of (1 - axis ratio) times cosine and sine of twice the angle. A round galaxy has a small vector, and so
-        an angle that is not known.
+    measured : Measured
+    combination : Combination
+        Of its estimates.
+    table : pyarrow.Table or mapping
+        See :func:`tuningfork.measure.profiles.physical`.
+    ensemble : Ensemble
     """
-    double = np.arctan2(mean[:, 1], mean[:, 0])
-    across = np.hypot(np.sin(double) * sigma[:, 0], np.cos(double) * sigma[:, 1])
-    error = np.rad2deg(np.arctan2(across, np.hypot(*mean.T))) / 2
-    return np.mod(np.rad2deg(double) / 2, 180), np.minimum(error, UNKNOWN_ANGLE)
+    band, network = ensemble.reference_band, measured.estimates.network
+    values: dict[str, Any] = physical(combination.joint, table, band)
+    alone = physical(network, table, band)
+    values |= {f"{column.name}_network": alone[column.name] for column in PROFILE_COLUMNS}
+    for name in set(COLUMNS) - learnt_columns(ensemble):
+        values |= dict.fromkeys([name, f"{name}_error", f"{name}_network"], np.full(len(network), np.nan))
+    values.pop("bulge_to_total_network", None)
+    seen = np.isfinite(network.mean).any(axis=1)
+    method = np.where(combination.refined, "refined", "network")
+    values["structure_method"] = [name if has else None for name, has in zip(method, seen, strict=True)]
+    values["reduced_chi2"] = measured.estimates.reduced_chi2
+    return values
 
 
-def outside_range(profiles: Profiles, limits: dict[str, list[float]]) -> np.ndarray:
+def structure_flags(measured: Measured, combination: Combination, ensemble: Ensemble, size: int) -> np.ndarray:
+    """Return the bits (N,) that this stage adds, for stamps of `size` pixels along the edge."""
+    network = measured.estimates.network
+    seen = np.isfinite(network.mean).any(axis=1)
+    outside = outside_range(combination.joint.mean, ensemble.cards[0].get("heads", {}).get("range", {}))
+    bits = np.where(outside, int(Flag.STRUCTURE_OUTSIDE_TRAINING), 0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        # Nine tenths of the light of an exponential disc are within 2.3 half-light radii.
+        cut = 2.3 * np.exp(combination.joint.mean[:, TARGETS.index("log_r_eff")]) > size / 2
+    if measured.refinement is not None:
+        fit, refined = measured.refinement, combination.refined
+        cut = np.where(refined, fit.inside < 1 - LOST, cut)
+        bits |= np.where(refined & (fit.masked_fraction > CROWDED), int(Flag.STRUCTURE_BLENDED), 0)
+        bits |= np.where(seen & ~refined, int(Flag.STRUCTURE_NOT_REFINED), 0)
+    return bits | np.where(cut, int(Flag.STRUCTURE_TRUNCATED), 0)
+
+
+def outside_range(mean: np.ndarray, limits: dict[str, list[float]]) -> np.ndarray:
     """Return which sources lie at the edge of the range of magnitude, size or Sersic index that was trained on.
 
     Parameters
     ----------
-    profiles : Profiles
+    mean : ndarray
+        (N, 6) targets.
     limits : dict
         Target -> low and high end, from the model card.
     """
-    outside = np.zeros(len(profiles.mean), dtype=bool)
+    outside = np.zeros(len(mean), dtype=bool)
     for name, (low, high) in limits.items():
-        values = profiles.mean[:, TARGETS.index(name)]
+        values = mean[:, TARGETS.index(name)]
         with np.errstate(invalid="ignore"):
             outside |= (values < low) | (values > high)
     return outside
-
-
-def _physical(profiles: Profiles, table: pa.Table, reference_band: str) -> dict[str, np.ndarray]:
-    """Return the columns of the stage, with the position angle in the pixel frame."""
-    noise = numpy_column(table, f"sky_noise_{reference_band}").astype(float)
-    scale = numpy_column(table, "pixel_scale").astype(float)
-    mean, sigma = profiles.mean.T, profiles.sigma.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mag = mean[0] + numpy_column(table, "zero_point") - 2.5 * np.log10(noise)
-    r_eff, sersic_n = np.exp(mean[1]) * scale, np.exp(mean[2])
-    angle, angle_error = position_angle(profiles.mean[:, 4:], profiles.sigma[:, 4:])
-    return {
-        "mag": mag,
-        "mag_error": sigma[0],
-        "r_eff": r_eff,
-        "r_eff_error": r_eff * sigma[1],
-        "sersic_n": sersic_n,
-        "sersic_n_error": sersic_n * sigma[2],
-        "axis_ratio": mean[AXIS_RATIO],
-        "axis_ratio_error": sigma[AXIS_RATIO],
-        "position_angle": angle,
-        "position_angle_error": angle_error,
-    }

@@ -7,8 +7,8 @@ import pandas as pd
 
 from tuningfork.core.decision_tree import Question, questions
 from tuningfork.measure.bar_evaluation import RESOLVED
-from tuningfork.measure.evaluate import FLAT
 from tuningfork.measure.scores import angle_difference
+from tuningfork.measure.structure_evaluation import FLAT
 from tuningfork.report.figures_quality import Comparison
 from tuningfork.report.inputs import Inputs
 
@@ -18,6 +18,7 @@ QUANTITIES = {
     "sersic_n": ("Sersic index", "", True, False),
     "axis_ratio": ("axis ratio", "", False, False),
     "position_angle": ("position angle (axis ratio < 0.7)", "deg", False, True),
+    "bulge_to_total": ("bulge-to-total ratio", "", False, False),
 }
 """Column -> name, unit, whether it is looked at in ratios, whether it is an angle."""
 SHORT = {

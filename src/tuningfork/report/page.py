@@ -15,6 +15,7 @@ from tuningfork.report import comparisons, gallery, summary
 from tuningfork.report.figures_explain import importance
 from tuningfork.report.figures_quality import comparisons as comparison_chart
 from tuningfork.report.figures_quality import confusion, reliability, roc
+from tuningfork.report.figures_structure import integral_transforms, scatter_against_signal
 from tuningfork.report.figures_survey import histograms, sky_map
 from tuningfork.report.figures_training import training_curves
 from tuningfork.report.images import Chart, chart
@@ -87,6 +88,7 @@ def render(inputs: Inputs, barred: int) -> str:
         morphology=summary.morphology_rows(inputs.evaluation),
         auc=summary.auc_rows(inputs.evaluation),
         structure=summary.structure_rows(inputs.evaluation),
+        calibration=inputs.evaluation.get("structure_calibration") or {"note": ""},
         bars=summary.bar_rows(inputs.evaluation),
         recommended=inputs.evaluation.get("recommended"),
     )
@@ -125,6 +127,18 @@ def charts(inputs: Inputs) -> dict[str, Chart | None]:
             comparisons.held_out_structure(inputs.held_out),
             "Measured against true profile parameters, held-out galaxies.",
             "Held-out simulated galaxies, which no network has seen.",
+        ),
+        "structure_errors": _chart(
+            integral_transforms(inputs.evaluation.get("structure") or {}),
+            "Histograms of the probability integral transform of each profile parameter; honest errors give flat ones.",
+            "Where the truth lies in the predicted distribution, held-out simulated galaxies: flat if errors are honest, "
+            "a hill if they are too large, a bowl if they are too small. Grey: twice the counting error.",
+        ),
+        "structure_signal": _chart(
+            scatter_against_signal(inputs.evaluation.get("structure_by_signal") or []),
+            "Scatter of each profile parameter against the signal-to-noise ratio within the half-light ellipse.",
+            "Robust scatter in bins of the true signal-to-noise ratio within the half-light ellipse: the network alone, "
+            "and what the catalogue recommends.",
         ),
         "structure_survey": _compared(
             comparisons.survey_structure(inputs.galaxies),

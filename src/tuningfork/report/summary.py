@@ -4,6 +4,7 @@ from typing import Any
 
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.flags import MEANINGS, Flag
+from tuningfork.report.figures_structure import NAMES
 from tuningfork.report.inputs import Inputs
 from tuningfork.sky.shards import Shard
 
@@ -16,13 +17,6 @@ ESTIMATORS = {
     "saliency-moments": "saliency map, second moments",
     "saliency-paper": "saliency map, published algorithm (Bhambra+ 2022)",
     "size_only": "size alone: the null",
-}
-PARAMETERS = {
-    "mag": ("magnitude", "mag"),
-    "r_eff": ("half-light radius", "ln"),
-    "sersic_n": ("Sersic index", "ln"),
-    "axis_ratio": ("axis ratio", ""),
-    "position_angle": ("position angle", "deg"),
 }
 
 
@@ -99,9 +93,16 @@ def auc_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def structure_rows(evaluation: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return name, unit of bias and scatter, and figures of merit of each profile parameter."""
-    scores = evaluation.get("structure") or {}
-    return [(*PARAMETERS[key], scores[key]) for key in PARAMETERS if scores.get(key)]
+    """Return name, unit of bias and scatter, and figures of merit of each profile parameter.
+
+    `scatter_network` is that of the network alone.
+    """
+    scores, alone = evaluation.get("structure") or {}, evaluation.get("structure_network") or {}
+    return [
+        (*NAMES[key], scores[key] | {"scatter_network": (alone.get(key) or {}).get("scatter")})
+        for key in NAMES
+        if scores.get(key)
+    ]
 
 
 def bar_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

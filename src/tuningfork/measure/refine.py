@@ -1,0 +1,113 @@
+"""The networks' answer as the start of a least-squares fit of a PSF-convolved Sersic profile to each stamp."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from tuningfork.core.progress import track
+from tuningfork.core.tables import numpy_column
+from tuningfork.measure.combine import Gaussians
+from tuningfork.measure.fit import FitSettings, Moffat, fit_profiles
+from tuningfork.networks.structure import PROFILE
+
+LOWEST_N, HIGHEST_N = 0.22, 7.8
+"""Sersic indices at the ends of the range of the fit: what ends there did not find its minimum."""
+SMALLEST_R = 0.12
+"""Circularised half-light radius (px) at the lower end of its range: the source is a point."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Fits of N sources; NaN and False where nothing was fitted.
+
+    Attributes
+    ----------
+    fit : Gaussians
+        Of the five `PROFILE` targets.
+    reduced_chi2 : ndarray
+        (N,)
+    fitted : ndarray
+        (N,) bool, converged to something possible.
+    masked_fraction : ndarray
+        (N,) share of the pixels within two half-light radii that are masked as neighbours.
+    inside : ndarray
+        (N,) share of the model's flux in the usable pixels of the stamp.
+    """
+
+    fit: Gaussians
+    reduced_chi2: np.ndarray
+    fitted: np.ndarray
+    masked_fraction: np.ndarray
+    inside: np.ndarray
+
+
+def refine(
+    network: Gaussians,
+    table: pa.Table,
+    stamps: np.ndarray,
+    reference_band: str,
+    batch_size: int,
+    device: torch.device,
+) -> Refinement:
+    """Fit every stamp of which the networks know the profile.
+
+    Parameters
+    ----------
+    network : Gaussians
+        The networks' answer for N rows.
+    table : pyarrow.Table
+        Columns of the stamps table.
+    stamps : ndarray
+        (N, 2, 1, S, S) flux and inverse variance in the reference band.
+    reference_band : str
+    batch_size : int
+        Stamps that are fitted at once.
+    device : torch.device
+    """
+    number, size = len(network), len(PROFILE)
+    mean, covariance = np.full((number, size), np.nan), np.full((number, size, size), np.nan)
+    chi2, masked, inside = (np.full(number, np.nan) for _ in range(3))
+    converged = np.zeros(number, dtype=bool)
+    noise, scale, width, beta = (
+        numpy_column(table, name).astype(float)
+        for name in (f"sky_noise_{reference_band}", "pixel_scale", f"psf_fwhm_{reference_band}", "psf_beta")
+    )
+    known = np.flatnonzero(np.isfinite(network.mean[:, :size]).all(axis=1) & (beta > 1))
+    settings = FitSettings(device=str(device), batch_size=batch_size)
+    parts = [known[first : first + batch_size] for first in range(0, len(known), batch_size)]
+    for rows in track(parts, f"fits, {batch_size} at a time", len(parts)):
+        images, weights = in_noise_units(stamps[rows], noise[rows])
+        psf = Moffat(width[rows] / scale[rows], beta[rows])
+        found = fit_profiles(images, weights, psf, network.mean[rows, :size], settings)
+        mean[rows], covariance[rows], chi2[rows] = found.mean, found.covariance, found.reduced_chi2
+        converged[rows], masked[rows], inside[rows] = found.converged, found.masked_fraction, found.inside
+    fit = Gaussians(mean, covariance)
+    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1]), masked, inside)
+
+
+def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return images and inverse variances (N, S, S), float32, in units of the sky noise.
+
+    Parameters
+    ----------
+    stamps : ndarray
+        (N, 2, 1, S, S)
+    noise : ndarray
+        (N,) in flux units.
+    """
+    unit = noise[:, None, None].astype(np.float32)
+    images, weights = stamps[:, 0, 0] / unit, stamps[:, 1, 0] * unit**2
+    usable = np.isfinite(images) & np.isfinite(weights) & (weights > 0)
+    return np.where(usable, images, np.float32(0)), np.where(usable, weights, np.float32(0))
+
+
+def possible(fit: Gaussians, stamp: int) -> np.ndarray:
+    """Return which fits (N,) ended within the range of sizes and indices, with errors that mean something."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        size, index = np.exp(fit.mean[:, 1]), np.exp(fit.mean[:, 2])
+        circularised = size * np.exp(-np.hypot(fit.mean[:, 3], fit.mean[:, 4]) / 2)
+        good = (circularised > SMALLEST_R) & (size < stamp) & (index > LOWEST_N) & (index < HIGHEST_N)
+        variances = np.diagonal(fit.covariance, axis1=1, axis2=2)
+        return np.asarray(good & (variances > 0).all(axis=1) & np.isfinite(fit.covariance).all(axis=(1, 2)))
