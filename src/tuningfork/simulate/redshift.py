@@ -5,11 +5,14 @@ No K-correction: every galaxy is seen in the same rest-frame bands, so that the 
 """
 
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 
 from tuningfork.core.config.population import Population
+
+if TYPE_CHECKING:
+    from astropy.cosmology import FlatLambdaCDM
 
 
 def draw_redshift(rng: np.random.Generator, population: Population) -> float:
@@ -39,5 +42,8 @@ def _luminosity_distance(hubble_constant: float, omega_matter: float, redshift: 
 
 
 @cache
-def _cosmology(hubble_constant: float, omega_matter: float) -> FlatLambdaCDM:
+def _cosmology(hubble_constant: float, omega_matter: float) -> "FlatLambdaCDM":
+    # Half a second, which only populations with redshifts need.
+    from astropy.cosmology import FlatLambdaCDM
+
     return FlatLambdaCDM(H0=hubble_constant, Om0=omega_matter)
