@@ -12,65 +12,15 @@ import pyimfit
 import statmorph
 import torch
 from _structure_sets import Sample, psf_image
+from _structure_start import PARAMETERS, Values
 from scipy import ndimage, special
 
-PARAMETERS = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle")
 N_LIMITS = (0.36, 8.0)
 BATCH = 8
 
 astrophot.config.set_logging_output(stdout=False, filename=None)
 
-Values = dict[str, float]
 FAILED = dict.fromkeys(PARAMETERS, np.nan)
-
-
-def moments(image: np.ndarray, mask: np.ndarray, fwhm: float) -> Values:
-    """Return where a careful user would start: flux and half-light radius of the growth curve, ellipse of the moments.
-
-    Parameters
-    ----------
-    image : ndarray
-        (S, S), units of the sky noise.
-    mask : ndarray
-        bool (S, S).
-    fwhm : float
-        Of the PSF (px).
-
-    Returns
-    -------
-    dict
-        x, y (px from the pixel [S // 2, S // 2]), flux and `PARAMETERS`.
-    """
-    rows, columns = np.indices(image.shape) - image.shape[0] // 2
-    good = np.where(mask, 0.0, image)
-    distance = np.hypot(columns, rows)
-    radii = np.arange(1.0, 45.0)
-    growth = np.array([good[distance <= radius].sum() for radius in radii])
-    growth_noise = np.sqrt(np.pi) * radii
-    best = int(np.argmax(growth / growth_noise))
-    # The aperture of the best signal-to-noise ratio holds about 70 % of the light, whatever the profile.
-    flux = max(growth[min(2 * best + 2, len(radii) - 1)], growth[best], 5.0)
-    half = float(radii[min(np.searchsorted(growth, flux / 2), len(radii) - 1)])
-    weight = good * np.exp(-(distance**2) / (2 * (1.5 * half) ** 2))
-    total = max(weight.sum(), 1.0)
-    x, y = (float(np.clip((weight * axis).sum() / total, -2, 2)) for axis in (columns, rows))
-    xx, yy, xy = (((columns - x) ** 2 * weight).sum(), ((rows - y) ** 2 * weight).sum(), 0.0)
-    xy = ((columns - x) * (rows - y) * weight).sum()
-    spread = np.hypot((xx - yy) / 2, xy)
-    small, large = (xx + yy) / 2 - spread, (xx + yy) / 2 + spread
-    ratio = float(np.clip(np.sqrt(max(small, 0.0) / large), 0.25, 0.95)) if large > 0 else 0.7
-    angle = float(np.rad2deg(np.arctan2(2 * xy, xx - yy) / 2) - 90) % 180
-    intrinsic = float(np.sqrt(max(half**2 - (0.6 * fwhm) ** 2, 1.0)) / np.sqrt(ratio))
-    return {
-        "x": x,
-        "y": y,
-        "flux": flux,
-        "mag": -2.5 * np.log10(flux),
-        "r_eff": intrinsic,
-        "sersic_n": 2.0,
-        "axis_ratio": ratio,
-        "position_angle": angle,
-    }
 
 
 def effective_brightness(flux: float, r_eff: float, n: float, q: float) -> float:
@@ -86,11 +36,6 @@ def values(brightness: float, r_eff: float, n: float, q: float, angle: float) ->
     flux = brightness / effective_brightness(1.0, r_eff, n, q)
     found = (-2.5 * np.log10(flux), r_eff, n, q, angle % 180)
     return dict(zip(PARAMETERS, map(float, found), strict=True))
-
-
-def starts(sample: Sample) -> list[Values]:
-    """Return the start values of every galaxy."""
-    return [moments(*row) for row in zip(sample.images, sample.mask, sample.fwhm, strict=True)]
 
 
 def with_pyimfit(sample: Sample, start: list[Values]) -> list[Values]:
