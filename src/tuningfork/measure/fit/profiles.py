@@ -270,7 +270,7 @@ def _solve_with_masks(batch: _Batch, state: solve.Solution) -> Tensor:
     """Look for neighbours and fit in turn; return the pixels that were left out as a bool tensor (M, W, W)."""
     settings = batch.settings
     rows = torch.arange(len(batch.image), device=batch.image.device)
-    masked = _mask(batch, state, rows) if settings.mask_passes else batch.weight <= 0
+    masked = _mask(batch, state, rows)
     solve.solve(state, rows, batch.equations, settings, settings.iterations)
     for _ in range(1, settings.mask_passes):
         found = _mask(batch, state, rows)
