@@ -1,10 +1,12 @@
 """Which rules an edit makes stale: every key of the configuration, and a helper module of every stage."""
 
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -86,6 +88,11 @@ GROWS: dict[str, tuple[Any, set[str]]] = {
 """Keys that only decide which jobs exist, a value that makes more of them, and the rules that then have work."""
 
 UNUSED_IN_A_SINGLE_FOOTPRINT = {f"sky.footprint.{key}": None for key in ("kind", "ra_min", "dec_min", "dec_max")}
+IMAGES = tempfile.TemporaryDirectory()
+"""Images of a PSF and of the sky, for keys that name some."""
+(Path(IMAGES.name) / "sky").mkdir()
+np.save(Path(IMAGES.name) / "psf.npy", np.ones((1, 7, 7)))
+np.save(Path(IMAGES.name) / "sky" / "a.npy", np.arange(3 * 32 * 32.0).reshape(3, 32, 32))
 SPECIAL = {
     "survey.name": "sdss",
     "bars.method": "paper",
@@ -98,6 +105,12 @@ SPECIAL = {
     "survey.sdss.catalogue": "files",
     "survey.legacy.catalogue": "files",
     "train.structure.measurements.columns": {"mag": "m"},
+    "train.structure.start": "random",
+    "train.structure.targets": ["mag"],
+    "simulate.seeing": [0.8, 1.8],
+    "simulate.noise": [0.5, 2.0],
+    "simulate.sky_patches": f"{IMAGES.name}/sky",
+    "simulate.psf_images": f"{IMAGES.name}/psf.npy",
 }
 
 

@@ -8,6 +8,8 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.sources import Detection, HatsCatalogue, SurveyCatalogue, TableCatalogue
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.simulate.patches import SkyPatches, patch_files
+from tuningfork.simulate.psf_images import PsfStack
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.lists.columns import require_position
 from tuningfork.surveys.lists.hats import Hats
@@ -32,6 +34,7 @@ def inputs_of(configuration: Configuration, description: Description) -> dict[st
 
 def _inputs(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:
     inputs: dict[str, dict[str, str]] = {"sources": {}, "tiles": {}, "stamps": {}, "measurements": {}}
+    inputs["simulate"] = _of_the_simulation(configuration, description)
     catalogue = configuration.sources.catalogue
     table = checked_table(configuration)
     if isinstance(catalogue, TableCatalogue):
@@ -50,6 +53,19 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         inputs["tiles"]["images"] = inputs["stamps"]["images"] = images
         if isinstance(catalogue, SurveyCatalogue | Detection) or (table is not None and "file" in table.columns):
             inputs["sources"]["images"] = images
+    return inputs
+
+
+def _of_the_simulation(configuration: Configuration, description: Description) -> dict[str, str]:
+    psfs, sky = configuration.simulate.psf_images, configuration.simulate.sky_patches
+    inputs = {}
+    if psfs is not None:
+        PsfStack.of(psfs, description)
+        inputs["psf_images"] = _content(psfs)
+    if sky is not None:
+        SkyPatches.of(sky, description)
+        contents = "\n".join(_content(str(path)) for path in patch_files(sky))
+        inputs["sky_patches"] = hashlib.sha256(contents.encode()).hexdigest()
     return inputs
 
 
