@@ -16,11 +16,11 @@ from small_sets import BANDS, SIZE, parameters, write_model, write_part, write_s
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.tables import read_table, write_table
-from tuningfork.networks.compact import start_digest
 from tuningfork.networks.ensemble import open_store
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare
 from tuningfork.networks.model_file import load
 from tuningfork.networks.structure import COLUMNS
+from tuningfork.plan import plan_run
 from tuningfork.training import loop
 from tuningfork.training.augment import spoil
 from tuningfork.training.data import TaskData
@@ -175,12 +175,16 @@ def test_a_start_that_is_no_structure_network_is_refused(tmp_path: Path, part: P
         train(tmp_path, start=str(tmp_path / "nowhere.json"))
 
 
-def test_another_network_to_start_from_is_another_digest_and_a_missing_one_an_error(tmp_path: Path) -> None:
-    cards = [write_model(tmp_path / f"{seed}.json", "structure", seed) for seed in range(2)]
-    assert start_digest(str(cards[0])) != start_digest(str(cards[1]))
-    assert start_digest("random") is None
-    with pytest.raises(ConfigurationError, match=r"train.structure.start.*nowhere.json"):
-        start_digest(str(tmp_path / "nowhere.json"))
+def test_another_network_to_start_from_makes_its_own_training_stale_alone(tmp_path: Path, root: Path) -> None:
+    start = tmp_path / "start.json"
+    values = {"train": {"structure": {"start": str(start)}}}
+    with pytest.raises(ConfigurationError, match=r"train.structure.start.*start.json"):
+        plan_run(values, root)
+    plans = []
+    for seed in range(2):
+        write_model(start, "structure", seed)
+        plans.append(plan_run(values, root).tokens)
+    assert {stage for stage, text in plans[0].items() if text != plans[1][stage]} == {"train-structure"}
 
 
 def test_human_votes_are_learnt_with_the_simulated_ones(tmp_path: Path, part: Path) -> None:
