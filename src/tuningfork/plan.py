@@ -33,6 +33,8 @@ class Plan:
         Stage -> text of its frozen parameters.
     pretraining : list of str
         Shards whose stamps the encoder learns from.
+    from_encoder : list of str
+        Tasks whose training starts from the pretrained encoder.
     measured : list of str
         Shards in which galaxies lie that the user has measured.
     labels : bool
@@ -46,6 +48,7 @@ class Plan:
     members: dict[str, list[str]]
     tokens: dict[str, str]
     pretraining: list[str]
+    from_encoder: list[str]
     measured: list[str]
     labels: bool
     transfer: dict[str, Any]
@@ -94,6 +97,7 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
         members={task: [str(member) for member in range(number)] for task, number in members.items()},
         tokens=freeze(configuration, description, root / "scripts", inputs),
         pretraining=_pretraining(configuration),
+        from_encoder=["morphology", *(["structure"] if configuration.train.structure.start == "pretrained" else [])],
         measured=[shard.name for shard in shards_of_measurements(configuration, shards)],
         labels=Path(paths.VOTES).is_file(),
         transfer=configuration.transfer.model_dump(),

@@ -52,7 +52,6 @@ def test_networks_and_training_sets_need_nothing_of_the_survey(fresh: StubWorkfl
     jobs = fresh.jobs_to_run("models")
     assert jobs | {"parameters": 0, "models": 0} == {
         "simulate": 2,
-        "pretrain": 1,
         "train": 2,
         "parameters": 0,
         "models": 0,

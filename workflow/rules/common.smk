@@ -79,6 +79,16 @@ def evaluations(wildcards):
     return [paths.EVALUATION] if all(plan.members.values()) else []
 
 
+def encoder(wildcards):
+    """Return the card of the pretrained encoder, if the task starts from it."""
+    return [paths.ENCODER_CARD] if wildcards.task in plan.from_encoder else []
+
+
+def encoder_weights(wildcards):
+    """Return the weights of the pretrained encoder, likewise."""
+    return [paths.ENCODER] if encoder(wildcards) else []
+
+
 def labels(wildcards):
     """Return the votes of an astronomer, if there are any and the task learns from them."""
     return [paths.VOTES] if plan.labels and wildcards.task == "morphology" else []

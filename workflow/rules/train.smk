@@ -30,8 +30,8 @@ rule train:
         parameters=frozen("train-{task}"),
         training=training_set,
         training_stamps=training_stamps,
-        encoder=paths.ENCODER_CARD,
-        encoder_weights=paths.ENCODER,
+        encoder=encoder,
+        encoder_weights=encoder_weights,
         labels=labels,
         measurements=measurements,
         measured_stamps=measured_stamps,
@@ -47,11 +47,12 @@ rule train:
         mem_mb=memory(4000),
     params:
         checkpoint=paths.CHECKPOINT,
+        encoder=lambda wildcards, input: "--encoder" if input.encoder else "",
         labels=lambda wildcards, input: "--labels" if input.labels else "",
         measurements=lambda wildcards, input: "--measurements" if input.measurements else "",
     shell:
         "python $scripts/train.py --parameters {input.parameters} --task {wildcards.task} --member {wildcards.member}"
-        " --training {input.training} --encoder {input.encoder} {params.labels} {input.labels}"
+        " --training {input.training} {params.encoder} {input.encoder} {params.labels} {input.labels}"
         " {params.measurements} {input.measurements}"
         " --checkpoint {params.checkpoint} --output {output.weights} --card {output.card} --log {log}"
 

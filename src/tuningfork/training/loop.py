@@ -106,7 +106,7 @@ def fit(
         begin = time.monotonic()
         model.train()
         train_loss = _epoch(state, loss, data, recipe, device)
-        validation_loss = _with_average(state, lambda: _mean_loss(model, loss, data.validation(), device))
+        validation_loss = _with_average(state, lambda: mean_loss(model, loss, data.validation(), device))
         _require_finite(train_loss, state.epoch, recipe)
         state.epoch += 1
         state.history.append(
@@ -177,7 +177,8 @@ def _with_average(state: State, function: Callable[[], float]) -> float:
 
 
 @torch.no_grad()
-def _mean_loss(model: nn.Module, loss: Loss, batches: Iterator[Batch], device: torch.device) -> float:
+def mean_loss(model: nn.Module, loss: Loss, batches: Iterator[Batch], device: torch.device) -> float:
+    """Return the mean loss of all rows of some batches, NaN without any."""
     model.eval()
     total, number = 0.0, 0
     for batch in batches:

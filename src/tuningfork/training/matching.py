@@ -88,7 +88,7 @@ def _by_position(rows: pd.DataFrame, listed: pd.DataFrame, usable: np.ndarray, m
 
 def _by_identifier(rows: pd.DataFrame, listed: pd.DataFrame, usable: np.ndarray, matches: Matches) -> None:
     # Identifiers of a list that are no integers are the names of its sources.
-    names = listed["name"].dropna().drop_duplicates()
-    places = {str(name): int(place) for place, name in names.items()}
+    names = enumerate(listed["name"])
+    places = {str(name): place for place, name in names if name is not None}
     places |= {str(value): place for place, value in enumerate(listed["source_id"])}
     matches.source[usable] = [places.get(text, -1) for text in rows["source_id"]]

@@ -12,10 +12,11 @@ import numpy as np
 from tuningfork.core.config.stages import StructureTraining, Training
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of
-from tuningfork.networks.ensemble import choose_device
+from tuningfork.networks.ensemble import choose_device, workers_for
 from tuningfork.networks.model_file import input_of, save
 from tuningfork.networks.structure import TARGETS
-from tuningfork.training.data import TaskData, fix_threads, workers_for
+from tuningfork.training.adaptation import adapt
+from tuningfork.training.data import TaskData, fix_threads
 from tuningfork.training.dataset import TrainingSet, open_training_set
 from tuningfork.training.figures import figures
 from tuningfork.training.loop import Recipe, fit
@@ -39,6 +40,7 @@ def train_member(
     checkpoint: str | Path,
     output: str | Path,
     card: str | Path,
+    measurements: str | Path | None = None,
 ) -> None:
     """Train a network and write its weights and card.
 
@@ -57,8 +59,10 @@ def train_member(
     labels : path or None
         Human votes, learnt with the simulated ones.
     checkpoint : path
-        Written every epoch, gone on from if it is there, removed in the end.
+        Written every epoch, gone on from if it is there, removed in the end. The adaptation has its own beside it.
     output, card : path
+    measurements : path, optional
+        Measured galaxies of the survey, to which the structure network is adapted in the end.
 
     Raises
     ------
@@ -70,9 +74,9 @@ def train_member(
     fix_threads()
     seed = parameters.configuration.seed
     settings: Training = getattr(parameters.configuration.train, task)
-    is_structure = isinstance(settings, StructureTraining)
-    data_set = open_training_set(training, None if is_structure else labels, reference_alone=is_structure)
-    learnt = structure_task(data_set.reference_band, settings.targets) if is_structure else morphology_task()
+    structure = settings if isinstance(settings, StructureTraining) else None
+    data_set = open_training_set(training, None if structure else labels, reference_alone=structure is not None)
+    learnt = structure_task(data_set.reference_band, structure.targets) if structure else morphology_task()
     device = choose_device()
     keys = ("train", task, member)
     model, architecture = start(settings, data_set, encoder, seed, keys)
@@ -80,9 +84,14 @@ def train_member(
     recipe = Recipe(
         f"train.{task}", settings.epochs, settings.batch_size, settings.learning_rate, settings.weight_decay
     )
-    lineage = parameters.lineage(lineage_of(*training, *([encoder] if encoder else [])))
+    lineage = parameters.lineage(lineage_of(*training, *(path for path in (encoder, measurements) if path)))
     token = json.dumps([task, member, data_set.digest, lineage, recipe.__dict__], sort_keys=True)
-    history = fit(model, learnt.loss, data, recipe, checkpoint, hashlib.sha256(token.encode()).hexdigest(), device)
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    history = fit(model, learnt.loss, data, recipe, checkpoint, digest, device)
+    own = Path(checkpoint).with_suffix(f".measured{Path(checkpoint).suffix}")
+    adapted = {}
+    if structure and measurements is not None:
+        adapted = {"adaptation": adapt(model, learnt, data, measurements, structure, own, digest, device)}
     save(
         model,
         output,
@@ -99,16 +108,18 @@ def train_member(
                 "seed": seed,
                 "device": str(device),
                 "labels": labels is not None,
-                "start": settings.start if is_structure else "pretrained",
+                "start": structure.start if structure else "pretrained",
                 "seconds": round(time.monotonic() - begin, 1),
                 **{k: v for k, v in recipe.__dict__.items() if k != "section"},
             },
             "metrics": {split: figures(model, learnt, data, split, device) for split in ("validation", "test")},
             "history": [finite(entry) for entry in history],
+            **adapted,
             "lineage": lineage,
         },
     )
-    Path(checkpoint).unlink(missing_ok=True)
+    for path in (Path(checkpoint), own):
+        path.unlink(missing_ok=True)
 
 
 def _heads(settings: Training, data_set: TrainingSet) -> dict[str, Any]:
