@@ -38,13 +38,22 @@ class Table:
     log_k_step: float
 
     def rows(self, log_n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return amplitude, its step to the next wave number and its derivative by ln n, each (N, K - 1)."""
+        """Return amplitude, its step to the next wave number and its derivative by ln n, each (N, K - 1).
+
+        The cubic in ln n has a continuous derivative; steps in it would keep the fit from converging.
+        """
         place = ((log_n - self.log_n) / self.log_n_step).clamp(0, len(self.values) - 1.001)
         low = place.long()
-        rest = (place - low).to(torch.float32)[:, None]
-        first, second = self.values[low], self.values[low + 1]
-        row = torch.lerp(first, second, rest)
-        return row[:, :-1], row.diff(dim=1), ((second - first) / self.log_n_step)[:, :-1]
+        t = (place - low)[:, None]
+        # Catmull-Rom weights of four neighbours; at the ends of the table the outermost row stands for the next one.
+        weights = torch.cat(
+            [t * (-1 + t * (2 - t)), 2 + t * t * (3 * t - 5), t * (1 + t * (4 - 3 * t)), t * t * (t - 1)], 1
+        )
+        slopes = torch.cat([-1 + t * (4 - 3 * t), t * (9 * t - 10), 1 + t * (8 - 9 * t), t * (3 * t - 2)], 1)
+        around = (low[:, None] + torch.arange(-1, 3, device=low.device)).clamp(0, len(self.values) - 1)
+        weights = torch.stack([weights / 2, slopes / (2 * self.log_n_step)], dim=1).float()
+        row, by_log_n = (weights @ self.values[around]).unbind(1)
+        return row[:, :-1], row.diff(dim=1), (by_log_n[:, :-1] + by_log_n[:, 1:]) / 2
 
 
 @lru_cache(maxsize=4)

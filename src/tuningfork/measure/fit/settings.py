@@ -52,8 +52,8 @@ class FitSettings:
     sersic_n_limits: tuple[float, float] = (0.2, 8.0)
     axis_ratio_min: float = 0.05
     systematic: float = 0.002
-    iterations: int = 40
-    tolerance: float = 1e-3
+    iterations: int = 30
+    tolerance: float = 1e-2
     mask_passes: int = 2
     mask_threshold: float = 5.0
     mask_share: float = 0.5

@@ -13,6 +13,8 @@ FREE = 8
 DAMPING_START, DAMPING_LIMITS = 1e-3, (1e-7, 1e8)
 LARGEST_STEP = (1.5, 2.0, 2.0, 0.7, 0.7, 0.7, 0.7, 1e9)
 """Of each parameter in one step: beyond it the linearised model means nothing."""
+WALL_ETA, WALL_SIGMA = 2.5, 0.2
+"""Where the wall against needles begins (axis ratio 0.08) and how steep it is."""
 ROUNDING = 1e-6
 """Relative error of chi^2 in single precision; a step that raises it by less is no worse."""
 
@@ -89,6 +91,8 @@ def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSett
         trial, promise = _steps(state, rows, settings)
         done = (promise < settings.tolerance) & torch.isfinite(state.chi2[rows])
         state.converged[rows] = done
+        # The last step is so small that nothing need be drawn to see that it is right.
+        state.parameters[rows[done]] = trial[done]
         rows, trial = rows[~done], trial[~done]
         if not len(rows):
             break
@@ -104,8 +108,20 @@ def _with_priors(
     normal = normal + torch.diag(precision)
     gradient = gradient - precision * parameters
     chi2 = chi2 + (precision * parameters**2).sum(dim=1)
+    _add_wall(parameters, normal, gradient, chi2)
     bad = ~(torch.isfinite(chi2) & torch.isfinite(normal).all(dim=(1, 2)))
     return normal, gradient, torch.where(bad, torch.inf, chi2)
+
+
+def _add_wall(parameters: Tensor, normal: Tensor, gradient: Tensor, chi2: Tensor) -> None:
+    """Add, in place, the quadratic wall that keeps what is not resolved from becoming a needle."""
+    etas = parameters[:, [ETA_1, ETA_2]]
+    eta = torch.hypot(*etas.unbind(1)).clamp_min(1e-9)
+    excess = (eta - WALL_ETA).clamp_min(0) / WALL_SIGMA
+    direction = etas / eta[:, None] / WALL_SIGMA * (excess > 0)[:, None]
+    normal[:, ETA_1 : ETA_2 + 1, ETA_1 : ETA_2 + 1] += direction[:, :, None] * direction[:, None, :]
+    gradient[:, ETA_1 : ETA_2 + 1] -= direction * excess[:, None]
+    chi2 += excess**2
 
 
 def _steps(state: Solution, rows: Tensor, settings: FitSettings) -> tuple[Tensor, Tensor]:
