@@ -95,6 +95,8 @@ def describe(configuration: Configuration, folder: Path) -> Description:
         raise ConfigurationError(f"{path}: no description of the survey {configuration.survey.name!r}") from None
     if configuration.survey.name == "folder":
         values |= _of_the_user(configuration, values)
+    if configuration.survey.name == "simulated":
+        values |= _of_bands(configuration.survey.simulated.bands, values)
     try:
         return Description.model_validate(values)
     except ValidationError as error:
@@ -114,3 +116,14 @@ def _of_the_user(configuration: Configuration, values: dict[str, Any]) -> dict[s
         "psf_fwhm": [folder.psf_fwhm] * len(folder.bands),
         "sky_noise": [values["sky_noise"][0]] * len(folder.bands),
     }
+
+
+def _of_bands(bands: list[str], values: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of some of the bands: what is said of each band, in their order."""
+    places = [values["bands"].index(band) for band in bands]
+    each = {
+        name: [entries[place] for place in places]
+        for name, entries in values.items()
+        if name != "bands" and isinstance(entries, list)
+    }
+    return {"bands": list(bands), **each}

@@ -11,6 +11,9 @@ from tuningfork.core.config.population import SkyPopulation
 class SimulatedSky(Section):
     """A sky rendered with GalSim, with known truth; it needs no network."""
 
+    bands: list[Literal["g", "r", "i"]] = option(
+        ["g", "r", "i"], "bands that are drawn, in this order; r, the reference band, is one of them", min_length=1
+    )
     galaxy_density: float = option(2000.0, "galaxies per square degree", unit="1/deg2", gt=0, le=100_000)
     star_density: float = option(3000.0, "stars per square degree", unit="1/deg2", ge=0, le=200_000)
     tile_size: int = option(1000, "width and height of a tile", unit="pixel", ge=256, le=10_000)
@@ -21,6 +24,12 @@ class SimulatedSky(Section):
     def _tiles_advance(self) -> Self:
         if 2 * self.tile_overlap > self.tile_size:
             raise ValueError(f"tile_overlap ({self.tile_overlap}) must be at most half of tile_size ({self.tile_size})")
+        return self
+
+    @model_validator(mode="after")
+    def _bands_in_order(self) -> Self:
+        if "r" not in self.bands or self.bands != [band for band in ("g", "r", "i") if band in self.bands]:
+            raise ValueError(f"bands ({self.bands}) must be some of g, r, i in this order, r among them")
         return self
 
 
