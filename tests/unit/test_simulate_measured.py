@@ -1,6 +1,7 @@
 """Simulated images made of measured ones: PSFs, patches of real sky, correlated noise; and files that cannot be used."""
 
 from pathlib import Path
+from typing import Any
 
 import fitsio
 import galsim
@@ -158,7 +159,7 @@ def test_a_part_that_was_killed_leaves_nothing_and_is_drawn_again_the_same(
     drawn = parts.simulate_galaxy
     calls = iter(range(100))
 
-    def killed(*arguments: object) -> object:
+    def killed(*arguments: Any) -> Any:
         if next(calls) == 6:
             raise KeyboardInterrupt
         return drawn(*arguments)

@@ -4,13 +4,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.simulate.planes import ENDINGS, LARGEST, read_planes
 
 KEY = "simulate.sky_patches"
+NORMAL = 1.4826
+"""Standard deviation of a normal distribution in median absolute deviations."""
 SMALLEST, MOST_FILES = 32, 10_000
 
 
@@ -43,10 +44,7 @@ class SkyPatches:
                     f"least {SMALLEST} pixels"
                 )
             self.planes.append(planes)
-        # The median absolute deviation does not see faint sources that nobody has masked.
-        self.noise = [
-            stats.median_abs_deviation(planes, axis=(1, 2), scale="normal").astype(float) for planes in self.planes
-        ]
+        self.noise = [_noise(planes) for planes in self.planes]
         silent = [path for path, noise in zip(patch_files(folder), self.noise, strict=True) if not (noise > 0).all()]
         if silent:
             raise InputError(f"{KEY}: {silent[0]}: a band without noise; expected pixels of the sky")
@@ -117,6 +115,12 @@ def _folded(first: int, needed: int, size: int) -> np.ndarray:
         return places if first < size else places[::-1]
     place = np.arange(first, first + needed) % (2 * size)
     return np.minimum(place, 2 * size - 1 - place)
+
+
+def _noise(planes: np.ndarray) -> np.ndarray:
+    """Return the noise (B,) by the median absolute deviation, which does not see faint sources that nobody has masked."""
+    deviation = np.abs(planes - np.median(planes, axis=(1, 2), keepdims=True))
+    return np.asarray(NORMAL * np.median(deviation, axis=(1, 2)), dtype=float)
 
 
 @lru_cache(maxsize=1)

@@ -103,6 +103,7 @@ def fit_moffat(image: np.ndarray, pixel_scale: float) -> tuple[float, float]:
     pixel_scale : float
         arcsec.
     """
+    # Imported here because it takes long and few runs have images of stars.
     from scipy.optimize import least_squares
 
     centre = np.array(np.unravel_index(image.argmax(), image.shape), dtype=float)
