@@ -11,6 +11,8 @@ from tuningfork.measure.fit.settings import FitSettings
 
 FREE = 8
 DAMPING_START, DAMPING_LIMITS = 1e-3, (1e-7, 1e8)
+DAMPING_FACTOR, DAMPING_FIRST = 8.0, 0.1
+"""By which the damping changes, and what it is at least after a step that was too long."""
 LARGEST_STEP = (1.5, 2.0, 2.0, 0.7, 0.7, 0.7, 0.7, 1e9)
 """Of each parameter in one step: beyond it the linearised model means nothing."""
 WALL_ETA, WALL_SIGMA = 2.5, 0.2
@@ -75,7 +77,7 @@ def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSett
     state.chi2[rows] = torch.inf
     state.converged[rows] = False
     state.damping[rows] = DAMPING_START
-    trial = state.parameters[rows]
+    trial, promise = state.parameters[rows], torch.ones(len(rows), dtype=torch.float64, device=rows.device)
     for _ in range(iterations):
         normal, gradient, chi2 = _with_priors(trial, *equations(trial, rows), settings)
         old = state.chi2[rows]
@@ -85,17 +87,25 @@ def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSett
         state.parameters[accepted] = trial[better]
         state.normal[accepted], state.gradient[accepted] = normal[better], gradient[better]
         state.chi2[accepted] = chi2[better]
-        damping = torch.where(better & old.isfinite(), state.damping[rows] / 8, state.damping[rows])
-        damping = torch.where(better, damping, damping * 6)
-        state.damping[rows] = damping.clamp(*DAMPING_LIMITS)
+        state.damping[rows] = _next_damping(state.damping[rows], old - chi2, promise)
         trial, promise = _steps(state, rows, settings)
         done = (promise < settings.tolerance) & torch.isfinite(state.chi2[rows])
         state.converged[rows] = done
         # The last step is so small that nothing need be drawn to see that it is right.
         state.parameters[rows[done]] = trial[done]
-        rows, trial = rows[~done], trial[~done]
+        rows, trial, promise = rows[~done], trial[~done], promise[~done]
         if not len(rows):
             break
+
+
+def _next_damping(damping: Tensor, gain: Tensor, promise: Tensor) -> Tensor:
+    """Return the damping after a step that lowered chi^2 by `gain` where a linear model would have by `promise`."""
+    kept = gain / promise.clamp_min(1e-12)
+    factor = torch.where(kept > 0.75, 1 / DAMPING_FACTOR, 1.0)
+    raised = torch.clamp(damping * DAMPING_FACTOR, min=DAMPING_FIRST)
+    first = torch.isinf(gain) & (gain > 0)
+    changed = torch.where(kept > 0.25, damping * factor, raised)
+    return torch.where(first, damping, changed).clamp(*DAMPING_LIMITS)
 
 
 def _with_priors(
