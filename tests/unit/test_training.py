@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from scipy.stats import pearsonr
 from small_sets import BANDS, SIZE, parameters, write_model, write_part, write_stamps
 
+from tuningfork.core.ahead import ahead
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.tables import read_table, write_table
@@ -24,7 +25,7 @@ from tuningfork.plan import plan_run
 from tuningfork.training import loop
 from tuningfork.training.augment import spoil
 from tuningfork.training.data import TaskData
-from tuningfork.training.dataset import ahead, open_training_set
+from tuningfork.training.dataset import open_training_set
 from tuningfork.training.loop import Recipe, learning_rate
 from tuningfork.training.metrics import area_under_curve, determination, of_votes, regression
 from tuningfork.training.pretrain import pretrain_encoder

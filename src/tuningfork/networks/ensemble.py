@@ -1,5 +1,6 @@
 """Trained ensembles at work: loading, the device, and batches of bounded size from a stamp store."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
+from tuningfork.core.ahead import ahead
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array
 from tuningfork.core.tables import detail_of, read_table
 from tuningfork.networks.inputs import measurable, prepare
 from tuningfork.networks.model_file import load
+
+MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ class Batch:
 def choose_device() -> torch.device:
     """Return the GPU if there is one that can be used, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def workers_for(device: torch.device) -> int:
+    """Return how many threads should prepare batches: none beside a network that computes on the CPU itself."""
+    return 0 if device.type == "cpu" else min(max((os.cpu_count() or 2) - 1, 1), MOST_WORKERS)
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
@@ -159,9 +168,12 @@ def in_bands(stamps: np.ndarray, bands: Sequence[str], chosen: Sequence[str]) ->
 
 
 def batches(table: pa.Table, stamps: np.ndarray, ensemble: Ensemble, size: int) -> Iterator[Batch]:
-    """Yield the measurable rows, `size` at a time, prepared for the ensemble; memory holds one batch."""
+    """Yield the measurable rows, `size` at a time, prepared for the ensemble; memory holds a few batches."""
     good = np.flatnonzero(measurable(table, ensemble.reference_band))
-    for first in range(0, len(good), size):
-        rows = good[first : first + size]
-        inputs, conditions = prepare(stamps[rows], table.take(rows), ensemble.bands, ensemble.reference_band)
-        yield Batch(rows, inputs.to(ensemble.device), conditions.to(ensemble.device))
+
+    def make(rows: np.ndarray) -> Batch:
+        return Batch(rows, *prepare(stamps[rows], table.take(rows), ensemble.bands, ensemble.reference_band))
+
+    parts = [good[first : first + size] for first in range(0, len(good), size)]
+    for batch in ahead(make, parts, workers_for(ensemble.device)):
+        yield Batch(batch.rows, batch.inputs.to(ensemble.device), batch.conditions.to(ensemble.device))

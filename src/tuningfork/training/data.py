@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tuningfork.core.ahead import ahead
 from tuningfork.core.seeds import generator_for
-from tuningfork.training.dataset import Batch, Targets, TrainingSet, ahead
-
-MOST_WORKERS = 8
+from tuningfork.training.dataset import Batch, Targets, TrainingSet
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,6 @@ class TaskData:
         """Yield some rows in order, as they are."""
         parts = [rows[first : first + self.batch_size] for first in range(0, len(rows), self.batch_size)]
         return ahead(lambda part: self.training_set.batch(part, self.targets), parts, self.workers)
-
-
-def workers_for(device: torch.device) -> int:
-    """Return how many threads should prepare batches: none beside a network that computes on the CPU itself."""
-    return 0 if device.type == "cpu" else min(max((os.cpu_count() or 2) - 1, 1), MOST_WORKERS)
 
 
 def fix_threads() -> None:

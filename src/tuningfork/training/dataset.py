@@ -2,12 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +17,6 @@ from tuningfork.networks.ensemble import open_store, survey_of
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, measurable, prepare_images
 from tuningfork.training.augment import spoil
 
-S = TypeVar("S")
-T = TypeVar("T")
 Batch = dict[str, Tensor]
 Targets = Callable[[Mapping[str, np.ndarray], np.ndarray], Batch]
 """From the columns of some rows and their orientations to what the network should say."""
@@ -209,19 +204,3 @@ def _image(store: np.ndarray, row: int, first: int, bands: int) -> np.ndarray:
     plane = math.prod(store.shape[3:])
     offset = store.offset + (2 * row * store.shape[2] + first) * plane * store.itemsize
     return np.fromfile(store.filename, store.dtype, bands * plane, offset=offset).reshape(bands, *store.shape[3:])
-
-
-def ahead(function: Callable[[S], T], items: Sequence[S], workers: int) -> Iterator[T]:
-    """Yield function(item) for every item, in order, computed by `workers` threads that run a little ahead.
-
-    With no workers everything happens in the caller's thread.
-    """
-    if workers < 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        queue = iter(items)
-        waiting = [pool.submit(function, item) for item in islice(queue, 2 * workers)]
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting += [pool.submit(function, item) for item in islice(queue, 1)]

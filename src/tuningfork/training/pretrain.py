@@ -12,9 +12,9 @@ from tuningfork.core.parameters import Parameters
 from tuningfork.core.seeds import seed_for
 from tuningfork.core.tables import lineage_of
 from tuningfork.networks.encoder import Encoder
-from tuningfork.networks.ensemble import choose_device
+from tuningfork.networks.ensemble import choose_device, workers_for
 from tuningfork.networks.model_file import build, input_of, save
-from tuningfork.training.data import fix_threads, workers_for
+from tuningfork.training.data import fix_threads
 from tuningfork.training.dataset import TrainingSet, open_training_set
 from tuningfork.training.loop import Recipe, fit
 from tuningfork.training.metrics import finite

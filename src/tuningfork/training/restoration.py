@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tuningfork.core.ahead import ahead
 from tuningfork.core.seeds import generator_for
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare_images
-from tuningfork.training.dataset import Batch, TrainingSet, ahead
+from tuningfork.training.dataset import Batch, TrainingSet
 
 PATCH = 8
 """Width of a patch that is hidden or not (px)."""
