@@ -69,28 +69,54 @@ def psf_image(fwhm: float, beta: float, size: int = PSF_SIZE, with_pixel: bool =
     return np.asarray(image / image.sum(), dtype=np.float64)
 
 
-def single_profiles(number: int, seed: int = 1) -> Sample:
+def single_profiles(
+    number: int, seed: int = 1, seeing: float | np.ndarray = FWHM, pixel_scale: float = PIXEL_SCALE
+) -> Sample:
     """Return single Sersic profiles: n 0.5-6 and r_eff 1-4 arcsec (log-uniform), axis ratio 0.2-1.
 
-    The signal-to-noise ratios are log-uniform within each bin, the same number of galaxies in each.
+    The signal-to-noise ratios are log-uniform within each bin, the same number of galaxies in each. The galaxies of a
+    seed are the same, and have the same flux, whatever the seeing (arcsec, one or (N,)).
     """
     rng = np.random.default_rng(seed)
     bins = np.arange(number) % (len(SIGNAL_TO_NOISE) - 1)
     low, high = np.log(np.array(SIGNAL_TO_NOISE))[bins], np.log(np.array(SIGNAL_TO_NOISE))[bins + 1]
     wanted = np.exp(rng.uniform(low, high))
     truth = {
-        "r_eff": np.exp(rng.uniform(np.log(1.0), np.log(4.0), number)) / PIXEL_SCALE,
+        "r_eff": np.exp(rng.uniform(np.log(1.0), np.log(4.0), number)) / pixel_scale,
         "sersic_n": np.exp(rng.uniform(np.log(0.5), np.log(6.0), number)),
         "axis_ratio": rng.uniform(0.2, 1.0, number),
         "position_angle": rng.uniform(0, 180, number),
     }
+    truth["mag"] = -2.5 * np.log10(flux_of(wanted, truth))
+    return profiles(rng, truth, np.broadcast_to(seeing, number) / pixel_scale, BETA)
+
+
+def profiles(
+    rng: np.random.Generator, truth: dict[str, np.ndarray], fwhm: np.ndarray, beta: float, sky: float = SKY
+) -> Sample:
+    """Return Sersic profiles of known truth (in px and units of the sky noise) as plain GalSim draws them, with noise.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    truth : dict
+        As in :class:`Sample`.
+    fwhm : ndarray
+        (N,) px.
+    beta : float
+    sky : float
+        Electrons of the sky in a pixel.
+    """
+    number = len(fwhm)
     offset = rng.uniform(-0.5, 0.5, (number, 2))
-    fwhm, beta = np.full(number, FWHM / PIXEL_SCALE), np.full(number, BETA)
-    shapes = np.stack(
-        [draw({name: truth[name][row] for name in truth}, fwhm[row], BETA, offset[row]) for row in range(number)]
-    )
-    fluxes = flux_of(wanted, truth)
-    return noisy(rng, shapes * fluxes[:, None, None], fwhm, beta, truth | {"mag": -2.5 * np.log10(fluxes)})
+    ones = ({name: float(values[row]) for name, values in truth.items()} for row in range(number))
+    models = np.stack([draw(one, fwhm[row], beta, offset[row]) for row, one in enumerate(ones)])
+    models *= 10 ** (-0.4 * truth["mag"])[:, None, None]
+    variance = 1 + np.maximum(models, 0) / np.sqrt(sky)
+    images = (models + rng.standard_normal(models.shape) * np.sqrt(variance)).astype(np.float32)
+    variance = variance.astype(np.float32)
+    masks, signal = neighbour_masks(images, variance), signal_to_noise(truth, variance)
+    return Sample(images, variance, masks, np.array(fwhm), np.full(number, beta), truth, signal)
 
 
 def draw(
@@ -115,23 +141,6 @@ def flux_of(wanted: np.ndarray, truth: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(square + np.sqrt(square**2 + 4 * wanted**2 * area))
 
 
-def variance_of(model: np.ndarray) -> np.ndarray:
-    """Return the variance of sky and sources in units of the sky's."""
-    return 1 + np.maximum(model, 0) / np.sqrt(SKY)
-
-
-def noisy(
-    rng: np.random.Generator, models: np.ndarray, fwhm: np.ndarray, beta: np.ndarray, truth: dict[str, np.ndarray]
-) -> Sample:
-    """Return a sample of noiseless models (N, S, S) in units of the sky noise."""
-    variance = variance_of(models)
-    images = models + rng.standard_normal(models.shape) * np.sqrt(variance)
-    images, variance = images.astype(np.float32), variance.astype(np.float32)
-    return Sample(
-        images, variance, neighbour_masks(images, variance), fwhm, beta, truth, signal_to_noise(truth, variance)
-    )
-
-
 def signal_to_noise(truth: dict[str, np.ndarray], variance: np.ndarray) -> np.ndarray:
     """Return the signal-to-noise ratio (N,) within the ellipse that holds half of the light."""
     rows, columns = np.indices(variance.shape[1:]) - variance.shape[1] // 2
@@ -148,7 +157,7 @@ def signal_to_noise(truth: dict[str, np.ndarray], variance: np.ndarray) -> np.nd
     return np.array(result)
 
 
-def realistic(number: int, seed: int, survey: str = "legacy", **population: float) -> Sample:
+def realistic(number: int, seed: int, survey: str = "legacy", **simulate: object) -> Sample:
     """Return galaxies of several components with neighbours in one band, as training sets have them.
 
     Parameters
@@ -156,10 +165,9 @@ def realistic(number: int, seed: int, survey: str = "legacy", **population: floa
     number, seed : int
     survey : str
         Whose noise, seeing and pixels; its reference band alone.
-    population : float
-        Keys of the configuration's `simulate.population`.
+    simulate : object
+        Keys of the configuration's section `simulate`.
     """
-    simulate = {"population": population}
     configuration = Configuration.model_validate({"survey": {"name": survey}, "simulate": simulate})
     description = one_band(describe(configuration, ROOT / "config" / "surveys"))
     form, rows, stamps = Stamps(size=SIZE), [], []

@@ -107,8 +107,8 @@ def main() -> None:
         )
         second = compare(
             "Several components, neighbours",
-            realistic(mixed, 1, **POPULATION),
-            realistic(others, 2, **POPULATION),
+            realistic(mixed, 1, population=POPULATION),
+            realistic(others, 2, population=POPULATION),
             options.model,
         )
     figures: dict[str, float] = {"galaxies": single}
