@@ -94,6 +94,9 @@ def test_rings_come_as_often_as_stated_and_lie_in_the_disc(kind):
                 radii.append(np.hypot(along, across / galaxy.cos_inclination))
             rings = [radius.mean() for radius in radii if np.ptp(radius) < 1e-6 * radius.mean()]
             assert len(rings) == inner + outer
+            assert 0 <= galaxy.ring_strength <= galaxy.arm_strength
+            assert (galaxy.ring_strength > 0) == (inner + outer > 0)
+            assert (galaxy.ring_strength == galaxy.arm_strength) == (inner > 0)
             if len(rings) == 2:
                 assert rings[1] > 1.4 * rings[0]
 

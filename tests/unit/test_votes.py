@@ -114,3 +114,15 @@ def test_the_signal_is_that_of_a_patch_of_the_size_of_the_psf():
     pixels = np.pi / 4 * (fwhm / scale) ** 2
     expected = flux * scale**2 * pixels / (noise * np.sqrt(pixels))
     assert signal_to_noise(galaxy, noise, fwhm, scale, 22.5) == pytest.approx(expected)
+
+
+def test_a_ring_is_a_feature_but_no_spiral_arms():
+    def seen(rings: float) -> dict[str, np.ndarray]:
+        well_seen = {"r_eff": 10.0, "arm_strength": 0.3, "bulge_fraction": 0.1, "ring_strength": rings}
+        return answer_probabilities(a("spiral", 2, **well_seen), 60.0, 1.2)
+
+    arms, ring = seen(0.0), seen(0.3)
+    assert ring["smooth_or_featured"] == pytest.approx(arms["smooth_or_featured"])
+    assert arms["spiral_arms"][0] > 0.9
+    assert 0.1 < ring["spiral_arms"][0] < 0.4
+    assert seen(0.05)["spiral_arms"][0] > 0.85

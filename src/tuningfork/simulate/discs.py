@@ -26,13 +26,13 @@ def spiral(rng: np.random.Generator, r_eff: float, population: Population) -> Sh
     strength = rng.uniform(0.12, 0.35) if rng.uniform() < population.arms_fraction else rng.uniform(0.0, 0.05)
     strength *= 1 - bulge
     scale = r_eff / HALF_LIGHT_OF_SCALE
-    outer = _outer_ring(rng, population) * (1 - bulge)
+    ringed, outer = rng.uniform() < population.inner_ring_fraction, _outer_ring(rng, population) * (1 - bulge)
     parts = _disc(rng, scale, bulge, strength + outer, cos_i, angle, population)
-    parts.append(Part(_pattern(rng, scale, cos_i, angle, population), strength, "young"))
+    parts.append(Part(_pattern(rng, ringed, scale, cos_i, angle, population), strength, "young"))
     if outer:
         parts.append(Part(arms.ring(rng, scale * rng.uniform(2.8, 3.8), cos_i, angle), outer, "young"))
-    axis_ratio = flattened(cos_i, population.disc_thickness)
-    return Shape(parts, axis_ratio, angle, None, 0.0, bulge, strength + outer, cos_i)
+    axis_ratio, rings = flattened(cos_i, population.disc_thickness), outer + ringed * strength
+    return Shape(parts, axis_ratio, angle, None, 0.0, bulge, strength + outer, cos_i, ring_strength=rings)
 
 
 def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
@@ -46,6 +46,7 @@ def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population
         bulge = log_uniform(rng, population.bulge_fraction_min, _largest_barred_bulge(population))
         strength = rng.uniform(0.08, 0.3) if rng.uniform() < population.arms_fraction else rng.uniform(0.0, 0.04)
         strength *= 1 - bulge - bar_strength
+        ringed = rng.uniform() < population.inner_ring_fraction
         outer = _outer_ring(rng, population) * (1 - bulge - bar_strength)
         seed, axis_ratio = int(rng.integers(2**62)), flattened(cos_i, population.disc_thickness)
         scale = r_eff / HALF_LIGHT_OF_SCALE
@@ -54,7 +55,7 @@ def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population
             again = np.random.default_rng(seed)
             parts = _disc(again, scale, bulge, strength + outer + bar_strength, cos_i, angle, population)
             end = bar.length / 2 / np.hypot(np.cos(in_plane), np.sin(in_plane) * cos_i)
-            pattern = _around_bar(again, end, in_plane, scale, cos_i, angle, population)
+            pattern = _around_bar(again, ringed, end, in_plane, scale, cos_i, angle, population)
             parts += [Part(pattern, strength, "young"), Part(bar, bar_strength, "old")]
             if outer:
                 # About where the outer Lindblad resonance of a bar lies, which ends near its corotation.
@@ -63,7 +64,8 @@ def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population
             scale *= factor
         if abs(factor - 1) < FITS_WITHIN:
             break
-    return Shape(parts, axis_ratio, angle, bar, bar_strength, bulge, strength + outer, cos_i)
+    rings = outer + ringed * strength
+    return Shape(parts, axis_ratio, angle, bar, bar_strength, bulge, strength + outer, cos_i, ring_strength=rings)
 
 
 def edge_on(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
@@ -104,9 +106,11 @@ def _outer_ring(rng: np.random.Generator, population: Population) -> float:
     return rng.uniform(0.04, 0.12) if rng.uniform() < population.outer_ring_fraction else 0.0
 
 
-def _pattern(rng: np.random.Generator, scale: float, cos_i: float, angle: float, population: Population) -> Knots:
+def _pattern(
+    rng: np.random.Generator, ringed: bool, scale: float, cos_i: float, angle: float, population: Population
+) -> Knots:
     """Return the ring or the arms of an unbarred disc."""
-    if rng.uniform() < population.inner_ring_fraction:
+    if ringed:
         return arms.ring(rng, scale * rng.uniform(0.7, 1.6), cos_i, angle)
     number, begin = int(rng.choice([2, 3, 4], p=[0.6, 0.2, 0.2])), scale * rng.uniform(0.4, 0.9)
     return _arms(rng, number, begin, rng.uniform(0, 2 * np.pi), scale, cos_i, angle, population)
@@ -114,6 +118,7 @@ def _pattern(rng: np.random.Generator, scale: float, cos_i: float, angle: float,
 
 def _around_bar(
     rng: np.random.Generator,
+    ringed: bool,
     end: float,
     in_plane: float,
     scale: float,
@@ -122,7 +127,7 @@ def _around_bar(
     population: Population,
 ) -> Knots:
     """Return the ring about the bar, arms from its ends (at the radius `end`), or arms that know nothing of it."""
-    if rng.uniform() < population.inner_ring_fraction:
+    if ringed:
         return arms.ring(rng, end * rng.uniform(0.95, 1.15), cos_i, angle)
     if rng.uniform() < 0.7:
         number, begin, start = 2, end * rng.uniform(0.9, 1.05), in_plane

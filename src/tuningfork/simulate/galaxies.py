@@ -50,6 +50,8 @@ class Galaxy:
     parts : list of Part
     redshift : float
         NaN for a population without redshifts.
+    ring_strength : float
+        The rings' part of the flux in the reference band; `arm_strength` holds it too.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class Galaxy:
     reddening: float
     parts: list[Part] = field(repr=False)
     redshift: float = np.nan
+    ring_strength: float = 0.0
 
     def lights(
         self, bands: Sequence[str], reference: int, zero_point: float, x: float = 0.0, y: float = 0.0
@@ -146,4 +149,5 @@ def _draw_nearby(rng: np.random.Generator, population: Population) -> Galaxy:
         shape.disturbance,
         float(rng.normal(0, 0.08)),
         [part.scaled(factor) for part in shape.parts],
+        ring_strength=shape.ring_strength,
     )

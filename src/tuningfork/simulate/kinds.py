@@ -37,6 +37,7 @@ def merger(rng: np.random.Generator, r_eff: float, population: Population) -> Sh
         arm_strength=first.arm_strength,
         cos_inclination=first.cos_inclination,
         disturbance=companion + tails,
+        ring_strength=first.ring_strength,
     )
 
 

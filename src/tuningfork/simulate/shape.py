@@ -21,6 +21,7 @@ class Shape:
     arm_strength: float = 0.0
     cos_inclination: float = 1.0
     disturbance: float = 0.0
+    ring_strength: float = 0.0
 
 
 def flattened(cos_inclination: float, thickness: float) -> float:

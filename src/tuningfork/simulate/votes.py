@@ -6,7 +6,7 @@ A feature is noticed with the probability of a logistic curve in what makes it v
 
 `signal` is the signal-to-noise ratio of a PSF-sized patch at the mean surface brightness within the half-light
 radius, `resolution` the size of the feature in units of the PSF's full width at half maximum (a bar's length / 2,
-the half-light radius otherwise). `contrast` of arms is their part of the light over 0.15, times the square root of
+the half-light radius otherwise). `contrast` of arms and rings is their part of the light over 0.15, times the square root of
 the cosine of the inclination; that of a bar the square of its surface brightness relative to that of the galaxy
 within the half-light radius, over 1.3 (see :func:`bar_contrast`). A feature that is not noticed is not reported, so
 the fractions fall smoothly towards those of a galaxy without it, as Galaxy Zoo's do with redshift (Bamford+ 2009,
@@ -21,6 +21,8 @@ from tuningfork.simulate.galaxies import Galaxy
 ARTIFACT = 0.01
 MISTAKE = 0.04
 """Probability of reporting a feature that is not there."""
+RING_TAKEN_FOR_ARMS = 0.3
+"""Part of those who notice a ring without arms and speak of arms."""
 
 
 def visibility(signal: float, resolution: float, contrast: float) -> float:
@@ -72,32 +74,27 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
         In the band that the volunteers see (arcsec).
     """
     size = galaxy.r_eff / psf_fwhm
-    arms_seen = visibility(signal, size, galaxy.arm_strength / 0.15 * np.sqrt(galaxy.cos_inclination))
+    pattern_seen, arms_seen = _pattern_and_arms_seen(galaxy, signal, size)
     barred = galaxy.bar_strength > 0
     bar_seen = visibility(signal, galaxy.bar_length / 2 / psf_fwhm, bar_contrast(galaxy)) if barred else 0.0
     edge_on_seen = visibility(signal, size, 1.5) if galaxy.kind == "edge_on" else 0.0
     bulge = _bulge(galaxy)
     disc_seen = 0.0 if bulge == 1 else visibility(signal, size, 0.4 * (1 - bulge))
-    lensing = galaxy.kind == "lens"
-    looks_featured = 0.3 if lensing else 0.7
+    looks_featured = 0.3 if galaxy.kind == "lens" else 0.7
     disturbed_seen = visibility(signal, size, galaxy.disturbance / 0.2) if galaxy.disturbance else 0.0
     featured = 1 - np.prod(
-        1 - 0.97 * np.array([arms_seen, bar_seen, edge_on_seen, disc_seen, looks_featured * disturbed_seen])
+        1 - 0.97 * np.array([pattern_seen, bar_seen, edge_on_seen, disc_seen, looks_featured * disturbed_seen])
     )
     featured = (1 - ARTIFACT) * (MISTAKE + (1 - MISTAKE) * featured)
     # Strongly inclined discs are taken for edge-on ones now and then.
     inclined = 0.0 if galaxy.kind == "edge_on" else 0.5 / (1 + np.exp((galaxy.axis_ratio - 0.3) / 0.05))
-    # Arcs look disturbed, but not like a second galaxy.
-    merger = disturbed_seen * (0.1 if lensing else np.clip(galaxy.disturbance / 0.5, 0.3, 0.9))
     return {
         "smooth_or_featured": np.array([1 - ARTIFACT - featured, featured, ARTIFACT]),
         "edge_on": _yes(0.02 + 0.95 * max(edge_on_seen, inclined)),
         "bar": _yes(MISTAKE + (0.98 - MISTAKE) * bar_seen),
         "spiral_arms": _yes(MISTAKE + (0.98 - MISTAKE) * arms_seen),
         "bulge_size": _bulge_size(bulge),
-        "merging": np.array(
-            [0.96 - 0.93 * disturbed_seen, 0.03 + 0.93 * disturbed_seen - 0.93 * merger, 0.01 + 0.93 * merger]
-        ),
+        "merging": _merging(galaxy, disturbed_seen),
     }
 
 
@@ -128,6 +125,22 @@ def draw_votes(rng: np.random.Generator, probabilities: dict[str, np.ndarray], v
 
 def _yes(probability: float) -> np.ndarray:
     return np.array([probability, 1 - probability])
+
+
+def _pattern_and_arms_seen(galaxy: Galaxy, signal: float, size: float) -> tuple[float, float]:
+    """Return the probability that arms or rings are noticed, and that arms are said to be there."""
+    tilt = np.sqrt(galaxy.cos_inclination)
+    pattern, arms = (
+        visibility(signal, size, strength / 0.15 * tilt)
+        for strength in (galaxy.arm_strength, galaxy.arm_strength - galaxy.ring_strength)
+    )
+    return pattern, max(arms, RING_TAKEN_FOR_ARMS * pattern)
+
+
+def _merging(galaxy: Galaxy, seen: float) -> np.ndarray:
+    """Return the probability of none, disturbed and merger; arcs look disturbed, but not like a second galaxy."""
+    merger = seen * (0.1 if galaxy.kind == "lens" else np.clip(galaxy.disturbance / 0.5, 0.3, 0.9))
+    return np.array([0.96 - 0.93 * seen, 0.03 + 0.93 * seen - 0.93 * merger, 0.01 + 0.93 * merger])
 
 
 def _bulge(galaxy: Galaxy) -> float:
