@@ -41,6 +41,8 @@ class Fit:
         (N,), share of the pixels within two half-light radii that have no data or hold a neighbour.
     inside : ndarray
         (N,), share of the model's flux in unmasked pixels of the stamp.
+    near_chi2, near_pixels : ndarray
+        (N,), chi^2 and number of the unmasked pixels within two half-light radii.
     models, residuals : ndarray or None
         float32 (N, S, S) on request: galaxy and sky, and image minus that, zero where there are no data.
     """
@@ -55,6 +57,8 @@ class Fit:
     iterations: np.ndarray
     masked_fraction: np.ndarray
     inside: np.ndarray
+    near_chi2: np.ndarray
+    near_pixels: np.ndarray
     models: np.ndarray | None = field(default=None, repr=False)
     residuals: np.ndarray | None = field(default=None, repr=False)
 
@@ -224,7 +228,8 @@ def _checked(
 
 
 def _empty(number: int, size: int, images_wanted: bool) -> Fit:
-    nan = {name: np.full(number, np.nan) for name in ("reduced_chi2", "x", "y", "sky", "masked_fraction", "inside")}
+    names = ("reduced_chi2", "x", "y", "sky", "masked_fraction", "inside", "near_chi2", "near_pixels")
+    nan = {name: np.full(number, np.nan) for name in names}
     return Fit(
         mean=np.full((number, PROFILE_SIZE), np.nan),
         covariance=np.full((number, PROFILE_SIZE, PROFILE_SIZE), np.nan),
@@ -323,6 +328,8 @@ def _record(out: Fit, rows: np.ndarray, batch: _Batch, state: solve.Solution, ma
     values = {
         "reduced_chi2": chi2 / freedom,
         "masked_fraction": (near & masked).sum(dim=(1, 2)) / near.sum(dim=(1, 2)).clamp_min(1),
+        "near_chi2": (residual * batch.root_weight * near).square().sum(dim=(1, 2)),
+        "near_pixels": (near & (batch.root_weight > 0)).sum(dim=(1, 2)),
         "inside": (model * ~masked).sum(dim=(1, 2)) / flux,
         "x": state.parameters[:, X],
         "y": state.parameters[:, Y],
