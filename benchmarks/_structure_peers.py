@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import _structure_log  # noqa: F401
 import astrophot
 import numpy as np
 import pyimfit
