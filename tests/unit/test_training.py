@@ -26,7 +26,7 @@ from tuningfork.training import loop
 from tuningfork.training.augment import spoil
 from tuningfork.training.data import TaskData
 from tuningfork.training.dataset import open_training_set
-from tuningfork.training.loop import Recipe, learning_rate
+from tuningfork.training.loop import Recipe, fit, learning_rate
 from tuningfork.training.metrics import area_under_curve, determination, of_votes, regression
 from tuningfork.training.pretrain import pretrain_encoder
 from tuningfork.training.restoration import hide, local_mean
@@ -216,10 +216,19 @@ def test_an_empty_training_set_and_other_bands_are_refused(tmp_path: Path, part:
         train(tmp_path, training=[old])
 
 
-def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
-    write_part(tmp_path / "part-0.parquet", mag=np.full(60, 1e38))
+def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path, part: Path) -> None:
+    data = TaskData(open_training_set([part]), structure_targets("r"), 16, 1, ("train",))
+    recipe = Recipe("train.structure", 1, 16, 0.5, 0.0)
     with pytest.raises(InputError, match=r"not finite in epoch 1; lower train.structure.learning_rate \(0.5\)"):
-        train(tmp_path, learning_rate=0.5)
+        fit(
+            torch.nn.Linear(1, 1),
+            lambda model, batch: model.weight.sum() * math.nan,
+            data,
+            recipe,
+            tmp_path / "checkpoint.safetensors",
+            "token",
+            torch.device("cpu"),
+        )
 
 
 def test_unknown_truth_is_masked(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The structure network: profile parameters as a Gaussian with all its correlations, where they are unbounded."""
+"""The structure network: profile parameters with all their correlations, in a space without bounds."""
 
 import math
 
