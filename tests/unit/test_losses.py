@@ -9,6 +9,7 @@ from scipy.stats import dirichlet_multinomial, multivariate_t, norm
 
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.networks.losses import (
+    FREEDOM,
     dirichlet_multinomial_nll,
     gaussian_nll,
     mean_of_known,
