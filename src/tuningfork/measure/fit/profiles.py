@@ -14,6 +14,8 @@ from tuningfork.measure.fit.psf import Psf
 from tuningfork.measure.fit.settings import FitSettings
 
 PROFILE_SIZE = 5
+START_WAS_POOR = 0.15
+"""Change of magnitude or ln(r_eff) in the fit after which neighbours are looked for again."""
 MAGNITUDE = 0.4 * np.log(10)
 
 
@@ -275,32 +277,38 @@ def _solve_with_masks(batch: _Batch, state: solve.Solution) -> Tensor:
     """Look for neighbours and fit in turn; return the pixels that were left out as a bool tensor (M, W, W)."""
     settings = batch.settings
     rows = torch.arange(len(batch.image), device=batch.image.device)
+    batch.root_weight = torch.empty_like(batch.weight)
     masked = _mask(batch, state, rows)
-    solve.solve(state, rows, batch.equations, settings, settings.iterations)
-    for _ in range(1, settings.mask_passes):
+    for repeat in range(max(settings.mask_passes, 1)):
+        before = state.parameters.clone()
+        solve.solve(state, rows, batch.equations, settings, settings.iterations)
+        # A mask is as good as the model that it was made with; a good start is not improved upon, because a fit
+        # takes some of the light of neighbours for the galaxy's own.
+        moved = (state.parameters - before)[:, [MAG, LOG_R]].abs().amax(dim=1) > START_WAS_POOR
+        rows = torch.nonzero(moved)[:, 0]
+        if repeat + 1 >= settings.mask_passes or not len(rows):
+            break
         found = _mask(batch, state, rows)
-        changed = (found != masked).flatten(1).any(dim=1)
-        masked = found
-        rest = int(settings.iterations)
-        solve.solve(state, rows[changed], batch.equations, settings, rest)
+        changed = (found != masked[rows]).flatten(1).any(dim=1)
+        masked[rows] = found
+        rows = rows[changed]
     return masked
 
 
 def _mask(batch: _Batch, state: solve.Solution, rows: Tensor) -> Tensor:
-    """Mask neighbours given the present models; sets the weights of the fit."""
-    settings, parameters = batch.settings, state.parameters
-    model = batch.models(parameters, rows)
-    residual = batch.image - model - parameters[:, SKY].float()[:, None, None]
-    distance = isophote_distance(parameters, batch.grid.size)
-    radius = torch.exp(parameters[:, LOG_R]).float()
-    core = torch.maximum(settings.mask_core * radius, 2 * batch.fwhm)
-    weight = batch.weight
+    """Mask neighbours given the present models of the galaxies `rows`; sets their weights in the fit."""
+    settings, parameters, weight = batch.settings, state.parameters[rows], batch.weight[rows]
+    masked = weight <= 0
+    if settings.mask_passes or settings.systematic:
+        model = batch.models(parameters, rows)
     if settings.systematic:
         weight = weight / (1 + weight * (settings.systematic * model) ** 2)
-    masked = batch.weight <= 0
     if settings.mask_passes:
-        masked = masked | neighbours(residual, model, weight, distance, core, settings)
-    batch.root_weight = torch.where(masked, 0, weight).sqrt()
+        residual = batch.image[rows] - model - parameters[:, SKY].float()[:, None, None]
+        core = torch.maximum(settings.mask_core * torch.exp(parameters[:, LOG_R]).float(), 2 * batch.fwhm[rows])
+        distance = isophote_distance(parameters, batch.grid.size)
+        masked |= neighbours(residual, model, weight, distance, core, settings)
+    batch.root_weight[rows] = torch.where(masked, 0, weight).sqrt()
     return masked
 
 

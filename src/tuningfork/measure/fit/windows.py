@@ -9,7 +9,7 @@ from torch import Tensor
 from tuningfork.measure.fit.psf import Psf
 from tuningfork.measure.fit.settings import FitSettings
 
-WINDOWS = (32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
+WINDOWS = (64, 96, 128, 160, 192, 256, 320, 384, 512)
 """Widths (pixel) of which the FFT is fast."""
 NEGLIGIBLE = 1e-4
 """Amplitude of the PSF below which a frequency is left out."""
