@@ -104,6 +104,18 @@ def test_the_drawing_is_that_of_galsim(n, description):
     assert ours.sum() == pytest.approx(theirs.sum(), rel=0.005 if n < 4 else 0.02)
 
 
+@pytest.mark.parametrize("profile", [Sersic(4.0, 2.0, 0.7, 30.0), Point()], ids=["spheroid", "star"])
+@pytest.mark.parametrize("pixels", [1.5, 2.0, 2.6])
+def test_a_narrow_psf_is_sampled_as_pixels_do(profile, pixels):
+    """What lies beyond the Nyquist frequency is folded back, not cut off, as on an undersampled image."""
+    fwhm = pixels * SCALE
+    psf = galsim.Moffat(beta=BETA, fwhm=fwhm)
+    both = psf if isinstance(profile, Point) else galsim.Convolve(profile.galsim(), psf)
+    theirs = both.drawImage(nx=128, ny=128, scale=SCALE, offset=(0.8, 0.7)).array
+    ours = draw(profile, fwhm=fwhm, dx=0.3, dy=0.2)[32:-32, 32:-32]
+    assert np.abs(ours - theirs).max() < 5e-4 * theirs.max()
+
+
 def test_an_edge_on_disc_is_that_of_galsim():
     profile = EdgeOn(4.0, 0.8, 70.0)
     both = galsim.Convolve(profile.galsim(), galsim.Moffat(beta=BETA, fwhm=FWHM))

@@ -1,17 +1,17 @@
 """Fast drawing: Fourier amplitudes of all components on one fixed grid, one inverse transform a band.
 
 GalSim's `drawImage` chooses a grid for each profile, and the wings of a Sersic profile make it huge. Here the
-profiles are evaluated on the Fourier grid of the image itself, which the PSF band-limits anyway.
+profiles are evaluated on the Fourier grid of the image itself, or one that reaches as far as the PSF lets light through.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
-import galsim
 import numpy as np
 from scipy import fft
 
+from tuningfork.simulate.fourier import FourierGrid
 from tuningfork.simulate.profiles import EdgeOn, Knots, Point, Profile, Transformed
 from tuningfork.simulate.psf import Moffat, Psf
 
@@ -54,7 +54,7 @@ class Canvas:
         self.size = size
         self.matrix = np.asarray(matrix, dtype=float)
         self.pixels_per_arcsec = float(np.sqrt(abs(np.linalg.det(self.matrix))))
-        self._image = galsim.ImageCD(galsim.BoundsI(0, size // 2, -size // 2, size // 2 - 1), scale=2 * np.pi / size)
+        self._grid = lru_cache(maxsize=2)(lambda reach: FourierGrid(size, reach, self.matrix))
 
     def draw(
         self,
@@ -87,36 +87,31 @@ class Canvas:
         self, lights: Iterable[Light], psfs: Sequence[Psf], dx: float = 0.0, dy: float = 0.0
     ) -> np.ndarray:
         """Return the noiseless image, as :meth:`draw` does, seen through any PSF, one a band."""
-        total = np.zeros((len(psfs), self.size, self.size // 2 + 1), dtype=np.complex64)
+        grid = self._grid(max(psf.reach(1 / self.pixels_per_arcsec) for psf in psfs))
+        total = np.zeros((len(psfs), *grid.shape), dtype=np.complex64)
         for light in lights:
-            amplitude = self._amplitude(light, dx, dy)
+            amplitude = self._amplitude(grid, light, dx, dy)
             for band, flux in enumerate(light.fluxes):
                 total[band] += np.float32(flux) * amplitude
         for band, psf in enumerate(psfs):
-            total[band] *= psf.amplitude(*self._wave_vectors) * self._pixel
-        return np.asarray(fft.irfft2(total, s=(self.size, self.size), workers=1))
+            total[band] *= psf.amplitude(*grid.wave_vectors) * grid.pixel
+        return np.asarray(fft.irfft2(grid.folded(total), s=(self.size, self.size), workers=1))
 
-    def _amplitude(self, light: Light, dx: float, dy: float) -> np.ndarray:
+    def _amplitude(self, grid: FourierGrid, light: Light, dx: float, dy: float) -> np.ndarray:
         offset = self.matrix @ (light.x, light.y) + (dx, dy)
         profile = light.profile
         if isinstance(profile, Knots):
-            return self._knots(profile, *offset)
-        phase = self._phase(*offset)
+            return grid.placed(self._knots(profile, *offset))
+        phase = grid.phase(*offset)
         if isinstance(profile, Point):
             return phase
         if isinstance(profile, Transformed):
-            return phase * profile.amplitude(*self._wave_vectors)
+            phase *= profile.amplitude(*grid.wave_vectors)
+            return phase
         if isinstance(profile, EdgeOn):
-            (a, b), (c, d) = self.matrix
-            determinant = self.pixels_per_arcsec**2
-            (profile.galsim().transform(a, b, c, d) / determinant).drawKImage(image=self._image, recenter=False)
-            return phase * fft.ifftshift(self._image.array.real.astype(np.float32), axes=0)
+            phase *= grid.amplitude_of(profile.galsim())
+            return phase
         raise TypeError(f"no way to draw a {type(profile).__name__}")
-
-    def _phase(self, dx: float, dy: float) -> np.ndarray:
-        columns = np.exp(-1j * self._kx * (self.size // 2 + dx))
-        rows = np.exp(-1j * self._ky * (self.size // 2 + dy))
-        return (rows[:, None] * columns[None, :]).astype(np.complex64)
 
     def _knots(self, knots: Knots, dx: float, dy: float) -> np.ndarray:
         place = self.matrix @ np.stack([knots.x, knots.y])
@@ -126,27 +121,6 @@ class Canvas:
         rows = np.exp(-0.5 * ((pixel - (place[1] + dy).astype(np.float32)[:, None]) / sigma) ** 2)
         rows *= knots.weight.astype(np.float32)[:, None] / (2 * np.pi * sigma**2)
         return np.asarray(fft.rfft2(rows.T @ columns, workers=1))
-
-    @cached_property
-    def _kx(self) -> np.ndarray:
-        return 2 * np.pi * np.arange(self.size // 2 + 1) / self.size
-
-    @cached_property
-    def _ky(self) -> np.ndarray:
-        return 2 * np.pi * np.fft.fftfreq(self.size)
-
-    @cached_property
-    def _wave_vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Wave vectors in the sky's frame (rad/arcsec)."""
-        (a, b), (c, d) = self.matrix
-        kx, ky = self._kx[None, :], self._ky[:, None]
-        return (a * kx + c * ky).astype(np.float32), (b * kx + d * ky).astype(np.float32)
-
-    @cached_property
-    def _pixel(self) -> np.ndarray:
-        """Fourier amplitude of the response of a pixel."""
-        columns, rows = (np.sinc(k / (2 * np.pi)) for k in (self._kx, self._ky))
-        return (rows[:, None] * columns[None, :]).astype(np.float32)
 
 
 def canvas_size(native: int) -> int:

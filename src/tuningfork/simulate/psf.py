@@ -8,6 +8,7 @@ from typing import Protocol
 import galsim
 import numpy as np
 
+from tuningfork.simulate.fourier import reach_of
 from tuningfork.simulate.interpolation import interpolate_evenly
 from tuningfork.simulate.profiles import to_axes
 
@@ -20,6 +21,10 @@ class Psf(Protocol):
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
         """Return the Fourier amplitude at wave vectors in the sky's frame (rad/arcsec), both (H, W)."""
+        ...
+
+    def reach(self, pixel_scale: float) -> float:
+        """Return how far its amplitude has to be followed, in Nyquist frequencies of pixels of this scale (arcsec)."""
         ...
 
 
@@ -51,6 +56,10 @@ class Moffat:
             kx, ky = along / stretch, across * stretch
         scale = np.float32(self.fwhm / STEP)
         return interpolate_evenly(_moffat_table(self.beta), np.sqrt(kx * kx + ky * ky) * scale)
+
+    def reach(self, pixel_scale: float) -> float:
+        """Return how far its amplitude has to be followed, in Nyquist frequencies of pixels of this scale (arcsec)."""
+        return reach_of(self.fwhm * np.sqrt(self.axis_ratio) / pixel_scale)
 
 
 @lru_cache(maxsize=16)
@@ -88,6 +97,10 @@ class PsfImage:
             for k in (columns, rows)
         )
         return np.asarray((across.T @ self.pixels @ along).astype(np.complex64))
+
+    def reach(self, pixel_scale: float) -> float:
+        """Return one: an image knows nothing beyond its own Nyquist frequency."""
+        return 1.0
 
 
 def fit_moffat(image: np.ndarray, pixel_scale: float) -> tuple[float, float]:
