@@ -60,8 +60,9 @@ def test_the_surveys_description_reaches_the_stages_that_read_it(frozen) -> None
 
 
 def test_the_users_images_describe_themselves(root: Path) -> None:
-    values = {"survey": {"name": "folder", "folder": {"bands": ["u", "r"], "zero_point": 30.0}}}
+    values = {"survey": {"name": "folder", "folder": {"bands": ["u", "r"], "zero_point": 30.0, "psf_beta": 2.5}}}
     description = describe(validate(values), root / "config/surveys")
+    assert description.psf_beta == 2.5
     assert (description.bands, description.zero_point, len(description.psf_fwhm)) == (["u", "r"], 30.0, 2)
 
 

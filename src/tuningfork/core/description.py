@@ -114,6 +114,7 @@ def _of_the_user(configuration: Configuration, values: dict[str, Any]) -> dict[s
         "pixel_scale": folder.pixel_scale or values["pixel_scale"],
         "zero_point": folder.zero_point,
         "psf_fwhm": [folder.psf_fwhm] * len(folder.bands),
+        "psf_beta": folder.psf_beta,
         "sky_noise": [values["sky_noise"][0]] * len(folder.bands),
     }
 

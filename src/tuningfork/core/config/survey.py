@@ -99,6 +99,7 @@ class Folder(Section):
     )
     zero_point: float = option(22.5, "AB magnitude of one flux unit", unit="mag", ge=0, le=40)
     psf_fwhm: float = option(1.3, "typical full width at half maximum of the PSF", unit="arcsec", gt=0, le=20)
+    psf_beta: float = option(3.0, "exponent of the Moffat profile that describes the PSF", gt=1.05, le=100)
 
 
 class Survey(Section):
