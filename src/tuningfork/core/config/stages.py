@@ -119,7 +119,12 @@ class StructureTraining(Training):
     """The training of the structure network."""
 
     members: int = option(2, "networks in the ensemble", plan=True, ge=1, le=64)
-    epochs: int = option(5, "passes over the training set", ge=1, le=1000)
+    learning_rate: float = option(
+        1e-3,
+        "peak learning rate of the one-cycle schedule; five times that from random weights or the pretrained encoder",
+        gt=0,
+        le=1,
+    )
     start: str = option(
         "compact",
         "where the training starts: compact, the trained network that comes with the package; pretrained, the "
