@@ -181,9 +181,13 @@ def realistic(number: int, seed: int, survey: str = "legacy", **simulate: object
 
 def one_band(description: Description) -> Description:
     """Return a survey that has its reference band only."""
-    place = description.reference
-    lists = ("bands", "psf_fwhm", "sky_noise")
-    return description.model_copy(update={name: [getattr(description, name)[place]] for name in lists})
+    place, number = description.reference, len(description.bands)
+    lists = {
+        name: [value[place]]
+        for name, value in description.model_dump().items()
+        if isinstance(value, list) and len(value) == number
+    }
+    return description.model_copy(update=lists)
 
 
 def sample_of(stamps: np.ndarray, rows: list[dict[str, object]], description: Description) -> Sample:
