@@ -73,6 +73,12 @@ class Description(Section):
         """Place of the reference band among the bands."""
         return self.bands.index(self.reference_band)
 
+    def of_bands(self, bands: list[str]) -> "Description":
+        """Return what is said of some of the bands."""
+        places = [self.bands.index(band) for band in bands]
+        lists = {name: entries for name, entries in self if isinstance(entries, list) and entries}
+        return self.model_copy(update={name: [entries[place] for place in places] for name, entries in lists.items()})
+
 
 def describe(configuration: Configuration, folder: Path) -> Description:
     """Return the description of the configured survey.
@@ -95,14 +101,15 @@ def describe(configuration: Configuration, folder: Path) -> Description:
         raise ConfigurationError(f"{path}: no description of the survey {configuration.survey.name!r}") from None
     if configuration.survey.name == "folder":
         values |= _of_the_user(configuration, values)
-    if configuration.survey.name == "simulated":
-        values |= _of_bands(configuration.survey.simulated.bands, values)
     try:
-        return Description.model_validate(values)
+        description = Description.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"]))
         raise ConfigurationError(f"{path}: {key}: {fault['msg']} (found {fault['input']!r})") from None
+    if configuration.survey.name == "simulated":
+        return description.of_bands(configuration.survey.simulated.bands)
+    return description
 
 
 def _of_the_user(configuration: Configuration, values: dict[str, Any]) -> dict[str, Any]:
@@ -117,14 +124,3 @@ def _of_the_user(configuration: Configuration, values: dict[str, Any]) -> dict[s
         "psf_beta": folder.psf_beta,
         "sky_noise": [values["sky_noise"][0]] * len(folder.bands),
     }
-
-
-def _of_bands(bands: list[str], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of some of the bands: what is said of each band, in their order."""
-    places = [values["bands"].index(band) for band in bands]
-    each = {
-        name: [entries[place] for place in places]
-        for name, entries in values.items()
-        if name != "bands" and isinstance(entries, list)
-    }
-    return {"bands": list(bands), **each}
