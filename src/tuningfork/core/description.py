@@ -1,6 +1,7 @@
 """What a survey is: the content of config/surveys/<name>.yaml, with the user's settings laid over it."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -73,7 +74,7 @@ class Description(Section):
         """Place of the reference band among the bands."""
         return self.bands.index(self.reference_band)
 
-    def of_bands(self, bands: list[str]) -> "Description":
+    def of_bands(self, bands: Sequence[str]) -> "Description":
         """Return what is said of some of the bands."""
         places = [self.bands.index(band) for band in bands]
         lists = {name: entries for name, entries in self if isinstance(entries, list) and entries}
