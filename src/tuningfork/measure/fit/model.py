@@ -65,6 +65,31 @@ def table_on(device: torch.device) -> Table:
     return Table(values, float(table.log_n[0]), steps[0], float(table.log_k[0]), steps[1])
 
 
+@dataclass(frozen=True)
+class Shapes:
+    """What spectra of N profiles are made from.
+
+    Attributes
+    ----------
+    table : Table
+    forms : Tensor
+        float32 (N, 3, 3): the quadratic form (k r_eff)^2 and its derivatives by eta_1 and eta_2, see `Modes`.
+    values, steps, by_log_n : Tensor
+        float32 (N, K - 1), of :meth:`Table.rows`.
+    """
+
+    table: Table
+    forms: Tensor
+    values: Tensor
+    steps: Tensor
+    by_log_n: Tensor
+
+    @classmethod
+    def of(cls, parameters: Tensor, table: Table) -> "Shapes":
+        """Return those of the free parameters (N, 8)."""
+        return cls(table, _quadratic_forms(parameters).float(), *table.rows(parameters[:, LOG_N]))
+
+
 class Modes:
     """Wave vectors (M,), rad/pixel, at which spectra are wanted."""
 
@@ -83,16 +108,14 @@ class Modes:
         angle = x[:, None] * self.kx + y[:, None] * self.ky
         return torch.polar(torch.ones_like(angle), -angle)
 
-    def spectra(self, parameters: Tensor, base: Tensor, table: Table, drawn: int = DRAWN) -> Tensor:
+    def spectra(self, shapes: Shapes, base: Tensor, drawn: int = DRAWN) -> Tensor:
         """Return the spectra of the model of unit flux and of its derivatives.
 
         Parameters
         ----------
-        parameters : Tensor
-            float64 (N, 8).
+        shapes : Shapes
         base : Tensor
             complex64 (N, M): transfer times phase.
-        table : Table
         drawn : int
             1: only the model.
 
@@ -102,15 +125,15 @@ class Modes:
             complex64 (N, drawn, M).
         """
         number, modes = base.shape
-        quadratic = _quadratic_forms(parameters).float().reshape(-1, 3) @ self.quadratic
-        square, by_eta_1, by_eta_2 = quadratic.reshape(number, 3, modes).unbind(1)
+        table = shapes.table
+        forms = shapes.forms[:, : 1 if drawn == 1 else 3]
+        square, *by_eta = (forms.reshape(-1, 3) @ self.quadratic).reshape(number, -1, modes).unbind(1)
         square = square.clamp_min_(SMALLEST)
         place = square.log().mul_(0.5 / table.log_k_step).sub_(table.log_k / table.log_k_step)
         place = place.clamp_(0, table.values.shape[1] - 1.001)
         index = place.long()
-        values, steps, by_log_n = table.rows(parameters[:, LOG_N])
-        slope = steps.gather(1, index)
-        amplitude = torch.addcmul(values.gather(1, index), place.sub_(index), slope)
+        slope = shapes.steps.gather(1, index)
+        amplitude = torch.addcmul(shapes.values.gather(1, index), place.sub_(index), slope)
         out = torch.empty(number, drawn, modes, dtype=torch.complex64, device=base.device)
         torch.mul(base, amplitude, out=out[:, 0])
         if drawn == 1:
@@ -120,10 +143,10 @@ class Modes:
         torch.mul(turned, self.ky, out=out[:, Y])
         slope = slope.mul_(1 / table.log_k_step)
         torch.mul(base, slope, out=out[:, LOG_R])
-        torch.mul(base, by_log_n.gather(1, index), out=out[:, LOG_N])
+        torch.mul(base, shapes.by_log_n.gather(1, index), out=out[:, LOG_N])
         slope = slope.div_(square).mul_(0.5)
-        torch.mul(base, slope * by_eta_1, out=out[:, ETA_1])
-        torch.mul(base, slope * by_eta_2, out=out[:, ETA_2])
+        torch.mul(base, slope * by_eta[0], out=out[:, ETA_1])
+        torch.mul(base, slope * by_eta[1], out=out[:, ETA_2])
         return out
 
 
@@ -194,14 +217,15 @@ class Grid:
         x, y = (parameters[:, place].float() for place in (X, Y))
         phase = _turn(y, self._ky)[:, :, None] * _turn(x, self._kx)[:, None, :]
         base = transfer[0] * phase.reshape(len(parameters), -1)
-        spectra = self.modes.spectra(parameters, base, self.table, drawn)
+        shapes = Shapes.of(parameters, self.table)
+        spectra = self.modes.spectra(shapes, base, drawn)
         spectra = spectra.reshape(-1, drawn, self.fold, self.size, self.columns)
         spectra = spectra.sum(dim=2) if self.fold > 1 else spectra[:, :, 0]
         along = torch.fft.ifft(spectra, dim=-2)
         images = torch.fft.irfft(along, n=self.size * self.fold, dim=-1)
         if self.fold > 1:
             images = images[..., :: self.fold] * self.fold
-        return self.copies.remove(images, parameters, transfer[1], self.table)
+        return self.copies.remove(images, parameters, shapes, transfer[1])
 
 
 def _turn(shift: Tensor, k: Tensor) -> Tensor:
@@ -225,7 +249,7 @@ class Copies:
 
     REACH, ORDER = 8.0, 6
     """End of the window in Fourier space, in steps of the grid, and the order of its zero there."""
-    RADII, ANGLES, NODES = 32, 48, 12
+    RADII, ANGLES, NODES = 24, 32, 10
 
     def __init__(self, size: int, device: torch.device) -> None:
         step = 2 * np.pi / size
@@ -266,11 +290,11 @@ class Copies:
         """Return PSF times pixel response at the low frequencies, (N, M)."""
         return self.modes.transfer(psf)
 
-    def remove(self, images: Tensor, parameters: Tensor, transfer: Tensor, table: Table) -> Tensor:
+    def remove(self, images: Tensor, parameters: Tensor, shapes: Shapes, transfer: Tensor) -> Tensor:
         """Take the copies from the images (N, drawn, size, size); works in place."""
         number, drawn, size, _ = images.shape
         base = transfer * self.modes.phase(parameters[:, X].float(), parameters[:, Y].float())
-        spectra = torch.view_as_real(self.modes.spectra(parameters, base, table, drawn))
+        spectra = torch.view_as_real(self.modes.spectra(shapes, base, drawn))
         nodes = (spectra.reshape(number * drawn, -1) @ self._wave).reshape(-1, self.NODES, self.NODES)
         half = self._interpolation @ nodes
         images = images.reshape(-1, size, size)

@@ -60,7 +60,7 @@ class FitSettings:
     mask_core: float = 1.0
     crop: bool = True
     batch_size: int = 256
-    chunk_pixels: int = 65536
+    chunk_pixels: int = 131072
 
     def __post_init__(self) -> None:
         for name in ("centre_sigma", "tolerance", "mask_threshold", "axis_ratio_min"):

@@ -11,8 +11,8 @@ from tuningfork.measure.fit.settings import FitSettings
 
 WINDOWS = (64, 96, 128, 160, 192, 256, 320, 384, 512)
 """Widths (pixel) of which the FFT is fast."""
-NEGLIGIBLE = 1e-4
-"""Amplitude of the PSF below which a frequency is left out."""
+ALIASED = 1e-2
+"""Amplitude of the PSF at Nyquist's frequency from which aliases are drawn; less biases no parameter by 0.02 %."""
 
 
 def groups(
@@ -46,7 +46,7 @@ def widths_needed(start: np.ndarray, psf: Psf) -> np.ndarray:
 
 def reach_of(psf: Psf) -> np.ndarray:
     """Return how far each PSF lets frequencies pass, in units of Nyquist's: 1, or 2 with aliases; shape (N,)."""
-    return np.where(psf.reach(NEGLIGIBLE) > 1.1 * np.pi, 2.0, 1.0)
+    return np.where(psf.reach(ALIASED) > np.pi, 2.0, 1.0)
 
 
 def cut(images: np.ndarray, rows: np.ndarray, width: int, device: torch.device) -> Tensor:
