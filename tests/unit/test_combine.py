@@ -1,6 +1,7 @@
 """Network and fit joined: on errors whose covariance is known, whose tails are heavy, and with fits that went wrong."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from tuningfork.measure.combine import (
-    FITTED,
-    GROUPS,
-    Estimates,
-    Gaussians,
-    StructureCalibration,
-    Weighting,
-    combine,
-    weight_of_fit,
-)
+from tuningfork.measure.combine import StructureCalibration, Weighting, combine, join_pairs, weight_of_second
+from tuningfork.measure.estimates import COMPONENTS, FITTED, Estimates, Gaussians
+from tuningfork.measure.intervals import LEVELS, ErrorModel, learn_errors, place_in, widths
 from tuningfork.measure.records import take
 from tuningfork.measure.scores import robust_scatter
-from tuningfork.measure.weighting import LEVELS, learn
+from tuningfork.measure.weighting import learn
 
 NETWORK_FLOOR = 0.05
 MISSTATED = 1.8
@@ -53,20 +47,11 @@ def errors(number: int, seed: int, degrees: float = np.inf, wrong: float = 0.0) 
     stated = (noise**2 + NETWORK_FLOOR**2)[:, :, None] * np.eye(6)
     of_fit = (noise**2 * (1 + 0.5**2) / MISSTATED**2)[:, :, None] * np.eye(5)
     fitted = rng.uniform(size=number) > 0.02
-    return Estimates(Gaussians(network, stated), Gaussians(fit, of_fit), np.ones(number), fitted), truth
+    return Estimates(Gaussians(network, stated), Gaussians(fit, of_fit), np.zeros(number), fitted), truth
 
 
-def misses(gaussians: Gaussians, truth: np.ndarray, name: str) -> np.ndarray:
-    places = GROUPS[name]
-    return np.ravel(gaussians.mean[:, places] - truth[:, places])
-
-
-def held(gaussians: Gaussians, truth: np.ndarray, name: str) -> np.ndarray:
-    """Return the coverage of the intervals `LEVELS`."""
-    places = GROUPS[name]
-    deviation = np.sqrt(gaussians.covariance[:, places, places])
-    distance = np.abs((gaussians.mean - truth)[:, places] / deviation)
-    return np.array([np.mean(distance <= norm.ppf(0.5 + level / 2)) for level in LEVELS])
+def misses(gaussians: Gaussians, truth: np.ndarray, place: int) -> np.ndarray:
+    return gaussians.mean[:, place] - truth[:, place]
 
 
 @pytest.fixture(scope="module")
@@ -77,23 +62,35 @@ def learned() -> StructureCalibration:
 @given(st.floats(1e-3, 10), st.floats(1e-3, 10), st.floats(0, 0.98))
 @settings(max_examples=60, deadline=None)
 def test_weights_lie_between_none_and_all_and_never_do_harm(one: float, two: float, shared: float) -> None:
-    weight, variance = weight_of_fit(np.array([one]), np.array([two]), shared)
+    weight, variance = weight_of_second(np.array([one]), np.array([two]), shared)
     assert 0 <= weight[0] <= 1
     assert variance[0] <= min(one, two) ** 2 * (1 + 1e-9)
     assert (weight[0] > 0.5) == (two < one) or one == pytest.approx(two)
 
 
 def test_independent_errors_are_weighted_by_their_inverse_variance() -> None:
-    weight, variance = weight_of_fit(np.array([2.0]), np.array([1.0]), 0.0)
+    weight, variance = weight_of_second(np.array([2.0]), np.array([1.0]), 0.0)
     assert weight[0] == pytest.approx(0.8)
     assert variance[0] == pytest.approx(0.8)
 
 
+def test_correlations_carry_what_one_knows_to_the_other() -> None:
+    """One knows the sum of two quantities, the other one of them: together they know both (no common errors)."""
+    one = Gaussians(np.array([[1.0, 2.0]]), np.array([[[1.0, -0.9999], [-0.9999, 1.0]]]))
+    two = Gaussians(np.array([[1.4, 0.0]]), np.array([[[1e-4, 0.0], [0.0, 1e4]]]))
+    joint, weight = join_pairs(one, two, 0.0)
+    np.testing.assert_allclose(joint.mean[0], [1.4, 1.6], atol=1e-3)
+    assert joint.deviation.max() < 0.05
+    assert weight[0, 0] == pytest.approx(1, abs=1e-3)
+    expected = np.linalg.inv(np.linalg.inv(one.covariance[0]) + np.linalg.inv(two.covariance[0]))
+    np.testing.assert_allclose(joint.covariance[0], expected, atol=1e-6)
+
+
 def test_misstated_errors_are_learned(learned: StructureCalibration) -> None:
-    for name in FITTED:
-        assert np.exp(learned.groups[name].fit_scale) == pytest.approx(MISSTATED, rel=0.1)
-        assert np.exp(learned.groups[name].network_scale) == pytest.approx(1, rel=0.1)
-        assert learned.groups[name].floor < 0.01
+    for name in ("mag", "log_r_eff", "log_sersic_n"):
+        assert np.exp(learned.components[name].fit_scale) == pytest.approx(MISSTATED, rel=0.1)
+        assert np.exp(learned.components[name].network_scale) == pytest.approx(1, rel=0.1)
+        assert learned.components[name].floor < 0.01
     assert learned.note == ""
 
 
@@ -101,21 +98,40 @@ def test_the_combination_is_as_good_as_the_better_one_at_every_signal(learned: S
     estimates, truth = errors(4000, 2)
     found = combine(estimates, learned)
     noise = np.sqrt(estimates.fit.covariance[:, 0, 0])
-    for name in FITTED:
+    for place in range(len(FITTED)):
         for low, high in ((0, 0.01), (0.01, 0.05), (0.05, 1)):
             rows = np.flatnonzero((noise >= low) & (noise < high) & estimates.fitted)
-            alone = [misses(take(part, rows), truth[rows], name) for part in (estimates.network, estimates.fit)]
+            alone = [misses(take(part, rows), truth[rows], place) for part in (estimates.network, estimates.fit)]
             best = min(robust_scatter(values) for values in alone)
-            assert robust_scatter(misses(take(found.joint, rows), truth[rows], name)) < 1.03 * best
+            assert robust_scatter(misses(take(found.joint, rows), truth[rows], place)) < 1.04 * best
 
 
 @pytest.mark.parametrize("degrees", [np.inf, 4.0])
 def test_intervals_hold_the_truth_as_often_as_they_say(degrees: float) -> None:
+    def measured(seed: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        estimates, truth = errors(number, seed, degrees)
+        found = combine(estimates, calibration)
+        error = found.joint.deviation[:, 1]
+        signal = 0.1 / np.sqrt(estimates.fit.covariance[:, 0, 0])
+        # Stated too small, and the more so the higher the signal.
+        return misses(found.joint, truth, 1), 0.6 * error * signal**-0.2, signal, found.weight[:, 1]
+
     calibration = learn(*errors(1500, 3, degrees))
-    estimates, truth = errors(6000, 4, degrees)
-    found = combine(estimates, calibration).joint
-    for name in GROUPS:
-        np.testing.assert_allclose(held(found, truth, name), LEVELS, atol=0.03 if np.isinf(degrees) else 0.045)
+    miss, error, signal, weight = measured(3, 1500)
+    model = learn_errors(miss / error, signal, weight)
+    miss, error, signal, weight = measured(4, 6000)
+    error = error * model.factor(signal, weight)
+    for rows, tolerance in ((signal > 0, 0.03), (signal > 5, 0.06), (signal < 1, 0.06)):
+        held = [np.mean(np.abs(miss[rows]) <= width * error[rows]) for width in widths(model.degrees).values()]
+        np.testing.assert_allclose(held, list(LEVELS.values()), atol=tolerance)
+    places = np.histogram(place_in(miss, error, model.degrees), 10, (0, 1))[0] / len(miss)
+    np.testing.assert_allclose(places, 0.1, atol=0.02)
+
+
+def test_the_normal_distribution_is_one_of_the_intervals() -> None:
+    np.testing.assert_allclose(list(widths(1e3).values()), norm.ppf([0.75, 0.841, 0.975]), rtol=5e-3)
+    assert widths(2.0)[95] > 3
+    assert ErrorModel.from_dict(ErrorModel(0.1, 0.2, 0.3, 4.0).as_dict()) == ErrorModel(0.1, 0.2, 0.3, 4.0)
 
 
 def test_fits_of_something_else_change_nothing(learned: StructureCalibration) -> None:
@@ -124,9 +140,10 @@ def test_fits_of_something_else_change_nothing(learned: StructureCalibration) ->
     estimates, truth = errors(4000, 2, wrong=0.1)
     found, best = (combine(estimates, entry) for entry in (calibration, learned))
     assert 0.85 < found.refined.mean() < 0.92
-    for name in FITTED:
-        assert robust_scatter(misses(found.joint, truth, name)) < 1.1 * robust_scatter(misses(best.joint, truth, name))
-        assert np.abs(misses(found.joint, truth, name)).max() < 2
+    for place in range(len(FITTED)):
+        scatter = robust_scatter(misses(best.joint, truth, place))
+        assert robust_scatter(misses(found.joint, truth, place)) < 1.1 * scatter
+        assert np.abs(misses(found.joint, truth, place)).max() < 2
 
 
 def test_without_a_fit_the_network_stands(learned: StructureCalibration) -> None:
@@ -139,29 +156,22 @@ def test_without_a_fit_the_network_stands(learned: StructureCalibration) -> None
     )
     found = combine(none, learned)
     assert not found.refined.any()
-    shift = [learned.groups[name].network_shift for name, places in GROUPS.items() for _ in places]
-    np.testing.assert_allclose(found.joint.mean, estimates.network.mean - shift)
+    scalars = [0, 1, 2, 5]
+    shift = learned.of("network_shift")[scalars]
+    np.testing.assert_allclose(found.joint.mean[:, scalars], estimates.network.mean[:, scalars] - shift)
     assert np.isfinite(found.joint.covariance).all()
 
 
 def test_poor_models_count_less(learned: StructureCalibration) -> None:
-    """Where the reduced chi^2 tells of a poor model, the likelihood finds that the fit's errors grow with it."""
+    """Where chi^2 tells of a poor model, the likelihood finds how the fit's errors grow with it."""
     estimates, truth = errors(1500, 6)
-    rng = np.random.default_rng(7)
-    chi2 = np.exp(rng.exponential(1.0, 1500))
-    mean = truth[:, :5] + (estimates.fit.mean - truth[:, :5]) * chi2[:, None]
-    spoilt = Estimates(estimates.network, Gaussians(mean, estimates.fit.covariance), chi2, estimates.fitted)
-    terms = learn(spoilt, truth).groups["log_r_eff"]
-    assert terms.chi2_power == pytest.approx(1, abs=0.12)
-    assert learned.groups["log_r_eff"].chi2_power == pytest.approx(0.5, abs=0.1)  # nothing to learn it from
-
-
-def turned(gaussians: Gaussians, angle: float) -> Gaussians:
-    """Return distributions with the ellipticity turned by `angle` (rad, of the vector of both components)."""
-    size = gaussians.mean.shape[1]
-    matrix = np.eye(size)
-    matrix[3:5, 3:5] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    return Gaussians(gaussians.mean @ matrix.T, matrix @ gaussians.covariance @ matrix.T)
+    misfit = np.exp(np.random.default_rng(7).normal(1.5, 1, 1500))
+    factor = np.hypot(1, 0.4 * misfit)
+    mean = truth[:, :5] + (estimates.fit.mean - truth[:, :5]) * factor[:, None]
+    spoilt = Estimates(estimates.network, Gaussians(mean, estimates.fit.covariance), misfit, estimates.fitted)
+    terms = learn(spoilt, truth).components["log_r_eff"]
+    assert terms.misfit_factor == pytest.approx(0.4, rel=0.15)
+    assert np.exp(terms.fit_scale) == pytest.approx(MISSTATED, rel=0.2)
 
 
 def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -> None:
@@ -169,9 +179,10 @@ def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -
     rng = np.random.default_rng(9)
     root = rng.normal(size=(100, 6, 6)) * 0.02
     mixed = estimates.network.covariance + root @ root.transpose(0, 2, 1)
-    plain = Estimates(Gaussians(estimates.network.mean, mixed), estimates.fit, estimates.reduced_chi2, estimates.fitted)
-    other = Estimates(turned(plain.network, 0.7), turned(plain.fit, 0.7), plain.reduced_chi2, plain.fitted)
-    expected, found = turned(combine(plain, learned).joint, 0.7), combine(other, learned).joint
+    angle = np.full(100, 0.7)
+    plain = Estimates(Gaussians(estimates.network.mean, mixed), estimates.fit, estimates.misfit, estimates.fitted)
+    other = Estimates(plain.network.turned(angle), plain.fit.turned(angle), plain.misfit, plain.fitted)
+    expected, found = combine(plain, learned).joint.turned(angle), combine(other, learned).joint
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-9)
     np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-9)
     assert (np.linalg.eigvalsh(found.covariance) > 0).all()
@@ -179,7 +190,7 @@ def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -
 
 def test_too_few_galaxies_leave_the_errors_as_stated() -> None:
     calibration = learn(*errors(12, 10))
-    assert calibration.groups == {name: Weighting() for name in GROUPS}
+    assert calibration.components == {name: Weighting() for name in COMPONENTS}
     assert "fewer than" in calibration.note
 
 
@@ -189,9 +200,10 @@ def test_unknown_truths_do_not_count() -> None:
     truth[::2, 2] = np.nan
     calibration = learn(estimates, truth)
     assert "bulge_logit" in calibration.note
-    assert np.exp(calibration.groups["log_sersic_n"].fit_scale) == pytest.approx(MISSTATED, rel=0.15)
+    assert np.exp(calibration.components["log_sersic_n"].fit_scale) == pytest.approx(MISSTATED, rel=0.15)
 
 
 def test_the_calibration_survives_the_file(learned: StructureCalibration) -> None:
-    values: dict[str, Any] = json.loads(json.dumps(learned.as_dict()))
-    assert StructureCalibration.from_dict(values) == learned
+    complete = replace(learned, errors={"mag": ErrorModel(0.1, 0.2, 0.3, 4.0)})
+    values: dict[str, Any] = json.loads(json.dumps(complete.as_dict()))
+    assert StructureCalibration.from_dict(values) == complete

@@ -1,6 +1,7 @@
 """Profile parameters of a shard."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.flags import Flag
-from tuningfork.measure.combine import GROUPS, Gaussians, StructureCalibration, Weighting, combine
+from tuningfork.measure.combine import StructureCalibration, Weighting, combine
+from tuningfork.measure.estimates import COMPONENTS, Gaussians
+from tuningfork.measure.intervals import ErrorModel
 from tuningfork.measure.profiles import UNKNOWN_ANGLE, bulge_to_total, physical, shape
 from tuningfork.measure.structure import (
     Measured,
@@ -32,7 +35,7 @@ from tuningfork.networks.inputs import ORIENTATIONS, dihedral_angle
 from tuningfork.networks.model_file import input_of
 from tuningfork.networks.structure import TARGETS, shear_of
 
-IDENTITY = StructureCalibration({name: Weighting() for name in GROUPS}, 0, 0, "none learned")
+IDENTITY = StructureCalibration({name: Weighting() for name in COMPONENTS}, 0, 0, "none learned")
 
 
 class Moments(nn.Module):
@@ -94,12 +97,13 @@ def test_the_fit_mends_what_the_network_gets_wrong(tmp_path: Path) -> None:
     """The stamps are Gaussian ellipses: a Sersic index of one half, of which an untrained network knows nothing."""
     stamps = write_stamps(tmp_path / "shard.parquet", psf_fwhm_r=np.full(7, 0.05))
     table, pixels = open_store(stamps, ["r"], "r")
-    found = measure(moments(), table, pixels, Structure(rotations=1)).estimates
-    good = [0, 2, 3, 5, 6]
+    measured = measure(moments(), table, pixels, Structure(rotations=1))
+    found, good = measured.estimates, [0, 2, 3, 5, 6]
+    assert measured.refinement is not None
     assert found.fitted[good].all()
     assert not found.fitted[[1, 4]].any()
     np.testing.assert_allclose(found.fit.mean[good, 2], np.log(0.5), atol=0.15)
-    np.testing.assert_allclose(found.reduced_chi2[good], 1, atol=0.15)
+    np.testing.assert_allclose(measured.refinement.reduced_chi2[good], 1, atol=0.15)
 
 
 def test_refinement_can_be_left_out_and_says_so(tmp_path: Path) -> None:
@@ -126,11 +130,24 @@ def test_what_was_not_learned_is_null(tmp_path: Path) -> None:
     ensemble = moments(targets=["mag", "axis_ratio"])
     measured = measure(ensemble, table, stamps, Structure(rotations=1))
     assert measured.refinement is None
-    values = profile_columns(measured, combine(measured.estimates, IDENTITY), table, ensemble)
+    values = profile_columns(measured, combine(measured.estimates, IDENTITY), IDENTITY, table, ensemble)
     for name in ("r_eff", "r_eff_network", "sersic_n", "position_angle", "bulge_to_total", "bulge_to_total_error"):
         assert np.isnan(values[name]).all()
     for name in ("mag", "mag_error", "axis_ratio", "axis_ratio_error"):
         assert np.isfinite(values[name][[0, 2]]).all()
+
+
+def test_published_errors_are_calibrated(tmp_path: Path) -> None:
+    table, stamps = open_store(write_stamps(tmp_path / "shard.parquet"), ["r"], "r")
+    measured = measure(moments(), table, stamps, Structure(rotations=1, refine=False))
+    twice = replace(IDENTITY, errors={"r_eff": ErrorModel(np.log(2)), "position_angle": ErrorModel(np.log(1e6))})
+    stated, found = (
+        profile_columns(measured, combine(measured.estimates, entry), entry, table, moments())
+        for entry in (IDENTITY, twice)
+    )
+    np.testing.assert_allclose(found["r_eff_error"], 2 * stated["r_eff_error"])
+    np.testing.assert_allclose(found["mag_error"], stated["mag_error"])
+    assert np.nanmax(found["position_angle_error"]) == UNKNOWN_ANGLE
 
 
 def test_the_answer_is_the_same_whatever_orientations_are_averaged(tmp_path: Path) -> None:

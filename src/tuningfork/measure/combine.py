@@ -3,148 +3,92 @@
 Network and fit look at the same pixels, so that their errors are correlated. If one of two unbiased estimators is
 efficient, its covariance with the other is its own variance (Rao 1973, Linear Statistical Inference, section 5a.2); so
 the covariance of the errors is modelled as `shared` times the smaller variance. With `shared` = 0 they are independent
-and add as usual, with 1 only the better one counts. For every value the best linear unbiased combination has weights
-in [0, 1].
+and add as usual, with 1 only the better one counts. This holds along each of the axes on which both covariances are
+diagonal, and so the weights of the best linear unbiased combination are within [0, 1] on each.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-GROUPS: dict[str, list[int]] = {
-    "mag": [0],
-    "log_r_eff": [1],
-    "log_sersic_n": [2],
-    "eta": [3, 4],
-    "bulge_logit": [5],
-}
-"""Targets that share a weight: both components of the ellipticity, so that no direction in the image is preferred."""
-FITTED = ("mag", "log_r_eff", "log_sersic_n", "eta")
-"""Groups that a Sersic fit has."""
-SMALLEST = 1e-5
-"""Floor of every standard deviation, in target space."""
+from tuningfork.measure.estimates import COMPONENTS, FITTED, Estimates, Gaussians
+from tuningfork.measure.intervals import ErrorModel
+from tuningfork.measure.records import take
+
 DISAGREEMENT = 8.0
 """Standard deviations by which a fit may differ from the network; beyond, it fitted something else."""
-
-
-@dataclass(frozen=True)
-class Gaussians:
-    """Normal distributions of N sources in the space of the targets.
-
-    Attributes
-    ----------
-    mean : ndarray
-        (N, T); NaN where nothing is known.
-    covariance : ndarray
-        (N, T, T)
-    """
-
-    mean: np.ndarray
-    covariance: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.mean)
-
-    def deviation(self, group: str) -> np.ndarray:
-        """Return the standard deviation (N,) of the targets of a group, root mean square over them."""
-        places = GROUPS[group]
-        return np.sqrt(np.maximum(self.covariance[:, places, places].mean(axis=1), SMALLEST**2))
-
-
-@dataclass(frozen=True)
-class Estimates:
-    """What network and fit say of N sources.
-
-    Attributes
-    ----------
-    network : Gaussians
-        Of the six targets.
-    fit : Gaussians
-        Of the first five; the covariance is that of the normal equations, not scaled. NaN where there is no fit.
-    reduced_chi2 : ndarray
-        (N,) of the fit.
-    fitted : ndarray
-        (N,) bool, whether the fit converged to something possible.
-    """
-
-    network: Gaussians
-    fit: Gaussians
-    reduced_chi2: np.ndarray
-    fitted: np.ndarray
+SIZE = len(FITTED)
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """How the errors of a group of targets follow from the stated ones.
+    """How the errors of one component follow from the stated ones.
 
     Attributes
     ----------
     network_scale, fit_scale : float
         ln of the factors of the stated standard deviations.
-    chi2_power : float
-        Power of the reduced chi^2, where above one, in the fit's standard deviation: pixels that the model does not
-        describe.
+    misfit_factor : float
+        Errors of the fit because the galaxy is no Sersic profile. A relative error of the model adds its square times
+        that of the signal-to-noise ratio to chi^2, and stated errors are inversely proportional to that ratio; so the
+        error is the stated one times the root of the excess of chi^2, `misfit`, times this factor.
     floor : float
-        Standard deviation of the fit in quadrature: how far a Sersic profile is from the truth of any galaxy.
+        Standard deviation of the fit in quadrature that no excess of chi^2 tells of.
     shared : float
         Covariance of the two errors over the smaller variance, in [0, 1].
     network_shift, fit_shift : float
         Mean errors, which are subtracted.
-    error_constant, error_signal, error_weight : float
-        ln of the factor of the combination's standard deviation: constant, slope with
-        ln(signal-to-noise / `SIGNAL`), slope with the weight of the fit.
     """
 
     network_scale: float = 0.0
     fit_scale: float = 0.0
-    chi2_power: float = 0.5
+    misfit_factor: float = 0.3
     floor: float = 0.0
     shared: float = 1.0
     network_shift: float = 0.0
     fit_shift: float = 0.0
-    error_constant: float = 0.0
-    error_signal: float = 0.0
-    error_weight: float = 0.0
 
     def network_deviation(self, stated: np.ndarray) -> np.ndarray:
         """Return the standard deviation of the network's errors from the stated one."""
         return np.exp(self.network_scale) * stated
 
-    def fit_deviation(self, stated: np.ndarray, reduced_chi2: np.ndarray) -> np.ndarray:
+    def fit_deviation(self, stated: np.ndarray, misfit: np.ndarray) -> np.ndarray:
         """Return the standard deviation of the fit's errors from the stated one."""
-        power = np.maximum(reduced_chi2, 1) ** self.chi2_power
-        return np.hypot(np.exp(self.fit_scale) * stated * power, self.floor)
-
-    def error_factor(self, signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Return the factor of the combination's standard deviation."""
-        slope = self.error_signal * np.log(np.where(np.isfinite(signal), signal, SIGNAL) / SIGNAL)
-        return np.exp(self.error_constant + slope + self.error_weight * weight)
-
-
-SIGNAL = 50.0
-"""Signal-to-noise ratio to which the calibration of errors refers."""
+        return np.hypot(np.exp(self.fit_scale) * stated * np.hypot(1, self.misfit_factor * misfit), self.floor)
 
 
 @dataclass(frozen=True)
 class StructureCalibration:
-    """The weighting of every group.
+    """The weighting of every component.
 
     Attributes
     ----------
-    groups : dict
-        Group -> :class:`Weighting`.
+    components : dict
+        Component -> :class:`Weighting`.
     n, n_fitted : int
         Galaxies behind it, and those with a fit.
     note : str
         Empty, or why it was not learned.
+    errors : dict
+        Column of the catalogue -> :class:`~tuningfork.measure.intervals.ErrorModel`.
     """
 
-    groups: dict[str, Weighting]
+    components: dict[str, Weighting]
     n: int
     n_fitted: int
     note: str = ""
+    errors: dict[str, ErrorModel] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> float:
+        """Covariance of the errors of network and fit over the smaller variance, mean of the components."""
+        return float(np.mean([self.components[name].shared for name in FITTED]))
+
+    def of(self, term: str) -> np.ndarray:
+        """Return a term of every component."""
+        return np.array([getattr(self.components[name], term) for name in COMPONENTS])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the calibration as JSON values."""
@@ -153,8 +97,9 @@ class StructureCalibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "StructureCalibration":
         """Return the calibration that :meth:`as_dict` wrote."""
-        groups = {name: Weighting(**terms) for name, terms in values["groups"].items()}
-        return cls(groups, values["n"], values["n_fitted"], values["note"])
+        components = {name: Weighting(**terms) for name, terms in values["components"].items()}
+        errors = {name: ErrorModel.from_dict(terms) for name, terms in values["errors"].items()}
+        return cls(components, values["n"], values["n_fitted"], values["note"], errors)
 
 
 @dataclass(frozen=True)
@@ -165,32 +110,96 @@ class Combination:
     ----------
     joint : Gaussians
         Of the six targets.
-    weight : dict
-        Group -> (N,) weight of the fit; zero where there is none.
+    weight : ndarray
+        (N, 6) weight of the fit for each component in the frame of the galaxy; zero where there is none.
     refined : ndarray
         (N,) bool, whether the fit was used.
     """
 
     joint: Gaussians
-    weight: dict[str, np.ndarray]
+    weight: np.ndarray
     refined: np.ndarray
 
 
-def weight_of_fit(network: np.ndarray, fit: np.ndarray, shared: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weight of the fit in the best linear unbiased combination, and the combination's variance.
+def combine(estimates: Estimates, calibration: StructureCalibration) -> Combination:
+    """Join network and fit; rows without a usable fit are the network's alone."""
+    direction = estimates.direction()
+    inner = corrected(estimates.aligned(direction), calibration)
+    refined = inner.fitted & agree(inner)
+    rows = np.flatnonzero(refined)
+    mean, covariance = inner.network.mean.copy(), inner.network.covariance.copy()
+    weight = np.zeros_like(mean)
+    if len(rows):
+        network = Gaussians(mean[rows, :SIZE], covariance[rows, :SIZE, :SIZE])
+        joint, weight[rows, :SIZE] = join_pairs(network, take(inner.fit, rows), calibration.shared)
+        mean[rows, :SIZE], covariance[rows, :SIZE, :SIZE] = joint.mean, joint.covariance
+        # The bulge is not fitted; what its error has to do with the others' is no longer known.
+        covariance[rows, SIZE:, :SIZE], covariance[rows, :SIZE, SIZE:] = 0, 0
+    return Combination(Gaussians(mean, covariance).turned(direction), weight, refined)
+
+
+def corrected(estimates: Estimates, calibration: StructureCalibration) -> Estimates:
+    """Return estimates, in the frame of the galaxy, with mean errors subtracted and standard deviations as learned."""
+    terms = [calibration.components[name] for name in COMPONENTS]
+    stated, of_fit = estimates.network.deviation, estimates.fit.deviation
+    own = [entry.network_deviation(stated[:, k]) / stated[:, k] for k, entry in enumerate(terms)]
+    other = [entry.fit_deviation(of_fit[:, k], estimates.misfit) / of_fit[:, k] for k, entry in enumerate(terms[:SIZE])]
+    network, fit = estimates.network.scaled(np.stack(own, axis=1)), estimates.fit.scaled(np.stack(other, axis=1))
+    return Estimates(
+        Gaussians(network.mean - calibration.of("network_shift"), network.covariance),
+        Gaussians(fit.mean - calibration.of("fit_shift")[:SIZE], fit.covariance),
+        estimates.misfit,
+        estimates.fitted,
+    )
+
+
+def agree(estimates: Estimates) -> np.ndarray:
+    """Return which fits (N,) found what the network sees, in every component; False where either is missing."""
+    with np.errstate(invalid="ignore"):
+        miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :SIZE])
+        allowed = DISAGREEMENT * np.hypot(estimates.fit.deviation, estimates.network.deviation[:, :SIZE])
+        return np.asarray((miss <= allowed).all(axis=1))
+
+
+def join_pairs(one: Gaussians, two: Gaussians, shared: float) -> tuple[Gaussians, np.ndarray]:
+    """Return the best linear unbiased combination of two estimates of the same N sources.
+
+    Returns
+    -------
+    Gaussians
+    weight : ndarray
+        (N, T) share of the second in each component, within [0, 1].
+    """
+    unit = one.deviation
+    first, second = one.scaled(1 / unit), two.scaled(1 / unit)
+    lower = np.linalg.cholesky(first.covariance + 1e-9 * np.eye(unit.shape[1]))
+    half = np.linalg.solve(lower, second.covariance)
+    # On these axes the first has unit variance and the second `ratios`, and neither has correlations.
+    ratios, axes = np.linalg.eigh(np.linalg.solve(lower, half.transpose(0, 2, 1)))
+    weight, variance = weight_of_second(np.ones_like(ratios), np.sqrt(np.maximum(ratios, 1e-12)), shared)
+    back = lower @ axes
+    gain = (back * weight[:, None, :]) @ np.linalg.inv(back)
+    shift = np.einsum("nij,nj->ni", gain, (two.mean - one.mean) / unit)
+    covariance = (back * variance[:, None, :]) @ back.transpose(0, 2, 1)
+    joint = Gaussians(one.mean + shift * unit, covariance).scaled(unit)
+    return joint, np.clip(np.diagonal(gain, axis1=1, axis2=2), 0, 1)
+
+
+def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weight of the second of two estimates in their best combination, and its variance.
 
     Parameters
     ----------
-    network, fit : ndarray
-        (N,) standard deviations.
+    first, second : ndarray
+        Standard deviations.
     shared : float
         See :class:`Weighting`.
     """
-    ours, theirs = network**2, fit**2
-    common = shared * np.minimum(ours, theirs)
-    rest = np.maximum(ours + theirs - 2 * common, 1e-9 * np.maximum(ours, theirs))
-    weight = np.clip((ours - common) / rest, 0, 1)
-    return weight, (1 - weight) ** 2 * ours + weight**2 * theirs + 2 * weight * (1 - weight) * common
+    one, two = first**2, second**2
+    common = shared * np.minimum(one, two)
+    rest = np.maximum(one + two - 2 * common, 1e-9 * np.maximum(one, two))
+    weight = np.clip((one - common) / rest, 0, 1)
+    return weight, (1 - weight) ** 2 * one + weight**2 * two + 2 * weight * (1 - weight) * common
 
 
 def signal_to_noise(mean: np.ndarray) -> np.ndarray:
@@ -205,59 +214,3 @@ def signal_to_noise(mean: np.ndarray) -> np.ndarray:
         flux = 10 ** (-0.4 * mean[:, 0])
         area = np.pi * np.exp(2 * mean[:, 1] - np.hypot(mean[:, 3], mean[:, 4]))
         return np.clip(0.5 * flux / np.sqrt(area), 1e-3, 1e9)
-
-
-def agree(estimates: Estimates, calibration: StructureCalibration) -> np.ndarray:
-    """Return which fits (N,) are possible and found what the network sees, in every group."""
-    good = estimates.fitted.copy()
-    for name in FITTED:
-        terms, places = calibration.groups[name], GROUPS[name]
-        with np.errstate(invalid="ignore"):
-            own = terms.network_deviation(estimates.network.deviation(name))
-            other = terms.fit_deviation(estimates.fit.deviation(name), estimates.reduced_chi2)
-            miss = np.abs(estimates.fit.mean[:, places] - estimates.network.mean[:, places]).max(axis=1)
-            good &= miss <= DISAGREEMENT * np.hypot(own, other)
-    return good
-
-
-def combine(estimates: Estimates, calibration: StructureCalibration) -> Combination:
-    """Join network and fit.
-
-    Rows without a usable fit are the network's alone; the joint covariance keeps the correlations of both, weighted,
-    and has the variance of the best linear unbiased combination, calibrated.
-    """
-    number, size = estimates.network.mean.shape
-    refined = agree(estimates, calibration)
-    signal = signal_to_noise(estimates.network.mean)
-    mean = estimates.network.mean.copy()
-    share, deviation = np.zeros((number, size)), np.empty((number, size))
-    weights: dict[str, np.ndarray] = {}
-    for name, places in GROUPS.items():
-        terms = calibration.groups[name]
-        own = terms.network_deviation(estimates.network.deviation(name))
-        weight, variance = np.zeros(number), own**2
-        mean[:, places] -= terms.network_shift
-        if name in FITTED and refined.any():
-            other = terms.fit_deviation(estimates.fit.deviation(name), estimates.reduced_chi2)
-            found, joint = weight_of_fit(own[refined], other[refined], terms.shared)
-            weight[refined], variance[refined] = found, joint
-            fit = estimates.fit.mean[refined][:, places] - terms.fit_shift
-            mean[np.ix_(refined, places)] += found[:, None] * (fit - mean[np.ix_(refined, places)])
-        weights[name] = weight
-        share[:, places] = weight[:, None]
-        deviation[:, places] = (np.sqrt(variance) * terms.error_factor(signal, weight))[:, None]
-    return Combination(Gaussians(mean, _covariance(estimates, refined, share, deviation)), weights, refined)
-
-
-def _covariance(estimates: Estimates, refined: np.ndarray, share: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """Return covariances (N, T, T) with the weighted correlations of both and root mean squares `deviation` (N, T)."""
-    rest = 1 - share
-    total = estimates.network.covariance * rest[:, :, None] * rest[:, None, :]
-    fitted = estimates.fit.covariance.shape[-1]
-    part = share[refined, :fitted]
-    total[refined, :fitted, :fitted] += estimates.fit.covariance[refined] * part[:, :, None] * part[:, None, :]
-    scale = np.empty_like(deviation)
-    summed = Gaussians(estimates.network.mean, total)
-    for name, places in GROUPS.items():
-        scale[:, places] = deviation[:, places] / summed.deviation(name)[:, None]
-    return total * scale[:, :, None] * scale[:, None, :]

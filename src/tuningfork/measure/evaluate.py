@@ -74,9 +74,9 @@ def evaluate(
             "morphology": vote_scores(test, training),
             "confusion": confusion(test),
             "bar_auc": bar_auc(test),
-            "structure": structure_scores(test),
+            "structure": structure_scores(test, weighting.errors),
             "structure_network": network_scores(test),
-            "structure_by_signal": signal_scores(test),
+            "structure_by_signal": signal_scores(test, weighting.errors),
             "structure_challenge": challenge(test),
             "structure_calibration": weighting.as_dict(),
             "bars": {

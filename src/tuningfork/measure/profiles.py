@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.measure.combine import Gaussians
+from tuningfork.measure.estimates import Gaussians
 from tuningfork.training.tasks import noise_magnitude
 
 ETA = slice(3, 5)

@@ -8,7 +8,7 @@ import torch
 
 from tuningfork.core.progress import track
 from tuningfork.core.tables import numpy_column
-from tuningfork.measure.combine import Gaussians
+from tuningfork.measure.estimates import Gaussians
 from tuningfork.measure.fit import FitSettings, Moffat, fit_profiles
 from tuningfork.networks.structure import PROFILE
 
@@ -30,6 +30,8 @@ class Refinement:
         (N,)
     fitted : ndarray
         (N,) bool, converged to something possible.
+    misfit : ndarray
+        (N,) root of the excess of chi^2 over its expectation, near the galaxy; see :func:`misfit_of`.
     masked_fraction : ndarray
         (N,) share of the pixels within two half-light radii that are masked as neighbours.
     inside : ndarray
@@ -39,6 +41,7 @@ class Refinement:
     fit: Gaussians
     reduced_chi2: np.ndarray
     fitted: np.ndarray
+    misfit: np.ndarray
     masked_fraction: np.ndarray
     inside: np.ndarray
 
@@ -68,7 +71,7 @@ def refine(
     """
     number, size = len(network), len(PROFILE)
     mean, covariance = np.full((number, size), np.nan), np.full((number, size, size), np.nan)
-    chi2, masked, inside = (np.full(number, np.nan) for _ in range(3))
+    chi2, misfit, masked, inside = (np.full(number, np.nan) for _ in range(4))
     converged = np.zeros(number, dtype=bool)
     noise, scale, width, beta = (
         numpy_column(table, name).astype(float)
@@ -82,9 +85,10 @@ def refine(
         psf = Moffat(width[rows] / scale[rows], beta[rows])
         found = fit_profiles(images, weights, psf, network.mean[rows, :size], settings)
         mean[rows], covariance[rows], chi2[rows] = found.mean, found.covariance, found.reduced_chi2
+        misfit[rows] = misfit_of(found.near_chi2, found.near_pixels)
         converged[rows], masked[rows], inside[rows] = found.converged, found.masked_fraction, found.inside
     fit = Gaussians(mean, covariance)
-    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1]), masked, inside)
+    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1]), misfit, masked, inside)
 
 
 def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,6 +105,17 @@ def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, n
     images, weights = stamps[:, 0, 0] / unit, stamps[:, 1, 0] * unit**2
     usable = np.isfinite(images) & np.isfinite(weights) & (weights > 0)
     return np.where(usable, images, np.float32(0)), np.where(usable, weights, np.float32(0))
+
+
+def misfit_of(chi2: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return the root (N,) of the excess of chi^2 over its expectation and its standard deviation, 0 if there is none.
+
+    Parameters
+    ----------
+    chi2, pixels : ndarray
+        (N,) chi^2, and the number of pixels behind it.
+    """
+    return np.asarray(np.sqrt(np.maximum(chi2 - pixels - np.sqrt(2 * pixels), 0)))
 
 
 def possible(fit: Gaussians, stamp: int) -> np.ndarray:

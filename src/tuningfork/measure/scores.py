@@ -3,14 +3,13 @@
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+
+from tuningfork.measure.intervals import LEVELS, NORMAL, place_in, widths
 
 FEWEST = 10
 """A figure from fewer values than this is not given."""
 RESAMPLINGS = 500
 BINS = 10
-INTERVALS = {50: 0.6745, 68: 1.0, 95: 1.96}
-"""Per cent -> half width (standard deviations) of the central interval of a normal distribution that holds so much."""
 OUTLIER = 0.5
 """Error beyond which the Euclid Morphology Challenge counts an outlier."""
 
@@ -140,29 +139,31 @@ def question_scores(predicted: np.ndarray, votes: np.ndarray, constant: np.ndarr
 
 
 def parameter_scores(
-    predicted: np.ndarray, error: np.ndarray, truth: np.ndarray, angle: bool = False
+    predicted: np.ndarray, error: np.ndarray, truth: np.ndarray, angle: bool = False, degrees: float = NORMAL
 ) -> dict[str, Any]:
     """Score one profile parameter.
 
     Parameters
     ----------
     predicted, error, truth : ndarray
-        (N,) prediction, its standard deviation, truth; values that are not finite are left out.
+        (N,) prediction, half width of its central 68 % interval, truth; values that are not finite are left out.
     angle : bool
         Whether they are position angles (deg); then there is no r2.
+    degrees : float
+        Degrees of freedom of the predicted (Student) distribution.
 
     Returns
     -------
     dict
         `n`, `r2` (1 - variance of the error / variance of the truth, bias included), `bias` (median error),
         `scatter` (robust), `scatter_constant` (of the truth: the predictor that always says the median),
-        `coverage50`, `coverage68`, `coverage95` (share of truths within the central intervals of a normal
-        distribution) and `pit` (see :func:`integral_transform`).
+        `coverage50`, `coverage68`, `coverage95` (share of truths within these central intervals) and `pit` (see
+        :func:`integral_transform`).
     """
     good = np.isfinite(predicted) & np.isfinite(truth)
     predicted, error, truth = predicted[good], error[good], truth[good]
     result: dict[str, Any] = {"n": len(truth)}
-    names = ["r2", "bias", "scatter", "scatter_constant", *(f"coverage{level}" for level in INTERVALS), "pit"]
+    names = ["r2", "bias", "scatter", "scatter_constant", *(f"coverage{level}" for level in LEVELS), "pit"]
     if len(truth) < FEWEST:
         return result | dict.fromkeys(names)
     miss = angle_difference(predicted, truth) if angle else predicted - truth
@@ -172,20 +173,22 @@ def parameter_scores(
         "bias": float(np.median(miss)),
         "scatter": robust_scatter(miss),
         "scatter_constant": 0.6827 * 90 if angle else robust_scatter(truth),  # every angle is equally likely
-        **{f"coverage{level}": float(np.mean(np.abs(miss) <= width * error)) for level, width in INTERVALS.items()},
-        "pit": integral_transform(miss, error),
+        **{
+            f"coverage{level}": float(np.mean(np.abs(miss) <= width * error))
+            for level, width in widths(degrees).items()
+        },
+        "pit": integral_transform(miss, error, degrees),
     }
 
 
-def integral_transform(miss: np.ndarray, error: np.ndarray) -> list[float]:
+def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NORMAL) -> list[float]:
     """Return the histogram of the probability integral transform, ten equal bins whose shares add up to one.
 
-    Each truth is put at its place in the cumulative predicted distribution, normal with the standard deviation
-    `error` about a prediction that lies `miss` above the truth; honest distributions give a flat histogram (Dawid
-    1984, J. R. Stat. Soc. A 147, 278).
+    Each truth is put at its place in the cumulative predicted distribution; honest distributions give a flat histogram
+    (Dawid 1984, J. R. Stat. Soc. A 147, 278). The parameters are those of
+    :func:`tuningfork.measure.intervals.place_in`.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        place = ndtr(-miss / error)
+    place = place_in(miss, error, degrees)
     return [float(share) for share in np.histogram(place[np.isfinite(place)], BINS, (0, 1))[0] / max(len(miss), 1)]
 
 

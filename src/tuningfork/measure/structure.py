@@ -16,9 +16,10 @@ from tuningfork.core.files import read_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, shard_table, write_table
-from tuningfork.measure.combine import Combination, Estimates, Gaussians, StructureCalibration, combine
+from tuningfork.measure.combine import Combination, StructureCalibration, combine, signal_to_noise
 from tuningfork.measure.ensemble import answers_of
-from tuningfork.measure.profiles import physical
+from tuningfork.measure.estimates import Estimates, Gaussians
+from tuningfork.measure.profiles import UNKNOWN_ANGLE, physical
 from tuningfork.measure.refine import Refinement, refine
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
@@ -26,6 +27,8 @@ from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
 LOST = 0.1
 """Share of a profile's light outside of the usable pixels above which it counts as truncated."""
+COMPONENT = {name: place for place, name in enumerate(COLUMNS)}
+"""Column -> the component whose weight of the fit counts for its error."""
 CROWDED = 0.2
 """Share of the pixels within two half-light radii that are masked as neighbours above which a source is blended."""
 
@@ -73,7 +76,7 @@ def structure_shard(
     calibration = StructureCalibration.from_dict(read_json(evaluation)["structure_calibration"])
     measured = measure(ensemble, table, pixels, parameters.configuration.structure)
     combination = combine(measured.estimates, calibration)
-    values = profile_columns(measured, combination, table, ensemble)
+    values = profile_columns(measured, combination, calibration, table, ensemble)
     north, left = numpy_column(table, "north_angle"), left_handed(table["east_is_left"])
     for name in ("position_angle", "position_angle_network"):
         values[name] = pixel_to_sky_angle(values[name], north, left)
@@ -100,7 +103,7 @@ def measure(ensemble: Ensemble, table: pa.Table, stamps: np.ndarray, settings: S
     if not settings.refine or not set(PROFILE) <= learnt_targets(ensemble):
         return Measured(without_fit(network), None)
     found = refine(network, table, stamps, ensemble.reference_band, settings.batch_size, ensemble.device)
-    return Measured(Estimates(network, found.fit, found.reduced_chi2, found.fitted), found)
+    return Measured(Estimates(network, found.fit, found.misfit, found.fitted), found)
 
 
 def without_fit(network: Gaussians) -> Estimates:
@@ -156,7 +159,11 @@ def learnt_targets(ensemble: Ensemble) -> set[str]:
 
 
 def profile_columns(
-    measured: Measured, combination: Combination, table: pa.Table | Mapping[str, Any], ensemble: Ensemble
+    measured: Measured,
+    combination: Combination,
+    calibration: StructureCalibration,
+    table: pa.Table | Mapping[str, Any],
+    ensemble: Ensemble,
 ) -> dict[str, Any]:
     """Return the columns of the stage structure, with position angles in the pixel frame.
 
@@ -165,12 +172,19 @@ def profile_columns(
     measured : Measured
     combination : Combination
         Of its estimates.
+    calibration : StructureCalibration
+        Its models of the published errors are applied.
     table : pyarrow.Table or mapping
         See :func:`tuningfork.measure.profiles.physical`.
     ensemble : Ensemble
     """
     band, network = ensemble.reference_band, measured.estimates.network
     values: dict[str, Any] = physical(combination.joint, table, band)
+    signal = signal_to_noise(combination.joint.mean)
+    for name, model in calibration.errors.items():
+        weight = combination.weight[:, COMPONENT[name]]
+        values[f"{name}_error"] = values[f"{name}_error"] * model.factor(signal, weight)
+    values["position_angle_error"] = np.minimum(values["position_angle_error"], UNKNOWN_ANGLE)
     alone = physical(network, table, band)
     values |= {f"{column.name}_network": alone[column.name] for column in PROFILE_COLUMNS}
     for name in set(COLUMNS) - learnt_columns(ensemble):
@@ -179,7 +193,8 @@ def profile_columns(
     seen = np.isfinite(network.mean).any(axis=1)
     method = np.where(combination.refined, "refined", "network")
     values["structure_method"] = [name if has else None for name, has in zip(method, seen, strict=True)]
-    values["reduced_chi2"] = measured.estimates.reduced_chi2
+    if measured.refinement is not None:
+        values["reduced_chi2"] = measured.refinement.reduced_chi2
     return values
 
 

@@ -1,5 +1,7 @@
 """Profile parameters of held-out galaxies against the truth: the calibration, and every figure of merit."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,10 +10,11 @@ import pandas as pd
 
 from tuningfork.core import columns
 from tuningfork.measure.combine import StructureCalibration, combine, signal_to_noise
+from tuningfork.measure.intervals import NORMAL, ErrorModel, learn_errors
 from tuningfork.measure.records import take
-from tuningfork.measure.scores import FEWEST, challenge_scores, parameter_scores
-from tuningfork.measure.structure import Measured, profile_columns
-from tuningfork.measure.weighting import learn
+from tuningfork.measure.scores import FEWEST, angle_difference, challenge_scores, parameter_scores
+from tuningfork.measure.structure import COMPONENT, Measured, profile_columns
+from tuningfork.measure.weighting import LEAST, learn
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.training.tasks import structure_truth
 
@@ -50,9 +53,20 @@ def calibrated(
     rows = np.flatnonzero(frame["split"] == "validation")
     calibration = learn(take(measured.estimates, rows), truth[rows])
     combination = combine(measured.estimates, calibration)
-    values = profile_columns(measured, combination, frame, ensemble)
-    values = {f"{name}_predicted" if name in PARAMETERS else name: column for name, column in values.items()}
-    return pd.DataFrame(values).assign(signal_to_noise=signal_to_noise(truth)), calibration
+
+    def columns_with(errors: dict[str, ErrorModel]) -> pd.DataFrame:
+        values = profile_columns(measured, combination, replace(calibration, errors=errors), frame, ensemble)
+        return pd.DataFrame({f"{key}_predicted" if key in PARAMETERS else key: v for key, v in values.items()})
+
+    stated, errors = pd.concat([frame, columns_with({})], axis=1), {}
+    signal = signal_to_noise(combination.joint.mean)
+    for name in PARAMETERS:
+        value, error, known, angle = _compared(stated, name, f"{name}_predicted")
+        miss = (angle_difference(value, known) if angle else value - known) / error
+        if np.isfinite(miss[rows]).sum() >= LEAST:
+            errors[name] = learn_errors(miss[rows], signal[rows], combination.weight[rows, COMPONENT[name]])
+    found = columns_with(errors).assign(signal_to_noise=signal_to_noise(truth))
+    return found, replace(calibration, errors=errors)
 
 
 def true_targets(frame: pd.DataFrame, reference_band: str) -> np.ndarray:
@@ -63,13 +77,16 @@ def true_targets(frame: pd.DataFrame, reference_band: str) -> np.ndarray:
     return structure_truth(known, reference_band)
 
 
-def structure_scores(test: pd.DataFrame) -> dict[str, Any]:
-    """Return the scores of every profile parameter.
+def structure_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> dict[str, Any]:
+    """Return the scores of every profile parameter, with the `degrees` of freedom of its error.
 
     Half-light radius and Sersic index are compared in natural logarithms; position angles only of galaxies flat
     enough to have one.
     """
-    return {name: _score(test, name, f"{name}_predicted") for name in PARAMETERS}
+    degrees = {name: errors[name].degrees if name in errors else NORMAL for name in PARAMETERS}
+    return {
+        name: _score(test, name, f"{name}_predicted", degrees[name]) | {"degrees": degrees[name]} for name in PARAMETERS
+    }
 
 
 def network_scores(test: pd.DataFrame) -> dict[str, Any]:
@@ -79,7 +96,7 @@ def network_scores(test: pd.DataFrame) -> dict[str, Any]:
     return {name: {key: values[key] for key in kept} for name, values in found.items()}
 
 
-def signal_scores(test: pd.DataFrame) -> list[dict[str, Any]]:
+def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[dict[str, Any]]:
     """Return the scores for each bin of the signal-to-noise ratio that has galaxies enough, faint ones first.
 
     Returns
@@ -98,7 +115,7 @@ def signal_scores(test: pd.DataFrame) -> list[dict[str, Any]]:
                     "high": high if np.isfinite(high) else None,
                     "n": len(part),
                     "refined": float(np.mean(part["structure_method"] == "refined")),
-                    "recommended": structure_scores(part),
+                    "recommended": structure_scores(part, errors),
                     "network": network_scores(part),
                 }
             )
@@ -112,7 +129,13 @@ def challenge(test: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _score(test: pd.DataFrame, name: str, found: str) -> dict[str, Any]:
+def _score(test: pd.DataFrame, name: str, found: str, degrees: float = NORMAL) -> dict[str, Any]:
+    value, error, truth, angle = _compared(test, name, found)
+    return parameter_scores(value, error, truth, angle, degrees)
+
+
+def _compared(test: pd.DataFrame, name: str, found: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Return value, error and truth in the units in which they are compared, and whether they are angles."""
     truth, value = _numbers(test, name), _numbers(test, found)
     error = _numbers(test, f"{name}_error")
     if name in LOGARITHMIC:
@@ -120,7 +143,7 @@ def _score(test: pd.DataFrame, name: str, found: str) -> dict[str, Any]:
             truth, value, error = np.log(truth), np.log(value), error / value
     if name == "position_angle":
         truth = np.where(_numbers(test, "axis_ratio") < FLAT, truth, np.nan)
-    return parameter_scores(value, error, truth, angle=name == "position_angle")
+    return value, error, truth, name == "position_angle"
 
 
 def _numbers(test: pd.DataFrame, name: str) -> np.ndarray:
