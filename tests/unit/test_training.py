@@ -410,3 +410,9 @@ def test_vote_figures_have_the_constant_beside_them() -> None:
     assert figures["accuracy_of_constant"] == 0.5
     assert of_votes(fractions, votes)["bar"] == {"n": 0}
     assert not math.isnan(figures["mae_of_constant"])
+
+
+def test_a_card_has_figures_of_what_was_learnt_alone(tmp_path: Path, part: Path) -> None:
+    found = json.loads(train(tmp_path, targets=["mag"], epochs=1).read_text())["metrics"]["test"]
+    assert found["mag"]["n"] == 6
+    assert {found[name]["n"] for name in ("log_r_eff", "log_sersic_n", "axis_ratio", "position_angle")} == {0}

@@ -1,7 +1,7 @@
 """Adaptation of a trained structure network to measured galaxies of the survey.
 
 A second, short and slow training on a few measured galaxies teaches the network what the simulations lack
-(Tuccillo+ 2018, section 6: 0.1 to 1 % of the training set are enough). Simulated galaxies fill the rest of each batch,
+(Tuccillo+ 2018: 0.1 to 0.8 % of the number of simulated ones). Simulated galaxies fill the rest of each batch,
 so that it does not forget the galaxies that nobody has measured.
 """
 

@@ -64,6 +64,7 @@ def match_measurements(
     with replacing(rows) as temporary:
         _account(measured.rows, matches, listed).to_csv(temporary, index=False)
     _log(matches, measured.what, rows)
+    _warn_of_halves(measured.rows, measured.what)
     used = matches.used
     with new_array(output, (len(used), *_shape(stamps[0], bands, reference)), np.float32) as array:
         _copy_stamps(stamps, matches.source[used], bands, reference, array)
@@ -124,6 +125,13 @@ def _log(matches: Matches, what: str, rows: Path) -> None:
     logger.info("%s: %d of %d rows are used", what, int((matches.reason == "").sum()), len(matches.reason))
     if counts:
         logger.warning("%s: not used: %s; %s names them", what, counts, rows)
+
+
+def _warn_of_halves(rows: pd.DataFrame, what: str) -> None:
+    """Warn of what networks cannot learn: they know the shape as a whole, axis ratio with angle."""
+    alone = int((rows["axis_ratio"].notna() != rows["position_angle"].notna()).sum())
+    if alone:
+        logger.warning("%s: axis_ratio or position_angle without the other teaches nothing, %d rows", what, alone)
 
 
 def _shape(table: Path, bands: Sequence[str], reference: str) -> tuple[int, ...]:

@@ -51,7 +51,8 @@ def morphology_task() -> Task:
 
 def structure_task(reference_band: str, learnt: Sequence[str] = tuple(COLUMNS)) -> Task:
     """Return the task `structure`, with the parameters (names of the catalogue) that are to be learnt."""
-    return Task("structure", structure_targets(reference_band, learnt), structure_loss, structure_figures)
+    targets = structure_targets(reference_band, learnt)
+    return Task("structure", targets, structure_loss, structure_figures(targets))
 
 
 def noise_magnitude(columns: Columns, reference_band: str) -> np.ndarray:
@@ -142,10 +143,16 @@ def structure_loss(model: nn.Module, batch: Batch) -> Tensor:
         return mean_of_known(loss, batch["structure"])
 
 
-def structure_figures(outputs: Mapping[str, np.ndarray], training: TrainingSet, rows: np.ndarray) -> dict[str, Any]:
-    """Return the figures of every profile parameter."""
-    truth = structure_truth(training.take(rows), training.reference_band)
-    return metrics.of_structure(outputs["mean"], outputs["factor"], truth)
+def structure_figures(
+    targets: Targets,
+) -> Callable[[Mapping[str, np.ndarray], TrainingSet, np.ndarray], dict[str, Any]]:
+    """Return the function that gives the figures of every profile parameter that is learnt."""
+
+    def figures(outputs: Mapping[str, np.ndarray], training: TrainingSet, rows: np.ndarray) -> dict[str, Any]:
+        truth = targets(training.take(rows), np.zeros(len(rows), dtype=int))["structure"].numpy()
+        return metrics.of_structure(outputs["mean"], outputs["factor"], truth)
+
+    return figures
 
 
 def _tensor(values: np.ndarray) -> Tensor:
