@@ -54,7 +54,8 @@ PROFILES = [
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: type(profile).__name__)
 def test_all_flux_is_drawn(profile):
-    assert draw(profile, 100.0).sum() == pytest.approx(100.0, rel=1e-3)
+    """Of a spheroid 0.3 % lie outside of the image."""
+    assert draw(profile, 100.0).sum() == pytest.approx(99.7 if profile == PROFILES[1] else 100.0, rel=1e-3)
 
 
 @settings(max_examples=20, deadline=None)
@@ -100,8 +101,8 @@ def test_the_drawing_is_that_of_galsim(n, description):
     # The centre of an even image lies half a pixel below the middle of its pixel [N/2].
     theirs = both.drawImage(nx=128, ny=128, scale=SCALE, offset=(0.5, 0.5)).array
     noise = description.sky_noise[1] * np.sqrt(1 + np.maximum(theirs, 0) / 0.63)
-    assert np.abs((ours - theirs) / noise).max() < 0.3
-    assert ours.sum() == pytest.approx(theirs.sum(), rel=0.005 if n < 4 else 0.02)
+    assert np.abs((ours - theirs) / noise).max() < 0.1
+    assert ours.sum() == pytest.approx(theirs.sum(), rel=0.001)
 
 
 @pytest.mark.parametrize("profile", [Sersic(4.0, 2.0, 0.7, 30.0), Point()], ids=["spheroid", "star"])
@@ -114,6 +115,18 @@ def test_a_narrow_psf_is_sampled_as_pixels_do(profile, pixels):
     theirs = both.drawImage(nx=128, ny=128, scale=SCALE, offset=(0.8, 0.7)).array
     ours = draw(profile, fwhm=fwhm, dx=0.3, dy=0.2)[32:-32, 32:-32]
     assert np.abs(ours - theirs).max() < 5e-4 * theirs.max()
+
+
+@pytest.mark.parametrize("n", [1.0, 5.5])
+def test_no_light_comes_back_from_beyond_the_edges(n):
+    """A pedestal of folded light would make a bright galaxy too bright: its flux within any radius is Sersic's own."""
+    profile = Sersic(n, 9.0, 0.5, 35.0)
+    image = draw(profile, dx=0.2, dy=0.4)[32:-32, 32:-32]
+    both = galsim.Convolve(profile.galsim(), galsim.Moffat(beta=BETA, fwhm=FWHM))
+    theirs = both.drawImage(nx=128, ny=128, scale=SCALE, offset=(0.7, 0.9)).array
+    assert image.sum() == pytest.approx(theirs.sum(), rel=2e-3)
+    edge = np.s_[:8, :]
+    assert image[edge].sum() == pytest.approx(theirs[edge].sum(), rel=0.02)
 
 
 def test_an_edge_on_disc_is_that_of_galsim():

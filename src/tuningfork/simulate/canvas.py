@@ -12,8 +12,9 @@ import numpy as np
 from scipy import fft
 
 from tuningfork.simulate.fourier import FourierGrid
-from tuningfork.simulate.profiles import EdgeOn, Knots, Point, Profile, Transformed
+from tuningfork.simulate.profiles import EdgeOn, Knots, Point, Profile, Sersic, Transformed
 from tuningfork.simulate.psf import Moffat, Psf
+from tuningfork.simulate.wings import NODES, folded_light, reaches_beyond, spread_nodes
 
 FAST_SIZES = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 NARROWEST_KNOT = 0.7
@@ -89,20 +90,23 @@ class Canvas:
         """Return the noiseless image, as :meth:`draw` does, seen through any PSF, one a band."""
         grid = self._grid(max(psf.reach(1 / self.pixels_per_arcsec) for psf in psfs))
         total = np.zeros((len(psfs), *grid.shape), dtype=np.complex64)
+        wings = np.zeros((len(psfs), NODES, NODES))
         for light in lights:
-            amplitude = self._amplitude(grid, light, dx, dy)
+            x, y = self.matrix @ (light.x, light.y) + (dx, dy)
+            amplitude = self._amplitude(grid, light.profile, x, y)
             for band, flux in enumerate(light.fluxes):
                 total[band] += np.float32(flux) * amplitude
+            if isinstance(light.profile, Sersic) and reaches_beyond(light.profile, self.size, self.pixels_per_arcsec):
+                wings += light.fluxes[:, None, None] * folded_light(light.profile, self.size, self.matrix, x, y)
         for band, psf in enumerate(psfs):
             total[band] *= psf.amplitude(*grid.wave_vectors) * grid.pixel
-        return np.asarray(fft.irfft2(grid.folded(total), s=(self.size, self.size), workers=1))
+        image = np.asarray(fft.irfft2(grid.folded(total), s=(self.size, self.size), workers=1))
+        return image - spread_nodes(wings, self.size) if wings.any() else image
 
-    def _amplitude(self, grid: FourierGrid, light: Light, dx: float, dy: float) -> np.ndarray:
-        offset = self.matrix @ (light.x, light.y) + (dx, dy)
-        profile = light.profile
+    def _amplitude(self, grid: FourierGrid, profile: Profile, dx: float, dy: float) -> np.ndarray:
         if isinstance(profile, Knots):
-            return grid.placed(self._knots(profile, *offset))
-        phase = grid.phase(*offset)
+            return grid.placed(self._knots(profile, dx, dy))
+        phase = grid.phase(dx, dy)
         if isinstance(profile, Point):
             return phase
         if isinstance(profile, Transformed):

@@ -5,7 +5,7 @@ from functools import cached_property
 import galsim
 import numpy as np
 
-RESOLVED = 2.75
+RESOLVED = 3.0
 """Full width at half maximum (pixel) of a PSF beyond whose Nyquist frequency nothing is left that noise would not hide."""
 LARGEST_REACH = 2.0
 
