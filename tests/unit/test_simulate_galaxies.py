@@ -114,7 +114,7 @@ def test_half_of_the_drawn_light_lies_within_the_true_half_light_ellipse(kind):
         radius = np.hypot(along, across / galaxy.axis_ratio)
         total = 10 ** (-0.4 * (galaxy.mag - 22.5))
         # The wings of concentrated galaxies reach beyond the image.
-        assert 0.9 * total < image.sum() < 1.002 * total
+        assert 0.85 * total < image.sum() < 1.002 * total
         # The PSF widens thin discs a little.
         tolerance = 0.035 if kind == "edge_on" else 0.015
         assert image[radius < galaxy.r_eff].sum() / total == pytest.approx(0.5, abs=tolerance)
