@@ -34,7 +34,7 @@ from tuningfork.training.start import start
 from tuningfork.training.tasks import structure_task
 
 ROOT = Path(__file__).resolve().parents[1]
-EPOCHS = {1000: 60, 5000: 30, 20_000: 16, 40_000: 12}
+EPOCHS = {1000: 48, 5000: 24, 20_000: 12, 40_000: 12}
 """Training galaxies -> passes over them."""
 PARAMETERS = {"mag": "mag", "r_eff": "log_r_eff", "sersic_n": "log_sersic_n", "axis_ratio": "axis_ratio"}
 """Name of a parameter -> its key among the figures."""
