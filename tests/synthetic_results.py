@@ -153,7 +153,15 @@ def _shard(run: Results, shard: Shard, count: int, number: int, truth: bool, bar
         for name in ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle")
     }
     noisy["mag"] = np.where(good, true["mag"] + rng.normal(0, 0.05, count), np.nan)
-    write("structure", "structure", noisy | {f"{name}_error": np.abs(values) * 0.05 for name, values in noisy.items()})
+    method = {
+        "structure_method": ["refined" if ok else None for ok in good],
+        "reduced_chi2": np.where(good, 1.1, np.nan),
+    }
+    write(
+        "structure",
+        "structure",
+        method | noisy | {f"{name}_error": np.abs(values) * 0.05 for name, values in noisy.items()},
+    )
     write("bars", "bars", _bars(true, good & bar, rng))
     with new_array(run.folder / "saliency" / f"{shard.name}.npy", (count, 2, SIZE, SIZE), np.float16) as maps:
         for k in np.flatnonzero(good):
@@ -192,6 +200,7 @@ def _stamp_columns(good: np.ndarray, rng: np.random.Generator) -> dict[str, Any]
         "tile": ["t1" if ok else None for ok in good],
         "pixel_scale": where(SCALE),
         "zero_point": where(22.5),
+        "psf_beta": where(3.0),
         "north_angle": where(0.0),
         "east_is_left": np.ones(len(good), bool),
         "valid_fraction": where(1.0),

@@ -122,6 +122,7 @@ def test_every_section_has_its_charts_and_galleries(made: tuple[Page, str, Resul
         "vote fraction without",
         "saliency map",
         "Grad-CAM",
+        "image minus model over the noise",
     ):
         assert what in alts, what
     kinds = [line["class"] for line in page.all("line")]

@@ -79,18 +79,18 @@ def bar_line(length: float, position_angle: float, galaxy: Any, size: int, kind:
 
 def barred(inputs: Inputs, number: int) -> list[Entry]:
     """Return barred galaxies drawn at random, longest bar first: the stamp and its saliency map, both with the bar."""
-    rows = _shown(inputs, inputs.galaxies["bar_length"].notna())
-    chosen = _draw(rows, number, "barred").sort_values("bar_length", ascending=False)
+    rows = shown(inputs, inputs.galaxies["bar_length"].notna())
+    chosen = draw(rows, number, "barred").sort_values("bar_length", ascending=False)
     return [_barred_entry(inputs, galaxy) for galaxy in chosen.itertuples(index=False)]
 
 
 def of_classes(inputs: Inputs) -> list[tuple[str, int, list[Entry]]]:
     """Return for each class its name, how many of the shown shards' sources it has, and some drawn at random."""
-    rows = _shown(inputs, inputs.galaxies["morphology"].notna())
+    rows = shown(inputs, inputs.galaxies["morphology"].notna())
     result = []
     for name in sorted(rows["morphology"].unique()):
         part = rows[rows["morphology"] == name]
-        chosen = _draw(part, A_CLASS, f"class {name}")
+        chosen = draw(part, A_CLASS, f"class {name}")
         entries = [_class_entry(inputs, galaxy, name) for galaxy in chosen.itertuples(index=False)]
         result.append((name.replace("_", " "), len(part), entries))
     return result
@@ -98,7 +98,7 @@ def of_classes(inputs: Inputs) -> list[tuple[str, int, list[Entry]]]:
 
 def explained(inputs: Inputs, number: int) -> list[Entry]:
     """Return explained galaxies: the stamp, and the Grad-CAM map of the answer that decides the class."""
-    galaxies = {galaxy.source_id: galaxy for galaxy in _shown(inputs).itertuples(index=False)}
+    galaxies = {galaxy.source_id: galaxy for galaxy in shown(inputs).itertuples(index=False)}
     entries: list[Entry] = []
     for place, row in enumerate(inputs.explanations.to_dict("records")):
         galaxy = galaxies.get(row["source_id"])
@@ -110,7 +110,7 @@ def explained(inputs: Inputs, number: int) -> list[Entry]:
         seen = overlay(picture, np.asarray(inputs.explanation_maps[place], dtype=float))
         entries.append(
             Entry(
-                _title(galaxy),
+                title(galaxy),
                 [
                     Picture(jpeg(picture), f"{_kind(galaxy)}, colour image", size, [_ruler(galaxy, size)]),
                     Picture(
@@ -148,7 +148,7 @@ def _barred_entry(inputs: Inputs, galaxy: Any) -> Entry:
     if measured:
         described += f" at position angle {galaxy.bar_position_angle:.0f} degrees"
     return Entry(
-        _title(galaxy),
+        title(galaxy),
         [
             Picture(jpeg(picture), f"{_kind(galaxy)}, colour image, {described}", size, [_ruler(galaxy, size), *lines]),
             Picture(
@@ -173,16 +173,16 @@ def _class_entry(inputs: Inputs, galaxy: Any, name: str) -> Entry:
     if isinstance(truth, str) and truth != name:
         facts.append(f"truth: {truth.replace('_', ' ')}")
     alt = f"{_kind(galaxy)}, colour image"
-    return Entry(_title(galaxy), [Picture(jpeg(picture), alt, size, [_ruler(galaxy, size)])], facts + _warnings(galaxy))
+    return Entry(title(galaxy), [Picture(jpeg(picture), alt, size, [_ruler(galaxy, size)])], facts + _warnings(galaxy))
 
 
-def _shown(inputs: Inputs, wanted: Any = True) -> pd.DataFrame:
+def shown(inputs: Inputs, wanted: Any = True) -> pd.DataFrame:
     """Return the wanted rows that have a stamp."""
     rows = inputs.galaxies
     return rows[rows["pixel_scale"].notna() & wanted]
 
 
-def _draw(rows: pd.DataFrame, number: int, key: str) -> pd.DataFrame:
+def draw(rows: pd.DataFrame, number: int, key: str) -> pd.DataFrame:
     """Return up to `number` rows at random, the same ones every time."""
     rows = rows.sort_values("source_id")
     places = generator_for(0, "report", key).permutation(len(rows))[:number]
@@ -200,12 +200,13 @@ def _ruler(galaxy: Any, size: int) -> Line:
     )
 
 
-def _title(galaxy: Any) -> str:
+def title(galaxy: Any) -> str:
+    """Return the name of a row, or its identifier."""
     return galaxy.name if isinstance(galaxy.name, str) and galaxy.name else str(galaxy.source_id)
 
 
 def _kind(galaxy: Any) -> str:
-    return f"{str(galaxy.morphology).replace('_', ' ')} {_title(galaxy)}"
+    return f"{str(galaxy.morphology).replace('_', ' ')} {title(galaxy)}"
 
 
 def _warnings(galaxy: Any) -> list[str]:

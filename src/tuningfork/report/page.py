@@ -20,10 +20,13 @@ from tuningfork.report.figures_survey import histograms, sky_map
 from tuningfork.report.figures_training import training_curves
 from tuningfork.report.images import Chart, chart
 from tuningfork.report.inputs import Inputs, read_inputs
+from tuningfork.report.residuals import residuals
 from tuningfork.report.style import style
 
 EXPLAINED = 12
 """Explained galaxies that are shown."""
+RESIDUALS = 8
+"""Galaxies that are shown with model and residual."""
 
 
 def build_report(
@@ -85,6 +88,7 @@ def render(inputs: Inputs, barred: int) -> str:
         barred=gallery.barred(inputs, barred),
         classes=gallery.of_classes(inputs),
         explained=gallery.explained(inputs, EXPLAINED),
+        residuals=residuals(inputs, RESIDUALS),
         morphology=summary.morphology_rows(inputs.evaluation),
         auc=summary.auc_rows(inputs.evaluation),
         structure=summary.structure_rows(inputs.evaluation),
