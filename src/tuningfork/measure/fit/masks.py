@@ -10,19 +10,16 @@ GROWTH_SIGMA, GROWTH_BOX, GROWTH_SHARE, GROWTH_STEPS = 1.5, 7, 0.4, 10
 light that the model lacks: this many standard deviations, and this part of the share that is asked of the first."""
 
 
-def neighbours(
-    residual: Tensor, model: Tensor, weight: Tensor, distance: Tensor, core: Tensor, settings: FitSettings
-) -> Tensor:
+def neighbours(residual: Tensor, model: Tensor, weight: Tensor, outside: Tensor, settings: FitSettings) -> Tensor:
     """Return which pixels hold light of neighbours.
 
     Parameters
     ----------
     residual, model, weight : Tensor
         (N, S, S): image minus model, the galaxy's model without the sky, and inverse variance (0 = no data).
-    distance : Tensor
-        (N, S, S), from the galaxy's centre (pixel), along its isophotes.
-    core : Tensor
-        (N,): distance within which nothing is masked, because the model's own failures are there.
+    outside : Tensor
+        bool (N, S, S): beyond the galaxy's core, within which nothing is masked, because the model's own failures are
+        there.
     settings : FitSettings
 
     Returns
@@ -30,7 +27,6 @@ def neighbours(
     Tensor
         bool (N, S, S).
     """
-    outside = distance > core[:, None, None]
     excess, sigma = _mean(residual, weight, 3)
     found = outside & (excess > settings.mask_share * model) & (excess > settings.mask_threshold * sigma)
     some = found.flatten(1).any(dim=1)
