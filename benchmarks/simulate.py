@@ -4,9 +4,9 @@ Both draw the same parts of the same galaxies with the same PSF on 128 x 128 pix
 Sersic profiles, of any index, and edge-on discs, since plain GalSim has neither our bars nor a quick way to draw some
 200 knots of an arm. GalSim tabulates each new Sersic index, which all but few galaxies have: "plain" is the drawing
 after that, "new index" includes it. "Loose" is GalSim with a folding threshold of 2 % (0.5 % is its own default), which
-makes its grids smaller. Times are of the processor, which other processes do not lengthen. Differences are in units of the noise of sky and source. A second set, single Sersic profiles
-of random index, shows how they depend on the index. The last figure is our whole training stamp: all parts,
-neighbours, noise, truth and votes.
+makes its grids smaller. Times are of the processor, which other processes do not lengthen. Differences are in units of
+the noise of sky and source. A second set, single Sersic profiles of random index, shows how they depend on the index.
+The last figure is our whole training stamp: all parts, neighbours, noise, truth and votes.
 
     python benchmarks/simulate.py [--quick]
 """

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import fft
 
 from tuningfork.simulate.fourier import FourierGrid
-from tuningfork.simulate.profiles import EdgeOn, Knots, Point, Profile, Sersic, Transformed
+from tuningfork.simulate.profiles import Knots, Point, Profile, Sersic, Transformed
 from tuningfork.simulate.psf import Moffat, Psf
 from tuningfork.simulate.wings import NODES, folded_light, reaches_beyond, spread_nodes
 
@@ -111,9 +111,6 @@ class Canvas:
             return phase
         if isinstance(profile, Transformed):
             phase *= profile.amplitude(*grid.wave_vectors)
-            return phase
-        if isinstance(profile, EdgeOn):
-            phase *= grid.amplitude_of(profile.galsim())
             return phase
         raise TypeError(f"no way to draw a {type(profile).__name__}")
 

@@ -2,7 +2,6 @@
 
 from functools import cached_property
 
-import galsim
 import numpy as np
 
 RESOLVED = 3.0
@@ -67,15 +66,6 @@ class FourierGrid:
         columns = np.exp(-1j * self.kx * (self.size // 2 + dx))
         rows = np.exp(-1j * self.ky * (self.size // 2 + dy))
         return rows.astype(np.complex64)[:, None] * columns.astype(np.complex64)[None, :]
-
-    def amplitude_of(self, profile: galsim.GSObject) -> np.ndarray:
-        """Return the amplitude, float32, of a profile that only GalSim knows."""
-        (a, b), (c, d) = self.matrix
-        area = abs(a * d - b * c)
-        bounds = galsim.BoundsI(0, self.half, -self.half, self.half - 1)
-        image = galsim.ImageCD(bounds, scale=2 * np.pi / self.size)
-        (profile.transform(a, b, c, d) / area).drawKImage(image=image, recenter=False)
-        return np.fft.ifftshift(image.array.real.astype(np.float32), axes=0)
 
     def placed(self, transform: np.ndarray) -> np.ndarray:
         """Return the transform of an image (N, N / 2 + 1) on the whole grid, zero beyond the Nyquist frequency."""
