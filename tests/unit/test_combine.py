@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from tuningfork.measure.combine import StructureCalibration, Weighting, combine, join_pairs, weight_of_second
-from tuningfork.measure.estimates import COMPONENTS, FITTED, Estimates, Gaussians
+from tuningfork.measure.estimates import FITTED, GROUPS, Estimates, Gaussians
 from tuningfork.measure.intervals import LEVELS, ErrorModel, learn_errors, place_in, widths
 from tuningfork.measure.records import take
 from tuningfork.measure.scores import robust_scatter
@@ -87,10 +87,10 @@ def test_correlations_carry_what_one_knows_to_the_other() -> None:
 
 
 def test_misstated_errors_are_learned(learned: StructureCalibration) -> None:
-    for name in ("mag", "log_r_eff", "log_sersic_n"):
-        assert np.exp(learned.components[name].fit_scale) == pytest.approx(MISSTATED, rel=0.1)
-        assert np.exp(learned.components[name].network_scale) == pytest.approx(1, rel=0.1)
-        assert learned.components[name].floor < 0.01
+    for name in ("mag", "log_r_eff", "log_sersic_n", "eta"):
+        assert np.exp(learned.groups[name].fit_scale) == pytest.approx(MISSTATED, rel=0.1)
+        assert np.exp(learned.groups[name].network_scale) == pytest.approx(1, rel=0.1)
+        assert learned.groups[name].floor < 0.01
     assert learned.note == ""
 
 
@@ -98,7 +98,7 @@ def test_the_combination_is_as_good_as_the_better_one_at_every_signal(learned: S
     estimates, truth = errors(4000, 2)
     found = combine(estimates, learned)
     noise = np.sqrt(estimates.fit.covariance[:, 0, 0])
-    for place in range(len(FITTED)):
+    for place in range(FITTED):
         for low, high in ((0, 0.01), (0.01, 0.05), (0.05, 1)):
             rows = np.flatnonzero((noise >= low) & (noise < high) & estimates.fitted)
             alone = [misses(take(part, rows), truth[rows], place) for part in (estimates.network, estimates.fit)]
@@ -140,7 +140,7 @@ def test_fits_of_something_else_change_nothing(learned: StructureCalibration) ->
     estimates, truth = errors(4000, 2, wrong=0.1)
     found, best = (combine(estimates, entry) for entry in (calibration, learned))
     assert 0.85 < found.refined.mean() < 0.92
-    for place in range(len(FITTED)):
+    for place in range(FITTED):
         scatter = robust_scatter(misses(best.joint, truth, place))
         assert robust_scatter(misses(found.joint, truth, place)) < 1.1 * scatter
         assert np.abs(misses(found.joint, truth, place)).max() < 2
@@ -156,9 +156,8 @@ def test_without_a_fit_the_network_stands(learned: StructureCalibration) -> None
     )
     found = combine(none, learned)
     assert not found.refined.any()
-    scalars = [0, 1, 2, 5]
-    shift = learned.of("network_shift")[scalars]
-    np.testing.assert_allclose(found.joint.mean[:, scalars], estimates.network.mean[:, scalars] - shift)
+    shift = [terms.network_shift for terms in learned.of_targets]
+    np.testing.assert_allclose(found.joint.mean, estimates.network.mean - shift)
     assert np.isfinite(found.joint.covariance).all()
 
 
@@ -169,9 +168,16 @@ def test_poor_models_count_less(learned: StructureCalibration) -> None:
     factor = np.hypot(1, 0.4 * misfit)
     mean = truth[:, :5] + (estimates.fit.mean - truth[:, :5]) * factor[:, None]
     spoilt = Estimates(estimates.network, Gaussians(mean, estimates.fit.covariance), misfit, estimates.fitted)
-    terms = learn(spoilt, truth).components["log_r_eff"]
+    terms = learn(spoilt, truth).groups["log_r_eff"]
     assert terms.misfit_factor == pytest.approx(0.4, rel=0.15)
     assert np.exp(terms.fit_scale) == pytest.approx(MISSTATED, rel=0.2)
+
+
+def turned(gaussians: Gaussians, angle: float) -> Gaussians:
+    """Return distributions with the ellipticity turned by `angle` (rad, in the plane of its components)."""
+    matrix = np.eye(gaussians.mean.shape[1])
+    matrix[3:5, 3:5] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return Gaussians(gaussians.mean @ matrix.T, matrix @ gaussians.covariance @ matrix.T)
 
 
 def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -> None:
@@ -179,10 +185,9 @@ def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -
     rng = np.random.default_rng(9)
     root = rng.normal(size=(100, 6, 6)) * 0.02
     mixed = estimates.network.covariance + root @ root.transpose(0, 2, 1)
-    angle = np.full(100, 0.7)
     plain = Estimates(Gaussians(estimates.network.mean, mixed), estimates.fit, estimates.misfit, estimates.fitted)
-    other = Estimates(plain.network.turned(angle), plain.fit.turned(angle), plain.misfit, plain.fitted)
-    expected, found = combine(plain, learned).joint.turned(angle), combine(other, learned).joint
+    other = Estimates(turned(plain.network, 0.7), turned(plain.fit, 0.7), plain.misfit, plain.fitted)
+    expected, found = turned(combine(plain, learned).joint, 0.7), combine(other, learned).joint
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-9)
     np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-9)
     assert (np.linalg.eigvalsh(found.covariance) > 0).all()
@@ -190,7 +195,7 @@ def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -
 
 def test_too_few_galaxies_leave_the_errors_as_stated() -> None:
     calibration = learn(*errors(12, 10))
-    assert calibration.components == {name: Weighting() for name in COMPONENTS}
+    assert calibration.groups == {name: Weighting() for name in GROUPS}
     assert "fewer than" in calibration.note
 
 
@@ -200,7 +205,7 @@ def test_unknown_truths_do_not_count() -> None:
     truth[::2, 2] = np.nan
     calibration = learn(estimates, truth)
     assert "bulge_logit" in calibration.note
-    assert np.exp(calibration.components["log_sersic_n"].fit_scale) == pytest.approx(MISSTATED, rel=0.15)
+    assert np.exp(calibration.groups["log_sersic_n"].fit_scale) == pytest.approx(MISSTATED, rel=0.15)
 
 
 def test_the_calibration_survives_the_file(learned: StructureCalibration) -> None:

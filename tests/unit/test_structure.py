@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.flags import Flag
 from tuningfork.measure.combine import StructureCalibration, Weighting, combine
-from tuningfork.measure.estimates import COMPONENTS, Gaussians
+from tuningfork.measure.estimates import GROUPS, Gaussians
 from tuningfork.measure.intervals import ErrorModel
 from tuningfork.measure.profiles import UNKNOWN_ANGLE, bulge_to_total, physical, shape
 from tuningfork.measure.structure import (
@@ -35,7 +35,7 @@ from tuningfork.networks.inputs import ORIENTATIONS, dihedral_angle
 from tuningfork.networks.model_file import input_of
 from tuningfork.networks.structure import TARGETS, shear_of
 
-IDENTITY = StructureCalibration({name: Weighting() for name in COMPONENTS}, 0, 0, "none learned")
+IDENTITY = StructureCalibration({name: Weighting() for name in GROUPS}, 0, 0, "none learned")
 
 
 class Moments(nn.Module):

@@ -13,18 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from tuningfork.measure.estimates import COMPONENTS, FITTED, Estimates, Gaussians
+from tuningfork.measure.estimates import FITTED, GROUP_OF, Estimates, Gaussians
 from tuningfork.measure.intervals import ErrorModel
 from tuningfork.measure.records import take
 
 DISAGREEMENT = 8.0
 """Standard deviations by which a fit may differ from the network; beyond, it fitted something else."""
-SIZE = len(FITTED)
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """How the errors of one component follow from the stated ones.
+    """How the errors of a group of targets follow from the stated ones.
 
     Attributes
     ----------
@@ -61,12 +60,12 @@ class Weighting:
 
 @dataclass(frozen=True)
 class StructureCalibration:
-    """The weighting of every component.
+    """The weighting of every group of targets.
 
     Attributes
     ----------
-    components : dict
-        Component -> :class:`Weighting`.
+    groups : dict
+        Group -> :class:`Weighting`.
     n, n_fitted : int
         Galaxies behind it, and those with a fit.
     note : str
@@ -75,7 +74,7 @@ class StructureCalibration:
         Column of the catalogue -> :class:`~tuningfork.measure.intervals.ErrorModel`.
     """
 
-    components: dict[str, Weighting]
+    groups: dict[str, Weighting]
     n: int
     n_fitted: int
     note: str = ""
@@ -83,12 +82,13 @@ class StructureCalibration:
 
     @property
     def shared(self) -> float:
-        """Covariance of the errors of network and fit over the smaller variance, mean of the components."""
-        return float(np.mean([self.components[name].shared for name in FITTED]))
+        """Covariance of the errors of network and fit over the smaller variance, mean of the fitted targets."""
+        return float(np.mean([terms.shared for terms in self.of_targets[:FITTED]]))
 
-    def of(self, term: str) -> np.ndarray:
-        """Return a term of every component."""
-        return np.array([getattr(self.components[name], term) for name in COMPONENTS])
+    @property
+    def of_targets(self) -> list[Weighting]:
+        """The weighting of each target."""
+        return [self.groups[name] for name in GROUP_OF]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the calibration as JSON values."""
@@ -97,9 +97,9 @@ class StructureCalibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "StructureCalibration":
         """Return the calibration that :meth:`as_dict` wrote."""
-        components = {name: Weighting(**terms) for name, terms in values["components"].items()}
+        groups = {name: Weighting(**terms) for name, terms in values["groups"].items()}
         errors = {name: ErrorModel.from_dict(terms) for name, terms in values["errors"].items()}
-        return cls(components, values["n"], values["n_fitted"], values["note"], errors)
+        return cls(groups, values["n"], values["n_fitted"], values["note"], errors)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Combination:
     joint : Gaussians
         Of the six targets.
     weight : ndarray
-        (N, 6) weight of the fit for each component in the frame of the galaxy; zero where there is none.
+        (N, 6) weight of the fit for each target; zero where there is none.
     refined : ndarray
         (N,) bool, whether the fit was used.
     """
@@ -123,41 +123,44 @@ class Combination:
 
 def combine(estimates: Estimates, calibration: StructureCalibration) -> Combination:
     """Join network and fit; rows without a usable fit are the network's alone."""
-    direction = estimates.direction()
-    inner = corrected(estimates.aligned(direction), calibration)
+    inner = corrected(estimates, calibration)
     refined = inner.fitted & agree(inner)
     rows = np.flatnonzero(refined)
     mean, covariance = inner.network.mean.copy(), inner.network.covariance.copy()
     weight = np.zeros_like(mean)
     if len(rows):
-        network = Gaussians(mean[rows, :SIZE], covariance[rows, :SIZE, :SIZE])
-        joint, weight[rows, :SIZE] = join_pairs(network, take(inner.fit, rows), calibration.shared)
-        mean[rows, :SIZE], covariance[rows, :SIZE, :SIZE] = joint.mean, joint.covariance
+        network = Gaussians(mean[rows, :FITTED], covariance[rows, :FITTED, :FITTED])
+        joint, weight[rows, :FITTED] = join_pairs(network, take(inner.fit, rows), calibration.shared)
+        mean[rows, :FITTED], covariance[rows, :FITTED, :FITTED] = joint.mean, joint.covariance
         # The bulge is not fitted; what its error has to do with the others' is no longer known.
-        covariance[rows, SIZE:, :SIZE], covariance[rows, :SIZE, SIZE:] = 0, 0
-    return Combination(Gaussians(mean, covariance).turned(direction), weight, refined)
+        covariance[rows, FITTED:, :FITTED], covariance[rows, :FITTED, FITTED:] = 0, 0
+    return Combination(Gaussians(mean, covariance), weight, refined)
 
 
 def corrected(estimates: Estimates, calibration: StructureCalibration) -> Estimates:
-    """Return estimates, in the frame of the galaxy, with mean errors subtracted and standard deviations as learned."""
-    terms = [calibration.components[name] for name in COMPONENTS]
-    stated, of_fit = estimates.network.deviation, estimates.fit.deviation
-    own = [entry.network_deviation(stated[:, k]) / stated[:, k] for k, entry in enumerate(terms)]
-    other = [entry.fit_deviation(of_fit[:, k], estimates.misfit) / of_fit[:, k] for k, entry in enumerate(terms[:SIZE])]
+    """Return estimates with mean errors subtracted and standard deviations as learned."""
+    own, other = [], []
+    for name, terms in zip(GROUP_OF, calibration.of_targets, strict=True):
+        stated = estimates.network.spread(name)
+        own.append(terms.network_deviation(stated) / stated)
+        if len(other) < FITTED:
+            stated = estimates.fit.spread(name)
+            other.append(terms.fit_deviation(stated, estimates.misfit) / stated)
     network, fit = estimates.network.scaled(np.stack(own, axis=1)), estimates.fit.scaled(np.stack(other, axis=1))
+    shifts = np.array([(terms.network_shift, terms.fit_shift) for terms in calibration.of_targets])
     return Estimates(
-        Gaussians(network.mean - calibration.of("network_shift"), network.covariance),
-        Gaussians(fit.mean - calibration.of("fit_shift")[:SIZE], fit.covariance),
+        Gaussians(network.mean - shifts[:, 0], network.covariance),
+        Gaussians(fit.mean - shifts[:FITTED, 1], fit.covariance),
         estimates.misfit,
         estimates.fitted,
     )
 
 
 def agree(estimates: Estimates) -> np.ndarray:
-    """Return which fits (N,) found what the network sees, in every component; False where either is missing."""
+    """Return which fits (N,) found what the network sees, in every target; False where either is missing."""
     with np.errstate(invalid="ignore"):
-        miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :SIZE])
-        allowed = DISAGREEMENT * np.hypot(estimates.fit.deviation, estimates.network.deviation[:, :SIZE])
+        miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :FITTED])
+        allowed = DISAGREEMENT * np.hypot(estimates.fit.deviation, estimates.network.deviation[:, :FITTED])
         return np.asarray((miss <= allowed).all(axis=1))
 
 
@@ -168,7 +171,7 @@ def join_pairs(one: Gaussians, two: Gaussians, shared: float) -> tuple[Gaussians
     -------
     Gaussians
     weight : ndarray
-        (N, T) share of the second in each component, within [0, 1].
+        (N, T) share of the second in each target, within [0, 1].
     """
     unit = one.deviation
     first, second = one.scaled(1 / unit), two.scaled(1 / unit)

@@ -12,8 +12,6 @@ from tuningfork.measure.estimates import Gaussians
 from tuningfork.measure.fit import FitSettings, Moffat, fit_profiles
 from tuningfork.networks.structure import PROFILE
 
-LOWEST_N, HIGHEST_N = 0.22, 7.8
-"""Sersic indices at the ends of the range of the fit: what ends there did not find its minimum."""
 SMALLEST_R = 0.12
 """Circularised half-light radius (px) at the lower end of its range: the source is a point."""
 
@@ -119,10 +117,14 @@ def misfit_of(chi2: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 
 def possible(fit: Gaussians, stamp: int) -> np.ndarray:
-    """Return which fits (N,) ended within the range of sizes and indices, with errors that mean something."""
+    """Return which fits (N,) ended within the range of sizes, with errors that mean something.
+
+    A Sersic index at the end of its range is not refused: with a low signal its error is large, and magnitude and size
+    are better known than by the network alone.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
-        size, index = np.exp(fit.mean[:, 1]), np.exp(fit.mean[:, 2])
+        size = np.exp(fit.mean[:, 1])
         circularised = size * np.exp(-np.hypot(fit.mean[:, 3], fit.mean[:, 4]) / 2)
-        good = (circularised > SMALLEST_R) & (size < stamp) & (index > LOWEST_N) & (index < HIGHEST_N)
         variances = np.diagonal(fit.covariance, axis1=1, axis2=2)
-        return np.asarray(good & (variances > 0).all(axis=1) & np.isfinite(fit.covariance).all(axis=(1, 2)))
+        good = (circularised > SMALLEST_R) & (size < stamp) & (variances > 0).all(axis=1)
+        return np.asarray(good & np.isfinite(fit.covariance).all(axis=(1, 2)))

@@ -27,8 +27,8 @@ from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
 LOST = 0.1
 """Share of a profile's light outside of the usable pixels above which it counts as truncated."""
-COMPONENT = {name: place for place, name in enumerate(COLUMNS)}
-"""Column -> the component whose weight of the fit counts for its error."""
+WEIGHED = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
+"""Column -> the target whose weight of the fit counts for its error."""
 CROWDED = 0.2
 """Share of the pixels within two half-light radii that are masked as neighbours above which a source is blended."""
 
@@ -182,7 +182,7 @@ def profile_columns(
     values: dict[str, Any] = physical(combination.joint, table, band)
     signal = signal_to_noise(combination.joint.mean)
     for name, model in calibration.errors.items():
-        weight = combination.weight[:, COMPONENT[name]]
+        weight = combination.weight[:, WEIGHED[name]]
         values[f"{name}_error"] = values[f"{name}_error"] * model.factor(signal, weight)
     values["position_angle_error"] = np.minimum(values["position_angle_error"], UNKNOWN_ANGLE)
     alone = physical(network, table, band)

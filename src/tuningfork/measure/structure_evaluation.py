@@ -13,7 +13,7 @@ from tuningfork.measure.combine import StructureCalibration, combine, signal_to_
 from tuningfork.measure.intervals import NORMAL, ErrorModel, learn_errors
 from tuningfork.measure.records import take
 from tuningfork.measure.scores import FEWEST, angle_difference, challenge_scores, parameter_scores
-from tuningfork.measure.structure import COMPONENT, Measured, profile_columns
+from tuningfork.measure.structure import WEIGHED, Measured, profile_columns
 from tuningfork.measure.weighting import LEAST, learn
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.training.tasks import structure_truth
@@ -64,7 +64,7 @@ def calibrated(
         value, error, known, angle = _compared(stated, name, f"{name}_predicted")
         miss = (angle_difference(value, known) if angle else value - known) / error
         if np.isfinite(miss[rows]).sum() >= LEAST:
-            errors[name] = learn_errors(miss[rows], signal[rows], combination.weight[rows, COMPONENT[name]])
+            errors[name] = learn_errors(miss[rows], signal[rows], combination.weight[rows, WEIGHED[name]])
     found = columns_with(errors).assign(signal_to_noise=signal_to_noise(truth))
     return found, replace(calibration, errors=errors)
 

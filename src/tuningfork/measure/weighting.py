@@ -1,6 +1,6 @@
 """How to weight network and fit, learned from held-out galaxies by maximum likelihood.
 
-The errors of a component are taken to follow a bivariate Student distribution, so that the few galaxies that one of the
+The errors of a group of targets are taken to follow a bivariate Student distribution, so that the few galaxies that one of the
 estimators gets wholly wrong do not decide (Lange, Little & Taylor 1989, JASA 84, 881).
 """
 
@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from tuningfork.measure.combine import StructureCalibration, Weighting
-from tuningfork.measure.estimates import ACROSS, COMPONENTS, ETA, FITTED, Estimates, rotation
+from tuningfork.measure.estimates import FITTED, GROUPS, Estimates
 from tuningfork.measure.intervals import student_loss
 
 LEAST = 40
@@ -51,49 +51,45 @@ def learn(estimates: Estimates, truth: np.ndarray) -> StructureCalibration:
     Returns
     -------
     StructureCalibration
-        Components of which fewer than `LEAST` galaxies are known keep the stated errors, and a note says so.
+        Groups of which fewer than `LEAST` galaxies are known keep the stated errors, and a note says so.
     """
-    direction = estimates.direction()
-    inner, known = estimates.aligned(direction), in_frame(truth, direction)
-    found = {name: learn_weighting(inner, known, place) for place, name in enumerate(COMPONENTS)}
+    found = {name: learn_weighting(estimates, truth, name) for name in GROUPS}
     lacking = [name for name, weighting in found.items() if weighting is None]
-    components = {name: weighting or Weighting() for name, weighting in found.items()}
+    groups = {name: weighting or Weighting() for name, weighting in found.items()}
     note = f"fewer than {LEAST} held-out galaxies: errors of {', '.join(lacking)} are as stated" if lacking else ""
-    return StructureCalibration(components, len(truth), int(estimates.fitted.sum()), note)
+    return StructureCalibration(groups, len(truth), int(estimates.fitted.sum()), note)
 
 
-def in_frame(truth: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Return targets (N, 6) in the frame of galaxies that point to `direction` (N,); NaN stay NaN."""
-    known = truth.copy()
-    known[:, ETA] = np.einsum("nij,nj->ni", rotation(-direction), truth[:, ETA])
-    return known
-
-
-def learn_weighting(estimates: Estimates, truth: np.ndarray, place: int) -> Weighting | None:
-    """Return the weighting of one component; None for too few galaxies.
+def learn_weighting(estimates: Estimates, truth: np.ndarray, name: str) -> Weighting | None:
+    """Return the weighting of one group of targets; None for too few galaxies.
 
     Parameters
     ----------
     estimates, truth
-        As for :func:`learn`, in the frame of the galaxies.
-    place : int
-        Of the component.
+        As for :func:`learn`.
+    name : str
+        Of the group.
     """
-    ours, stated = estimates.network.mean[:, place] - truth[:, place], estimates.network.deviation[:, place]
+    places = GROUPS[name]
+
+    def repeated(values: np.ndarray) -> np.ndarray:
+        return np.tile(values, len(places))
+
+    def errors(mean: np.ndarray) -> np.ndarray:
+        return np.concatenate([mean[:, place] - truth[:, place] for place in places])
+
+    ours, stated = errors(estimates.network.mean), repeated(estimates.network.spread(name))
     known = np.isfinite(ours)
-    both = known & estimates.fitted & (place < len(FITTED))
-    if known.sum() < LEAST:
+    both = known & repeated(estimates.fitted & (places[0] < FITTED))
+    if known.sum() < LEAST * len(places):
         return None
-    with_fit = bool(both.sum() >= LEAST)
+    with_fit = bool(both.sum() >= LEAST * len(places))
     single = known & ~both if with_fit else known
     terms = TERMS if with_fit else TERMS[:2]
     fit = estimates.fit if with_fit else estimates.network
-    theirs, of_fit, misfit = (
-        fit.mean[both, place] - truth[both, place],
-        fit.deviation[both, place],
-        estimates.misfit[both],
-    )
-    directed = place != ACROSS  # A mean error across would prefer one sense of rotation.
+    theirs, of_fit = errors(fit.mean)[both], repeated(fit.spread(name))[both]
+    misfit = repeated(estimates.misfit)[both]
+    directed = len(places) == 1  # A mean error of an ellipticity would prefer a direction.
 
     def loss(vector: np.ndarray) -> float:
         weighting = _weighting(dict(zip(terms, vector, strict=False)), directed)
