@@ -12,7 +12,7 @@ from tuningfork.simulate.fourier import reach_of
 from tuningfork.simulate.interpolation import interpolate_evenly
 from tuningfork.simulate.profiles import to_axes
 
-STEP, NUMBER = 0.02, 4000
+STEP, NUMBER = 0.02, 1500
 """Of the table of amplitudes in k x FWHM."""
 
 
