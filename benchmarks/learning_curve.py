@@ -24,8 +24,8 @@ import yaml
 from tuningfork.core.config import Configuration, validate
 from tuningfork.core.description import describe
 from tuningfork.core.parameters import Parameters
-from tuningfork.networks.ensemble import choose_device
-from tuningfork.training.data import TaskData, fix_threads, workers_for
+from tuningfork.networks.ensemble import choose_device, workers_for
+from tuningfork.training.data import TaskData, fix_threads
 from tuningfork.training.dataset import TrainingSet, open_training_set
 from tuningfork.training.figures import figures
 from tuningfork.training.loop import Recipe, fit
