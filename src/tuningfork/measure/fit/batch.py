@@ -14,6 +14,8 @@ from tuningfork.measure.fit.settings import FitSettings
 PROFILE = [MAG, LOG_R, LOG_N, ETA_1, ETA_2]
 """Free parameters that make a profile; its radius is the semi-major one."""
 MAGNITUDE = 0.4 * np.log(10)
+PIXELS_AT_ONCE = {"cpu": 2**17, "gpu": 2**24}
+"""Pixels that are drawn at once: on a CPU so few that they stay in its cache."""
 START_WAS_POOR = 0.15
 """Change of magnitude or ln(r_eff) in the fit after which neighbours are looked for again."""
 
@@ -83,7 +85,8 @@ class Batch:
         return torch.cat(parts)
 
     def _chunks(self, parameters: Tensor, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-        length = max(1, self.settings.chunk_pixels // self.grid.size**2)
+        pixels = PIXELS_AT_ONCE["cpu" if parameters.device.type == "cpu" else "gpu"]
+        length = max(1, pixels // self.grid.size**2)
         return list(zip(parameters.split(length), rows.split(length), strict=True))
 
     def _equations(self, parameters: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -249,7 +249,7 @@ class Copies:
 
     REACH, ORDER = 8.0, 6
     """End of the window in Fourier space, in steps of the grid, and the order of its zero there."""
-    RADII, ANGLES, NODES = 24, 40, 10
+    RADII, ANGLES, NODES = 24, 32, 12
 
     def __init__(self, size: int, device: torch.device) -> None:
         step = 2 * np.pi / size

@@ -13,6 +13,9 @@ from tuningfork.measure.fit.model import SKY, X, Y, grid_for
 from tuningfork.measure.fit.psf import Psf
 from tuningfork.measure.fit.settings import FitSettings
 
+PIXELS_HELD = 2**26
+"""Of all windows on the device; each takes some tens of bytes."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -103,8 +106,9 @@ def fit_profiles(
     usable = np.isfinite(start).all(axis=1) & (inverse_variance > 0).any(axis=(1, 2))
     groups = windows.groups(start, psf, size, usable, settings)
     for (width, reach), members in groups:
-        for first in range(0, len(members), settings.batch_size):
-            rows = members[first : first + settings.batch_size]
+        length = max(1, min(settings.batch_size, PIXELS_HELD // width**2))
+        for first in range(0, len(members), length):
+            rows = members[first : first + length]
             _fit_batch(out, rows, images, inverse_variance, psf[rows], start[rows], width, reach, settings)
     return out
 

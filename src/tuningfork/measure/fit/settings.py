@@ -40,9 +40,7 @@ class FitSettings:
     crop : bool
         Faint small galaxies are fitted in the window that holds their light; False: always in the whole stamp.
     batch_size : int
-        Galaxies that are held on the device at once.
-    chunk_pixels : int
-        Pixels that are drawn at once; on a CPU so few that they stay in its cache.
+        Galaxies that are held on the device at once, fewer if their windows are large.
     """
 
     device: str = "cpu"
@@ -60,13 +58,12 @@ class FitSettings:
     mask_core: float = 1.0
     crop: bool = True
     batch_size: int = 256
-    chunk_pixels: int = 131072
 
     def __post_init__(self) -> None:
         for name in ("centre_sigma", "tolerance", "mask_threshold", "axis_ratio_min"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"fit: {name} is {getattr(self, name)}: expected a positive number")
-        for name in ("iterations", "batch_size", "chunk_pixels"):
+        for name in ("iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"fit: {name} is {getattr(self, name)}: expected 1 or more")
         for name in ("sky_sigma", "systematic", "mask_passes"):
