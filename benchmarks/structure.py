@@ -96,14 +96,17 @@ def beside_the_best(found: dict[str, dict[str, np.ndarray]], sample: Sample, bin
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="20 galaxies; within a minute")
+    parser.add_argument("--quick", action="store_true", help="16 galaxies; within a minute")
     parser.add_argument("--model", type=Path, default=CARD, help="card of a structure network")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    single, mixed, others = (12, 8, 80) if options.quick else (200, 200, 800)
+    single, mixed, others = (8, 8, 80) if options.quick else (200, 200, 800)
     with quiet():
         first = compare(
-            "Single Sersic profiles", single_profiles(single), single_profiles(others, seed=2), options.model
+            "Single Sersic profiles",
+            single_profiles(single),
+            single_profiles(others, seed=2, plain=False),
+            options.model,
         )
         second = compare(
             "Several components, neighbours",
