@@ -1,4 +1,4 @@
-"""Adaptation to measured galaxies: what a tenth of a hundredth to a hundredth of the training set can mend."""
+"""Adaptation to measured galaxies: what one per cent of the training set can mend, and that it does no harm."""
 
 import json
 from pathlib import Path
@@ -38,9 +38,10 @@ def write_survey(path: Path, splits: list[str], seed: int = 7) -> Path:
     return path
 
 
-def train(folder: Path, measurements: Path | None, epochs: int = 1, **settings: Any) -> Path:
+def train(folder: Path, measurements: Path | None, training_epochs: int = 1, **settings: Any) -> Path:
     """Train a small network, adapt it, and return its card."""
-    values = {"start": "random", "width": 8, "epochs": epochs, "batch_size": 32, "measurements": settings}
+    values = {"start": "random", "width": 8, "epochs": training_epochs, "batch_size": 32, "learning_rate": 0.005}
+    values["measurements"] = settings
     card = folder / "member.json"
     train_member(
         parameters("train-structure", train={"structure": values}), "structure", 0, [folder / "part-0.parquet"], None, None,
@@ -49,29 +50,29 @@ def train(folder: Path, measurements: Path | None, epochs: int = 1, **settings: 
     return card
 
 
-def test_a_hundredth_of_measured_galaxies_takes_the_bias_from_those_held_out(tmp_path: Path) -> None:
-    """The networks know Gaussian profiles alone; five measured discs for 500 simulated galaxies mend most of it."""
-    write_part(tmp_path / "part-0.parquet", 500)
-    survey = write_survey(tmp_path / "m.parquet", ["train"] * 5 + ["test"] * HELD_OUT)
-    found = json.loads(train(tmp_path, survey, epochs=8).read_text())["adaptation"]
+def test_one_per_cent_of_measured_galaxies_takes_the_bias_from_those_held_out(tmp_path: Path) -> None:
+    """The networks know Gaussian profiles alone; ten measured discs for a thousand simulated galaxies mend most of it."""
+    write_part(tmp_path / "part-0.parquet", 1000)
+    survey = write_survey(tmp_path / "m.parquet", ["train"] * 10 + ["test"] * HELD_OUT)
+    found = json.loads(train(tmp_path, survey, 5, epochs=60).read_text())["adaptation"]
     before, after = found["test"]["before"], found["test"]["after"]
-    assert found["galaxies"] == {"train": 5, "validation": 0, "test": HELD_OUT}
+    assert found["galaxies"] == {"train": 10, "validation": 0, "test": HELD_OUT}
     assert before["log_r_eff"]["n"] == HELD_OUT
     for name, least in (("log_r_eff", 0.08), ("log_sersic_n", 0.5)):
         assert abs(before[name]["bias"]) > least
         assert abs(after[name]["bias"]) < 0.7 * abs(before[name]["bias"]), name
-    assert after["log_r_eff"]["r2"] > before["log_r_eff"]["r2"] + 0.05
+    assert after["log_r_eff"]["r2"] > before["log_r_eff"]["r2"] + 0.1
     assert after["mag"]["r2"] > 0.95
 
 
 def test_an_adaptation_that_makes_it_worse_is_not_kept(tmp_path: Path) -> None:
     """What the table says of the galaxies to learn from contradicts what it says of those that test it."""
     write_part(tmp_path / "part-0.parquet", 200)
-    plain = load_file(train(tmp_path, None, epochs=2).with_suffix(".safetensors"))
+    plain = load_file(train(tmp_path, None, 2).with_suffix(".safetensors"))
     splits = np.array(["train"] * 16 + ["validation"] * 20)
     wrong = {"mag": np.where(splits == "train", 30.0, 16.0), "r_eff": np.where(splits == "train", 50.0, 1.6)}
     write_part(tmp_path / "m.parquet", len(splits), 7, split=splits, **wrong)
-    card = train(tmp_path, tmp_path / "m.parquet", epochs=2, share=1.0, learning_rate=1.0)
+    card = train(tmp_path, tmp_path / "m.parquet", 2, share=1.0, learning_rate=0.005)
     found = json.loads(card.read_text())["adaptation"]
     assert found["validation_loss"]["after"] > found["validation_loss"]["before"]
     assert not found["kept"]

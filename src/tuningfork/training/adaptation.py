@@ -171,6 +171,4 @@ def _open_measured(table: str | Path, simulated: TrainingSet) -> TrainingSet:
 
 def _recipe(settings: StructureTraining) -> Recipe:
     own = settings.measurements
-    return Recipe(
-        SECTION, own.epochs, settings.batch_size, own.learning_rate * settings.learning_rate, settings.weight_decay
-    )
+    return Recipe(SECTION, own.epochs, settings.batch_size, own.learning_rate, settings.weight_decay)

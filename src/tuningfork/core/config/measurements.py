@@ -34,7 +34,7 @@ class Measurements(Section):
     )
     epochs: int = option(40, "passes over the measured galaxies, after the training on simulated ones", ge=1, le=1000)
     share: float = option(0.5, "share of measured galaxies in a training step; the others are simulated", gt=0, le=1)
-    learning_rate: float = option(0.1, "peak learning rate in units of that of the training", gt=0, le=1)
+    learning_rate: float = option(5e-4, "peak learning rate", gt=0, le=1)
 
     @field_validator("columns")
     @classmethod
