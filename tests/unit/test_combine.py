@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from tuningfork.measure.combine import StructureCalibration, Weighting, combine, join_pairs, weight_of_second
+from tuningfork.measure.combine import StructureCalibration, Weighting, combine, weight_of_second
 from tuningfork.measure.estimates import FITTED, GROUPS, Estimates, Gaussians
 from tuningfork.measure.intervals import LEVELS, ErrorModel, learn_errors, place_in, widths
 from tuningfork.measure.records import take
@@ -72,18 +72,6 @@ def test_independent_errors_are_weighted_by_their_inverse_variance() -> None:
     weight, variance = weight_of_second(np.array([2.0]), np.array([1.0]), 0.0)
     assert weight[0] == pytest.approx(0.8)
     assert variance[0] == pytest.approx(0.8)
-
-
-def test_correlations_carry_what_one_knows_to_the_other() -> None:
-    """One knows the sum of two quantities, the other one of them: together they know both (no common errors)."""
-    one = Gaussians(np.array([[1.0, 2.0]]), np.array([[[1.0, -0.9999], [-0.9999, 1.0]]]))
-    two = Gaussians(np.array([[1.4, 0.0]]), np.array([[[1e-4, 0.0], [0.0, 1e4]]]))
-    joint, weight = join_pairs(one, two, 0.0)
-    np.testing.assert_allclose(joint.mean[0], [1.4, 1.6], atol=1e-3)
-    assert joint.deviation.max() < 0.05
-    assert weight[0, 0] == pytest.approx(1, abs=1e-3)
-    expected = np.linalg.inv(np.linalg.inv(one.covariance[0]) + np.linalg.inv(two.covariance[0]))
-    np.testing.assert_allclose(joint.covariance[0], expected, atol=1e-6)
 
 
 def test_misstated_errors_are_learned(learned: StructureCalibration) -> None:

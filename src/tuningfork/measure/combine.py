@@ -3,8 +3,10 @@
 Network and fit look at the same pixels, so that their errors are correlated. If one of two unbiased estimators is
 efficient, its covariance with the other is its own variance (Rao 1973, Linear Statistical Inference, section 5a.2); so
 the covariance of the errors is modelled as `shared` times the smaller variance. With `shared` = 0 they are independent
-and add as usual, with 1 only the better one counts. This holds along each of the axes on which both covariances are
-diagonal, and so the weights of the best linear unbiased combination are within [0, 1] on each.
+and add as usual, with 1 only the better one counts; the weights of the best linear unbiased combination are always
+within [0, 1]. Each parameter has its own weight. To combine all at once by both covariance matrices would be better for
+pure Sersic profiles and is worse for all other galaxies, whose fits are off along just the directions in which noise
+correlates their parameters.
 """
 
 from collections.abc import Mapping
@@ -81,11 +83,6 @@ class StructureCalibration:
     errors: dict[str, ErrorModel] = field(default_factory=dict)
 
     @property
-    def shared(self) -> float:
-        """Covariance of the errors of network and fit over the smaller variance, mean of the fitted targets."""
-        return float(np.mean([terms.shared for terms in self.of_targets[:FITTED]]))
-
-    @property
     def of_targets(self) -> list[Weighting]:
         """The weighting of each target."""
         return [self.groups[name] for name in GROUP_OF]
@@ -129,17 +126,15 @@ def combine(estimates: Estimates, calibration: StructureCalibration) -> Combinat
     mean, covariance = inner.network.mean.copy(), inner.network.covariance.copy()
     weight = np.zeros_like(mean)
     if len(rows):
-        network = Gaussians(mean[rows, :FITTED], covariance[rows, :FITTED, :FITTED])
-        joint, weight[rows, :FITTED] = join_pairs(network, take(inner.fit, rows), calibration.shared)
-        mean[rows, :FITTED], covariance[rows, :FITTED, :FITTED] = joint.mean, joint.covariance
-        # The bulge is not fitted; what its error has to do with the others' is no longer known.
-        covariance[rows, FITTED:, :FITTED], covariance[rows, :FITTED, FITTED:] = 0, 0
+        joint, weight[rows, :FITTED] = join_pairs(take(inner.network, rows), take(inner.fit, rows), calibration)
+        mean[rows], covariance[rows] = joint.mean, joint.covariance
     return Combination(Gaussians(mean, covariance), weight, refined)
 
 
 def corrected(estimates: Estimates, calibration: StructureCalibration) -> Estimates:
     """Return estimates with mean errors subtracted and standard deviations as learned."""
-    own, other = [], []
+    own: list[np.ndarray] = []
+    other: list[np.ndarray] = []
     for name, terms in zip(GROUP_OF, calibration.of_targets, strict=True):
         stated = estimates.network.spread(name)
         own.append(terms.network_deviation(stated) / stated)
@@ -164,28 +159,30 @@ def agree(estimates: Estimates) -> np.ndarray:
         return np.asarray((miss <= allowed).all(axis=1))
 
 
-def join_pairs(one: Gaussians, two: Gaussians, shared: float) -> tuple[Gaussians, np.ndarray]:
-    """Return the best linear unbiased combination of two estimates of the same N sources.
+def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibration) -> tuple[Gaussians, np.ndarray]:
+    """Return the best linear unbiased combination of both for each target of the same N sources.
 
     Returns
     -------
     Gaussians
+        Of the six targets; correlations are those of both, by their weights.
     weight : ndarray
-        (N, T) share of the second in each target, within [0, 1].
+        (N, 5) of the fit.
     """
-    unit = one.deviation
-    first, second = one.scaled(1 / unit), two.scaled(1 / unit)
-    lower = np.linalg.cholesky(first.covariance + 1e-9 * np.eye(unit.shape[1]))
-    half = np.linalg.solve(lower, second.covariance)
-    # On these axes the first has unit variance and the second `ratios`, and neither has correlations.
-    ratios, axes = np.linalg.eigh(np.linalg.solve(lower, half.transpose(0, 2, 1)))
-    weight, variance = weight_of_second(np.ones_like(ratios), np.sqrt(np.maximum(ratios, 1e-12)), shared)
-    back = lower @ axes
-    gain = (back * weight[:, None, :]) @ np.linalg.inv(back)
-    shift = np.einsum("nij,nj->ni", gain, (two.mean - one.mean) / unit)
-    covariance = (back * variance[:, None, :]) @ back.transpose(0, 2, 1)
-    joint = Gaussians(one.mean + shift * unit, covariance).scaled(unit)
-    return joint, np.clip(np.diagonal(gain, axis1=1, axis2=2), 0, 1)
+    weights, spreads = [], []
+    for name, terms in zip(GROUP_OF[:FITTED], calibration.of_targets, strict=False):
+        weight, variance = weight_of_second(network.spread(name), fit.spread(name), terms.shared)
+        weights.append(weight)
+        spreads.append(np.sqrt(variance))
+    weight = np.stack(weights, axis=1)
+    rest = 1 - np.pad(weight, ((0, 0), (0, network.mean.shape[1] - FITTED)))
+    mean, covariance = network.mean.copy(), network.covariance * rest[:, :, None] * rest[:, None, :]
+    mean[:, :FITTED] += weight * (fit.mean - mean[:, :FITTED])
+    covariance[:, :FITTED, :FITTED] += fit.covariance * weight[:, :, None] * weight[:, None, :]
+    joint, factor = Gaussians(mean, covariance), np.ones_like(mean)
+    for place, (name, spread) in enumerate(zip(GROUP_OF[:FITTED], spreads, strict=True)):
+        factor[:, place] = spread / joint.spread(name)
+    return joint.scaled(factor), weight
 
 
 def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tuple[np.ndarray, np.ndarray]:

@@ -84,8 +84,6 @@ def shape(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     known = np.isfinite(mean).all(axis=1)
     result = np.full((4, len(mean)), np.nan)
-    if not known.any():
-        return tuple(result)
     values, vectors = np.linalg.eigh(covariance[known])
     root = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
     nodes = np.stack(np.meshgrid(NODES, NODES, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -100,7 +98,7 @@ def shape(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndar
     # Circular standard deviation of twice the angle, halved.
     circular = np.rad2deg(np.sqrt(-2 * np.log(np.clip(np.abs(direction), 1e-6, 1)))) / 2
     result[3, known] = np.minimum(circular, UNKNOWN_ANGLE)
-    return tuple(result)
+    return result[0], result[1], result[2], result[3]
 
 
 def bulge_to_total(logit: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ def residuals(inputs: Inputs, number: int) -> list[Entry]:
     if not galaxies:
         return []
     place = inputs.bands.index(band)
-    stamps = [np.asarray(inputs.stamps[galaxy.shard][galaxy.row, :, place], dtype=np.float32) for galaxy in galaxies]
+    stamps = [_plane(inputs, galaxy, place) for galaxy in galaxies]
     noise = rows[f"sky_noise_{band}"].to_numpy(dtype=np.float32)[:, None, None]
     images = np.stack([image for image, _ in stamps]) / noise
     weights = np.stack([weight for _, weight in stamps]) * noise**2
@@ -39,12 +39,19 @@ def residuals(inputs: Inputs, number: int) -> list[Entry]:
     return [_entry(galaxy, *planes) for galaxy, *planes in zip(galaxies, images, fit.models, left, strict=True)]
 
 
+def _plane(inputs: Inputs, galaxy: Any, place: int) -> np.ndarray:
+    """Return image and inverse variance (2, S, S) of a galaxy in one band."""
+    return np.asarray(inputs.stamps[galaxy.shard][galaxy.row, :, place], dtype=np.float32)
+
+
 def _start(rows: pd.DataFrame, band: str) -> np.ndarray:
     """Return the catalogue's profiles (N, 5) in the space of the fit."""
-    zero = rows["zero_point"] - 2.5 * np.log10(rows[f"sky_noise_{band}"])
-    angle = sky_to_pixel_angle(rows["position_angle"], rows["north_angle"], rows["east_is_left"].astype(bool))
-    size, index = np.log(rows["r_eff"] / rows["pixel_scale"]), np.log(rows["sersic_n"])
-    return np.stack([rows["mag"] - zero, size, index, *shear_of(rows["axis_ratio"], angle)], axis=1).astype(float)
+    names = ["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "zero_point", "pixel_scale", "north_angle"]
+    value = {name: rows[name].to_numpy(dtype=float) for name in [*names, f"sky_noise_{band}"]}
+    zero = value["zero_point"] - 2.5 * np.log10(value[f"sky_noise_{band}"])
+    angle = sky_to_pixel_angle(value["position_angle"], value["north_angle"], rows["east_is_left"].to_numpy(dtype=bool))
+    size, index = np.log(value["r_eff"] / value["pixel_scale"]), np.log(value["sersic_n"])
+    return np.stack([value["mag"] - zero, size, index, *shear_of(value["axis_ratio"], angle)], axis=1)
 
 
 def _entry(galaxy: Any, image: np.ndarray, model: np.ndarray, left: np.ndarray) -> Entry:
