@@ -118,7 +118,7 @@ class EdgeOn:
         """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec): that of the disc times sech^2's."""
         along, across = to_axes(kx, ky, self.position_angle)
         along *= np.float32(self.scale_radius)
-        height = np.clip(np.abs(across) * np.float32(np.pi / 2 * self.scale_height), 1e-4, 80)
+        height = np.clip(np.abs(across) * np.float32(np.pi / 2 * self.scale_height), 1e-4, 40)
         disc = 1 + along * along
         return np.asarray(height / (np.sinh(height) * disc * np.sqrt(disc)))
 
