@@ -15,8 +15,8 @@ from tuningfork.core.files import open_array
 from tuningfork.core.flags import decode
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import read_table
-from tuningfork.simulate.galaxies import Galaxy
 from tuningfork.simulate.conditions import Conditions
+from tuningfork.simulate.galaxies import Galaxy
 from tuningfork.simulate.sky import SOURCES_IN_CELL, Sky
 from tuningfork.stamps.quality import sky_noise
 from tuningfork.stamps.shard import cut_shard
