@@ -16,8 +16,8 @@ PROFILE = [MAG, LOG_R, LOG_N, ETA_1, ETA_2]
 MAGNITUDE = 0.4 * np.log(10)
 PIXELS_AT_ONCE = {"cpu": 2**17, "gpu": 2**24}
 """Pixels that are drawn at once: on a CPU so few that they stay in its cache."""
-START_WAS_POOR = 0.15
-"""Change of magnitude or ln(r_eff) in the fit after which neighbours are looked for again."""
+EXPLAINED = 0.25
+"""A mask that shrinks to this part of its pixels with the fitted model was made with a poor one."""
 
 
 @dataclass
@@ -58,17 +58,18 @@ class Batch:
         self.root_weight = torch.zeros_like(self.weight)
         self.masked = torch.zeros_like(self.weight, dtype=torch.bool)
         self._match_flux(state.parameters)
-        self._mask(state.parameters, rows)
-        for repeat in range(max(settings.mask_passes, 1)):
-            before = state.parameters.clone()
+        self._set_masks(rows, *self._masks(state.parameters, rows))
+        solve.solve(state, rows, self.equations, settings, settings.iterations)
+        for _ in range(1, settings.mask_passes):
+            rows = rows[(self.masked & (self.weight > 0))[rows].flatten(1).any(dim=1)]
+            masked, weight = self._masks(state.parameters, rows)
+            # What shrinks a little stays: a fit takes some of the light of neighbours for the galaxy's own.
+            data = self.weight[rows] > 0
+            before, after = ((mask & data).sum(dim=(1, 2)) for mask in (self.masked[rows], masked))
+            poor = after < EXPLAINED * before
+            rows = rows[poor]
+            self._set_masks(rows, masked[poor], weight[poor])
             solve.solve(state, rows, self.equations, settings, settings.iterations)
-            # A mask is as good as the model that it was made with; a good start is not improved upon, because a fit
-            # takes some of the light of neighbours for the galaxy's own.
-            moved = (state.parameters - before)[:, [MAG, LOG_R]].abs().amax(dim=1) > START_WAS_POOR
-            rows = torch.nonzero(moved)[:, 0]
-            if repeat + 1 >= settings.mask_passes or not len(rows):
-                break
-            rows = rows[self._mask(state.parameters, rows)]
         return state
 
     def equations(self, parameters: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,20 +117,23 @@ class Batch:
         seen = factor > 0.1
         parameters[seen, MAG] -= torch.log(factor[seen].double()) / MAGNITUDE
 
-    def _mask(self, parameters: Tensor, rows: Tensor) -> Tensor:
-        """Set masks and weights of the galaxies `rows` from their models; return which masks have changed."""
+    def _masks(self, parameters: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pixels to leave out and weights of the galaxies `rows`, given their models."""
         settings, parameters, weight = self.settings, parameters[rows], self.weight[rows]
         masked = weight <= 0
+        if not len(rows):
+            return masked, weight
         model = self.models(parameters, rows)
         weight = weight / (1 + weight * (settings.systematic * model) ** 2)
         if settings.mask_passes:
             residual = self.image[rows] - model - parameters[:, SKY].float()[:, None, None]
             outside = self._distance(parameters) > self._core(parameters, rows)
             masked |= neighbours(residual, model, weight, outside, settings)
-        changed = (masked != self.masked[rows]).flatten(1).any(dim=1)
+        return masked, weight
+
+    def _set_masks(self, rows: Tensor, masked: Tensor, weight: Tensor) -> None:
         self.masked[rows] = masked
         self.root_weight[rows] = torch.where(masked, 0, weight).sqrt()
-        return changed
 
     def _core(self, parameters: Tensor, rows: Tensor) -> Tensor:
         radius = self.settings.mask_core * torch.exp(parameters[:, LOG_R]).float()

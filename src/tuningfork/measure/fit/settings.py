@@ -29,8 +29,8 @@ class FitSettings:
     tolerance : float
         The fit has converged when the next step would lower chi^2 by less than this.
     mask_passes : int
-        How often neighbours are looked for at most: with the start's model, and again with the fit's where the start
-        was poor. 0: every pixel with a positive inverse variance is used.
+        How often neighbours are looked for at most: with the start's model, and then with the fit's, which may
+        explain what the start did not. 0: every pixel with a positive inverse variance is used.
     mask_threshold : float
         Significance, over 3 x 3 pixels, from which a residual belongs to a neighbour.
     mask_share : float
@@ -52,7 +52,7 @@ class FitSettings:
     systematic: float = 0.002
     iterations: int = 30
     tolerance: float = 1e-2
-    mask_passes: int = 1
+    mask_passes: int = 2
     mask_threshold: float = 5.0
     mask_share: float = 0.5
     mask_core: float = 1.0
