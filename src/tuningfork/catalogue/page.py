@@ -22,9 +22,11 @@ NOTES = {
     "question is that among the volunteers who are asked it; `p_bar` also counts how many are asked.",
     "structure": "One Sersic profile, deconvolved from the PSF, in the reference band. A network gives a first answer, a\n"
     "least-squares fit that starts from it a second; both are combined with weights learned on held-out simulated\n"
-    "galaxies, parameter by parameter, and `structure_method` is `network` where the fit was not used. Errors are\n"
-    "standard deviations, calibrated on the same galaxies. `r_eff` and `sersic_n` are medians, `axis_ratio` and\n"
-    "`bulge_to_total` means of their distributions. A parameter that the network did not learn is null.",
+    "galaxies, parameter by parameter, and `structure_method` is `network` where the fit was not used. An error is the half width\n"
+    "of the interval that holds the truth of 68 % of such galaxies; tails are heavier than normal, and the degrees of\n"
+    "freedom of Student's distribution that describes them are in `results/models/evaluation.json`\n"
+    "(`structure_calibration`, `errors`). `r_eff` and `sersic_n` are medians, `axis_ratio` and `bulge_to_total` means of\n"
+    "their distributions. A parameter that the network did not learn is null.",
     "bars": "Bar lengths are full lengths (both sides of the centre), as seen on the sky: not deprojected.\n"
     "`bar_length` is null where the flag NOT_BARRED is set; the estimators behind it stay for those who set their own\n"
     "threshold in `p_bar`.",

@@ -21,6 +21,8 @@ CUT = 1000.0
 """Stamps, all bands; reading of the tiles included."""
 MEASURED = 1500.0
 """Bars, one on each saliency map."""
+FITTED = 60.0
+"""Light profiles."""
 SIMULATED = 1 / 0.007
 """Galaxies of the training set."""
 LEARNT = 0.8
@@ -131,7 +133,8 @@ def _per_galaxy(configuration: Configuration) -> float:
     predictions = members * (configuration.classify.rotations + 1)
     predictions += configuration.train.structure.members * configuration.structure.rotations
     maps = configuration.saliency.samples / MAP_SAMPLES / MAPS + 1 / MEASURED
-    return 1 / CUT + predictions / PREDICTED + members * maps
+    fits = 1 / FITTED if configuration.structure.refine else 0.0
+    return 1 / CUT + predictions / PREDICTED + fits + members * maps
 
 
 def _networks(configuration: Configuration) -> float:
