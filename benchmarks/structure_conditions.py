@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=CARD, help="card of a structure network")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    many, few, others = (60, 16, 80) if options.quick else (600, 100, 600)
+    many, few, others = (60, 16, 80) if options.quick else (300, 100, 400)
     figures = challenge(many, others, options.model) | seeing(few, others, options.model)
     print(json.dumps({key: float(f"{value:.4g}") for key, value in figures.items()}))
 

@@ -27,6 +27,7 @@ from tuningfork.measure.structure import predict
 from tuningfork.networks.structure import PROFILE, shape_of
 from tuningfork.simulate.psf import fit_moffat
 
+FEWEST = 5
 DISC, LONG = 2.0, 0.85
 """Sersic index below which the list's magnitudes are total; axis ratio below which position angles are compared."""
 
@@ -94,6 +95,8 @@ def network_against_fit(title: str, galaxies: RealGalaxies, fit: Fit, model: Pat
         ensemble, table_of(sample, ensemble.reference_band), stamps_of(sample), SETTINGS.rotations, SETTINGS.batch_size
     )
     good = fit.converged & (np.abs(fit.reduced_chi2 - 1) < 0.2) & (np.exp(fit.mean[:, 2]) < 7.5)
+    if good.sum() < FEWEST:
+        return {}
     figures = {}
     print(
         f"\n| {title}, network - fit ({good.sum()} galaxies) | median | scatter | scatter of the pull |\n|---|---|---|---|"
