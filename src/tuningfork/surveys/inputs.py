@@ -33,7 +33,7 @@ def inputs_of(configuration: Configuration, description: Description) -> dict[st
 
 
 def _inputs(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:
-    inputs: dict[str, dict[str, str]] = {"sources": {}, "tiles": {}, "stamps": {}, "measurements": {}}
+    inputs: dict[str, dict[str, str]] = {"sources": {}, "tiles": {}, "stamps": {}}
     inputs["simulate"] = _of_the_simulation(configuration, description)
     catalogue = configuration.sources.catalogue
     table = checked_table(configuration)
@@ -41,7 +41,7 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         inputs["sources"]["table"] = _content(catalogue.path)
     measured = configuration.train.structure.measurements
     if read_measured(measured) is not None:
-        inputs["measurements"]["table"] = _content(str(measured.table))
+        inputs["measurements"] = {"table": _content(str(measured.table))}
     if isinstance(catalogue, HatsCatalogue):
         hats = Hats(catalogue)
         hats.check()
