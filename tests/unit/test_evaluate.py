@@ -273,3 +273,24 @@ def test_kinds_that_are_no_class_have_a_row_and_say_nothing_about_the_accuracy()
     assert (found["n"], found["accuracy"]) == (2, 0.5)
     assert np.array(found["matrix"]).sum() == 4
     assert confusion(test.iloc[[0, 3]])["accuracy"] is None
+
+
+def test_a_network_of_one_parameter_is_judged_by_it(tmp_path: Path) -> None:
+    card = model_card(tmp_path, "structure")
+    values = json.loads(card.read_text())
+    card.write_text(json.dumps(values | {"heads": {"targets": ["mag"]}}))
+    arguments = {
+        "training": [training_part(tmp_path / "part-0.parquet", 100)],
+        "morphology": [model_card(tmp_path, "morphology")],
+        "structure": [card],
+    }
+    output, table = tmp_path / "evaluation.json", tmp_path / "evaluation.parquet"
+    sections = {"evaluate": {"bars": 10}, "saliency": {"samples": 1}}
+    evaluate(parameters("evaluate", **sections), **arguments, output=output, table=table)
+    found = json.loads(output.read_text())
+    assert found["structure"]["mag"]["n"] == 10
+    assert found["structure"]["r_eff"]["n"] == 0
+    rows = read_table(table).to_pandas()
+    assert rows["mag_error"].notna().all()
+    assert rows["r_eff_predicted"].isna().all()
+    assert set(rows["structure_method"]) == {"network"}
