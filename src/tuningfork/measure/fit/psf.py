@@ -4,7 +4,6 @@ A Moffat is told WITHOUT the pixel's own response, which the model applies besid
 it, usually contains the pixel already and says so. To get this wrong biases the Sersic index by some per cent.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -132,11 +131,6 @@ class PsfImages:
 
 
 Psf = Moffat | PsfImages
-
-
-def fwhm_of(psf: Psf, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return the widths (pixel) of some of the PSFs."""
-    return psf.fwhm()[np.asarray(rows)]
 
 
 def _beta_step() -> float:
