@@ -145,7 +145,7 @@ def test_a_changed_list_concerns_the_sources_alone(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("ra,dec\n1,3\n")
     after = check(catalogue)
     assert {stage for stage in before if before[stage] != after[stage]} == {"sources"}
-    assert check({"kind": "survey"}) == {"sources": {}, "tiles": {}, "stamps": {}}
+    assert not any(check({"kind": "survey"}).values())
 
 
 def test_a_large_parquet_table_is_read_by_its_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
