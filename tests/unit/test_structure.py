@@ -102,6 +102,7 @@ def test_the_fit_mends_what_the_network_gets_wrong(tmp_path: Path) -> None:
     assert measured.refinement is not None
     assert found.fitted[good].all()
     assert not found.fitted[[1, 4]].any()
+    assert (found.misfit[good] < 5).all()
     np.testing.assert_allclose(found.fit.mean[good, 2], np.log(0.5), atol=0.15)
     np.testing.assert_allclose(measured.refinement.reduced_chi2[good], 1, atol=0.15)
 

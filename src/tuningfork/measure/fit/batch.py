@@ -147,12 +147,15 @@ class Batch:
         parameters = state.parameters
         model = self.models(parameters, torch.arange(len(parameters), device=parameters.device))
         residual = self.image - model - parameters[:, SKY].float()[:, None, None]
-        chi2 = (residual * self.root_weight).square().sum(dim=(1, 2))
+        square = (residual * self.root_weight).square()
+        chi2 = square.sum(dim=(1, 2))
         freedom = (~self.masked).sum(dim=(1, 2)) - solve.FREE
         near = self._distance(parameters) < 2 * torch.exp(parameters[:, LOG_R]).float()[:, None, None]
         values = {
             "reduced_chi2": chi2 / freedom.clamp_min(1),
             "masked_fraction": (near & self.masked).sum(dim=(1, 2)) / near.sum(dim=(1, 2)).clamp_min(1),
+            "near_chi2": (square * near).sum(dim=(1, 2)),
+            "near_pixels": (near & ~self.masked).sum(dim=(1, 2)),
             "inside": (model * ~self.masked).sum(dim=(1, 2)) / flux_of(parameters),
             "x": parameters[:, X],
             "y": parameters[:, Y],
