@@ -96,7 +96,7 @@ class Training(Section):
     """One network's training."""
 
     members: int = option(1, "networks in the ensemble", plan=True, ge=1, le=64)
-    epochs: int = option(5, "passes over the training set", ge=1, le=1000)
+    epochs: int = option(3, "passes over the training set", ge=1, le=1000)
     batch_size: int = option(32, "stamps in a training step", ge=2, le=4096)
     learning_rate: float = option(5e-3, "peak learning rate of the one-cycle schedule", gt=0, le=1)
     weight_decay: float = option(0.01, "weight decay of AdamW", ge=0, le=1)
