@@ -115,7 +115,9 @@ def count_jobs(configuration: Configuration, shards: int) -> int:
     """Return how many jobs Snakemake has when nothing is there yet."""
     parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
     members = configuration.train.morphology.members + configuration.train.structure.members
-    return len(PER_SHARD) * shards + len(STAGES) + parts + members + len(ONCE)
+    # Without measured galaxies there is neither the job that matches them nor its parameters.
+    measured = 0 if configuration.train.structure.measurements.table is None else 2
+    return len(PER_SHARD) * shards + len(STAGES) - 1 + parts + members + len(ONCE) + measured
 
 
 def _tile_bytes(configuration: Configuration, description: Description) -> float | None:
