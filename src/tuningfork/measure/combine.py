@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from tuningfork.measure.estimates import FITTED, GROUP_OF, Estimates, Gaussians
+from tuningfork.measure.estimates import FITTED, GROUP_OF, GROUPS, Estimates, Gaussians
 from tuningfork.measure.intervals import ErrorModel
 from tuningfork.measure.records import take
 
+DOUBT = 1.5
+"""Standard deviations by which the two may differ before the fit is doubted: its error then grows with the difference,
+because the network may be imprecise, but a fit may have followed something else."""
 DISAGREEMENT = 8.0
 """Standard deviations by which a fit may differ from the network; beyond, it fitted something else."""
 
@@ -171,7 +174,10 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
     """
     weights, spreads = [], []
     for name, terms in zip(GROUP_OF[:FITTED], calibration.of_targets, strict=False):
-        weight, variance = weight_of_second(network.spread(name), fit.spread(name), terms.shared)
+        places = GROUPS[name]
+        apart = np.sqrt(((network.mean[:, places] - fit.mean[:, places]) ** 2).mean(axis=1))
+        spread = network.spread(name)
+        weight, variance = weight_of_second(spread, doubted(spread, fit.spread(name), apart), terms.shared)
         weights.append(weight)
         spreads.append(np.sqrt(variance))
     weight = np.stack(weights, axis=1)
@@ -183,6 +189,11 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
     for place, (name, spread) in enumerate(zip(GROUP_OF[:FITTED], spreads, strict=True)):
         factor[:, place] = spread / joint.spread(name)
     return joint.scaled(factor), weight
+
+
+def doubted(network: np.ndarray, fit: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Return the standard deviation (N,) of a fit that lies `apart` from the network, from those of both."""
+    return np.asarray(fit * np.hypot(1, apart / (DOUBT * np.hypot(network, fit))))
 
 
 def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,14 +1,15 @@
 """How to weight network and fit, learned from held-out galaxies by maximum likelihood.
 
-The errors of a group of targets are taken to follow a bivariate Student distribution, so that the few galaxies that one of the
-estimators gets wholly wrong do not decide (Lange, Little & Taylor 1989, JASA 84, 881).
+What is likely are the errors of the combination, not those of the two estimators: a fit whose errors cannot be
+foretold then simply gets no weight. The errors are taken to follow a Student distribution, so that the few galaxies
+that are wholly wrong do not decide (Lange, Little & Taylor 1989, JASA 84, 881).
 """
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from tuningfork.measure.combine import StructureCalibration, Weighting
+from tuningfork.measure.combine import StructureCalibration, Weighting, doubted, weight_of_second
 from tuningfork.measure.estimates import FITTED, GROUPS, Estimates
 from tuningfork.measure.intervals import student_loss
 
@@ -22,7 +23,7 @@ PRIOR = {
     "misfit_factor": (np.log(0.3), 1.0),
     "floor": (np.log(0.01), 2.0),
     "shared": (0.5, 0.5),
-    "fit_shift": (0.0, 0.3),
+    "fit_shift": (0.0, 0.03),
 }
 """Mean and standard deviation of weak normal priors; of the floor and the misfit of their logarithms."""
 BOUNDS = {
@@ -32,7 +33,7 @@ BOUNDS = {
     "misfit_factor": (np.log(1e-3), np.log(10)),
     "floor": (np.log(1e-4), 0),
     "shared": (0, 0.98),
-    "fit_shift": (-1, 1),
+    "fit_shift": (-0.2, 0.2),
 }
 DEGREES = (np.log(2.5), np.log(60))
 """Range of ln(degrees of freedom)."""
@@ -89,6 +90,8 @@ def learn_weighting(estimates: Estimates, truth: np.ndarray, name: str) -> Weigh
     fit = estimates.fit if with_fit else estimates.network
     theirs, of_fit = errors(fit.mean)[both], repeated(fit.spread(name))[both]
     misfit = repeated(estimates.misfit)[both]
+    pairs = (fit.mean - estimates.network.mean[:, : fit.mean.shape[1]])[:, places if with_fit else []]
+    apart = repeated(np.sqrt((pairs**2).sum(axis=1) / len(places)))[both]
     directed = len(places) == 1  # A mean error of an ellipticity would prefer a direction.
 
     def loss(vector: np.ndarray) -> float:
@@ -98,7 +101,9 @@ def learn_weighting(estimates: Estimates, truth: np.ndarray, name: str) -> Weigh
         total = student_loss((one[single] / own[single]) ** 2, np.log(own[single]), 1, degrees)
         if with_fit:
             other, two = weighting.fit_deviation(of_fit, misfit), theirs - weighting.fit_shift
-            total += _pair_loss(one[both], two, own[both], other, weighting.shared, degrees)
+            weight, variance = weight_of_second(own[both], doubted(own[both], other, apart), weighting.shared)
+            miss = (1 - weight) * one[both] + weight * two
+            total += student_loss(miss**2 / variance, 0.5 * np.log(variance), 1, degrees)
         pulls = [(value - PRIOR[term][0]) / PRIOR[term][1] for term, value in zip(terms, vector, strict=False)]
         return total + 0.5 * float(np.sum(np.square(pulls)))
 
@@ -119,13 +124,3 @@ def _weighting(values: dict[str, float], directed: bool) -> Weighting:
     shifts = {} if directed else {"network_shift": 0.0, "fit_shift": 0.0}
     positive = {name: float(np.exp(values[name])) for name in ("floor", "misfit_factor") if name in values}
     return Weighting(**(values | positive | shifts))
-
-
-def _pair_loss(
-    one: np.ndarray, two: np.ndarray, own: np.ndarray, other: np.ndarray, shared: float, degrees: float
-) -> float:
-    """Return -ln of the density of pairs of errors (N,) with standard deviations (N,)."""
-    covariance = shared * np.minimum(own, other) ** 2
-    determinant = (own * other) ** 2 - covariance**2
-    square = (other**2 * one**2 - 2 * covariance * one * two + own**2 * two**2) / determinant
-    return student_loss(square, 0.5 * np.log(determinant), 2, degrees)
