@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.flags import Flag
 from tuningfork.measure.combine import StructureCalibration, Weighting, combine
-from tuningfork.measure.estimates import GROUPS, Gaussians
+from tuningfork.measure.estimates import GROUPS
 from tuningfork.measure.intervals import ErrorModel
 from tuningfork.measure.profiles import UNKNOWN_ANGLE, bulge_to_total, physical, shape
 from tuningfork.measure.structure import (
-    Measured,
+    light_beyond,
     measure,
     outside_range,
     predict,
@@ -28,12 +28,12 @@ from tuningfork.measure.structure import (
     structure_flags,
     structure_shard,
     undone_signs,
-    without_fit,
 )
 from tuningfork.networks.ensemble import Ensemble, open_store
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral_angle
 from tuningfork.networks.model_file import input_of
 from tuningfork.networks.structure import TARGETS, shear_of
+from tuningfork.simulate.profiles import sersic_quantile
 
 IDENTITY = StructureCalibration({name: Weighting() for name in GROUPS}, 0, 0, "none learned")
 
@@ -217,9 +217,10 @@ def test_flags_say_what_is_doubtful(tmp_path: Path) -> None:
     measured = measure(moments(), table, stamps, Structure(rotations=1))
     fit = measured.refinement
     assert fit is not None
-    fit.inside[:], fit.masked_fraction[:], fit.fitted[:] = 1.0, 0.0, [True] * 4 + [False] * 3
-    fit.inside[0], fit.masked_fraction[2] = 0.5, 0.5
+    fit.masked_fraction[:], fit.fitted[:] = 0.0, [True] * 4 + [False] * 3
+    fit.masked_fraction[2] = 0.5
     combination = combine(measured.estimates, IDENTITY)
+    combination.joint.mean[0, TARGETS.index("log_r_eff")] = np.log(200)
     refined = np.array([True, False, True, True, False, False, False])
     combination.refined[:] = refined
     flags = structure_flags(measured, combination, moments(range={"mag": [-20.0, 0.0]}), 640)
@@ -230,13 +231,12 @@ def test_flags_say_what_is_doubtful(tmp_path: Path) -> None:
     assert list(flags[[1, 4]]) == [0, 0]
 
 
-def test_a_galaxy_larger_than_its_stamp_is_truncated_without_a_fit() -> None:
-    mean = np.zeros((2, 6))
-    mean[:, 1] = np.log([5.0, 20.0])
-    network = Gaussians(mean, np.tile(0.01 * np.eye(6), (2, 1, 1)))
-    measured = Measured(without_fit(network), None)
-    flags = structure_flags(measured, combine(measured.estimates, IDENTITY), moments(), 64)
-    assert list(flags) == [0, Flag.STRUCTURE_TRUNCATED]
+def test_a_stamp_that_holds_nine_tenths_of_the_light_loses_one() -> None:
+    for n in (0.5, 1.0, 4.0):
+        mean = np.zeros((2, 6))
+        mean[:, 1], mean[:, 2] = np.log([32 / sersic_quantile(n, 0.9), np.nan]), np.log(n)
+        assert light_beyond(mean, 64)[0] == pytest.approx(0.1)
+        assert np.isnan(light_beyond(mean, 64)[1])
 
 
 def test_sources_beyond_the_training_range_are_flagged() -> None:

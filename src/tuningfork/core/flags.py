@@ -45,7 +45,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.BAD_WCS: "the tile's coordinates contradict the source list; nothing was measured on it",
     Flag.BLENDED: "the source list says that the source was separated from a neighbour that touches it",
     Flag.STRUCTURE_OUTSIDE_TRAINING: "a profile parameter lies at the edge of the range that the network was trained on",
-    Flag.STRUCTURE_TRUNCATED: "more than a tenth of the profile's light falls outside the stamp's usable pixels",
+    Flag.STRUCTURE_TRUNCATED: "more than a tenth of the profile's light lies beyond the edge of the stamp",
     Flag.STRUCTURE_BLENDED: "more than a fifth of the pixels within two half-light radii belong to neighbours",
     Flag.STRUCTURE_NOT_REFINED: "the least-squares fit failed or disagrees with the network, which stands alone",
     Flag.NOT_BARRED: "edge-on, no disc, or an expected bar vote fraction below the threshold; bar_length is null, its estimators stay",

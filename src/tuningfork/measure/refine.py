@@ -32,8 +32,6 @@ class Refinement:
         (N,) root of the excess of chi^2 over its expectation, near the galaxy; see :func:`misfit_of`.
     masked_fraction : ndarray
         (N,) share of the pixels within two half-light radii that are masked as neighbours.
-    inside : ndarray
-        (N,) share of the model's flux in the usable pixels of the stamp.
     """
 
     fit: Gaussians
@@ -41,7 +39,6 @@ class Refinement:
     fitted: np.ndarray
     misfit: np.ndarray
     masked_fraction: np.ndarray
-    inside: np.ndarray
 
 
 def refine(
@@ -69,7 +66,7 @@ def refine(
     """
     number, size = len(network), len(PROFILE)
     mean, covariance = np.full((number, size), np.nan), np.full((number, size, size), np.nan)
-    chi2, misfit, masked, inside = (np.full(number, np.nan) for _ in range(4))
+    chi2, misfit, masked = (np.full(number, np.nan) for _ in range(3))
     converged = np.zeros(number, dtype=bool)
     noise, scale, width, beta = (
         numpy_column(table, name).astype(float)
@@ -84,9 +81,9 @@ def refine(
         found = fit_profiles(images, weights, psf, network.mean[rows, :size], settings)
         mean[rows], covariance[rows], chi2[rows] = found.mean, found.covariance, found.reduced_chi2
         misfit[rows] = misfit_of(found.near_chi2, found.near_pixels)
-        converged[rows], masked[rows], inside[rows] = found.converged, found.masked_fraction, found.inside
+        converged[rows], masked[rows] = found.converged, found.masked_fraction
     fit = Gaussians(mean, covariance)
-    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1]), misfit, masked, inside)
+    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1]), misfit, masked)
 
 
 def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

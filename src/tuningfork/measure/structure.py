@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from scipy import special
 from torch import Tensor
 
 from tuningfork.core.columns import PROFILE as PROFILE_COLUMNS
@@ -23,10 +24,11 @@ from tuningfork.measure.profiles import UNKNOWN_ANGLE, physical
 from tuningfork.measure.refine import Refinement, refine
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
+from tuningfork.simulate.sersic import N_RANGE, sersic_b
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
 LOST = 0.1
-"""Share of a profile's light outside of the usable pixels above which it counts as truncated."""
+"""Share of a profile's light beyond the edge of the stamp above which it counts as truncated."""
 WEIGHED = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
 """Column -> the target whose weight of the fit counts for its error."""
 CROWDED = 0.2
@@ -204,15 +206,26 @@ def structure_flags(measured: Measured, combination: Combination, ensemble: Ense
     seen = np.isfinite(network.mean).any(axis=1)
     outside = outside_range(combination.joint.mean, ensemble.cards[0].get("heads", {}).get("range", {}))
     bits = np.where(outside, int(Flag.STRUCTURE_OUTSIDE_TRAINING), 0)
-    with np.errstate(invalid="ignore", over="ignore"):
-        # Nine tenths of the light of an exponential disc are within 2.3 half-light radii.
-        cut = 2.3 * np.exp(combination.joint.mean[:, TARGETS.index("log_r_eff")]) > size / 2
+    bits |= np.where(light_beyond(combination.joint.mean, size) > LOST, int(Flag.STRUCTURE_TRUNCATED), 0)
     if measured.refinement is not None:
         fit, refined = measured.refinement, combination.refined
-        cut = np.where(refined, fit.inside < 1 - LOST, cut)
         bits |= np.where(refined & (fit.masked_fraction > CROWDED), int(Flag.STRUCTURE_BLENDED), 0)
         bits |= np.where(seen & ~refined, int(Flag.STRUCTURE_NOT_REFINED), 0)
-    return bits | np.where(cut, int(Flag.STRUCTURE_TRUNCATED), 0)
+    return bits
+
+
+def light_beyond(mean: np.ndarray, size: int) -> np.ndarray:
+    """Return the share (N,) of the light of profiles beyond the edge of a stamp of `size` pixels, along the major axis.
+
+    Parameters
+    ----------
+    mean : ndarray
+        (N, 6) targets; the result is NaN where size or index is not known.
+    size : int
+    """
+    n = np.exp(np.clip(mean[:, TARGETS.index("log_sersic_n")], *np.log(N_RANGE)))
+    radii = size / 2 * np.exp(-np.clip(mean[:, TARGETS.index("log_r_eff")], -10, 10))
+    return np.asarray(special.gammaincc(2 * n, sersic_b(n) * radii ** (1 / n)))
 
 
 def outside_range(mean: np.ndarray, limits: dict[str, list[float]]) -> np.ndarray:

@@ -40,7 +40,7 @@ class Fit:
     masked_fraction : ndarray
         (N,), share of the pixels within two half-light radii that have no data or hold a neighbour.
     inside : ndarray
-        (N,), share of the model's flux in unmasked pixels of the stamp.
+        (N,), share of the model's flux in unmasked pixels of the window that was fitted.
     near_chi2, near_pixels : ndarray
         (N,), chi^2 and number of the unmasked pixels within two half-light radii.
     models, residuals : ndarray or None
