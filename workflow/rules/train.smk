@@ -49,7 +49,9 @@ rule train:
         checkpoint=paths.CHECKPOINT,
         encoder=lambda wildcards, input: "--encoder" if input.encoder else "",
         labels=lambda wildcards, input: "--labels" if input.labels else "",
-        measurements=lambda wildcards, input: "--measurements" if input.measurements else "",
+        measurements=lambda wildcards, input: (
+            "--measurements" if input.measurements else ""
+        ),
     shell:
         "python $scripts/train.py --parameters {input.parameters} --task {wildcards.task} --member {wildcards.member}"
         " --training {input.training} {params.encoder} {input.encoder} {params.labels} {input.labels}"
