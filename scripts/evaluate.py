@@ -13,12 +13,15 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True)
     parser.add_argument("--training", type=Path, nargs="+", required=True)
     parser.add_argument("--morphology", type=Path, nargs="+", required=True)
-    parser.add_argument("--structure", type=Path, nargs="+", required=True)
+    parser.add_argument("--profiles", type=Path, required=True, help="profiles.json: scores of the light profiles")
+    parser.add_argument("--profiles-table", type=Path, required=True, help="profiles of the held-out galaxies")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--table", type=Path, required=True)
     run(
         parser,
-        lambda a: evaluate(read_parameters(a.parameters), a.training, a.morphology, a.structure, a.output, a.table),
+        lambda a: evaluate(
+            read_parameters(a.parameters), a.training, a.morphology, a.profiles, a.profiles_table, a.output, a.table
+        ),
     )
 
 

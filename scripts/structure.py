@@ -14,11 +14,11 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True, help="frozen parameters of the stage")
     parser.add_argument("--stamps", type=Path, required=True, help="table of the shard's stamps")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="cards of the structure networks")
-    parser.add_argument("--evaluation", type=Path, required=True, help="evaluation.json: how to weight network and fit")
+    parser.add_argument("--profiles", type=Path, required=True, help="profiles.json: how to weight network and fit")
     parser.add_argument("--output", type=Path, required=True, help="table to write")
     run(
         parser,
-        lambda a: structure_shard(read_parameters(a.parameters), a.stamps, a.models, a.evaluation, a.output),
+        lambda a: structure_shard(read_parameters(a.parameters), a.stamps, a.models, a.profiles, a.output),
     )
 
 

@@ -16,18 +16,19 @@ from tuningfork.core.config import Configuration
 from tuningfork.plan import plan_run
 
 FROM_STAMPS = {"classify", "structure", "saliency", "bars", "catalogue", "explain", "label", "report"}
-FROM_MORPHOLOGY = FROM_STAMPS | {"evaluate"}
-FROM_STRUCTURE = {"evaluate", "structure", "bars", "catalogue", "label", "report"}
+FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"evaluate"}
+FROM_STRUCTURE = {"profiles", "evaluate", "structure", "bars", "catalogue", "label", "report"}
 STALE: dict[str, set[str]] = {
     "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS,
     "tiles": {"tiles", "stamps"} | FROM_STAMPS,
     "stamps": {"stamps"} | FROM_STAMPS,
-    "simulate": {"simulate", "pretrain", "train", "evaluate"} | FROM_STAMPS,
-    "pretrain": {"pretrain", "train", "evaluate"} | FROM_STAMPS,
+    "simulate": {"simulate", "pretrain", "train", "profiles", "evaluate"} | FROM_STAMPS,
+    "pretrain": {"pretrain", "train"} | FROM_MORPHOLOGY,
     "measurements": {"train"} | FROM_STRUCTURE,
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
-    "evaluate": {"evaluate", "structure", "bars", "catalogue", "label", "report"},
+    "profiles": FROM_STRUCTURE,
+    "evaluate": {"evaluate", "bars", "catalogue", "label", "report"},
     "classify": {"classify", "bars", "catalogue", "explain", "label", "report"},
     "structure": {"structure", "catalogue", "label", "report"},
     "saliency": {"saliency", "bars", "catalogue", "label", "report"},
@@ -43,7 +44,7 @@ MEASURED = str(Path(__file__).with_name("measured.csv"))
 """Measured galaxies in the shard of the tiny run."""
 
 READERS: dict[str, set[str]] = {
-    "seed": set(STALE) - {"measurements", "classify", "structure", "bars", "catalogue", "label", "report"},
+    "seed": set(STALE) - {"measurements", "profiles", "classify", "structure", "bars", "catalogue", "label", "report"},
     "survey.name": {"sources", "tiles", "stamps", "catalogue"},
     "survey.simulated": {"sources", "tiles", "stamps"},
     "survey.simulated.bands": {"sources", "tiles", "stamps", "simulate", "catalogue"},
@@ -66,7 +67,7 @@ READERS: dict[str, set[str]] = {
     },
     "evaluate": {"evaluate"},
     "classify": {"classify", "evaluate"},
-    "structure": {"structure", "evaluate"},
+    "structure": {"structure", "profiles"},
     "saliency": {"saliency", "evaluate"},
     "bars": {"bars", "evaluate"},
     "catalogue": {"catalogue"},
@@ -196,7 +197,7 @@ def test_growing_a_run_keeps_what_is_there(finished: StubWorkflow, tmp_path: Pat
     more = jobs["sources"]
     assert more > 1
     assert all(jobs[rule] == more for rule in ("tiles", "stamps", "classify", "structure", "saliency", "bars"))
-    assert not {"simulate", "train", "pretrain", "evaluate"} & set(jobs)
+    assert not {"simulate", "train", "pretrain", "profiles", "evaluate"} & set(jobs)
     path.write_text(yaml.safe_dump(nested(TINY, {"simulate.size": 300})))
     assert finished.jobs_to_run("--configfile", str(path), "--nolock")["simulate"] == 1
 
@@ -209,7 +210,7 @@ HELPERS = {
     "training/matching.py": set(),
     "training/loop.py": STALE["pretrain"],
     "measure/classify.py": STALE["classify"] | STALE["evaluate"],
-    "measure/structure.py": STALE["structure"] | STALE["evaluate"],
+    "measure/structure.py": STALE["profiles"],
     "explain/saliency.py": STALE["saliency"] | STALE["evaluate"] | STALE["explain"],
     "measure/bar_maps.py": STALE["bars"] | STALE["evaluate"],
     "explain/gradcam.py": STALE["explain"],

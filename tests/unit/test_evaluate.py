@@ -15,6 +15,7 @@ from tuningfork.core.decision_tree import questions
 from tuningfork.core.tables import lineage_of, read_table
 from tuningfork.measure.bar_evaluation import ESTIMATORS, bar_auc, calibrate, lengths, recommend, score
 from tuningfork.measure.evaluate import confusion, evaluate
+from tuningfork.measure.held_out_profiles import weigh_profiles
 from tuningfork.measure.scores import (
     angle_difference,
     area_under_curve,
@@ -230,14 +231,13 @@ def test_bars_are_found_among_clear_galaxies() -> None:
 @pytest.mark.parametrize("number", [20, 220])
 def test_the_stage_works_on_sets_of_any_size(tmp_path: Path, number: int) -> None:
     training = [training_part(tmp_path / f"part-{k}.parquet", number, seed=k) for k in range(2)]
-    arguments = {
-        "training": training,
-        "morphology": [model_card(tmp_path, "morphology", k) for k in range(2)],
-        "structure": [model_card(tmp_path, "structure")],
-    }
+    profiles, profiles_table = tmp_path / "profiles.json", tmp_path / "profiles.parquet"
+    structure = [model_card(tmp_path, "structure")]
+    weigh_profiles(parameters("profiles"), training, structure, profiles, profiles_table)
+    morphology = [model_card(tmp_path, "morphology", k) for k in range(2)]
     output, table = tmp_path / "evaluation.json", tmp_path / "evaluation.parquet"
     sections = {"evaluate": {"bars": 12}, "saliency": {"samples": 2, "batch_size": 8}}
-    evaluate(parameters("evaluate", **sections), **arguments, output=output, table=table)
+    evaluate(parameters("evaluate", **sections), training, morphology, profiles, profiles_table, output, table)
     found = json.loads(output.read_text())
     assert found["splits"] == {"train": int(1.6 * number), "validation": number // 5, "test": number // 5}
     assert set(found["morphology"]) == {entry.name for entry in questions()}
@@ -279,18 +279,13 @@ def test_a_network_of_one_parameter_is_judged_by_it(tmp_path: Path) -> None:
     card = model_card(tmp_path, "structure")
     values = json.loads(card.read_text())
     card.write_text(json.dumps(values | {"heads": {"targets": ["mag"]}}))
-    arguments = {
-        "training": [training_part(tmp_path / "part-0.parquet", 100)],
-        "morphology": [model_card(tmp_path, "morphology")],
-        "structure": [card],
-    }
-    output, table = tmp_path / "evaluation.json", tmp_path / "evaluation.parquet"
-    sections = {"evaluate": {"bars": 10}, "saliency": {"samples": 1}}
-    evaluate(parameters("evaluate", **sections), **arguments, output=output, table=table)
+    output, table = tmp_path / "profiles.json", tmp_path / "profiles.parquet"
+    weigh_profiles(parameters("profiles"), [training_part(tmp_path / "part-0.parquet", 100)], [card], output, table)
     found = json.loads(output.read_text())
     assert found["structure"]["mag"]["n"] == 10
     assert found["structure"]["r_eff"]["n"] == 0
     rows = read_table(table).to_pandas()
+    assert len(rows) == 20
     assert rows["mag_error"].notna().all()
     assert rows["r_eff_predicted"].isna().all()
     assert set(rows["structure_method"]) == {"network"}

@@ -64,15 +64,15 @@ def moments(**heads: Any) -> Ensemble:
     return Ensemble([Moments()], [{"input": input_of(["r"], "r", 32), "heads": heads}], torch.device("cpu"))
 
 
-def evaluation(folder: Path, calibration: StructureCalibration = IDENTITY) -> Path:
-    path = folder / "evaluation.json"
+def profiles(folder: Path, calibration: StructureCalibration = IDENTITY) -> Path:
+    path = folder / "profiles.json"
     path.write_text(json.dumps({"structure_calibration": calibration.as_dict(), "lineage": {"evaluate": "e"}}))
     return path
 
 
 def measure_shard(folder: Path, stamps: Path, models: list[Path], **settings: Any) -> pd.DataFrame:
     output = folder / "out.parquet"
-    structure_shard(parameters("structure", structure=settings), stamps, models, evaluation(folder), output)
+    structure_shard(parameters("structure", structure=settings), stamps, models, profiles(folder), output)
     return pq.read_table(output).to_pandas()
 
 

@@ -75,8 +75,8 @@ def all_cards(wildcards):
 
 
 def evaluations(wildcards):
-    """Return the test of the networks, which there is if every task has one."""
-    return [paths.EVALUATION] if all(plan.members.values()) else []
+    """Return the tests of the networks: that of the profiles, and of all if every task has a network."""
+    return [paths.PROFILES, *([paths.EVALUATION] if all(plan.members.values()) else [])]
 
 
 def encoder(wildcards):

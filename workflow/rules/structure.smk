@@ -8,7 +8,7 @@ rule structure:
         stamps=paths.STAMPS_TABLE,
         pixels=paths.STAMPS,
         models=cards("structure"),
-        evaluation=paths.EVALUATION,
+        profiles=paths.PROFILES,
     output:
         paths.STRUCTURE,
     log:
@@ -19,4 +19,4 @@ rule structure:
         mem_mb=memory(3000),
     shell:
         "python $scripts/structure.py --parameters {input.parameters} --stamps {input.stamps}"
-        " --models {input.models} --evaluation {input.evaluation} --output {output} --log {log}"
+        " --models {input.models} --profiles {input.profiles} --output {output} --log {log}"

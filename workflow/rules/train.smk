@@ -59,6 +59,27 @@ rule train:
         " --checkpoint {params.checkpoint} --output {output.weights} --card {output.card} --log {log}"
 
 
+rule profiles:
+    """Measure the profiles of held-out simulated galaxies, and learn from their truth how to weight network and fit."""
+    input:
+        parameters=frozen("profiles"),
+        training=training_set,
+        training_stamps=training_stamps,
+        models=cards("structure"),
+    output:
+        summary=paths.PROFILES,
+        table=paths.PROFILES_TABLE,
+    log:
+        log_of("profiles", "profiles"),
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=memory(3000),
+    shell:
+        "python $scripts/profiles.py --parameters {input.parameters} --training {input.training}"
+        " --models {input.models} --output {output.summary} --table {output.table} --log {log}"
+
+
 rule evaluate:
     """Repeat the whole measurement on held-out simulated galaxies and compare it with their truth."""
     input:
@@ -66,7 +87,8 @@ rule evaluate:
         training=training_set,
         training_stamps=training_stamps,
         morphology=cards("morphology"),
-        structure=cards("structure"),
+        profiles=paths.PROFILES,
+        profiles_table=paths.PROFILES_TABLE,
     output:
         summary=paths.EVALUATION,
         table=paths.EVALUATION_TABLE,
@@ -79,5 +101,6 @@ rule evaluate:
         mem_mb=memory(4000),
     shell:
         "python $scripts/evaluate.py --parameters {input.parameters} --training {input.training}"
-        " --morphology {input.morphology} --structure {input.structure}"
+        " --morphology {input.morphology}"
+        " --profiles {input.profiles} --profiles-table {input.profiles_table}"
         " --output {output.summary} --table {output.table} --log {log}"

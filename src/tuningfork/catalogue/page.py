@@ -24,7 +24,7 @@ NOTES = {
     "least-squares fit that starts from it a second; both are combined with weights learned on held-out simulated\n"
     "galaxies, parameter by parameter, and `structure_method` is `network` where the fit was not used. An error is the half width\n"
     "of the interval that holds the truth of 68 % of such galaxies; tails are heavier than normal, and the degrees of\n"
-    "freedom of Student's distribution that describes them are in `results/models/evaluation.json`\n"
+    "freedom of Student's distribution that describes them are in `results/models/profiles.json`\n"
     "(`structure_calibration`, `errors`). `r_eff` and `sersic_n` are medians, `axis_ratio` and `bulge_to_total` means of\n"
     "their distributions. A parameter that the network did not learn is null.",
     "bars": "Bar lengths are full lengths (both sides of the centre), as seen on the sky: not deprojected.\n"

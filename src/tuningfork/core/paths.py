@@ -23,6 +23,8 @@ ENCODER_CARD = f"{RESULTS}/models/encoder.json"
 MODEL = f"{RESULTS}/models/{{task}}/member-{{member}}.safetensors"
 MODEL_CARD = f"{RESULTS}/models/{{task}}/member-{{member}}.json"
 CHECKPOINT = f"{RESULTS}/checkpoints/{{task}}-{{member}}.safetensors"
+PROFILES = f"{RESULTS}/models/profiles.json"
+PROFILES_TABLE = f"{RESULTS}/models/profiles.parquet"
 EVALUATION = f"{RESULTS}/models/evaluation.json"
 EVALUATION_TABLE = f"{RESULTS}/models/evaluation.parquet"
 

@@ -1,4 +1,4 @@
-"""The test on held-out simulated galaxies: calibration of profiles and bar lengths, and every figure of merit."""
+"""The test on held-out simulated galaxies: calibration of the bar lengths, and every figure of merit."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,14 @@ import pyarrow as pa
 
 from tuningfork.core.columns import PROFILE, vote_columns
 from tuningfork.core.decision_tree import answers, questions
-from tuningfork.core.files import write_json
+from tuningfork.core.files import read_json, write_json
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.measure.bar_evaluation import bar_auc, calibrate, lengths, published_names, recommend, score
 from tuningfork.measure.classify import CLASSES
-from tuningfork.measure.held_out import Networks, held_out
+from tuningfork.measure.held_out import held_out
 from tuningfork.measure.scores import question_scores
-from tuningfork.measure.structure_evaluation import (
-    PARAMETERS,
-    calibrated,
-    challenge,
-    network_scores,
-    signal_scores,
-    structure_scores,
-)
+from tuningfork.measure.structure_evaluation import PARAMETERS
 from tuningfork.networks.ensemble import load_ensemble
 
 
@@ -32,13 +25,14 @@ def evaluate(
     parameters: Parameters,
     training: Sequence[Path],
     morphology: Sequence[Path],
-    structure: Sequence[Path],
+    profiles: Path,
+    profiles_table: Path,
     output: Path,
     table: Path,
 ) -> None:
-    """Write how good every measurement is, and the calibrations of the profiles and of the bar lengths.
+    """Write how good every measurement is, and the calibration of the bar lengths.
 
-    The calibrations and the choice of the recommended estimator are learned on the validation split; every figure is
+    The calibration and the choice of the recommended estimator are learned on the validation split; every figure is
     of the test split.
 
     Parameters
@@ -47,24 +41,24 @@ def evaluate(
         Of the stage evaluate.
     training : sequence of Path
         Tables of the parts of the training set, with the stamps beside them.
-    morphology, structure : sequence of Path
+    morphology : sequence of Path
         Cards of the networks.
+    profiles, profiles_table : Path
+        What :mod:`tuningfork.measure.held_out_profiles` has written: its figures are taken over.
     output : Path
         evaluation.json.
     table : Path
         evaluation.parquet, one row for every test galaxy: truth (`true_...`), votes and predictions.
     """
     configuration = parameters.configuration
-    networks = Networks(load_ensemble(morphology, "morphology"), load_ensemble(structure, "structure"))
-    frame, measured = held_out(training, networks, configuration)
-    profiles, weighting = calibrated(frame, measured, networks.structure)
-    frame = pd.concat([frame, profiles], axis=1)
+    frame = held_out(training, load_ensemble(morphology, "morphology"), configuration)
+    frame = frame.join(read_table(profiles_table).to_pandas().set_index("index"), on="index")
     calibrations = calibrate(frame)
     found = lengths(frame, calibrations)
     method = configuration.bars.method
     names = published_names(method)
     test = frame[frame["split"] == "test"]
-    lineage = parameters.lineage(lineage_of(*training, *morphology, *structure))
+    lineage = parameters.lineage(lineage_of(*training, *morphology, profiles))
     write_table(table, test_table(frame, found, method), lineage)
     write_json(
         output,
@@ -74,11 +68,7 @@ def evaluate(
             "morphology": vote_scores(test, training),
             "confusion": confusion(test),
             "bar_auc": bar_auc(test),
-            "structure": structure_scores(test, weighting.errors),
-            "structure_network": network_scores(test),
-            "structure_by_signal": signal_scores(test, weighting.errors),
-            "structure_challenge": challenge(test),
-            "structure_calibration": weighting.as_dict(),
+            **{name: figures for name, figures in read_json(profiles).items() if name != "lineage"},
             "bars": {
                 names[name]: figures for name, figures in score(frame, found, calibrations, configuration.seed).items()
             },

@@ -1,7 +1,6 @@
 """The pipeline's measurements on held-out simulated galaxies, beside their truth."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +14,21 @@ from tuningfork.explain.shard import map_stamps
 from tuningfork.measure.bar_maps import METHODS
 from tuningfork.measure.bars import MapBars, measure_maps, psf_pixels, regress_lengths
 from tuningfork.measure.classify import vote_values
-from tuningfork.measure.records import join, take
-from tuningfork.measure.structure import Measured, measure
-from tuningfork.networks.ensemble import Ensemble, in_bands, open_store
-
-CHUNK = 256
-"""Galaxies whose stamps are in memory at once."""
+from tuningfork.measure.held_out_stamps import CHUNK, chunks
+from tuningfork.networks.ensemble import Ensemble
 
 
-@dataclass(frozen=True)
-class Networks:
-    """The ensembles of the two tasks."""
-
-    morphology: Ensemble
-    structure: Ensemble
-
-
-def held_out(
-    training: Sequence[Path], networks: Networks, configuration: Configuration
-) -> tuple[pd.DataFrame, Measured]:
+def held_out(training: Sequence[Path], networks: Ensemble, configuration: Configuration) -> pd.DataFrame:
     """Return truth and measurements of every galaxy of the validation and test splits, in order of their index.
 
     Parameters
     ----------
     training : sequence of Path
         Tables of the parts of the training set, with the stamps beside them.
-    networks : Networks
+    networks : Ensemble
+        Of morphology networks.
     configuration : Configuration
-        The sections evaluate, classify, structure and saliency.
+        The sections evaluate, classify and saliency.
 
     Returns
     -------
@@ -50,24 +36,19 @@ def held_out(
         The columns of the training table; `psf` (px); the columns of the classify stage; for each estimator of the
         bar's length what :mod:`tuningfork.measure.bar_evaluation` describes; `mapped`, whether the galaxy's saliency
         maps were made.
-    Measured
-        What networks and fits say of the profiles of the same galaxies.
     """
     mapped = with_maps(training, configuration.evaluate.bars)
-    frames, profiles = [], []
-    for rows, pixels in track(chunks(training, networks.morphology), f"held-out galaxies, {CHUNK} at a time"):
+    frames = []
+    for rows, pixels in track(chunks(training, networks), f"held-out galaxies, {CHUNK} at a time"):
         frame = rows.to_pandas()
-        frame["psf"] = psf_pixels(rows, networks.morphology.reference_band)
+        frame["psf"] = psf_pixels(rows, networks.reference_band)
         frame["mapped"] = frame["index"].isin(mapped)
         classify = configuration.classify
-        votes = vote_values(networks.morphology, rows, pixels, classify.rotations, classify.batch_size)
-        plane = in_bands(pixels, networks.morphology.bands, networks.structure.bands)
-        profiles.append(measure(networks.structure, rows, plane, configuration.structure))
+        votes = vote_values(networks, rows, pixels, classify.rotations, classify.batch_size)
         bars = _bar_columns(frame, rows, pixels, networks, configuration)
         frames.append(pd.concat([frame, pd.DataFrame(votes), bars], axis=1))
     joined = pd.concat(frames, ignore_index=True)
-    order = np.argsort(joined["index"].to_numpy(), kind="stable")
-    return joined.iloc[order].reset_index(drop=True), take(join(profiles), order)
+    return joined.sort_values("index", kind="stable", ignore_index=True)
 
 
 def with_maps(training: Sequence[Path], number: int) -> set[int]:
@@ -82,21 +63,11 @@ def with_maps(training: Sequence[Path], number: int) -> set[int]:
     }
 
 
-def chunks(training: Sequence[Path], ensemble: Ensemble) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """Yield rows and stamps of the held-out galaxies, a bounded number at a time."""
-    for path in training:
-        table, stamps = open_store(path, ensemble.bands, ensemble.reference_band)
-        kept = np.flatnonzero(np.isin(table["split"].to_numpy(), ["validation", "test"]))
-        for first in range(0, len(kept), CHUNK):
-            rows = kept[first : first + CHUNK]
-            yield table.take(rows), stamps[rows]
-
-
 def _bar_columns(
-    frame: pd.DataFrame, rows: pa.Table, pixels: np.ndarray, networks: Networks, configuration: Configuration
+    frame: pd.DataFrame, rows: pa.Table, pixels: np.ndarray, networks: Ensemble, configuration: Configuration
 ) -> pd.DataFrame:
     """Return the raw bar length of every estimator, for one chunk."""
-    mean, deviation = regress_lengths(networks.morphology, rows, pixels)
+    mean, deviation = regress_lengths(networks, rows, pixels)
     columns = {
         "direct_raw": mean,
         "direct_spread": deviation,
@@ -104,11 +75,9 @@ def _bar_columns(
         "size_only_spread": np.zeros(len(frame)),
     }
     chosen = np.flatnonzero(frame["mapped"])
-    maps = np.zeros((len(chosen), len(networks.morphology.members), *pixels.shape[-2:]), dtype=np.float16)
+    maps = np.zeros((len(chosen), len(networks.members), *pixels.shape[-2:]), dtype=np.float16)
     keys = frame["index"].to_numpy()[chosen]
-    map_stamps(
-        networks.morphology, rows.take(chosen), pixels[chosen], keys, configuration.seed, configuration.saliency, maps
-    )
+    map_stamps(networks, rows.take(chosen), pixels[chosen], keys, configuration.seed, configuration.saliency, maps)
     for method in METHODS:
         found = measure_maps(maps, frame["psf"].to_numpy()[chosen], method)
         columns |= {

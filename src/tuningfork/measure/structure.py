@@ -50,9 +50,7 @@ class Measured:
     refinement: Refinement | None
 
 
-def structure_shard(
-    parameters: Parameters, stamps: Path, models: Sequence[Path], evaluation: Path, output: Path
-) -> None:
+def structure_shard(parameters: Parameters, stamps: Path, models: Sequence[Path], profiles: Path, output: Path) -> None:
     """Write the structure table of a shard.
 
     Parameters
@@ -63,8 +61,8 @@ def structure_shard(
         The shard's stamps table, with the .npy beside it.
     models : sequence of Path
         Cards of the structure networks.
-    evaluation : Path
-        evaluation.json, which says how to weight network and fit.
+    profiles : Path
+        profiles.json, which says how to weight network and fit.
     output : Path
         structure.parquet.
 
@@ -75,7 +73,7 @@ def structure_shard(
     """
     ensemble = load_ensemble(models, "structure")
     table, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
-    calibration = StructureCalibration.from_dict(read_json(evaluation)["structure_calibration"])
+    calibration = StructureCalibration.from_dict(read_json(profiles)["structure_calibration"])
     measured = measure(ensemble, table, pixels, parameters.configuration.structure)
     combination = combine(measured.estimates, calibration)
     values = profile_columns(measured, combination, calibration, table, ensemble)
@@ -84,7 +82,7 @@ def structure_shard(
         values[name] = pixel_to_sky_angle(values[name], north, left)
     flags = numpy_column(table, "flags") | structure_flags(measured, combination, ensemble, pixels.shape[-1])
     columns = {"source_id": table["source_id"], "flags": flags, **values}
-    lineage = parameters.lineage(lineage_of(stamps, *models, evaluation))
+    lineage = parameters.lineage(lineage_of(stamps, *models, profiles))
     write_table(output, shard_table("structure", columns), lineage, members=len(models))
 
 

@@ -9,7 +9,7 @@ from tuningfork.core.parameters import STAGES
 from tuningfork.survey_plan.figure import Figure
 
 PER_SHARD = ("sources", "tiles", "stamps", "classify", "structure", "saliency", "bars")
-ONCE = ("pretrain", "evaluate", "explain", "catalogue", "report", "label", "all")
+ONCE = ("pretrain", "profiles", "evaluate", "explain", "catalogue", "report", "label", "all")
 # What one core does in a second (docs/scale.md).
 TRAINED = 300.0
 """Stamps, forward and backward."""
