@@ -12,8 +12,8 @@ from tuningfork.measure.estimates import Gaussians
 from tuningfork.measure.fit import FitSettings, Moffat, fit_profiles
 from tuningfork.networks.structure import PROFILE
 
-SMALLEST_R = 0.12
-"""Circularised half-light radius (px) at the lower end of its range: the source is a point."""
+SMALLEST = 0.1
+"""Circularised half-light radius, in widths of the PSF (FWHM), below which the fit found a point: a star, perhaps."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def refine(
         misfit[rows] = misfit_of(found.near_chi2, found.near_pixels)
         converged[rows], masked[rows] = found.converged, found.masked_fraction
     fit = Gaussians(mean, covariance)
-    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1]), misfit, masked)
+    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, masked)
 
 
 def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,9 +113,19 @@ def misfit_of(chi2: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.maximum(chi2 - pixels - np.sqrt(2 * pixels), 0)))
 
 
-def possible(fit: Gaussians, stamp: int) -> np.ndarray:
-    """Return which fits (N,) ended within the range of sizes, with errors that mean something.
+def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
+    """Return which fits (N,) ended as something extended, smaller than the stamp, with errors that mean something.
 
+    Parameters
+    ----------
+    fit : Gaussians
+    stamp : int
+        Width of the stamps (px).
+    psf_fwhm : ndarray
+        (N,) px.
+
+    Notes
+    -----
     A Sersic index at the end of its range is not refused: with a low signal its error is large, and magnitude and size
     are better known than by the network alone.
     """
@@ -123,5 +133,5 @@ def possible(fit: Gaussians, stamp: int) -> np.ndarray:
         size = np.exp(fit.mean[:, 1])
         circularised = size * np.exp(-np.hypot(fit.mean[:, 3], fit.mean[:, 4]) / 2)
         variances = np.diagonal(fit.covariance, axis1=1, axis2=2)
-        good = (circularised > SMALLEST_R) & (size < stamp) & (variances > 0).all(axis=1)
+        good = (circularised > SMALLEST * psf_fwhm) & (size < stamp) & (variances > 0).all(axis=1)
         return np.asarray(good & np.isfinite(fit.covariance).all(axis=(1, 2)))
