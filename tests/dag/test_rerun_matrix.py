@@ -208,7 +208,7 @@ HELPERS = {
     "training/parts.py": STALE["simulate"],
     "training/pretrain.py": STALE["pretrain"],
     "training/matching.py": set(),
-    "training/loop.py": STALE["pretrain"],
+    "training/loop.py": STALE["pretrain"] | STALE["train-structure"],
     "measure/classify.py": STALE["classify"] | STALE["evaluate"],
     "measure/structure.py": STALE["profiles"],
     "explain/saliency.py": STALE["saliency"] | STALE["evaluate"] | STALE["explain"],
