@@ -19,7 +19,8 @@ from tuningfork.networks.compact import CARD
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.networks.structure import shear_of
 
-SETTINGS = Structure()
+SETTINGS = Structure(sky_sigma=0.0)
+"""As for the peers, the sky is known to be zero."""
 BAND = "r"
 Estimator = Callable[[Sample, list[Values]], list[Values]]
 
@@ -62,7 +63,8 @@ def with_fit(sample: Sample, start: list[Values]) -> list[Values]:
     """Fit from the peers' start values, without a network."""
     table, stamps = table_of(sample, BAND), stamps_of(sample)
     guess = targets_of({name: np.array([one[name] for one in start]) for name in PARAMETERS})[:, :5]
-    found = fit_profiles(stamps[:, 0, 0], stamps[:, 1, 0], Moffat(sample.fwhm, sample.beta), guess, FitSettings())
+    settings = FitSettings(sky_sigma=SETTINGS.sky_sigma)
+    found = fit_profiles(stamps[:, 0, 0], stamps[:, 1, 0], Moffat(sample.fwhm, sample.beta), guess, settings)
     mean, covariance = np.full((len(sample), 6), np.nan), np.full((len(sample), 6, 6), 1e-6)
     mean[:, :5] = np.where(found.converged[:, None], found.mean, np.nan)
     # The axis ratio of a fit is that of its ellipticity itself, not a posterior mean.

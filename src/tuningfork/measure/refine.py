@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from tuningfork.core.config.stages import Structure
 from tuningfork.core.progress import track
 from tuningfork.core.tables import numpy_column
 from tuningfork.measure.estimates import Gaussians
@@ -46,7 +47,7 @@ def refine(
     table: pa.Table,
     stamps: np.ndarray,
     reference_band: str,
-    batch_size: int,
+    settings: Structure,
     device: torch.device,
 ) -> Refinement:
     """Fit every stamp of which the networks know the profile.
@@ -60,8 +61,7 @@ def refine(
     stamps : ndarray
         (N, 2, 1, S, S) flux and inverse variance in the reference band.
     reference_band : str
-    batch_size : int
-        Stamps that are fitted at once.
+    settings : Structure
     device : torch.device
     """
     number, size = len(network), len(PROFILE)
@@ -73,12 +73,13 @@ def refine(
         for name in (f"sky_noise_{reference_band}", "pixel_scale", f"psf_fwhm_{reference_band}", "psf_beta")
     )
     known = np.flatnonzero(np.isfinite(network.mean[:, :size]).all(axis=1) & (beta > 1))
-    settings = FitSettings(device=str(device), batch_size=batch_size)
-    parts = [known[first : first + batch_size] for first in range(0, len(known), batch_size)]
-    for rows in track(parts, f"fits, {batch_size} at a time", len(parts)):
+    length = settings.batch_size
+    of_fit = FitSettings(device=str(device), batch_size=length, sky_sigma=settings.sky_sigma)
+    parts = [known[first : first + length] for first in range(0, len(known), length)]
+    for rows in track(parts, f"fits, {length} at a time", len(parts)):
         images, weights = in_noise_units(stamps[rows], noise[rows])
         psf = Moffat(width[rows] / scale[rows], beta[rows])
-        found = fit_profiles(images, weights, psf, network.mean[rows, :size], settings)
+        found = fit_profiles(images, weights, psf, network.mean[rows, :size], of_fit)
         mean[rows], covariance[rows], chi2[rows] = found.mean, found.covariance, found.reduced_chi2
         misfit[rows] = misfit_of(found.near_chi2, found.near_pixels)
         converged[rows], masked[rows] = found.converged, found.masked_fraction

@@ -102,7 +102,7 @@ def measure(ensemble: Ensemble, table: pa.Table, stamps: np.ndarray, settings: S
     network = predict(ensemble, table, stamps, settings.rotations, settings.batch_size)
     if not settings.refine or not set(PROFILE) <= learnt_targets(ensemble):
         return Measured(without_fit(network), None)
-    found = refine(network, table, stamps, ensemble.reference_band, settings.batch_size, ensemble.device)
+    found = refine(network, table, stamps, ensemble.reference_band, settings, ensemble.device)
     return Measured(Estimates(network, found.fit, found.misfit, found.fitted), found)
 
 

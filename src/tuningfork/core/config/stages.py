@@ -174,6 +174,13 @@ class Structure(Section):
         True,
         "polish the network's answer by a least-squares fit of a Sersic profile convolved with the PSF, and combine both",
     )
+    sky_sigma: float = option(
+        0.1,
+        "how far the sky of a stamp may be from zero in the fit: standard deviation; 0 where it is known to be zero",
+        unit="sky noise of a pixel",
+        ge=0,
+        le=10,
+    )
 
 
 class Saliency(Section):
