@@ -76,12 +76,12 @@ class Population(Section):
     bar_axis_ratio_min: float = option(0.2, "smallest ratio of a bar's axes, in the plane of the disc", ge=0.1, le=0.8)
     bar_axis_ratio_max: float = option(0.45, "largest ratio of a bar's axes, in the plane of the disc", ge=0.1, le=0.8)
     bar_boxiness_max: float = option(
-        3.5, "largest exponent of a bar's isophotes, generalised ellipses; 2 for ellipses alone", ge=2, le=6
+        2.0, "largest exponent of a bar's isophotes, generalised ellipses; 2 for ellipses alone", ge=2, le=6
     )
     inner_ring_fraction: float = option(
         0.2, "part of the disc galaxies with a ring, about the bar's ends if there is one, in place of arms", ge=0, le=1
     )
-    outer_ring_fraction: float = option(0.1, "part of the disc galaxies with an outer ring besides", ge=0, le=1)
+    outer_ring_fraction: float = option(0.0, "part of the disc galaxies with an outer ring besides", ge=0, le=1)
     dust_lane_fraction: float = option(0.5, "part of the edge-on discs with a lane of dust", ge=0, le=1)
     einstein_radius_min: float = option(1.0, "smallest Einstein radius of lenses", unit="arcsec", gt=0, le=30)
     einstein_radius_max: float = option(4.0, "largest Einstein radius of lenses", unit="arcsec", gt=0, le=30)
