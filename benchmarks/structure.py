@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=CARD, help="card of a structure network")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    single, mixed, others = (8, 8, 80) if options.quick else (200, 200, 800)
+    single, mixed, others = (8, 4, 60) if options.quick else (200, 200, 800)
     with quiet():
         first = compare(
             "Single Sersic profiles",
