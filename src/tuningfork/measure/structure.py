@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from scipy import special
 from torch import Tensor
 
 from tuningfork.core.columns import PROFILE as PROFILE_COLUMNS
@@ -24,7 +23,7 @@ from tuningfork.measure.profiles import UNKNOWN_ANGLE, physical
 from tuningfork.measure.refine import Refinement, refine
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
-from tuningfork.simulate.sersic import N_RANGE, sersic_b
+from tuningfork.simulate.sersic import N_RANGE, sersic_beyond
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
 LOST = 0.1
@@ -223,7 +222,7 @@ def light_beyond(mean: np.ndarray, size: int) -> np.ndarray:
     """
     n = np.exp(np.clip(mean[:, TARGETS.index("log_sersic_n")], *np.log(N_RANGE)))
     radii = size / 2 * np.exp(-np.clip(mean[:, TARGETS.index("log_r_eff")], -10, 10))
-    return np.asarray(special.gammaincc(2 * n, sersic_b(n) * radii ** (1 / n)))
+    return sersic_beyond(n, radii)
 
 
 def outside_range(mean: np.ndarray, limits: dict[str, list[float]]) -> np.ndarray:

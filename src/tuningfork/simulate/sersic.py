@@ -67,6 +67,12 @@ def sersic_b(n: float | np.ndarray) -> np.ndarray:
     return np.asarray(special.gammaincinv(2 * np.asarray(n, dtype=float), 0.5))
 
 
+def sersic_beyond(n: float | np.ndarray, radius: float | np.ndarray) -> np.ndarray:
+    """Return the part of the light of a Sersic profile beyond a radius in units of r_eff."""
+    n = np.asarray(n, dtype=float)
+    return np.asarray(special.gammaincc(2 * n, sersic_b(n) * np.asarray(radius) ** (1 / n)))
+
+
 @lru_cache(maxsize=512)
 def sersic_amplitude(n: float) -> np.ndarray:
     """Return the Fourier amplitude, float64 (K,), at the places :func:`log_wave_numbers` of ln(k r_eff)."""

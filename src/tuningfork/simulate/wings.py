@@ -11,7 +11,7 @@ import numpy as np
 from scipy import interpolate, special
 
 from tuningfork.simulate.profiles import Sersic, to_axes
-from tuningfork.simulate.sersic import sersic_b
+from tuningfork.simulate.sersic import sersic_b, sersic_beyond
 
 NODES = 13
 """Points on a side at which the pedestal is computed; cubic splines join them."""
@@ -73,7 +73,7 @@ def spread_nodes(values: np.ndarray, size: int) -> np.ndarray:
 
 def _outside(profile: Sersic, radius: float, r_eff: float) -> float:
     """Return the part of the light beyond an (arcsec) radius."""
-    return float(special.gammaincc(2 * profile.n, sersic_b(profile.n) * (radius / r_eff) ** (1 / profile.n)))
+    return float(sersic_beyond(profile.n, radius / r_eff))
 
 
 def _nodes(size: int) -> np.ndarray:

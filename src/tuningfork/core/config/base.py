@@ -1,5 +1,6 @@
 """How a section of the configuration is declared."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,3 +35,11 @@ def option(default: Any, description: str, *, unit: str | None = None, plan: boo
     if plan:
         extra["plan"] = True
     return Field(default=default, description=description, json_schema_extra=extra, **limits)
+
+
+def known_columns(columns: dict[str, str], ours: Sequence[str]) -> dict[str, str]:
+    """Return a mapping from our columns to those of a user's table; ValueError for one that is none of `ours`."""
+    for name in columns:
+        if name not in ours:
+            raise ValueError(f"{name!r} is none of our columns ({', '.join(ours)}); write ours: theirs")
+    return columns

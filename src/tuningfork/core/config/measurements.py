@@ -2,7 +2,7 @@
 
 from pydantic import field_validator
 
-from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.base import Section, known_columns, option
 
 OURS = (
     "ra", "dec", "source_id", "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total",
@@ -39,7 +39,4 @@ class Measurements(Section):
     @field_validator("columns")
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
-        for name in columns:
-            if name not in OURS:
-                raise ValueError(f"{name!r} is none of our columns ({', '.join(OURS)}); write ours: theirs")
-        return columns
+        return known_columns(columns, OURS)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.base import Section, known_columns, option
 
 OURS = ("ra", "dec", "source_id", "name", "file", "redshift", "mag", "radius")
 COLUMNS = (
@@ -27,10 +27,7 @@ class Mapped(Section):
     @field_validator("columns")
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
-        for name in columns:
-            if name not in OURS:
-                raise ValueError(f"{name!r} is none of our columns ({', '.join(OURS)}); write ours: theirs")
-        return columns
+        return known_columns(columns, OURS)
 
 
 class TableCatalogue(Mapped):
