@@ -5,7 +5,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from tuningfork.simulate.profiles import ANGLES, RADII, Ferrers, from_axes, to_axes
+from tuningfork.simulate.profiles import ANGLES, Ferrers, from_axes, strata, to_axes
 
 STEP = 0.25
 """Exponents c are multiples of this, so that few transforms are ever computed."""
@@ -104,6 +104,5 @@ def _strata(boxiness: float) -> tuple[np.ndarray, np.ndarray]:
     fine = np.linspace(0, 2 * np.pi, 20_001)
     area = np.cumsum(_generalised_radius(np.cos(fine), np.sin(fine), boxiness) ** -2)
     angle = np.interp((np.arange(ANGLES) + 0.5) / ANGLES, (area - area[0]) / (area[-1] - area[0]), fine)
-    shell, sector = np.divmod(np.arange(RADII * ANGLES), ANGLES)
-    fraction = (shell + ((sector * 7 + shell * 5) % ANGLES + 0.5) / ANGLES) / RADII
+    fraction, sector = strata()
     return fraction, angle[sector]

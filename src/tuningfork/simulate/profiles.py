@@ -225,11 +225,17 @@ def _uniform(number: int) -> np.ndarray:
 
 
 @cache
-def _strata() -> tuple[np.ndarray, np.ndarray]:
-    """Return flux fraction and angle of points of equal light; no two points share a radius."""
+def strata() -> tuple[np.ndarray, np.ndarray]:
+    """Return flux fraction and sector, of `ANGLES` that hold the same light, of points; no two share a radius."""
     shell, sector = np.divmod(np.arange(RADII * ANGLES), ANGLES)
     # A permutation of the sectors from shell to shell keeps radius and angle independent.
-    fraction = (shell + ((sector * 7 + shell * 5) % ANGLES + 0.5) / ANGLES) / RADII
+    return (shell + ((sector * 7 + shell * 5) % ANGLES + 0.5) / ANGLES) / RADII, sector
+
+
+@cache
+def _strata() -> tuple[np.ndarray, np.ndarray]:
+    """Return flux fraction and angle of points of equal light."""
+    fraction, sector = strata()
     return fraction, 2 * np.pi * (sector + 0.5) / ANGLES
 
 
