@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from tuningfork.measure.combine import StructureCalibration, Weighting, combine, weight_of_second
-from tuningfork.measure.estimates import FITTED, GROUPS, Estimates, Gaussians
+from tuningfork.measure.estimates import FITTED, GROUP_OF, GROUPS, Estimates, Gaussians
 from tuningfork.measure.intervals import LEVELS, ErrorModel, learn_errors, place_in, widths
 from tuningfork.measure.records import take
 from tuningfork.measure.scores import robust_scatter
@@ -151,8 +151,11 @@ def test_without_a_fit_the_network_stands(learned: StructureCalibration) -> None
     )
     found = combine(none, learned)
     assert not found.refined.any()
-    shift = [terms.network_shift for terms in learned.of_targets]
-    np.testing.assert_allclose(found.joint.mean, estimates.network.mean - shift)
+    shift = [
+        terms.network_shift * terms.network_deviation(estimates.network.spread(name))
+        for name, terms in zip(GROUP_OF, learned.of_targets, strict=True)
+    ]
+    np.testing.assert_allclose(found.joint.mean, estimates.network.mean - np.stack(shift, axis=1))
     assert np.isfinite(found.joint.covariance).all()
 
 

@@ -43,7 +43,7 @@ class Weighting:
     shared : float
         Covariance of the two errors over the smaller variance, in [0, 1].
     network_shift, fit_shift : float
-        Mean errors, which are subtracted.
+        Mean errors in units of these standard deviations, which are subtracted: what is known well is hardly off.
     """
 
     network_scale: float = 0.0
@@ -136,22 +136,24 @@ def combine(estimates: Estimates, calibration: StructureCalibration) -> Combinat
 
 def corrected(estimates: Estimates, calibration: StructureCalibration) -> Estimates:
     """Return estimates with mean errors subtracted and standard deviations as learned."""
-    own: list[np.ndarray] = []
-    other: list[np.ndarray] = []
+    own: list[tuple[np.ndarray, np.ndarray]] = []
+    other: list[tuple[np.ndarray, np.ndarray]] = []
     for name, terms in zip(GROUP_OF, calibration.of_targets, strict=True):
         stated = estimates.network.spread(name)
-        own.append(terms.network_deviation(stated) / stated)
+        deviation = terms.network_deviation(stated)
+        own.append((deviation / stated, terms.network_shift * deviation))
         if len(other) < FITTED:
             stated = estimates.fit.spread(name)
-            other.append(terms.fit_deviation(stated, estimates.misfit) / stated)
-    network, fit = estimates.network.scaled(np.stack(own, axis=1)), estimates.fit.scaled(np.stack(other, axis=1))
-    shifts = np.array([(terms.network_shift, terms.fit_shift) for terms in calibration.of_targets])
-    return Estimates(
-        Gaussians(network.mean - shifts[:, 0], network.covariance),
-        Gaussians(fit.mean - shifts[:FITTED, 1], fit.covariance),
-        estimates.misfit,
-        estimates.fitted,
+            deviation = terms.fit_deviation(stated, estimates.misfit)
+            other.append((deviation / stated, terms.fit_shift * deviation))
+    network, fit = (
+        Gaussians(scaled.mean - np.stack([shift for _, shift in terms], axis=1), scaled.covariance)
+        for terms, scaled in (
+            (own, estimates.network.scaled(np.stack([factor for factor, _ in own], axis=1))),
+            (other, estimates.fit.scaled(np.stack([factor for factor, _ in other], axis=1))),
+        )
     )
+    return Estimates(network, fit, estimates.misfit, estimates.fitted)
 
 
 def agree(estimates: Estimates) -> np.ndarray:

@@ -18,22 +18,22 @@ LEAST = 40
 TERMS = ("network_scale", "network_shift", "fit_scale", "misfit_factor", "floor", "shared", "fit_shift")
 PRIOR = {
     "network_scale": (0.0, 1.0),
-    "network_shift": (0.0, 0.3),
+    "network_shift": (0.0, 0.5),
     "fit_scale": (0.0, 1.0),
     "misfit_factor": (np.log(0.3), 1.0),
     "floor": (np.log(0.01), 2.0),
     "shared": (0.5, 0.5),
-    "fit_shift": (0.0, 0.03),
+    "fit_shift": (0.0, 0.5),
 }
 """Mean and standard deviation of weak normal priors; of the floor and the misfit of their logarithms."""
 BOUNDS = {
     "network_scale": (-3, 3),
-    "network_shift": (-1, 1),
+    "network_shift": (-2, 2),
     "fit_scale": (-3, 4),
     "misfit_factor": (np.log(1e-3), np.log(10)),
     "floor": (np.log(1e-4), 0),
     "shared": (0, 0.98),
-    "fit_shift": (-0.2, 0.2),
+    "fit_shift": (-2, 2),
 }
 DEGREES = (np.log(2.5), np.log(60))
 """Range of ln(degrees of freedom)."""
@@ -97,10 +97,12 @@ def learn_weighting(estimates: Estimates, truth: np.ndarray, name: str) -> Weigh
     def loss(vector: np.ndarray) -> float:
         weighting = _weighting(dict(zip(terms, vector, strict=False)), directed)
         degrees = np.exp(vector[-1])
-        own, one = weighting.network_deviation(stated), ours - weighting.network_shift
+        own = weighting.network_deviation(stated)
+        one = ours - weighting.network_shift * own
         total = student_loss((one[single] / own[single]) ** 2, np.log(own[single]), 1, degrees)
         if with_fit:
-            other, two = weighting.fit_deviation(of_fit, misfit), theirs - weighting.fit_shift
+            other = weighting.fit_deviation(of_fit, misfit)
+            two = theirs - weighting.fit_shift * other
             weight, variance = weight_of_second(own[both], doubted(own[both], other, apart), weighting.shared)
             miss = (1 - weight) * one[both] + weight * two
             total += student_loss(miss**2 / variance, 0.5 * np.log(variance), 1, degrees)
