@@ -34,6 +34,8 @@ class Galaxy:
         without a bar.
     bar_position_angle : float
         deg; NaN without a bar.
+    bar_axis_ratio : float
+        Width over length of the bar's outermost isophote as seen on the sky; NaN without a bar.
     bar_strength : float
         The bar's part of the flux in the reference band; 0 without a bar.
     bulge_fraction : float
@@ -62,6 +64,7 @@ class Galaxy:
     position_angle: float
     bar_length: float
     bar_position_angle: float
+    bar_axis_ratio: float
     bar_strength: float
     bulge_fraction: float
     arm_strength: float
@@ -142,6 +145,7 @@ def _draw_nearby(rng: np.random.Generator, population: Population) -> Galaxy:
         shape.position_angle % 180,
         shape.bar.length * factor if shape.bar else np.nan,
         shape.bar.position_angle if shape.bar else np.nan,
+        shape.bar.axis_ratio if shape.bar else np.nan,
         shape.bar_strength,
         shape.bulge_fraction,
         shape.arm_strength,

@@ -23,7 +23,11 @@ from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_t
 from tuningfork.stamps.quality import sky_noise
 from tuningfork.stamps.scale import rescale, window_size
 
-TRUTH = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bar_length", "bar_position_angle", "bar_strength")
+TRUTH = (
+    "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "arm_strength", "bar_length",
+    "bar_position_angle", "bar_axis_ratio", "bar_strength",
+)  # fmt: skip
+"""What is written of a galaxy's truth, beside its class."""
 
 
 def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) -> None:
