@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_sets import parameters, write_model, write_stamps
 
+from tuningfork.core.classes import class_of
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.errors import InputError
 from tuningfork.core.tables import lineage_of
-from tuningfork.measure.classify import class_of, classify_shard, combine, probability_of, vote_values
+from tuningfork.measure.classify import classify_shard, combine, probability_of, vote_values
 from tuningfork.networks.ensemble import load_ensemble, open_store
 
 NAMES = list(answers())

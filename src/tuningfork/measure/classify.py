@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.decision_tree import answers, question, questions
+from tuningfork.core.classes import class_of
+from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, shard_table, write_table
 from tuningfork.measure.ensemble import answers_of
@@ -14,9 +15,6 @@ from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 
 SMALLEST = 1e-3
 """Floor of published Dirichlet concentrations."""
-
-CLASSES = ("artifact", "merger", "elliptical", "edge_on", "barred_spiral", "spiral")
-"""The classes in the order in which they are tried."""
 
 
 def classify_shard(parameters: Parameters, stamps: Path, models: Sequence[Path], output: Path) -> None:
@@ -133,39 +131,4 @@ def probability_of(fraction: np.ndarray, answer: str) -> np.ndarray:
     while label is not None:
         result = result * fraction[:, names.index(label)]
         label = next(entry.after for entry in questions() if label in entry.labels)
-    return result
-
-
-def class_of(fraction: np.ndarray) -> np.ndarray:
-    """Return the class of each galaxy, None where the fractions are NaN.
-
-    The first that holds, walking down the decision tree:
-
-    * artifact, if this is the leading answer to the first question;
-    * merger, if more than half say so;
-    * elliptical, if smooth leads over featured;
-    * edge_on, if at least half see a disc edge-on;
-    * barred_spiral, if at least half see a bar;
-    * spiral otherwise: any other disc, with or without arms.
-
-    Parameters
-    ----------
-    fraction : ndarray
-        (N, all answers)
-    """
-    names = list(answers())
-    columns = {name: fraction[:, place] for place, name in enumerate(names)}
-    first = question("smooth_or_featured")
-    # argmax puts NaN first; those rows are set to None in the end.
-    leading = fraction[:, first.slice].argmax(axis=1)
-    conditions = [
-        leading == first.answers.index("artifact"),
-        columns["merging_merger"] > 0.5,
-        leading == first.answers.index("smooth"),
-        columns["edge_on_yes"] >= 0.5,
-        columns["bar_yes"] >= 0.5,
-    ]
-    kinds = np.select(conditions, list(CLASSES[:-1]), CLASSES[-1])
-    result = kinds.astype(object)
-    result[~np.isfinite(fraction).all(axis=1)] = None
     return result

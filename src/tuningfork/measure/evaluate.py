@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from tuningfork.core.classes import CLASSES
 from tuningfork.core.columns import PROFILE, vote_columns
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.measure.bar_evaluation import bar_auc, calibrate, lengths, published_names, recommend, score
-from tuningfork.measure.classify import CLASSES
 from tuningfork.measure.held_out import held_out
 from tuningfork.measure.scores import question_scores
 from tuningfork.measure.structure_evaluation import PARAMETERS

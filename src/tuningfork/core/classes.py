@@ -1,0 +1,60 @@
+"""The class that follows from vote fractions."""
+
+import numpy as np
+
+from tuningfork.core.decision_tree import answers, question, questions
+
+CLASSES = ("artifact", "merger", "elliptical", "edge_on", "barred_spiral", "spiral")
+"""The classes in the order in which they are tried."""
+
+
+def class_of(fraction: np.ndarray) -> np.ndarray:
+    """Return the class of each galaxy, None where the fractions are NaN.
+
+    The first that holds, walking down the decision tree:
+
+    * artifact, if this is the leading answer to the first question;
+    * merger, if more than half say so;
+    * elliptical, if smooth leads over featured;
+    * edge_on, if at least half see a disc edge-on;
+    * barred_spiral, if at least half see a bar;
+    * spiral otherwise: any other disc, with or without arms.
+
+    Parameters
+    ----------
+    fraction : ndarray
+        (N, all answers)
+    """
+    names = list(answers())
+    columns = {name: fraction[:, place] for place, name in enumerate(names)}
+    first = question("smooth_or_featured")
+    # argmax puts NaN first; those rows are set to None in the end.
+    leading = fraction[:, first.slice].argmax(axis=1)
+    conditions = [
+        leading == first.answers.index("artifact"),
+        columns["merging_merger"] > 0.5,
+        leading == first.answers.index("smooth"),
+        columns["edge_on_yes"] >= 0.5,
+        columns["bar_yes"] >= 0.5,
+    ]
+    kinds = np.select(conditions, list(CLASSES[:-1]), CLASSES[-1])
+    result = kinds.astype(object)
+    result[~np.isfinite(fraction).all(axis=1)] = None
+    return result
+
+
+def class_of_votes(votes: np.ndarray) -> np.ndarray:
+    """Return the class that most voters see, None without votes on the first question.
+
+    Parameters
+    ----------
+    votes : ndarray
+        (N, all answers); of a question that was not asked nothing is held to be seen.
+    """
+    fraction = np.zeros(votes.shape)
+    for entry in questions():
+        cast = votes[:, entry.slice]
+        fraction[:, entry.slice] = cast / np.maximum(cast.sum(axis=1, keepdims=True), 1e-9)
+    result = class_of(fraction)
+    result[votes[:, question("smooth_or_featured").slice].sum(axis=1) <= 0] = None
+    return result
