@@ -15,9 +15,12 @@ from tuningfork.measure.fit import FitSettings, Moffat, fit_profiles
 from tuningfork.measure.profiles import physical
 from tuningfork.measure.structure import measure, predict
 from tuningfork.measure.weighting import learn
-from tuningfork.networks.compact import CARD
+from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.networks.structure import shear_of
+
+CARD = compact_card("structure")
+"""The network that comes with the package."""
 
 SETTINGS = Structure(sky_sigma=0.0)
 """As for the peers, the sky is known to be zero."""

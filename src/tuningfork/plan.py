@@ -14,6 +14,7 @@ from tuningfork.core import paths
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import read_json, write_json
 
+TASKS = ("morphology", "structure")
 SAMPLE = 8
 """Shards whose stamps are used for explanations, report and labels of a large survey."""
 
@@ -86,18 +87,20 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
     configuration = validate(values)
     description = describe(configuration, root / "config" / "surveys")
     inputs = inputs_of(configuration, description)
-    if digest := start_digest(configuration.train.structure.start):
-        inputs.setdefault("train-structure", {})["start"] = digest
+    starts = {task: getattr(configuration.train, task).start for task in TASKS}
+    for task, start in starts.items():
+        if digest := start_digest(task, start):
+            inputs.setdefault(f"train-{task}", {})["start"] = digest
     shards = shards_of(configuration, description)
     parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
-    members = {task: getattr(configuration.train, task).members for task in ("morphology", "structure")}
+    members = {task: getattr(configuration.train, task).members for task in TASKS}
     return Plan(
         shards=[shard.name for shard in shards],
         parts=[str(part) for part in range(parts)],
         members={task: [str(member) for member in range(number)] for task, number in members.items()},
         tokens=freeze(configuration, description, root / "scripts", inputs),
         pretraining=_pretraining(configuration),
-        from_encoder=["morphology", *(["structure"] if configuration.train.structure.start == "pretrained" else [])],
+        from_encoder=[task for task, start in starts.items() if start == "pretrained"],
         measured=[shard.name for shard in shards_of_measurements(configuration, shards)],
         labels=Path(paths.VOTES).is_file(),
         transfer=configuration.transfer.model_dump(),

@@ -1,15 +1,16 @@
-"""Length, width and angle of a bar on a saliency map: arrays in, numbers out.
+"""Length, width and angle of a bar on a saliency map or a mask: arrays in, numbers out.
 
 A map is a (S, S) array, row = y, column = x, the galaxy at index S // 2 in both. Lengths are in pixels and full
 (end to end); angles are in degrees from the +y axis, counter-clockwise (towards -x), in [0, 180).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from tuningfork.core.flags import Flag
+from tuningfork.networks.morphology import MASK_SHRINK as CELL
 
 SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing before `moments`: it removes the grid that strided convolutions leave."""
@@ -17,8 +18,12 @@ THRESHOLD = 0.5
 """Height of the contour that `moments` measures inside, between the background (0) and the central peak (1)."""
 PAPER_START, PAPER_STEP, PAPER_CORRELATION, PAPER_PIXELS = 0.5, 1e-4, 0.85, 40
 """First threshold, step, correlation and number of pixels of Bhambra+ 2022, from their code."""
+MASK_LEVEL = 0.3
+"""Height of the contour on a mask, in units of its largest value near the centre."""
+MASK_FAINTEST = 0.02
+"""A mask below this everywhere near the centre shows no bar."""
 NOTHING = 5
-"""A component with fewer pixels has no shape."""
+"""A region with fewer pixels has no shape."""
 _EIGHT = np.ones((3, 3), dtype=int)
 
 
@@ -40,6 +45,10 @@ class BarShape:
     width: float
     angle: float
     flags: int
+
+    def times(self, factor: float) -> "BarShape":
+        """Return the shape with its lengths multiplied by a factor."""
+        return replace(self, length=self.length * factor, width=self.width * factor)
 
 
 NOT_MEASURED = BarShape(np.nan, np.nan, np.nan, int(Flag.BAR_NOT_MEASURED))
@@ -83,7 +92,40 @@ def moments(
     region = _central_region(image > threshold * peak, radius, reach)
     if np.count_nonzero(region) < NOTHING:
         return NOT_MEASURED
-    return _ellipse(image, region, psf_fwhm)
+    return _ellipse(image, region, psf_fwhm, len(image) // 2)
+
+
+def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
+    """Measure the bar on the mask that a network gives, whose cells hold the part of them that lies on the bar.
+
+    The second moments of the cells in the connected region about the centre are those of the bar: a filled ellipse
+    is four standard deviations long, and averaging over cells adds a twelfth of a cell squared.
+
+    Parameters
+    ----------
+    mask : ndarray
+        (s, s) probabilities, in cells of 4 x 4 px.
+    psf_fwhm : float
+        Full width at half maximum of the PSF (px).
+
+    Returns
+    -------
+    BarShape
+        In pixels of the stamp.
+    """
+    cells = np.asarray(mask, dtype=np.float64)
+    # The galaxy's pixel, S // 2, lies beside the middle of the stamp by half a pixel.
+    middle = (len(cells) - 1) / 2 + 0.5 / CELL
+    rows, columns = np.indices(cells.shape)
+    radius = np.hypot(rows - middle, columns - middle)
+    reach = max(psf_fwhm / CELL, 1.0)
+    peak = cells[radius <= reach].max()
+    if not np.isfinite(cells).all() or peak < MASK_FAINTEST:
+        return NOT_MEASURED
+    region = _central_region(cells > MASK_LEVEL * peak, radius, reach)
+    if not region.any():
+        return NOT_MEASURED
+    return _ellipse(cells, region, psf_fwhm / CELL, middle, 1 / 12).times(CELL)
 
 
 def _radius(shape: tuple[int, ...]) -> np.ndarray:
@@ -101,7 +143,10 @@ def _central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> np.nd
     return np.asarray(labels == labels[nearest])
 
 
-def _ellipse(image: np.ndarray, region: np.ndarray, psf_fwhm: float) -> BarShape:
+def _ellipse(
+    image: np.ndarray, region: np.ndarray, psf_fwhm: float, middle: float, blur: float = 0.0
+) -> BarShape:
+    """Return the ellipse of the same second moments, less `blur`, about the light's own centre."""
     rows, columns = np.nonzero(region)
     weights = image[region]
     total = weights.sum()
@@ -116,7 +161,7 @@ def _ellipse(image: np.ndarray, region: np.ndarray, psf_fwhm: float) -> BarShape
         )
         / total
     )
-    width, length = 4 * np.sqrt(np.maximum(values, 1 / 12))
+    width, length = 4 * np.sqrt(np.maximum(values - blur, 1 / 12))
     along_x, along_y = vectors[:, 1]
     last = len(image) - 1
     flags = 0
@@ -124,7 +169,7 @@ def _ellipse(image: np.ndarray, region: np.ndarray, psf_fwhm: float) -> BarShape
         flags |= Flag.BAR_SHORTER_THAN_PSF
     if min(rows.min(), columns.min()) == 0 or max(rows.max(), columns.max()) == last:
         flags |= Flag.BAR_REACHES_EDGE
-    offset = np.hypot(y - image.shape[0] // 2, x - image.shape[1] // 2)
+    offset = np.hypot(y - middle, x - middle)
     if offset > max(psf_fwhm, 0.25 * length):
         flags |= Flag.BAR_OFF_CENTRE
     return BarShape(float(length), float(width), _angle(along_x, along_y), int(flags))

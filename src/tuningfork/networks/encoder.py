@@ -57,13 +57,16 @@ class SmoothDown(nn.Module):
         nn.init.kaiming_normal_(self.weight)
         self.register_buffer("spread", _spread(blur), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
-        with torch.autocast(x.device.type, enabled=False):
+    def kernel(self) -> Tensor:
+        """Return the kernel (outputs, inputs, size, size) that the image is convolved with."""
+        with torch.autocast(self.weight.device.type, enabled=False):
             weight = self.weight if self.gain is None else standardised(self.weight, self.gain)
             kernel = (weight.flatten(2) @ self.spread).unflatten(2, (self.size, self.size))
-        kernel = kernel.contiguous(memory_format=torch.channels_last)
-        return functional.conv2d(x, kernel, self.bias, stride=2, padding=self.size // 2 - 1)
+        return kernel.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
+        return functional.conv2d(x, self.kernel(), self.bias, stride=2, padding=self.size // 2 - 1)
 
 
 def _spread(blur: int) -> Tensor:
@@ -85,11 +88,14 @@ class StandardisedConv(nn.Module):
         self.gain = nn.Parameter(torch.ones(channels, 1, 1, 1))
         nn.init.kaiming_normal_(self.weight)
 
+    def kernel(self) -> Tensor:
+        """Return the kernel (channels, channels, 3, 3) that the image is convolved with."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return standardised(self.weight, self.gain).contiguous(memory_format=torch.channels_last)
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to the same shape."""
-        with torch.autocast(x.device.type, enabled=False):
-            kernel = standardised(self.weight, self.gain).contiguous(memory_format=torch.channels_last)
-        return functional.conv2d(x, kernel, self.bias, padding=1)
+        return functional.conv2d(x, self.kernel(), self.bias, padding=1)
 
 
 class Residual(nn.Module):

@@ -33,6 +33,20 @@ def conditions_size(bands: int, profile: bool = True) -> int:
     return 1 + bands * (3 + len(RADII)) + (2 * len(MOMENT_RADII) + len(RADII) - 1 if profile else 0)
 
 
+def conditions_of(place: int, bands: int) -> list[int]:
+    """Return where the conditions of a network of a single band stand in those of `bands` bands, without `profile`.
+
+    Parameters
+    ----------
+    place : int
+        Of that band among the bands.
+    bands : int
+    """
+    facts = [0, *(1 + part * bands + place for part in range(3))]
+    growth = 1 + 3 * bands + place * len(RADII)
+    return [*facts, *range(growth, growth + len(RADII))]
+
+
 def measurable(columns: pa.Table | Mapping[str, Any], reference_band: str) -> np.ndarray:
     """Return which rows have a stamp that the networks can read: noise and PSF in the reference band are known.
 

@@ -1,12 +1,14 @@
-"""The morphology network: votes as Dirichlet concentrations, and the bar's length."""
+"""The morphology network: votes as Dirichlet concentrations, and the bar's place, length and angle."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tuningfork.core.decision_tree import answers, question, questions
-from tuningfork.networks.trunk import HIDDEN, Trunk, bounded
+from tuningfork.networks.encoder import StandardisedConv
+from tuningfork.networks.trunk import Rings, Trunk, bounded
 
 CONCENTRATION_MIN = 1e-3
 LOG_TOTAL = (-1.0, 6.0)
@@ -15,10 +17,50 @@ LOG_LENGTH_MEAN = 3.2
 """About the mean of ln(bar length / px); the network predicts the difference."""
 LOG_LENGTH_SIGMA = (-4.0, 1.0)
 """Limits of the natural logarithm of the standard deviation of ln(bar length)."""
+RINGS: Rings = (
+    (1.5, 3.0, 4.5, 6.5, 9.0, 12.0, 16.0, 21.0, 27.0, 34.0, 42.0),
+    (2.0, 5.0, 9.0, 14.0, 20.0, 28.0, 38.0, 48.0),
+    (6.0, 20.0, 42.0),
+)
+"""Finer than for profiles: where the second harmonic of the light ends is where the bar ends."""
+HIDDEN = 192
+MASK_SHRINK = 4
+"""Width of a cell of the bar's mask in pixels of the stamp."""
+RARE = -3.0
+"""Logit of a cell of the mask before training: few cells belong to a bar."""
+
+
+class Decoder(nn.Module):
+    """Features at a quarter of the stamp's resolution from the encoder's three maps, coarse joined to fine.
+
+    Parameters
+    ----------
+    channels : sequence of int
+        Of the three maps.
+    depth : int
+        Channels of the features.
+    """
+
+    def __init__(self, channels: Sequence[int], depth: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(number, depth, 1) for number in channels)
+        self.blend = StandardisedConv(depth)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return (N, depth, S / 4, S / 4)."""
+        quarter, eighth, sixteenth = (layer(x) for layer, x in zip(self.lateral, maps, strict=True))
+        features = functional.silu(quarter + _doubled(eighth + _doubled(sixteenth)))
+        return functional.silu(features + self.blend(features))
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class MorphologyNetwork(nn.Module):
-    """Votes for every question of the decision tree, after Zoobot (Walmsley+ 2022), and the bar's length.
+    """Votes for every question of the decision tree, after Zoobot (Walmsley+ 2022), and the bar.
+
+    The bar's mask, which cells of the image lie on the bar, weights what the votes and the length are judged from.
 
     Parameters
     ----------
@@ -32,12 +74,26 @@ class MorphologyNetwork(nn.Module):
 
     def __init__(self, bands: Sequence[str], reference_band: str, width: int, size: int = 128) -> None:
         super().__init__()
-        self.trunk = Trunk(bands, reference_band, width, size, profile=False)
+        depth = 2 * width
+        self.trunk = Trunk(
+            bands,
+            reference_band,
+            width,
+            size,
+            profile=False,
+            hidden=HIDDEN,
+            rings=RINGS,
+            further=2 * depth,
+        )
+        self.decoder = Decoder(self.trunk.encoder.channels, depth)
+        self.mask = nn.Conv2d(depth, 1, 1)
         self.votes = nn.Linear(HIDDEN, len(answers()) + len(questions()))
         self.length = nn.Linear(HIDDEN, 2)
-        for head in (self.votes, self.length):
+        self.angle = nn.Linear(HIDDEN, 2)
+        for head in (self.votes, self.length, self.angle, self.mask):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
+        nn.init.constant_(self.mask.bias, RARE)
 
     def forward(self, inputs: Tensor, conditions: Tensor) -> dict[str, Tensor]:
         """Predict.
@@ -54,9 +110,20 @@ class MorphologyNetwork(nn.Module):
         dict
             float32 tensors: `concentrations` (N, A) of the Dirichlet distributions of all answers, in the order of
             the decision tree; `bar_logit` (N,), the log ratio of the expected votes for and against a bar;
-            `log_bar_length` (N, 2), mean and log standard deviation of ln(full bar length / px).
+            `log_bar_length` (N, 2), mean and log standard deviation of ln(full bar length / px); `bar_mask`
+            (N, S / 4, S / 4), the logit that a cell lies on the bar; `bar_angle` (N, 2), cosine and sine of twice the
+            position angle in the pixel frame, shorter than one where it is not sure.
         """
-        vector, _ = self.trunk(inputs, conditions)
+        maps = self.trunk.encoder(inputs)
+        features = self.decoder(maps)
+        mask = self.mask(features)
+        with torch.autocast(inputs.device.type, enabled=False):
+            mask, features = mask.float(), features.float()
+            # A tenth of a cell keeps the mean finite, and small, where there is no bar.
+            weight = torch.sigmoid(mask)
+            weight = weight / (weight.sum((2, 3), keepdim=True) + 0.1)
+            on_bar, everywhere = (features * weight).sum((2, 3)), features.mean((2, 3))
+        vector, _ = self.trunk.join_up(maps, conditions, on_bar, everywhere)
         with torch.autocast(inputs.device.type, enabled=False):
             scores, totals = self.votes(vector).split([len(answers()), len(questions())], dim=1)
             totals = bounded(totals, *LOG_TOTAL).exp()
@@ -69,4 +136,6 @@ class MorphologyNetwork(nn.Module):
                 "concentrations": torch.cat(parts, dim=1) + CONCENTRATION_MIN,
                 "bar_logit": scores[:, bar.first] - scores[:, bar.first + 1],
                 "log_bar_length": torch.stack([mean + LOG_LENGTH_MEAN, bounded(log_sigma, *LOG_LENGTH_SIGMA)], dim=1),
+                "bar_mask": mask[:, 0],
+                "bar_angle": self.angle(vector),
             }

@@ -10,8 +10,9 @@ from torch.nn import functional
 from tuningfork.networks.encoder import Encoder
 from tuningfork.networks.inputs import conditions_size
 
-RINGS = ((2.0, 6.0, 12.0, 22.0, 40.0), (2.0, 8.0, 16.0, 28.0, 46.0), (6.0, 20.0, 42.0))
+Rings = Sequence[Sequence[float]]
 """Radii (px) of the rings in which the three maps of the encoder are pooled."""
+RINGS: Rings = ((2.0, 6.0, 12.0, 22.0, 40.0), (2.0, 8.0, 16.0, 28.0, 46.0), (6.0, 20.0, 42.0))
 RING_WIDTH = 0.35
 """Standard deviation of a ring in ln(radius)."""
 SOFTENING = 2.0
@@ -96,6 +97,10 @@ class Trunk(nn.Module):
         them need not look for the bar in the image, and its saliency map does not show it.
     hidden : int
         Length of the vector.
+    rings : sequence of sequences of float
+        Radii (px) of the rings in which the three maps of the encoder are pooled.
+    further : int
+        Numbers that a network adds to what is pooled.
     """
 
     conditions_mean: Tensor
@@ -109,6 +114,8 @@ class Trunk(nn.Module):
         size: int = 128,
         profile: bool = True,
         hidden: int = HIDDEN,
+        rings: Rings = RINGS,
+        further: int = 0,
     ) -> None:
         super().__init__()
         self.bands, self.reference_band, self.width, self.size = list(bands), reference_band, width, size
@@ -118,9 +125,9 @@ class Trunk(nn.Module):
         self.register_buffer("conditions_std", torch.ones(count))
         self.pools = nn.ModuleList(AttentionPool(channels) for channels in self.encoder.channels)
         self.embed = nn.Linear(count, hidden)
-        self.harmonics = nn.ModuleList(HarmonicPool(4 * 2**level, rings) for level, rings in enumerate(RINGS))
-        pooled = sum(number * (1 + 5 * len(rings)) for number, rings in zip(self.encoder.channels, RINGS, strict=True))
-        self.join = nn.Linear(pooled + hidden, hidden)
+        self.harmonics = nn.ModuleList(HarmonicPool(4 * 2**level, radii) for level, radii in enumerate(rings))
+        pooled = sum(number * (1 + 5 * len(radii)) for number, radii in zip(self.encoder.channels, rings, strict=True))
+        self.join = nn.Linear(pooled + further + hidden, hidden)
         self.mix = nn.Linear(hidden, hidden)
 
     def standardise(self, conditions: Tensor) -> None:
@@ -131,14 +138,17 @@ class Trunk(nn.Module):
 
     def forward(self, inputs: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the vector (N, hidden) and the standardised conditions that are read, both float32."""
-        maps = self.encoder(inputs)
-        with torch.autocast(inputs.device.type, enabled=False):
+        return self.join_up(self.encoder(inputs), conditions)
+
+    def join_up(self, maps: Sequence[Tensor], conditions: Tensor, *further: Tensor) -> tuple[Tensor, Tensor]:
+        """Do the work of :meth:`forward` on the encoder's maps; `further` are (N, K), the values that a network adds."""
+        with torch.autocast(maps[0].device.type, enabled=False):
             flat = [x.permute(0, 2, 3, 1).flatten(1, 2).float() for x in maps]
             pooled = [pool(x) for pool, x in zip(self.pools, flat, strict=True)]
             pooled += [pool(x, *whole.shape[-2:]) for pool, x, whole in zip(self.harmonics, flat, maps, strict=True)]
             facts = conditions[:, : len(self.conditions_mean)].float()
             facts = ((facts - self.conditions_mean) / self.conditions_std).clamp(-6, 6)
-            joined = torch.cat([*pooled, functional.silu(self.embed(facts))], dim=1)
+            joined = torch.cat([*pooled, *further, functional.silu(self.embed(facts))], dim=1)
             vector = functional.silu(self.join(joined))
             return vector + functional.silu(self.mix(vector)), facts
 

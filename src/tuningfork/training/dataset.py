@@ -21,7 +21,10 @@ Batch = dict[str, Tensor]
 Targets = Callable[[Mapping[str, np.ndarray], np.ndarray], Batch]
 """From the columns of some rows and their orientations to what the network should say."""
 
-TRUTH = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total", "bar_length")
+TRUTH = (
+    "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total", "bar_length", "bar_position_angle",
+    "bar_axis_ratio", "bar_strength",
+)  # fmt: skip
 IMAGING = ("zero_point", "pixel_scale", "psf_beta")
 
 
@@ -92,7 +95,7 @@ class TrainingSet:
         Returns
         -------
         dict
-            `inputs`, `conditions` and the targets.
+            `inputs`, `conditions` and the targets, and with a generator `noise_seed`, for losses that draw noise.
         """
         images, columns = self.images(rows), self.take(rows)
         turns = np.zeros(len(rows), dtype=int)
@@ -104,7 +107,10 @@ class TrainingSet:
             turned = torch.from_numpy(np.flatnonzero(turns == k))
             if len(turned):
                 inputs[turned] = dihedral(inputs[turned], k)
-        return {"inputs": inputs, "conditions": conditions, **targets(columns, turns)}
+        batch = {"inputs": inputs, "conditions": conditions, **targets(columns, turns)}
+        if generator is not None:
+            batch["noise_seed"] = torch.tensor(generator.integers(0, 2**62))
+        return batch
 
 
 def open_training_set(

@@ -1,17 +1,19 @@
 """The network from which a training starts."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tuningfork.core.config.stages import StructureTraining, Training
+from tuningfork.core.config.stages import Training
 from tuningfork.core.errors import InputError
 from tuningfork.core.seeds import generator_for, seed_for
 from tuningfork.networks.compact import start_card
 from tuningfork.networks.encoder import Encoder
+from tuningfork.networks.inputs import conditions_of
 from tuningfork.networks.model_file import build, load
 from tuningfork.networks.trunk import Trunk
 from tuningfork.training.dataset import TrainingSet
@@ -23,12 +25,14 @@ Keys = tuple[str | int, ...]
 
 
 def start(
-    settings: Training, data_set: TrainingSet, encoder: str | Path | None, seed: int, keys: Keys
+    task: str, settings: Training, data_set: TrainingSet, encoder: str | Path | None, seed: int, keys: Keys
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Return the network from which a training starts, and its architecture.
 
     Parameters
     ----------
+    task : str
+        morphology or structure.
     settings : Training
         Of the task.
     data_set : TrainingSet
@@ -43,28 +47,67 @@ def start(
     ------
     InputError
         There is no pretrained encoder where one is asked for, it is of other bands, or the network that is named is
-        not one of profile parameters.
+        one for another task or for bands that the training set does not have.
     """
-    common = {"reference_band": data_set.reference_band, "size": data_set.size}
-    if not isinstance(settings, StructureTraining):
-        architecture = {"network": "morphology", "bands": data_set.bands, **common}
-        return _fresh(architecture, _pretrained(encoder, data_set), data_set, seed, keys)
-    architecture = {"network": "structure", **common}
-    card = start_card(settings.start)
+    architecture = {"network": task, "reference_band": data_set.reference_band, "size": data_set.size}
+    if task == "morphology":
+        architecture |= {"bands": data_set.bands}
+    card = start_card(task, settings.start)
     if card is not None:
-        return _trained(card, architecture)
+        return _trained(card, architecture, data_set, seed)
     if settings.start == "pretrained":
         return _fresh(architecture, _pretrained(encoder, data_set), data_set, seed, keys)
     return _fresh(architecture, settings.width, data_set, seed, keys)
 
 
-def _trained(card: Path, architecture: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the network of a card, to be trained further."""
-    trained, found = load(card, "structure")
+def _trained(
+    card: Path, architecture: dict[str, Any], data_set: TrainingSet, seed: int
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the network of a card, to be trained further; one of a single band is given the others."""
+    trained, found = load(card, architecture["network"])
     architecture = architecture | {"width": found["architecture"]["width"]}
     model = build(architecture)
-    model.load_state_dict(trained.state_dict())
+    weights, bands = trained.state_dict(), found["input"]["bands"]
+    if len(data_set.bands) == len(bands):
+        model.load_state_dict(weights)
+    elif len(bands) == 1:
+        cast(Trunk, model.trunk).standardise(_sample_of_conditions(data_set, seed))
+        model.load_state_dict(with_more_bands(weights, model.state_dict(), data_set.bands, data_set.reference_band))
+    else:
+        raise InputError(
+            f"{card}: a network for the bands {bands}, but the training set has {data_set.bands}; start from one with "
+            "as many bands, or with the reference band alone"
+        )
     return model, architecture
+
+
+def with_more_bands(
+    weights: Mapping[str, Tensor], larger: Mapping[str, Tensor], bands: Sequence[str], reference_band: str
+) -> dict[str, Tensor]:
+    """Return the weights of a network of a single band as those of one of several, which gives the same answers.
+
+    Parameters
+    ----------
+    weights : mapping
+        Of the network of a single band, which becomes the reference band.
+    larger : mapping
+        Of any network for all bands; its mean and spread of the conditions of the other bands are kept.
+    bands : sequence of str
+    reference_band : str
+    """
+    place, number = list(bands).index(reference_band), len(bands)
+    kept = conditions_of(place, number)
+    result = dict(weights)
+    stem = torch.zeros_like(larger["trunk.encoder.stem.weight"])
+    stem[:, place] = weights["trunk.encoder.stem.weight"][:, 0]
+    embed = torch.zeros_like(larger["trunk.embed.weight"])
+    embed[:, kept] = weights["trunk.embed.weight"]
+    result |= {"trunk.encoder.stem.weight": stem, "trunk.embed.weight": embed}
+    for name in ("trunk.conditions_mean", "trunk.conditions_std"):
+        values = larger[name].clone()
+        values[kept] = weights[name]
+        result[name] = values
+    return result
 
 
 def _fresh(

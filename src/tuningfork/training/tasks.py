@@ -14,9 +14,8 @@ from tuningfork.networks.losses import gaussian_nll, mean_of_known, multivariate
 from tuningfork.networks.structure import COLUMNS, TARGETS, bulge_logit, shear_of
 from tuningfork.training import metrics
 from tuningfork.training.dataset import Batch, Targets, TrainingSet
+from tuningfork.training.evidence import angle_loss, bars_of, evidence_loss, mask_loss
 
-LENGTH_WEIGHT = 1.0
-"""Weight of the bar-length loss beside the vote loss."""
 RESOLVED = 1.5
 """A galaxy is resolved if its half-light radius is so many widths of the PSF."""
 
@@ -44,9 +43,9 @@ class Task:
     figures: Callable[[Mapping[str, np.ndarray], TrainingSet, np.ndarray], dict[str, Any]]
 
 
-def morphology_task() -> Task:
-    """Return the task `morphology`."""
-    return Task("morphology", morphology_targets, morphology_loss, morphology_figures)
+def morphology_task(evidence: float = 1.0) -> Task:
+    """Return the task `morphology`, with the weight of where the evidence for a bar lies."""
+    return Task("morphology", morphology_targets, morphology_loss(evidence), morphology_figures)
 
 
 def structure_task(reference_band: str, learnt: Sequence[str] = tuple(COLUMNS)) -> Task:
@@ -68,18 +67,54 @@ def log_bar_length(columns: Columns) -> np.ndarray:
 
 
 def morphology_targets(columns: Columns, turns: np.ndarray) -> Batch:
-    """Return `votes` (N, answers) and `log_bar_length` (N,); neither changes with the orientation."""
+    """Return what the morphology network learns.
+
+    Returns
+    -------
+    dict
+        `votes` (N, answers); of the bar `log_bar_length`, `bar_axis_ratio` and `bar_angle` (deg, turned with the image),
+        each (N,), NaN without a bar or where it is not known; `bar_known` (N,), whether it is known if there is a bar.
+    """
     votes = np.stack([columns[name] for name in vote_columns()], axis=1)
-    return {"votes": _tensor(votes), "log_bar_length": _tensor(log_bar_length(columns))}
+    return {
+        "votes": _tensor(votes),
+        "log_bar_length": _tensor(log_bar_length(columns)),
+        "bar_axis_ratio": _tensor(columns["bar_axis_ratio"]),
+        "bar_angle": _tensor(turned_angles(columns["bar_position_angle"], turns)),
+        "bar_known": torch.from_numpy(np.isfinite(columns["bar_strength"])),
+    }
 
 
-def morphology_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean loss of the votes and, over the barred galaxies of known length, of the length."""
-    prediction = model(batch["inputs"], batch["conditions"])
-    with torch.autocast(batch["inputs"].device.type, enabled=False):
-        votes = vote_nll(prediction["concentrations"], batch["votes"]).mean()
-        length = gaussian_nll(prediction["log_bar_length"], batch["log_bar_length"])
-        return votes + LENGTH_WEIGHT * mean_of_known(length, batch["log_bar_length"])
+def turned_angles(angle: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Return position angles (deg) in images that are turned."""
+    return np.array([dihedral_angle(value, k) for value, k in zip(angle, turns, strict=True)], dtype=float)
+
+
+def morphology_loss(evidence: float) -> Callable[[nn.Module, Batch], Tensor]:
+    """Return the function that gives the mean loss of the votes and of the bar's length, angle, mask and evidence.
+
+    Parameters
+    ----------
+    evidence : float
+        Weight of the evidence, which is learnt but not asked for where no gradients are taken.
+    """
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        prediction = model(batch["inputs"], batch["conditions"])
+        barred, bars = bars_of(batch)
+        with torch.autocast(batch["inputs"].device.type, enabled=False):
+            length = gaussian_nll(prediction["log_bar_length"], batch["log_bar_length"])
+            total = (
+                vote_nll(prediction["concentrations"], batch["votes"]).mean()
+                + mean_of_known(length, batch["log_bar_length"])
+                + angle_loss(prediction["bar_angle"], batch["bar_angle"])
+                + mask_loss(prediction["bar_mask"], bars, batch["bar_known"])
+            )
+        if evidence and torch.is_grad_enabled():
+            total = total + evidence * evidence_loss(model, batch, barred, bars)
+        return total
+
+    return loss
 
 
 def morphology_figures(outputs: Mapping[str, np.ndarray], training: TrainingSet, rows: np.ndarray) -> dict[str, Any]:
@@ -126,8 +161,7 @@ def structure_targets(reference_band: str, learnt: Sequence[str] = tuple(COLUMNS
     unknown = [place for place, target in enumerate(TARGETS) if target not in wanted]
 
     def make(columns: Columns, turns: np.ndarray) -> Batch:
-        pairs = zip(columns["position_angle"], turns, strict=True)
-        angle = np.array([dihedral_angle(value, k) for value, k in pairs], dtype=float)
+        angle = turned_angles(columns["position_angle"], turns)
         truth = structure_truth({**columns, "position_angle": angle}, reference_band)
         truth[:, unknown] = np.nan
         return {"structure": _tensor(truth)}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tuningfork.core.config.stages import StructureTraining, Training
+from tuningfork.core.config.stages import MorphologyTraining, StructureTraining, Training
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of
 from tuningfork.networks.ensemble import choose_device, workers_for
@@ -73,13 +73,17 @@ def train_member(
     begin = time.monotonic()
     fix_threads()
     seed = parameters.configuration.seed
-    settings: Training = getattr(parameters.configuration.train, task)
+    settings: MorphologyTraining | StructureTraining = getattr(parameters.configuration.train, task)
     structure = settings if isinstance(settings, StructureTraining) else None
     data_set = open_training_set(training, None if structure else labels, reference_alone=structure is not None)
-    learnt = structure_task(data_set.reference_band, structure.targets) if structure else morphology_task()
+    learnt = (
+        structure_task(data_set.reference_band, structure.targets)
+        if isinstance(settings, StructureTraining)
+        else morphology_task(settings.evidence)
+    )
     device = choose_device()
     keys = ("train", task, member)
-    model, architecture = start(settings, data_set, encoder, seed, keys)
+    model, architecture = start(task, settings, data_set, encoder, seed, keys)
     data = TaskData(data_set, learnt.targets, settings.batch_size, seed, keys, workers_for(device))
     recipe = Recipe(
         f"train.{task}", settings.epochs, settings.batch_size, settings.learning_rate, settings.weight_decay
@@ -108,7 +112,7 @@ def train_member(
                 "seed": seed,
                 "device": str(device),
                 "labels": labels is not None,
-                "start": structure.start if structure else "pretrained",
+                "start": settings.start,
                 "seconds": round(time.monotonic() - begin, 1),
                 **{k: v for k, v in recipe.__dict__.items() if k != "section"},
             },
@@ -128,6 +132,8 @@ def _heads(settings: Training, data_set: TrainingSet) -> dict[str, Any]:
         return {
             "votes": "Dirichlet concentrations of all answers",
             "log_bar_length": "mean, ln sigma of ln(length / px)",
+            "bar_mask": "logit that a cell of 4 x 4 px lies on the bar",
+            "bar_angle": "cosine and sine of twice the position angle in the pixel frame",
         }
     truth = structure_truth(data_set.take(data_set.rows("train")), data_set.reference_band)
     ranges = {

@@ -98,8 +98,20 @@ class Training(Section):
     members: int = option(1, "networks in the ensemble", plan=True, ge=1, le=64)
     epochs: int = option(3, "passes over the training set", ge=1, le=1000)
     batch_size: int = option(32, "stamps in a training step", ge=2, le=4096)
-    learning_rate: float = option(5e-3, "peak learning rate of the one-cycle schedule", gt=0, le=1)
+    learning_rate: float = option(
+        1e-3,
+        "peak learning rate of the one-cycle schedule; five times that from random weights or the pretrained encoder",
+        gt=0,
+        le=1,
+    )
     weight_decay: float = option(0.01, "weight decay of AdamW", ge=0, le=1)
+    start: str = option(
+        "compact",
+        "where the training starts: compact, the trained network that comes with the package; pretrained, the "
+        "pretrained encoder; random; or the path of the card (.json) of a network of this task",
+        min_length=1,
+    )
+    width: int = option(16, "channels of the first layer, for start random; multiples of 16 are fast", ge=8, le=256)
 
 
 class MorphologyTraining(Training):
@@ -112,26 +124,19 @@ class MorphologyTraining(Training):
         ge=0,
         le=64,
     )
-    epochs: int = option(6, "passes over the training set", ge=1, le=1000)
+    evidence: float = option(
+        1.0,
+        "weight of the lesson where the bar answer comes from: its derivative by the pixels shall lie on the bar; 0: "
+        "none, as published, and a third of the time",
+        ge=0,
+        le=100,
+    )
 
 
 class StructureTraining(Training):
     """The training of the structure network."""
 
     members: int = option(2, "networks in the ensemble", plan=True, ge=1, le=64)
-    learning_rate: float = option(
-        1e-3,
-        "peak learning rate of the one-cycle schedule; five times that from random weights or the pretrained encoder",
-        gt=0,
-        le=1,
-    )
-    start: str = option(
-        "compact",
-        "where the training starts: compact, the trained network that comes with the package; pretrained, the "
-        "pretrained encoder; random; or the path of the card (.json) of a structure network",
-        min_length=1,
-    )
-    width: int = option(16, "channels of the first layer, for start random; multiples of 16 are fast", ge=8, le=256)
     targets: list[Literal["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"]] = option(
         ["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"],
         "parameters that are learnt; the others are null in the catalogue",

@@ -1,4 +1,4 @@
-"""The trained structure network that comes with the package, and where else a training may start.
+"""The trained networks that come with the package, and where else a training may start.
 
 Without torch, so that the plan of a run can look at it.
 """
@@ -8,20 +8,23 @@ from pathlib import Path
 
 from tuningfork.core.errors import ConfigurationError
 
-CARD = Path(__file__).with_name("structure.json")
-"""The card of the network that comes with the package; its weights stand beside it."""
 NAMED = ("compact", "pretrained", "random")
-"""Values of train.structure.start that are no path."""
+"""Values of train.{task}.start that are no path."""
 
 
-def start_card(start: str) -> Path | None:
-    """Return the model card from which `train.structure.start` lets the training start, if it starts from one."""
+def compact_card(task: str) -> Path:
+    """Return the card of the network of a task that comes with the package; its weights stand beside it."""
+    return Path(__file__).with_name(f"{task}.json")
+
+
+def start_card(task: str, start: str) -> Path | None:
+    """Return the model card from which `train.{task}.start` lets the training start, if it starts from one."""
     if start == "compact":
-        return CARD
+        return compact_card(task)
     return None if start in NAMED else Path(start)
 
 
-def start_digest(start: str) -> str | None:
+def start_digest(task: str, start: str) -> str | None:
     """Return a hash of the model card that the training starts from, which tells its weights too.
 
     Raises
@@ -29,13 +32,13 @@ def start_digest(start: str) -> str | None:
     ConfigurationError
         There is no such file.
     """
-    card = start_card(start)
+    card = start_card(task, start)
     if card is None:
         return None
     try:
         return hashlib.sha256(card.read_bytes()).hexdigest()
     except OSError as error:
         raise ConfigurationError(
-            f"train.structure.start: {card} cannot be read ({error.strerror}); expected {', '.join(NAMED)} or the path "
-            "of the card (.json) of a structure network"
+            f"train.{task}.start: {card} cannot be read ({error.strerror}); expected {', '.join(NAMED)} or the path "
+            f"of the card (.json) of a {task} network"
         ) from None
