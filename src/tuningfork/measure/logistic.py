@@ -1,0 +1,55 @@
+"""Logistic regression of fractions, with errors from resamplings of the galaxies."""
+
+import numpy as np
+from scipy.special import expit
+
+RESAMPLINGS = 200
+STEPS = 12
+PRIOR = 0.01
+"""Inverse variance of the prior of a slope per standard deviation: weak, but it keeps separable samples finite."""
+
+
+def bootstrap_weights(generator: np.random.Generator, number: int) -> np.ndarray:
+    """Return weights (1 + `RESAMPLINGS`, N), each row of sum one: equal ones, then those of the resamplings."""
+    drawn = generator.multinomial(number, np.full(number, 1 / number), RESAMPLINGS)
+    return np.asarray(np.concatenate([np.ones((1, number)), drawn]) / number)
+
+
+def logistic_slopes(
+    values: np.ndarray, fractions: np.ndarray, number: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how the logit of a fraction changes with each covariate, the others held fixed.
+
+    The quasi-likelihood of a binomial is maximised by Newton's steps; it holds for fractions of any scatter, because
+    the errors come from the resamplings.
+
+    Parameters
+    ----------
+    values : ndarray
+        (N, K) covariates, none of them constant.
+    fractions : ndarray
+        (N,) from 0 to 1.
+    number : ndarray
+        (N,) on how many answers each fraction rests.
+    weights : ndarray
+        (1 + R, N) of the sample and of its resamplings, see :func:`bootstrap_weights`.
+
+    Returns
+    -------
+    slope, error : ndarray
+        (K,) in the inverse unit of each covariate.
+    """
+    deviation = values.std(axis=0)
+    design = np.concatenate([np.ones((len(values), 1)), (values - values.mean(axis=0)) / deviation], axis=1)
+    weights = weights * number * (len(values) / number.mean())
+    prior = PRIOR * np.eye(design.shape[1])
+    prior[0, 0] = 0
+    solution = np.zeros((len(weights), design.shape[1]))
+    for _ in range(STEPS):
+        expected = expit(np.clip(solution @ design.T, -15, 15))
+        gradient = (weights * (fractions - expected)) @ design - solution @ prior
+        curvature = np.einsum("rn,ni,nj->rij", weights * expected * (1 - expected), design, design, optimize=True)
+        step = np.linalg.solve(curvature + prior + 1e-9 * np.eye(len(prior)), gradient[..., None])[..., 0]
+        solution = solution + np.clip(step, -2, 2)
+    slopes = solution[:, 1:] / deviation
+    return slopes[0], slopes[1:].std(axis=0)

@@ -1,0 +1,177 @@
+"""Planted label errors and planted biases are found; where there are none, none are found."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from scipy.special import expit
+from scipy.stats import betabinom
+
+from tuningfork.core.config import validate
+from tuningfork.core.decision_tree import question, questions
+from tuningfork.core.files import read_json
+from tuningfork.core.parameters import Parameters
+from tuningfork.core.tables import read_table, write_table
+from tuningfork.measure.disagreement import fit_precision, label_errors, tail_probabilities
+from tuningfork.measure.vote_bias import corrections, measured_bars, report_bias, shifts_to, slopes
+
+GALAXIES = 800
+
+
+def judged(rng: np.random.Generator, name: str, precision: float, asked: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Return votes and predicted fractions of many galaxies, the votes scattered about the prediction."""
+    fractions = rng.dirichlet(np.full(len(question(name).answers), 0.5), GALAXIES)
+    fractions = np.maximum(fractions, 1e-3) / np.maximum(fractions, 1e-3).sum(axis=1, keepdims=True)
+    drawn = np.array([rng.dirichlet(row) for row in precision * fractions])
+    return np.array([rng.multinomial(asked, row) for row in drawn]).astype(float), fractions
+
+
+def test_each_answer_follows_a_beta_binomial_distribution() -> None:
+    rng = np.random.default_rng(1)
+    votes, fractions = judged(rng, "bulge_size", 12.0)
+    votes, fractions = votes[:40], fractions[:40]
+    law = betabinom(votes.sum(axis=1, keepdims=True), 12.0 * fractions, 12.0 * (1 - fractions))
+    expected = np.minimum(2 * np.minimum(law.cdf(votes), law.sf(votes - 1)), 1)
+    np.testing.assert_allclose(tail_probabilities(votes, fractions, 12.0), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("precision", [4.0, 30.0])
+def test_the_precision_is_found_in_spite_of_wrong_labels(precision: float) -> None:
+    votes, fractions = judged(np.random.default_rng(2), "bar", precision)
+    assert fit_precision(votes, fractions) == pytest.approx(precision, rel=0.15)
+    sure = np.flatnonzero(fractions.max(axis=1) > 0.95)[:15]
+    votes[sure] = votes[sure][:, ::-1]
+    assert fit_precision(votes, fractions) == pytest.approx(precision, rel=0.3)
+
+
+def held_out(rng: np.random.Generator) -> pd.DataFrame:
+    columns: dict[str, np.ndarray] = {"index": 10 * np.arange(GALAXIES)}
+    for entry in questions():
+        votes, fractions = judged(rng, entry.name, 20.0)
+        for place, label in enumerate(entry.labels):
+            columns |= {f"{label}_votes": votes[:, place], f"{label}_fraction": fractions[:, place]}
+    return pd.DataFrame(columns)
+
+
+def test_planted_label_errors_lead_the_list_and_honest_votes_make_none() -> None:
+    frame = held_out(np.random.default_rng(3))
+    table, summary = label_errors(frame)
+    assert not (table["false_discovery_rate"].to_numpy() < 0.01).any()
+    assert all(row["found"] <= 5 and 0.8 < row["residual_scatter"] < 1.2 for row in summary.values())
+    yes, no = question("bar").labels
+    planted = np.flatnonzero(frame[f"{yes}_fraction"] < 0.03)[:6]
+    frame.loc[planted, f"{yes}_votes"], frame.loc[planted, f"{no}_votes"] = 39, 1
+    table = label_errors(frame)[0].to_pandas()
+    first = table[: len(planted)]
+    assert set(first["index"]) == set(10 * planted)
+    assert (first["question"] == "bar").all()
+    assert (first["false_discovery_rate"] < 1e-3).all()
+    assert (table["false_discovery_rate"][len(planted) + 5 :] > 0.01).all()
+
+
+def test_questions_with_few_votes_are_not_judged() -> None:
+    frame = held_out(np.random.default_rng(4))[:50]
+    frame[[f"{label}_votes" for entry in questions() for label in entry.labels]] = 1
+    table, summary = label_errors(frame)
+    assert table.num_rows == 0
+    assert summary == {}
+
+
+def surveyed(seed: int, votes_slope: float = 0.0, model_slope: float = 0.0, truth: bool = True) -> pd.DataFrame:
+    """Return galaxies whose bars are rarer when faint in truth, and are missed besides with the planted slopes."""
+    rng = np.random.default_rng(seed)
+    mag = rng.uniform(14, 18, GALAXIES)
+    r_eff = 10 ** (0.9 - 0.1 * (mag - 16) + rng.normal(0, 0.15, GALAXIES))
+    barred = rng.uniform(size=GALAXIES) < expit(-0.4 * (mag - 16))
+    seen = [np.where(barred, 1.2, -1.5) + slope * (mag - 16) for slope in (votes_slope, model_slope)]
+    votes = rng.binomial(30, rng.beta(8 * expit(seen[0]), 8 * (1 - expit(seen[0]))))
+    model = expit(seen[1] + rng.normal(0, 0.3, GALAXIES))
+    return pd.DataFrame(
+        {
+            "class": pd.Series(
+                np.where(barred, "barred_spiral", "spiral") if truth else [None] * GALAXIES, dtype=object
+            ),
+            "bar_length": np.where(barred & truth, 5.0, np.nan),
+            "mag": mag,
+            "r_eff": r_eff,
+            "axis_ratio": rng.uniform(0.5, 1, GALAXIES),
+            "psf_fwhm": rng.normal(1.3, 0.1, GALAXIES),
+            "bar_yes_votes": votes,
+            "bar_no_votes": 30 - votes,
+            "bar_yes_fraction": model,
+        }
+    )
+
+
+def dependence(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return slopes(measured_bars(frame), np.random.default_rng(1))
+
+
+def test_a_truth_that_depends_on_magnitude_is_no_bias() -> None:
+    """Pooled significances over several skies: a method with wrong errors would show."""
+    found = [row for seed in range(6) for row in dependence(surveyed(seed))]
+    significance = np.array([row["significance"] for row in found])
+    assert {row["sample"] for row in found} == {"barred", "unbarred"}
+    assert np.mean(np.abs(significance) > 2) < 0.12
+    assert 0.8 < significance.std() < 1.25
+
+
+def test_planted_slopes_are_found_in_votes_and_model_apart() -> None:
+    rows = dependence(surveyed(7, votes_slope=-0.5))
+    found = {(row["sample"], row["of"], row["covariate"]): row for row in rows}
+    for sample in ("barred", "unbarred"):
+        planted = found[sample, "votes", "mag"]
+        assert planted["slope"] == pytest.approx(-0.5, abs=4 * planted["error"])
+        assert planted["significant"]
+        assert not found[sample, "model", "mag"]["significant"]
+        assert not found[sample, "votes", "axis_ratio"]["significant"]
+    model = {(row["of"], row["covariate"]): row for row in dependence(surveyed(8, model_slope=0.4))}
+    assert model["model", "mag"]["significant"]
+    assert not model["votes", "mag"]["significant"]
+
+
+def test_the_shifts_undo_the_bias() -> None:
+    """Applied to the galaxies, they give the true fraction back, or the best-seen bin's where the truth is unknown."""
+    rows = measured_bars(surveyed(9, votes_slope=-0.6))
+    table = [row for row in corrections(rows, np.random.default_rng(1)) if row["covariate"] == "mag"]
+    assert len(table) == 5
+    assert table[-1]["shift_votes"] > table[0]["shift_votes"] + 5 * table[-1]["error_votes"]
+    for row in table:
+        inside = rows[(rows["mag"] >= row["low"]) & (rows["mag"] <= row["high"])]
+        fraction = (inside["votes"] * 30 + 0.5) / 31
+        debiased = expit(np.log(fraction / (1 - fraction)) + row["shift_votes"]).mean()
+        assert debiased == pytest.approx(inside["truth"].mean(), abs=0.01)
+    unknown = measured_bars(surveyed(9, votes_slope=-0.6, truth=False))
+    table = [row for row in corrections(unknown, np.random.default_rng(1)) if row["covariate"] == "mag"]
+    assert table[0]["shift_votes"] == pytest.approx(0, abs=1e-6)
+    assert np.ptp([row["target_votes"] for row in table]) == 0
+    assert table[0]["target_votes"] == pytest.approx(table[0]["fraction_votes"])
+
+
+def test_a_shift_beyond_reach_ends_at_the_limit() -> None:
+    weights = np.full((2, 4), 0.25)
+    found = shifts_to(np.full(4, 0.5), weights, np.array([1.0, 0.5]))
+    assert found[0] > 11
+    assert found[1] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_stage_writes_both_files(tmp_path: Path) -> None:
+    others = held_out(np.random.default_rng(5))
+    seen = surveyed(10)
+    frame = pd.concat([seen, others.drop(columns=[name for name in others if name in seen])], axis=1)
+    source = tmp_path / "evaluation.parquet"
+    write_table(source, pa.Table.from_pandas(frame), {"evaluate": "e"})
+    parameters = Parameters("bias", "digest", validate({}), None)
+    report_bias(parameters, source, tmp_path / "bias.json", tmp_path / "errors.parquet")
+    written = read_json(tmp_path / "bias.json")
+    assert written["lineage"] == {"evaluate": "e", "bias": "digest"}
+    assert set(written["labels"]) == {entry.name for entry in questions()}
+    assert set(written["bars"]) == {"simulated"}
+    assert read_table(tmp_path / "errors.parquet").num_rows == len(questions()) * GALAXIES
+    frame["class"] = None
+    write_table(source, pa.Table.from_pandas(frame[:20]), {"evaluate": "e"})
+    report_bias(parameters, source, tmp_path / "bias.json", tmp_path / "errors.parquet")
+    assert read_json(tmp_path / "bias.json")["bars"]["observed"] == {"n": 20, "slopes": [], "corrections": []}
