@@ -124,16 +124,21 @@ def sky_of(light: np.ndarray) -> tuple[float, float]:
     of their pixels, for the others may have been cut off at black: with a part f cut off, quantiles above f are
     compared with those of the normal distribution.
     """
-    parts = _edge_parts(light)
-    medians = np.array([np.median(part) for part in parts])
-    chosen = np.argsort(medians, kind="stable")[: max(int(DARKEST * len(parts)), 1)]
-    pixels = np.concatenate([parts[place].ravel() for place in chosen])
+    pixels = np.concatenate([part.ravel() for part in dark_parts(light)])
     black = float(np.mean(pixels <= pixels.min()))
     low = max(0.5, min(black + 0.02, 0.95))
     high = low + 0.68 * (1 - low)
     below, above = np.quantile(pixels, [low, high])
     noise = max(float(above - below) / float(ndtri(high) - ndtri(low)), SMALLEST_NOISE)
     return float(below) - noise * float(ndtri(low)), noise
+
+
+def dark_parts(light: np.ndarray) -> list[np.ndarray]:
+    """Return the darkest parts of the edge of a picture, where the sky is measured."""
+    parts = _edge_parts(light)
+    medians = np.array([np.median(part) for part in parts])
+    chosen = np.argsort(medians, kind="stable")[: max(int(DARKEST * len(parts)), 1)]
+    return [parts[place] for place in chosen]
 
 
 def _edge_parts(light: np.ndarray) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ QUALITY = (65, 97)
 """Range of the quality of the JPEG compression."""
 LOSSLESS = 0.15
 """Share of the pictures without such a compression."""
-PSF_ERROR = 0.2
+PSF_ERROR = 0.3
 """Standard deviation of ln(assumed / true width of the PSF): pictures do not say how wide theirs is."""
 COLOURS = 0.25
 """Standard deviation of ln(light in a channel / mean of the channels)."""
