@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tuningfork.core.parameters import read_parameters
 from tuningfork.core.program import run
+from tuningfork.training.matched import Outputs
 from tuningfork.training.measurements import match_measurements
 
 
@@ -21,7 +22,9 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, required=True, help="what became of every row, to write (.csv)")
     run(
         parser,
-        lambda a: match_measurements(read_parameters(a.parameters), a.sources, a.stamps, a.output, a.table, a.rows),
+        lambda a: match_measurements(
+            read_parameters(a.parameters), a.sources, a.stamps, Outputs(a.output, a.table, a.rows)
+        ),
     )
 
 

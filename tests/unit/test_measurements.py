@@ -21,8 +21,9 @@ from tuningfork.sky.coordinates import pixel_to_sky_angle
 from tuningfork.surveys.area import shards_of_measurements
 from tuningfork.surveys.lists.measured import LIMITS, PARAMETERS, read_measured
 from tuningfork.training.dataset import open_training_set
+from tuningfork.training.matched import Outputs, split_of
 from tuningfork.training.matching import match
-from tuningfork.training.measurements import match_measurements, split_of
+from tuningfork.training.measurements import match_measurements
 
 COUNT = 12
 ARCSEC = 1 / 3600
@@ -78,7 +79,7 @@ def run(folder: Path, rows: pd.DataFrame, **settings: Any) -> tuple[pd.DataFrame
     rows.to_csv(folder / "t.csv", index=False)
     values = {"structure": {"measurements": {"table": str(folder / "t.csv"), **settings}}}
     outputs = [folder / f"measurements.{ending}" for ending in ("npy", "parquet", "csv")]
-    match_measurements(parameters("measurements", train=values), sources, stamps, *outputs)
+    match_measurements(parameters("measurements", train=values), sources, stamps, Outputs(*outputs))
     account = pd.read_csv(outputs[2], keep_default_na=False)
     return read_table(outputs[1]).to_pandas(), open_array(outputs[0]), account
 
@@ -175,7 +176,7 @@ def test_every_row_of_the_table_is_accounted_for(tmp_path: Path) -> None:
     part, _, account = run(tmp_path, rows)
     reasons = account["reason"].tolist()
     assert len(account) == len(rows) == COUNT + 4
-    assert reasons[0] == "another row measures the same source"
+    assert reasons[0] == "another row is about the same source"
     assert reasons[COUNT:] == ["", "no source within 1 arcsec", "mag outside of 0 to 40", "no possible position"]
     assert account["used"].sum() == len(part) == 8
 
@@ -198,7 +199,7 @@ def test_pixels_without_data_are_zero_as_in_simulated_parts(tmp_path: Path) -> N
     measured_rows().to_csv(tmp_path / "t.csv", index=False)
     values = {"structure": {"measurements": {"table": str(tmp_path / "t.csv")}}}
     outputs = [tmp_path / f"m.{ending}" for ending in ("npy", "parquet", "csv")]
-    match_measurements(parameters("measurements", train=values), sources, stamps, *outputs)
+    match_measurements(parameters("measurements", train=values), sources, stamps, Outputs(*outputs))
     assert (np.load(outputs[0])[:, 0, :, :4] == 0).all()
 
 

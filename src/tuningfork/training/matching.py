@@ -1,4 +1,4 @@
-"""Which source each row of a table of measurements belongs to."""
+"""Which source each row of a table of measurements or votes belongs to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from scipy.spatial import cKDTree
 from tuningfork.core.tables import read_table
 from tuningfork.sky.coordinates import ARCSEC, unit_vectors
 from tuningfork.sky.shards import valid_position
-from tuningfork.surveys.lists.measured import Measured
+from tuningfork.surveys.lists.placed import Placed
 
 LISTED = ("source_id", "name", "ra", "dec")
 
 
 @dataclass
 class Matches:
-    """What became of the rows of a table of measurements; all arrays have shape (N,), one entry a row.
+    """What became of the rows of a table; all arrays have shape (N,), one entry a row.
 
     Attributes
     ----------
@@ -47,12 +47,12 @@ def list_sources(sources: Sequence[Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def match(measured: Measured, listed: pd.DataFrame, radius: float) -> Matches:
+def match(measured: Placed, listed: pd.DataFrame, radius: float) -> Matches:
     """Find the source of every usable row; of several rows of one source the nearest, then the first, counts.
 
     Parameters
     ----------
-    measured : Measured
+    measured : Placed
     listed : DataFrame
         From :func:`list_sources`.
     radius : float
@@ -72,7 +72,7 @@ def match(measured: Measured, listed: pd.DataFrame, radius: float) -> Matches:
     nearest = np.lexsort((np.arange(number), np.nan_to_num(matches.separation)))
     nearest = nearest[matches.source[nearest] >= 0]
     again = nearest[pd.Series(matches.source[nearest]).duplicated().to_numpy()]
-    matches.reason[again] = "another row measures the same source"
+    matches.reason[again] = "another row is about the same source"
     return matches
 
 

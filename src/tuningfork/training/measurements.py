@@ -1,6 +1,5 @@
 """Measured galaxies of the survey with their stamps, as a part of a training set."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,25 +10,17 @@ import pandas as pd
 import pyarrow as pa
 
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import new_array, replacing
-from tuningfork.core.flags import decode
 from tuningfork.core.parameters import Parameters
-from tuningfork.core.tables import lineage_of, numpy_column, read_table, require_same_sources, write_table
-from tuningfork.networks.ensemble import open_store, survey_of
-from tuningfork.networks.inputs import measurable
+from tuningfork.core.tables import lineage_of, numpy_column
 from tuningfork.sky.coordinates import left_handed, sky_to_pixel_angle
 from tuningfork.surveys.lists.measured import PARAMETERS, read_measured
-from tuningfork.training.matching import Matches, list_sources, match
+from tuningfork.training.matched import Outputs, write_matched
 
 logger = logging.getLogger(__name__)
 
-TENTHS = {8: "validation", 9: "test"}
-IMAGING = ("pixel_scale", "zero_point", "psf_", "sky_noise_")
-"""Beginnings of the names of the columns that describe the imaging of a stamp."""
-
 
 def match_measurements(
-    parameters: Parameters, sources: Sequence[Path], stamps: Sequence[Path], output: Path, table: Path, rows: Path
+    parameters: Parameters, sources: Sequence[Path], stamps: Sequence[Path], outputs: Outputs
 ) -> None:
     """Write the stamps of the measured galaxies with what was measured, and what became of every row.
 
@@ -39,13 +30,9 @@ def match_measurements(
         Of the stage measurements.
     sources, stamps : sequence of Path
         Tables of sources and of stamps of the shards in which the measured galaxies lie, in the same order.
-    output : Path
-        .npy, float32 (N, 2, B, S, S): image, zero where there are no data, and inverse variance.
-    table : Path
-        .parquet, with the columns of a part of the training set as far as they are known; position angles in the
-        pixel frame.
-    rows : Path
-        .csv, a line for every row of the user's table: its source, and why it is not used.
+    outputs : Outputs
+        The table has the columns of a part of the training set as far as they are known; position angles in the pixel
+        frame.
 
     Raises
     ------
@@ -56,75 +43,9 @@ def match_measurements(
     measured = read_measured(settings)
     if measured is None:
         raise InputError("train.structure.measurements.table names no table: there is nothing to match")
-    listed = list_sources(sources)
-    bands, reference = survey_of(stamps[0])
-    stamped = _stamped(sources, stamps)
-    matches = match(measured, listed, settings.match_radius)
-    _require_stamps(matches, stamped, reference)
-    with replacing(rows) as temporary:
-        _account(measured.rows, matches, listed).to_csv(temporary, index=False)
-    _log(matches, measured.what, rows)
+    lineage = parameters.lineage(lineage_of(*sources, *stamps))
+    write_matched(measured, sources, stamps, settings.match_radius, _columns, lineage, outputs)
     _warn_of_halves(measured.rows, measured.what)
-    used = matches.used
-    with new_array(output, (len(used), *_shape(stamps[0], bands, reference)), np.float32) as array:
-        _copy_stamps(stamps, matches.source[used], bands, reference, array)
-    write_table(
-        table,
-        pa.table(_columns(measured.rows.iloc[used], stamped.take(matches.source[used]))),
-        parameters.lineage(lineage_of(*sources, *stamps)),
-        bands=bands,
-        reference_band=reference,
-    )
-
-
-def split_of(source_id: int) -> str:
-    """Return to which of train, validation and test (8:1:1) a measured galaxy belongs, whatever else is measured."""
-    digest = hashlib.sha256(str(source_id).encode()).digest()
-    return TENTHS.get(int.from_bytes(digest[:8], "big") % 10, "train")
-
-
-def _stamped(sources: Sequence[Path], stamps: Sequence[Path]) -> pa.Table:
-    """Return the stamps' tables of all shards, one after the other, after a check that they are of these sources."""
-    tables = [read_table(path) for path in stamps]
-    for source, table, path in zip(sources, tables, stamps, strict=True):
-        require_same_sources(read_table(source, ["source_id"]), table, path)
-    return pa.concat_tables(tables)
-
-
-def _require_stamps(matches: Matches, stamped: pa.Table, reference: str) -> None:
-    """Leave out the rows whose source has no stamp that a network can read."""
-    good, flags = measurable(stamped, reference), numpy_column(stamped, "flags")
-    for row in matches.used:
-        source = matches.source[row]
-        if not good[source]:
-            names = ", ".join(decode(flags[source])) or f"no noise or PSF in {reference}"
-            matches.reason[row] = f"no usable stamp ({names})"
-
-
-def _account(rows: pd.DataFrame, matches: Matches, listed: pd.DataFrame) -> pd.DataFrame:
-    """Return one line for every row of the user's table."""
-    found = np.flatnonzero(matches.source >= 0)
-    account = pd.DataFrame({
-        "row": np.arange(len(rows)) + 1, "ra": rows["ra"], "dec": rows["dec"], "given_id": rows["source_id"],
-        "separation": matches.separation, "used": matches.reason == "", "reason": matches.reason,
-    })  # fmt: skip
-    ids = listed["source_id"].astype("Int64").iloc[matches.source[found]]
-    account.loc[found, "source_id"] = ids.to_numpy(dtype=object)
-    account.loc[found, "shard"] = listed["shard"].to_numpy()[matches.source[found]]
-    account["split"] = [
-        split_of(int(value)) if used else "" for value, used in zip(account["source_id"], account["used"], strict=True)
-    ]
-    return account
-
-
-def _log(matches: Matches, what: str, rows: Path) -> None:
-    reasons = pd.Series(matches.reason[matches.reason != ""]).value_counts()
-    counts = "; ".join(f"{number} {reason}" for reason, number in reasons.items())
-    if not (matches.reason == "").any():
-        raise InputError(f"{what}: none of its {len(matches.reason)} rows can be used: {counts}")
-    logger.info("%s: %d of %d rows are used", what, int((matches.reason == "").sum()), len(matches.reason))
-    if counts:
-        logger.warning("%s: not used: %s; %s names them", what, counts, rows)
 
 
 def _warn_of_halves(rows: pd.DataFrame, what: str) -> None:
@@ -134,38 +55,13 @@ def _warn_of_halves(rows: pd.DataFrame, what: str) -> None:
         logger.warning("%s: axis_ratio or position_angle without the other teaches nothing, %d rows", what, alone)
 
 
-def _shape(table: Path, bands: Sequence[str], reference: str) -> tuple[int, ...]:
-    return tuple(open_store(table, bands, reference)[1].shape[1:])
-
-
-def _copy_stamps(
-    stamps: Sequence[Path], chosen: np.ndarray, bands: Sequence[str], reference: str, array: np.ndarray
-) -> None:
-    """Copy the stamps of the sources `chosen` (places in all shards together, ascending), one in memory at a time."""
-    first, place = 0, 0
-    for path in stamps:
-        table, pixels = open_store(path, bands, reference)
-        for source in chosen[(chosen >= first) & (chosen < first + table.num_rows)]:
-            array[place] = pixels[source - first]
-            # Networks take a pixel of a training set that is zero for one without data.
-            array[place, 0][array[place, 1] <= 0] = 0
-            place += 1
-        first += table.num_rows
-
-
 def _columns(rows: pd.DataFrame, stamped: pa.Table) -> dict[str, Any]:
-    """Return the columns of the part: the rows' measurements beside the facts of their stamps, in one order."""
-    ids = stamped["source_id"].to_pylist()
-    columns: dict[str, Any] = {
-        "index": np.arange(len(rows)),
-        "source_id": stamped["source_id"],
-        "split": [split_of(value) for value in ids],
-        "class": [""] * len(rows),
-    }
+    """Return the columns of the part that the measurements give."""
+    columns: dict[str, Any] = {}
     for name in PARAMETERS:
         values = rows[name].to_numpy(dtype=np.float64)
         if name == "position_angle":
             left = left_handed(stamped["east_is_left"])
             values = sky_to_pixel_angle(values, numpy_column(stamped, "north_angle"), left)
         columns[name] = pa.array(values, pa.float32(), from_pandas=True)
-    return columns | {name: stamped[name] for name in stamped.column_names if name.startswith(IMAGING)}
+    return columns

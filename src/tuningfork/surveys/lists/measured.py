@@ -1,7 +1,6 @@
 """The user's table of measured galaxies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +8,15 @@ import pandas as pd
 
 from tuningfork.core.config.measurements import Measurements
 from tuningfork.core.errors import InputError
-from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
-from tuningfork.surveys.lists.columns import as_numbers, as_texts, choose, factor, require_numbers
-from tuningfork.surveys.lists.files import TableFile, open_table, readable
+from tuningfork.surveys.lists import placed
+from tuningfork.surveys.lists.columns import choose
+from tuningfork.surveys.lists.files import TableFile, open_table
+from tuningfork.surveys.lists.placed import Placed
 
 KEY = "train.structure.measurements"
 LARGEST = 200_000
 """Rows that a table may have: it is held in memory, and so many stamps take 80 GB on disk."""
-ALIASES = {
-    "source_id": ("source_id", "id", "objid", "object_id"),
-    "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
-    "dec": ("dec", "dej2000", "decj2000", "dec_deg", "delta_j2000"),
+ALIASES = placed.ALIASES | {
     "mag": ("mag", "magnitude"),
     "r_eff": ("r_eff", "re", "r_e"),
     "sersic_n": ("sersic_n", "sersic"),
@@ -40,38 +37,10 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 """Values of each parameter that a galaxy can have; catalogues write others, such as -99, for failed fits."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Measured galaxies.
-
-    Attributes
-    ----------
-    what : str
-        Configuration key and path of the table, for messages.
-    rows : DataFrame
-        `ra`, `dec` (deg), `source_id` (text) and `PARAMETERS` (mag, arcsec, deg), NaN or None where the table does
-        not say; one row for every row of the table.
-    fault : ndarray of object
-        Why a row cannot be used, whatever the imaging; empty text where it can. Shape (N,).
-    by_position : bool
-        Whether rows are matched by position; otherwise by `source_id`.
-    """
-
-    what: str
-    rows: pd.DataFrame
-    fault: np.ndarray
-    by_position: bool
-
-    def shards(self, order: int) -> list[Shard] | None:
-        """Return the shards in which usable rows lie, in order of their number; None if only identifiers are known."""
-        if not self.by_position:
-            return None
-        good = self.rows[self.fault == ""]
-        return shards_of_positions(good["ra"].to_numpy(), good["dec"].to_numpy(), order)
-
-
-def read_measured(settings: Measurements) -> Measured | None:
+def read_measured(settings: Measurements) -> Placed | None:
     """Return the rows of the table that the configuration names, None if it names none.
+
+    Beside place and identifier the rows have `PARAMETERS` (mag, arcsec, deg).
 
     Raises
     ------
@@ -83,48 +52,28 @@ def read_measured(settings: Measurements) -> Measured | None:
     what = f"{KEY}.table: {settings.table}"
     file = open_table(Path(settings.table), what)
     columns = choose(file.columns, settings.columns, what, ALIASES, f"{KEY}.columns")
-    by_position = {"ra", "dec"} <= set(columns)
-    _require_columns(file, columns, by_position, what)
+    by_position = placed.require_place(columns, file.columns, what, KEY)
+    _require_parameters(file, columns, what)
     rows = _rows(file, columns, what)
     fault = _faults(rows, by_position)
-    if not (fault == "").any():
-        common = pd.Series(fault).value_counts()
-        why = f"; most often: {common.index[0]}" if len(common) else ""
-        raise InputError(f"{what}: none of its {len(rows)} rows can be used{why}")
-    return Measured(what, rows, fault, by_position)
+    placed.require_usable(fault, what)
+    return Placed(what, rows, fault, by_position)
 
 
-def _require_columns(file: TableFile, columns: Mapping[str, str], by_position: bool, what: str) -> None:
-    found = f"{what} has the columns {', '.join(file.columns) or 'none'}"
-    if not by_position and "source_id" not in columns:
-        raise InputError(f"{found}; expected ra and dec (deg), or source_id; {KEY}.columns can say which they are")
+def _require_parameters(file: TableFile, columns: Mapping[str, str], what: str) -> None:
     if not set(PARAMETERS) & set(columns):
         raise InputError(
-            f"{found}; expected at least one of {', '.join(PARAMETERS)}; {KEY}.columns can say which they are"
+            f"{what} has the columns {', '.join(file.columns)}; expected at least one of {', '.join(PARAMETERS)}; "
+            f"{KEY}.columns can say which they are"
         )
 
 
 def _rows(file: TableFile, columns: Mapping[str, str], what: str) -> pd.DataFrame:
     """Return the whole table under our names and in our units; what it does not have is NaN, or None."""
-    parts, number = [], 0
     texts = [column for name, column in columns.items() if name == "source_id"]
-    with readable(what):
-        for _, part in file.parts(list(dict.fromkeys(columns.values())), texts, lambda ranges: True):
-            number += len(part)
-            if number > LARGEST:
-                raise InputError(
-                    f"{what}: more than {LARGEST} rows; give a part of the table, a few hundred are enough"
-                )
-            parts.append(part)
-    whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(columns.values()))
-    rows = {}
-    for name in ("ra", "dec", *PARAMETERS):
-        rows[name] = np.full(number, np.nan)
-        if name in columns:
-            require_numbers(whole[columns[name]], name, what)
-            rows[name] = as_numbers(whole[columns[name]]) * factor(name, file.units.get(columns[name]), what)
-    ids = as_texts(whole[columns["source_id"]]) if "source_id" in columns else [None] * number
-    return pd.DataFrame(rows).assign(source_id=pd.Series(ids, dtype=object))
+    whole = placed.whole_table(file, list(columns.values()), texts, what, LARGEST)
+    numbers = placed.numbers_of(whole, ("ra", "dec", *PARAMETERS), columns, file.units, what)
+    return pd.DataFrame(numbers).assign(source_id=placed.identifiers_of(whole, columns))
 
 
 def _faults(rows: pd.DataFrame, by_position: bool) -> np.ndarray:
@@ -132,8 +81,6 @@ def _faults(rows: pd.DataFrame, by_position: bool) -> np.ndarray:
     fault[rows[list(PARAMETERS)].isna().all(axis=1)] = "no measurement in it"
     for name, (low, high) in LIMITS.items():
         fault[(rows[name] < low) | (rows[name] > high)] = f"{name} outside of {low:g} to {high:g}"
-    if by_position:
-        fault[~valid_position(rows["ra"].to_numpy(), rows["dec"].to_numpy())] = "no possible position"
-    else:
-        fault[rows["source_id"].isna()] = "no source_id"
+    nowhere, reason = placed.misplaced(rows, by_position)
+    fault[nowhere] = reason
     return fault

@@ -1,0 +1,135 @@
+"""Rows about galaxies of the survey, found by their position or identifier: what tables of measurements and of votes share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tuningfork.core.errors import InputError
+from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
+from tuningfork.surveys.lists.columns import as_numbers, as_texts, factor, require_numbers
+from tuningfork.surveys.lists.files import TableFile, readable
+
+ALIASES = {
+    "source_id": ("source_id", "id", "objid", "object_id"),
+    "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
+    "dec": ("dec", "dej2000", "decj2000", "dec_deg", "delta_j2000"),
+}
+"""Names of columns that are understood without being told, in any case of letters."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Rows of a table about galaxies.
+
+    Attributes
+    ----------
+    what : str
+        Configuration key and name of the table, for messages.
+    rows : DataFrame
+        `ra`, `dec` (deg, NaN where they are not known), `source_id` (text or None), and what the rows say; one row for
+        every row of the table.
+    fault : ndarray of object
+        Why a row cannot be used, whatever the imaging; empty text where it can. Shape (N,).
+    by_position : bool
+        Whether rows are matched by position; otherwise by `source_id`.
+    """
+
+    what: str
+    rows: pd.DataFrame
+    fault: np.ndarray
+    by_position: bool
+
+    def shards(self, order: int) -> list[Shard] | None:
+        """Return the shards in which usable rows lie, in order of their number; None if only identifiers are known."""
+        if not self.by_position:
+            return None
+        good = self.rows[self.fault == ""]
+        return shards_of_positions(good["ra"].to_numpy(), good["dec"].to_numpy(), order)
+
+
+def require_place(columns: Mapping[str, str], available: Sequence[str], what: str, key: str) -> bool:
+    """Return whether a table has positions; it must have them, or identifiers.
+
+    Parameters
+    ----------
+    columns : mapping
+        Our name -> column.
+    available : sequence of str
+        All columns of the table.
+    what : str
+        Configuration key and name of the table, for messages.
+    key : str
+        Configuration key above `columns`.
+
+    Raises
+    ------
+    InputError
+        It has neither.
+    """
+    by_position = {"ra", "dec"} <= set(columns)
+    if not by_position and "source_id" not in columns:
+        raise InputError(
+            f"{what} has the columns {', '.join(available) or 'none'}; expected ra and dec (deg), or source_id; "
+            f"{key}.columns can say which they are"
+        )
+    return by_position
+
+
+def whole_table(file: TableFile, columns: Sequence[str], texts: Sequence[str], what: str, most: int) -> pd.DataFrame:
+    """Return some columns of all rows of a table.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or has more than `most` rows.
+    """
+    parts, number = [], 0
+    with readable(what):
+        for _, part in file.parts(list(dict.fromkeys(columns)), texts, lambda ranges: True):
+            number += len(part)
+            if number > most:
+                raise InputError(f"{what}: more than {most} rows; give a part of the table")
+            parts.append(part)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(columns))
+
+
+def numbers_of(
+    whole: pd.DataFrame, names: Sequence[str], columns: Mapping[str, str], units: Mapping[str, str], what: str
+) -> dict[str, np.ndarray]:
+    """Return columns of numbers under our names and in our units; what a table does not have is NaN."""
+    rows = {}
+    for name in names:
+        rows[name] = np.full(len(whole), np.nan)
+        if name in columns:
+            require_numbers(whole[columns[name]], name, what)
+            rows[name] = as_numbers(whole[columns[name]]) * factor(name, units.get(columns[name]), what)
+    return rows
+
+
+def identifiers_of(whole: pd.DataFrame, columns: Mapping[str, str]) -> pd.Series:
+    """Return the identifiers as text, None where there is none."""
+    ids = as_texts(whole[columns["source_id"]]) if "source_id" in columns else [None] * len(whole)
+    return pd.Series(ids, dtype=object)
+
+
+def misplaced(rows: pd.DataFrame, by_position: bool) -> tuple[np.ndarray, str]:
+    """Return which rows say nothing of where their galaxy is, and what to say of them."""
+    if by_position:
+        return ~valid_position(rows["ra"].to_numpy(), rows["dec"].to_numpy()), "no possible position"
+    return rows["source_id"].isna().to_numpy(), "no source_id"
+
+
+def require_usable(fault: np.ndarray, what: str) -> None:
+    """Check that at least one row of a table can be used.
+
+    Raises
+    ------
+    InputError
+        None can; it says the commonest reason.
+    """
+    if not (fault == "").any():
+        common = pd.Series(fault).value_counts()
+        why = f"; most often: {common.index[0]}" if len(common) else ""
+        raise InputError(f"{what}: none of its {len(fault)} rows can be used{why}")

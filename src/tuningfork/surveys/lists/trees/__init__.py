@@ -1,0 +1,1 @@
+"""Decision trees of citizen science, one file each, and what their answers mean."""
