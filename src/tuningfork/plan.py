@@ -38,6 +38,8 @@ class Plan:
         Tasks whose training starts from the pretrained encoder.
     measured : list of str
         Shards in which galaxies lie that the user has measured.
+    voted : list of str
+        Shards in which galaxies are looked up that people have voted on.
     labels : bool
         Whether an astronomer's votes are there to learn from.
     transfer : dict
@@ -51,6 +53,7 @@ class Plan:
     pretraining: list[str]
     from_encoder: list[str]
     measured: list[str]
+    voted: list[str]
     labels: bool
     transfer: dict[str, Any]
 
@@ -83,6 +86,7 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
     from tuningfork.networks.compact import start_digest
     from tuningfork.surveys.area import shards_of, shards_of_measurements
     from tuningfork.surveys.inputs import inputs_of
+    from tuningfork.surveys.lists.votes import shards_with_votes
 
     configuration = validate(values)
     description = describe(configuration, root / "config" / "surveys")
@@ -102,6 +106,7 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
         pretraining=_pretraining(configuration),
         from_encoder=[task for task, start in starts.items() if start == "pretrained"],
         measured=[shard.name for shard in shards_of_measurements(configuration, shards)],
+        voted=[shard.name for shard in shards_with_votes(configuration.train.morphology.votes, shards)],
         labels=Path(paths.VOTES).is_file(),
         transfer=configuration.transfer.model_dump(),
     )

@@ -8,6 +8,7 @@ rule classify:
         stamps=paths.STAMPS_TABLE,
         pixels=paths.STAMPS,
         models=cards("morphology"),
+        agreement=paths.AGREEMENT,
     output:
         paths.MORPHOLOGY,
     log:
@@ -18,4 +19,4 @@ rule classify:
         mem_mb=memory(3000),
     shell:
         "python $scripts/classify.py --parameters {input.parameters} --stamps {input.stamps}"
-        " --models {input.models} --output {output} --log {log}"
+        " --models {input.models} --agreement {input.agreement} --output {output} --log {log}"

@@ -94,6 +94,17 @@ def labels(wildcards):
     return [paths.VOTES] if plan.labels and wildcards.task == "morphology" else []
 
 
+def people(wildcards):
+    """Return the votes of people, if there are any and the task learns from them."""
+    learns = plan.voted and wildcards.task == "morphology"
+    return [paths.PEOPLE_TABLE] if learns else []
+
+
+def people_stamps(wildcards):
+    """Return the stamps that belong to the votes of people, likewise."""
+    return [paths.PEOPLE] if people(wildcards) else []
+
+
 def measurements(wildcards):
     """Return the measured galaxies, if there are any and the task learns from them."""
     learns = plan.measured and wildcards.task == "structure"

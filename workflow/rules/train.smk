@@ -33,6 +33,8 @@ rule train:
         encoder=encoder,
         encoder_weights=encoder_weights,
         labels=labels,
+        people=people,
+        people_stamps=people_stamps,
         measurements=measurements,
         measured_stamps=measured_stamps,
     output:
@@ -49,13 +51,14 @@ rule train:
         checkpoint=paths.CHECKPOINT,
         encoder=lambda wildcards, input: "--encoder" if input.encoder else "",
         labels=lambda wildcards, input: "--labels" if input.labels else "",
+        people=lambda wildcards, input: "--people" if input.people else "",
         measurements=lambda wildcards, input: (
             "--measurements" if input.measurements else ""
         ),
     shell:
         "python $scripts/train.py --parameters {input.parameters} --task {wildcards.task} --member {wildcards.member}"
         " --training {input.training} {params.encoder} {input.encoder} {params.labels} {input.labels}"
-        " {params.measurements} {input.measurements}"
+        " {params.people} {input.people} {params.measurements} {input.measurements}"
         " --checkpoint {params.checkpoint} --output {output.weights} --card {output.card} --log {log}"
 
 
@@ -80,6 +83,30 @@ rule profiles:
         " --models {input.models} --output {output.summary} --table {output.table} --log {log}"
 
 
+rule agreement:
+    """Compare predicted vote fractions with the votes on held-out galaxies, and learn how to calibrate them."""
+    input:
+        parameters=frozen("agreement"),
+        training=training_set,
+        training_stamps=training_stamps,
+        people=[paths.PEOPLE_TABLE] if plan.voted else [],
+        people_stamps=[paths.PEOPLE] if plan.voted else [],
+        models=cards("morphology"),
+    output:
+        paths.AGREEMENT,
+    log:
+        log_of("agreement", "agreement"),
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=memory(3000),
+    params:
+        people=lambda wildcards, input: "--people" if input.people else "",
+    shell:
+        "python $scripts/agreement.py --parameters {input.parameters} --training {input.training}"
+        " {params.people} {input.people} --models {input.models} --output {output} --log {log}"
+
+
 rule evaluate:
     """Repeat the whole measurement on held-out simulated galaxies and compare it with their truth."""
     input:
@@ -87,6 +114,7 @@ rule evaluate:
         training=training_set,
         training_stamps=training_stamps,
         morphology=cards("morphology"),
+        agreement=paths.AGREEMENT,
         profiles=paths.PROFILES,
         profiles_table=paths.PROFILES_TABLE,
     output:
@@ -101,6 +129,6 @@ rule evaluate:
         mem_mb=memory(4000),
     shell:
         "python $scripts/evaluate.py --parameters {input.parameters} --training {input.training}"
-        " --morphology {input.morphology}"
+        " --morphology {input.morphology} --agreement {input.agreement}"
         " --profiles {input.profiles} --profiles-table {input.profiles_table}"
         " --output {output.summary} --table {output.table} --log {log}"

@@ -29,9 +29,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "simulate": ("seed", "imaging", "stamps", "simulate"),
     "pretrain": ("seed", "pretrain"),
     "measurements": tuple(f"train.structure.measurements.{key}" for key in ("table", "columns", "match_radius")),
+    "votes": tuple(
+        f"train.morphology.votes.{key}" for key in ("table", "vizier", "tap_url", "tree", "columns", "match_radius")
+    ),
     "train-morphology": ("seed", "train.morphology"),
     "train-structure": ("seed", "train.structure"),
     "profiles": ("structure",),
+    "agreement": ("seed", "classify"),
     "evaluate": ("seed", "evaluate", "classify", "saliency", "bars"),
     "classify": ("classify",),
     "structure": ("structure",),

@@ -15,6 +15,7 @@ from tuningfork.surveys.lists.columns import require_position
 from tuningfork.surveys.lists.hats import Hats
 from tuningfork.surveys.lists.measured import read_measured
 from tuningfork.surveys.lists.table import UserTable
+from tuningfork.surveys.lists.trees.tree import read_tree, tree_file
 
 
 def inputs_of(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:
@@ -42,6 +43,7 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
     measured = configuration.train.structure.measurements
     if read_measured(measured) is not None:
         inputs["measurements"] = {"table": _content(str(measured.table))}
+    inputs["votes"] = _of_the_votes(configuration)
     if isinstance(catalogue, HatsCatalogue):
         hats = Hats(catalogue)
         hats.check()
@@ -67,6 +69,15 @@ def _of_the_simulation(configuration: Configuration, description: Description) -
         contents = "\n".join(_content(str(path)) for path in patch_files(sky))
         inputs["sky_patches"] = hashlib.sha256(contents.encode()).hexdigest()
     return inputs
+
+
+def _of_the_votes(configuration: Configuration) -> dict[str, str]:
+    votes = configuration.train.morphology.votes
+    if not votes.wanted:
+        return {}
+    read_tree(votes.tree)
+    inputs = {"tree": hashlib.sha256(tree_file(votes.tree).read_bytes()).hexdigest()}
+    return inputs | ({"table": _content(votes.table)} if votes.table is not None else {})
 
 
 def checked_table(configuration: Configuration) -> UserTable | None:

@@ -7,6 +7,7 @@ from pydantic import model_validator
 from tuningfork.core.config.base import Section, option
 from tuningfork.core.config.measurements import Measurements
 from tuningfork.core.config.population import Population
+from tuningfork.core.config.votes import Votes
 
 
 class Stamps(Section):
@@ -131,6 +132,14 @@ class MorphologyTraining(Training):
         ge=0,
         le=100,
     )
+    balance: float = option(
+        0.0,
+        "how far rare classes are made up for: 0, galaxies are seen as often as they come; 1, each class is seen equally "
+        "often; between them, classes in proportion to their number to the power of 1 - balance",
+        ge=0,
+        le=1,
+    )
+    votes: Votes = option(Votes(), "votes of people, from which it learns beside the simulated ones")
 
 
 class StructureTraining(Training):
