@@ -14,8 +14,9 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True, help="frozen parameters of the stage")
     parser.add_argument("--stamps", type=Path, required=True, help="table of the shard's stamps")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="cards of the morphology networks")
+    parser.add_argument("--agreement", type=Path, required=True, help="agreement.json: the calibration of the votes")
     parser.add_argument("--output", type=Path, required=True, help="table to write")
-    run(parser, lambda a: classify_shard(read_parameters(a.parameters), a.stamps, a.models, a.output))
+    run(parser, lambda a: classify_shard(read_parameters(a.parameters), a.stamps, a.models, a.agreement, a.output))
 
 
 if __name__ == "__main__":

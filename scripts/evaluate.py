@@ -13,6 +13,7 @@ def main() -> None:
     parser.add_argument("--parameters", type=Path, required=True)
     parser.add_argument("--training", type=Path, nargs="+", required=True)
     parser.add_argument("--morphology", type=Path, nargs="+", required=True)
+    parser.add_argument("--agreement", type=Path, required=True, help="agreement.json: the calibration of the votes")
     parser.add_argument("--profiles", type=Path, required=True, help="profiles.json: scores of the light profiles")
     parser.add_argument("--profiles-table", type=Path, required=True, help="profiles of the held-out galaxies")
     parser.add_argument("--output", type=Path, required=True)
@@ -20,7 +21,14 @@ def main() -> None:
     run(
         parser,
         lambda a: evaluate(
-            read_parameters(a.parameters), a.training, a.morphology, a.profiles, a.profiles_table, a.output, a.table
+            read_parameters(a.parameters),
+            a.training,
+            a.morphology,
+            a.agreement,
+            a.profiles,
+            a.profiles_table,
+            a.output,
+            a.table,
         ),
     )
 

@@ -1,6 +1,6 @@
 """Vote fractions of every source of a shard, their uncertainty, and the class that follows from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +8,17 @@ import pyarrow as pa
 
 from tuningfork.core.classes import class_of
 from tuningfork.core.decision_tree import answers, questions
+from tuningfork.core.files import read_json
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, shard_table, write_table
 from tuningfork.measure.ensemble import answers_of
+from tuningfork.measure.vote_calibration import SMALLEST, Correction, calibrate, corrections_of
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 
-SMALLEST = 1e-3
-"""Floor of published Dirichlet concentrations."""
 
-
-def classify_shard(parameters: Parameters, stamps: Path, models: Sequence[Path], output: Path) -> None:
+def classify_shard(
+    parameters: Parameters, stamps: Path, models: Sequence[Path], agreement: Path, output: Path
+) -> None:
     """Write the morphology table of a shard.
 
     Parameters
@@ -28,6 +29,8 @@ def classify_shard(parameters: Parameters, stamps: Path, models: Sequence[Path],
         The shard's stamps table, with the .npy beside it.
     models : sequence of Path
         Cards of the morphology networks.
+    agreement : Path
+        agreement.json, with the calibration of their votes.
     output : Path
         morphology.parquet.
 
@@ -39,14 +42,20 @@ def classify_shard(parameters: Parameters, stamps: Path, models: Sequence[Path],
     settings = parameters.configuration.classify
     ensemble = load_ensemble(models, "morphology")
     table, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
-    values = vote_values(ensemble, table, pixels, settings.rotations, settings.batch_size)
+    corrections = corrections_of(read_json(agreement))
+    values = vote_values(ensemble, table, pixels, settings.rotations, settings.batch_size, corrections)
     columns = {"source_id": table["source_id"], "flags": table["flags"], **values}
-    lineage = parameters.lineage(lineage_of(stamps, *models))
+    lineage = parameters.lineage(lineage_of(stamps, *models, agreement))
     write_table(output, shard_table("classify", columns), lineage, members=len(models))
 
 
 def vote_values(
-    ensemble: Ensemble, table: pa.Table, stamps: np.ndarray, rotations: int, batch_size: int
+    ensemble: Ensemble,
+    table: pa.Table,
+    stamps: np.ndarray,
+    rotations: int,
+    batch_size: int,
+    corrections: Mapping[str, Correction] | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the columns of the stage classify for every row of a stamp store.
 
@@ -61,6 +70,8 @@ def vote_values(
     rotations : int
         Orientations of each stamp that are averaged.
     batch_size : int
+    corrections : mapping, optional
+        Question -> correction of its votes; without it they are as the networks give them.
 
     Returns
     -------
@@ -73,6 +84,7 @@ def vote_values(
     read = answers_of(ensemble, table, stamps, rotations, batch_size, lambda output: output["concentrations"])
     for rows, alpha, _ in read:
         fraction[rows], error[rows], concentration[rows] = combine(alpha)
+    calibrate(fraction, error, concentration, corrections or {})
     values: dict[str, np.ndarray] = {}
     for place, label in enumerate(answers()):
         values[f"{label}_fraction"] = fraction[:, place]

@@ -18,6 +18,7 @@ from tuningfork.measure.bar_evaluation import bar_auc, calibrate, lengths, publi
 from tuningfork.measure.held_out import held_out
 from tuningfork.measure.scores import question_scores
 from tuningfork.measure.structure_evaluation import PARAMETERS
+from tuningfork.measure.vote_calibration import corrections_of
 from tuningfork.networks.ensemble import load_ensemble
 
 
@@ -25,6 +26,7 @@ def evaluate(
     parameters: Parameters,
     training: Sequence[Path],
     morphology: Sequence[Path],
+    agreement: Path,
     profiles: Path,
     profiles_table: Path,
     output: Path,
@@ -43,6 +45,8 @@ def evaluate(
         Tables of the parts of the training set, with the stamps beside them.
     morphology : sequence of Path
         Cards of the networks.
+    agreement : Path
+        What :mod:`tuningfork.measure.agreement` has written: its calibration is used, its figures are taken over.
     profiles, profiles_table : Path
         What :mod:`tuningfork.measure.held_out_profiles` has written: its figures are taken over.
     output : Path
@@ -51,14 +55,15 @@ def evaluate(
         evaluation.parquet, one row for every test galaxy: truth (`true_...`), votes and predictions.
     """
     configuration = parameters.configuration
-    frame = held_out(training, load_ensemble(morphology, "morphology"), configuration)
+    votes = {name: figures for name, figures in read_json(agreement).items() if name != "lineage"}
+    frame = held_out(training, load_ensemble(morphology, "morphology"), configuration, corrections_of(votes))
     frame = frame.join(read_table(profiles_table).to_pandas().set_index("index"), on="index")
     calibrations = calibrate(frame)
     found = lengths(frame, calibrations)
     method = configuration.bars.method
     names = published_names(method)
     test = frame[frame["split"] == "test"]
-    lineage = parameters.lineage(lineage_of(*training, *morphology, profiles))
+    lineage = parameters.lineage(lineage_of(*training, *morphology, agreement, profiles))
     write_table(table, test_table(frame, found, method), lineage)
     write_json(
         output,
@@ -66,6 +71,7 @@ def evaluate(
             "lineage": lineage,
             "splits": splits(training),
             "morphology": vote_scores(test, training),
+            "agreement": votes,
             "confusion": confusion(test),
             "bar_auc": bar_auc(test),
             **{name: figures for name, figures in read_json(profiles).items() if name != "lineage"},

@@ -1,6 +1,6 @@
 """The pipeline's measurements on held-out simulated galaxies, beside their truth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,16 @@ from tuningfork.measure.bar_maps import METHODS
 from tuningfork.measure.bars import MapBars, measure_maps, psf_pixels, regress_lengths
 from tuningfork.measure.classify import vote_values
 from tuningfork.measure.held_out_stamps import CHUNK, chunks
+from tuningfork.measure.vote_calibration import Correction
 from tuningfork.networks.ensemble import Ensemble
 
 
-def held_out(training: Sequence[Path], networks: Ensemble, configuration: Configuration) -> pd.DataFrame:
+def held_out(
+    training: Sequence[Path],
+    networks: Ensemble,
+    configuration: Configuration,
+    corrections: Mapping[str, Correction] | None = None,
+) -> pd.DataFrame:
     """Return truth and measurements of every galaxy of the validation and test splits, in order of their index.
 
     Parameters
@@ -29,6 +35,8 @@ def held_out(training: Sequence[Path], networks: Ensemble, configuration: Config
         Of morphology networks.
     configuration : Configuration
         The sections evaluate, classify and saliency.
+    corrections : mapping, optional
+        Question -> correction of its votes.
 
     Returns
     -------
@@ -44,7 +52,7 @@ def held_out(training: Sequence[Path], networks: Ensemble, configuration: Config
         frame["psf"] = psf_pixels(rows, networks.reference_band)
         frame["mapped"] = frame["index"].isin(mapped)
         classify = configuration.classify
-        votes = vote_values(networks, rows, pixels, classify.rotations, classify.batch_size)
+        votes = vote_values(networks, rows, pixels, classify.rotations, classify.batch_size, corrections)
         bars = _bar_columns(frame, rows, pixels, networks, configuration)
         frames.append(pd.concat([frame, pd.DataFrame(votes), bars], axis=1))
     joined = pd.concat(frames, ignore_index=True)
