@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     missing.add_argument("--again", action="store_true", help="let the next run ask for them again")
     missing.set_defaults(function=_missing)
 
+    _measure_folder_options(commands.add_parser("measure-folder", help="measure bars on a folder of pictures"))
+
     label = commands.add_parser("label", help="open the page on which galaxies are labelled")
     label.add_argument("--results", type=Path, default=Path(paths.RESULTS))
     label.add_argument("--labels", type=Path, default=Path(paths.LABELS))
@@ -65,6 +67,24 @@ def _parser() -> argparse.ArgumentParser:
     label.add_argument("--token", help="what the page asks for on another address; made up and printed without it")
     label.set_defaults(function=_label)
     return parser
+
+
+def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of JPEG and PNG pictures, one galaxy each")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table, .parquet or .csv")
+    parser.add_argument("--gallery", type=Path, metavar="FILE", help="pictures with their bars, .png, .pdf or .svg")
+    parser.add_argument(
+        "--stretch", type=float, default=8.0, metavar="Q", help="Q of the pictures' arcsinh stretch, 0: linear (8)"
+    )
+    parser.add_argument(
+        "--psf-fwhm", type=float, metavar="PX", help="width of the PSF; without it that of the stars on each picture"
+    )
+    parser.add_argument(
+        "--models", type=Path, nargs="+", default=[], metavar="CARD", help="morphology networks that read one band"
+    )
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="calibration of the lengths of these networks")
+    parser.add_argument("--saliency-samples", type=int, default=32, metavar="N", help="copies behind each map (32)")
+    parser.set_defaults(function=_measure_folder)
 
 
 def _config(options: argparse.Namespace) -> None:
@@ -129,6 +149,22 @@ def _missing(options: argparse.Namespace) -> None:
     print(describe(missing))
     if options.again and missing:
         print(f"The next run asks again for the tiles of {ask_again(missing)} shards.")
+
+
+def _measure_folder(options: argparse.Namespace) -> None:
+    from tuningfork.measure.folder import How, measure_folder, summary
+    from tuningfork.measure.pictures import files_of
+    from tuningfork.report.folder_gallery import check_gallery, draw_gallery
+
+    how = How(options.stretch, options.psf_fwhm, tuple(options.models), options.calibration, options.saliency_samples)
+    gallery = (options.gallery,) if options.gallery else ()
+    for path in gallery:
+        check_gallery(path)
+    table = measure_folder(options.images, options.out, how, gallery)
+    print(f"{options.out}: {summary(table)}")
+    for path in gallery:
+        number = draw_gallery(files_of(options.images, (options.out, path)), table, path)
+        print(f"{path}: {number} pictures" if number else f"{path}: no picture to show")
 
 
 def _label(options: argparse.Namespace) -> None:

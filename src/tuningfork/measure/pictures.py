@@ -135,6 +135,8 @@ def brightness_of(path: Path) -> np.ndarray:
             picture = Image.open(path, formats=FORMATS)
         except Image.UnidentifiedImageError:
             raise InputError("not a JPEG or PNG picture") from None
+        except Image.DecompressionBombError:
+            raise InputError(f"too many pixels; at most {LARGEST_PICTURE / 1e6:.0f} million are read") from None
     with picture:
         width, height = picture.size
         if width * height > LARGEST_PICTURE:

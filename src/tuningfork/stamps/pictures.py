@@ -136,8 +136,9 @@ def sky_of(light: np.ndarray) -> tuple[float, float]:
 def dark_parts(light: np.ndarray) -> list[np.ndarray]:
     """Return the darkest parts of the edge of a picture, where the sky is measured."""
     parts = _edge_parts(light)
-    medians = np.array([np.median(part) for part in parts])
-    chosen = np.argsort(medians, kind="stable")[: max(int(DARKEST * len(parts)), 1)]
+    # Where the sky is cut off at black many medians are zero; the means then tell the parts apart.
+    order = np.lexsort(([np.mean(part) for part in parts], [np.median(part) for part in parts]))
+    chosen = order[: max(int(DARKEST * len(parts)), 1)]
     return [parts[place] for place in chosen]
 
 
@@ -206,15 +207,26 @@ def sizes_of(above: np.ndarray, noise: float, x: float, y: float) -> tuple[float
     near = max(3, round(0.01 * min(above.shape)))
     if len(radius) <= near or light[near] < VISIBLE * noise * np.pi * radius[near] ** 2 / np.sqrt(near):
         return np.nan, np.nan, False
-    inner, outer = np.interp(0.8 * radius[1:], radius, light), np.interp(1.25 * radius[1:], radius, light)
-    local = (outer - inner) / ((np.minimum(1.25 * radius[1:], radius[-1]) / radius[1:]) ** 2 - 0.8**2)
-    below = (local < PETROSIAN * light[1:]) & (np.arange(1, len(radius)) > 1)
+    ratio = _petrosian_ratio(radius, light)
+    below = (ratio < PETROSIAN) & (radius > 1)
     complete = bool(below.any())
-    petrosian = radius[1:][np.argmax(below)] if complete else radius[-1]
+    petrosian = radius[-1]
+    if complete:
+        end = int(np.argmax(below))
+        petrosian = np.interp(-PETROSIAN, -ratio[end - 1 : end + 1], radius[end - 1 : end + 1])
     total = np.interp(APERTURE * petrosian, radius, light)
     rising = np.maximum.accumulate(light)
     r50, r90 = (float(np.interp(part * total, rising, radius)) for part in (0.5, 0.9))
     return r50, r90, complete
+
+
+def _petrosian_ratio(radius: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Return the mean light of the ring from 0.8 to 1.25 radii over that within the radius, 1 at the centre."""
+    inner, outer = 0.8 * radius[1:], np.minimum(1.25 * radius[1:], radius[-1])
+    ring = np.interp(outer, radius, light) - np.interp(inner, radius, light)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = ring / (outer**2 - inner**2) / (light[1:] / radius[1:] ** 2)
+    return np.concatenate([[1.0], np.where(light[1:] > 0, ratio, 1.0)])
 
 
 def _without_neighbours(above: np.ndarray, noise: float, x: float, y: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tuningfork.stamps.pictures import STRETCH, PictureStamp, stamp_of, unstretch
 
-STRETCHES = (5.0, 12.0)
+STRETCHES = (4.0, 12.0)
 """Range of the stretch Q with which pictures are drawn; they are read with the usual one."""
 SKY_STEPS = (1.5, 12.0)
 """Range of the noise of the sky in a picture, in steps of its 8 bits."""

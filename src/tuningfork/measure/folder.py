@@ -1,0 +1,304 @@
+"""Bars on a folder of pictures: one row for every file, whatever it is."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tuningfork.core.columns import ESTIMATORS
+from tuningfork.core.config.stages import Bars, Saliency
+from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.files import read_json
+from tuningfork.core.flags import Flag
+from tuningfork.core.progress import track
+from tuningfork.explain.shard import map_stamps
+from tuningfork.measure.bar_combination import BarCombination, alone
+from tuningfork.measure.bar_estimators import Estimate
+from tuningfork.measure.bars import bar_flags, barred, estimates
+from tuningfork.measure.calibration import LengthCalibration, identity
+from tuningfork.measure.classify import vote_values
+from tuningfork.measure.folder_table import check_name, table_of, write
+from tuningfork.measure.pictures import Reading, files_of, read_picture
+from tuningfork.networks.compact import compact_card
+from tuningfork.networks.ensemble import Ensemble, load_ensemble
+from tuningfork.stamps.pictures import STRETCH
+
+TOGETHER = 512
+"""Pictures that are in memory at once."""
+ROTATIONS, BATCH = 8, 128
+BETA = 3.0
+"""Exponent of the Moffat profile that is taken for the PSF."""
+SIZE_ERROR = 0.10
+"""Standard deviation of ln(r90): its scatter among SDSS pictures that were scaled by the galaxy's size."""
+AXIS_RATIO = "axis_ratio"
+
+
+@dataclass(frozen=True)
+class How:
+    """How pictures are read and measured.
+
+    Attributes
+    ----------
+    stretch : float
+        Q of the pictures' arcsinh stretch; 0 for linear ones.
+    psf_fwhm : float or None
+        Full width at half maximum of the PSF (px); None: estimated on each.
+    models : tuple of Path
+        Cards of morphology networks that read one band; none: the one that comes with the package.
+    calibration : Path or None
+        File with what turns the estimators' lengths into the recommended one; None: the one that comes with the
+        package for its own network, none for others.
+    saliency_samples : int
+        Noisy copies of each stamp behind a saliency map.
+    """
+
+    stretch: float = STRETCH
+    psf_fwhm: float | None = None
+    models: tuple[Path, ...] = ()
+    calibration: Path | None = None
+    saliency_samples: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises
+        ------
+        ConfigurationError
+            One is outside its range.
+        """
+        for name, value, low, high in (
+            ("--stretch", self.stretch, 0.0, 50.0),
+            ("--psf-fwhm", self.psf_fwhm or 3.0, 0.5, 500.0),
+            ("--saliency-samples", self.saliency_samples, 1, 4096),
+        ):
+            if not low <= value <= high:
+                raise ConfigurationError(f"{name} {value:g}: expected a number from {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class Calibrations:
+    """What turns the estimators' lengths into the recommended one."""
+
+    lengths: Mapping[str, LengthCalibration]
+    combination: BarCombination
+
+
+def measure_folder(folder: Path, output: Path, how: How, besides: tuple[Path, ...] = ()) -> pa.Table:
+    """Measure the bar on every picture of a folder and write the table.
+
+    Parameters
+    ----------
+    folder : Path
+        JPEG and PNG pictures of one galaxy each, in its middle; other files get a row that says so.
+    output : Path
+        .parquet or .csv
+    how : How
+    besides : tuple of Path
+        Files in the folder that are no pictures of the user's.
+
+    Returns
+    -------
+    pyarrow.Table
+        See :data:`tuningfork.measure.folder_table.COLUMNS`; its rows are those of :func:`files_of`.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be read or is empty, or a model is missing, damaged or reads several bands.
+    ConfigurationError
+        The output has another ending.
+    """
+    check_name(output)
+    paths = files_of(folder, (output, *besides))
+    ensemble = load_ensemble(how.models or (compact_card("morphology"),), "morphology")
+    if len(ensemble.bands) != 1:
+        raise InputError(f"networks of the bands {ensemble.bands}: pictures need networks that read a single band")
+    calibrations = calibrations_of(how)
+    parts = []
+    for first in range(0, len(paths), TOGETHER):
+        some = track(paths[first : first + TOGETHER], "pictures", len(paths[first : first + TOGETHER]))
+        readings = [read_picture(path, how.stretch, how.psf_fwhm) for path in some]
+        parts.append(table_of(measure(ensemble, readings, calibrations, how.saliency_samples)))
+    table = pa.concat_tables(parts)
+    write(output, table, stretch=how.stretch, networks=[card["weights_sha256"] for card in ensemble.cards])
+    return table
+
+
+def summary(table: pa.Table) -> str:
+    """Return in words what became of the files."""
+    measured = table["bar_length_pixels"].is_valid()
+    flags = table["flags"].to_numpy()
+    barred_too = int(np.count_nonzero(measured.to_numpy() & ((flags & Flag.NOT_BARRED) == 0)))
+    number = int(np.count_nonzero(measured.to_numpy()))
+    return f"{table.num_rows} files, {number} with a measurement, {barred_too} of them barred"
+
+
+def calibrations_of(how: How) -> Calibrations:
+    """Return the calibrations of some networks; without a file the regressed length stands alone, as it is."""
+    path = how.calibration
+    if path is None and not how.models:
+        path = compact_card("pictures")
+    if path is None or not path.exists():
+        return Calibrations({name: identity(0) for name in (*ESTIMATORS, AXIS_RATIO)}, alone())
+    try:
+        values = read_json(path)
+        lengths = {name: LengthCalibration.from_dict(one) for name, one in values["bar_calibration"].items()}
+        return Calibrations(lengths, BarCombination.from_dict(values["bar_combination"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a calibration of bar lengths on pictures ({error}); make it again") from None
+
+
+def store_of(readings: Sequence[Reading], band: str) -> tuple[pa.Table, np.ndarray]:
+    """Return table and stamps (N, 2, 1, S, S) of readings with a galaxy, as networks read them; arcsec are pixels."""
+    seen = [(reading, reading.stamp) for reading in readings if reading.stamp is not None]
+    pixels = np.stack([np.stack([stamp.image, stamp.valid / stamp.sky_noise**2]) for _, stamp in seen])
+    number = len(seen)
+    rows = {
+        "pixel_scale": np.array([reading.binned * stamp.step for reading, stamp in seen]),
+        f"psf_fwhm_{band}": np.array([reading.psf_fwhm for reading, _ in seen]),
+        f"sky_noise_{band}": np.array([stamp.sky_noise for _, stamp in seen]),
+        "psf_beta": np.full(number, BETA),
+        "zero_point": np.zeros(number),
+        "valid_fraction": np.array([stamp.valid.mean() for _, stamp in seen]),
+    }
+    return pa.table(rows), pixels[:, :, None].astype(np.float32)
+
+
+def measure(
+    ensemble: Ensemble, readings: Sequence[Reading], calibrations: Calibrations, samples: int
+) -> dict[str, Any]:
+    """Return the columns of the table of N readings."""
+    values = picture_values(readings)
+    good = np.flatnonzero(np.isfinite(values["r90"]))
+    if not len(good):
+        return values
+    chosen = [readings[place] for place in good]
+    rows, pixels = store_of(chosen, ensemble.reference_band)
+    maps = np.zeros((len(good), len(ensemble.members), *pixels.shape[-2:]), dtype=np.float16)
+    keys = np.array([_key(reading.file) for reading in chosen])
+    map_stamps(ensemble, rows, pixels, keys, 0, Saliency(samples=samples), maps)
+    found = estimates(ensemble, rows, pixels, maps, Bars())
+    votes = vote_values(ensemble, rows, pixels, ROTATIONS, BATCH)
+    for name, column in bar_columns(found, votes, rows, ensemble.reference_band, calibrations).items():
+        values[name][good] = column
+    with np.errstate(invalid="ignore"):
+        size = 2 * values["r90"]
+        values["bar_length_scaled"] = values["bar_length_pixels"] / size
+        relative = np.hypot(values["bar_length_pixels_error"] / values["bar_length_pixels"], SIZE_ERROR)
+        values["bar_length_scaled_error"] = values["bar_length_scaled"] * relative
+    values["flags"] |= values.pop("bar_flags")
+    return values
+
+
+def _key(name: str) -> int:
+    """Return a number for a file, so that the noise behind its map does not depend on the files beside it."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+
+
+def recommended(
+    found: Mapping[str, Estimate], psf: np.ndarray, calibrations: Calibrations
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return the recommended length and what is behind it, in pixels of the stamps.
+
+    Parameters
+    ----------
+    found : mapping
+        What each estimator says.
+    psf : ndarray
+        (N,) full width at half maximum of the PSF (px of the stamp).
+    calibrations : Calibrations
+
+    Returns
+    -------
+    length, error, method : ndarray
+        (N,) length, the standard deviation of its logarithm, names of the estimators.
+    lengths : dict
+        Estimator -> calibrated length.
+    """
+    lengths = {name: calibrations.lengths[name].apply(one.length, psf) for name, one in found.items()}
+    unit = calibrations.lengths["direct"].error(found["direct"].spread)
+    return *calibrations.combination.lengths(lengths, unit), lengths
+
+
+def bar_columns(
+    found: Mapping[str, Estimate],
+    votes: Mapping[str, np.ndarray],
+    rows: pa.Table,
+    band: str,
+    calibrations: Calibrations,
+) -> dict[str, np.ndarray]:
+    """Return the columns about the bar of pictures with a galaxy."""
+    scale = rows["pixel_scale"].to_numpy()
+    psf = rows[f"psf_fwhm_{band}"].to_numpy() / scale
+    length, error, method, lengths = recommended(found, psf, calibrations)
+    angles = {name: one.angle for name, one in found.items()}
+    angle, angle_error = calibrations.combination.angle(angles, {name: one.angle_spread for name, one in found.items()})
+    ratio = calibrations.lengths[AXIS_RATIO].apply(found["mask"].axis_ratio, psf)
+    unbarred = ~barred(votes["bar_yes_fraction"], votes["morphology"].astype(str), Bars().min_fraction)
+    return {
+        "morphology": votes["morphology"],
+        "p_bar": votes["p_bar"],
+        "bar_yes_fraction": votes["bar_yes_fraction"],
+        "bar_length_pixels": length * scale,
+        "bar_length_pixels_error": length * scale * error,
+        "bar_position_angle": angle,
+        "bar_position_angle_error": angle_error,
+        "bar_ellipticity": 1 - np.clip(ratio, 0, 1),
+        "bar_length_method": method,
+        "bar_flags": bar_flags(found["saliency"].flags, length, psf, unbarred),
+        **{f"bar_length_{name}_pixels": lengths[name] * scale for name in ESTIMATORS},
+    }
+
+
+def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
+    """Return the columns of the pictures themselves, and those of the bars still empty."""
+    number = len(readings)
+    values: dict[str, Any] = {
+        "file": [reading.file for reading in readings],
+        "flags": np.array([flags_of(reading) for reading in readings], dtype=np.int64),
+        "reason": [reading.reason or _unseen(reading) for reading in readings],
+        "width": [reading.width or None for reading in readings],
+        "height": [reading.height or None for reading in readings],
+        "psf_fwhm": np.array([reading.psf_fwhm for reading in readings]),
+    }
+    for name in ("x", "y", "r50", "r90"):
+        values[name] = np.array([_in_picture(reading, name) for reading in readings], dtype=float)
+    texts = ("morphology", "bar_length_method")
+    numbers = ("p_bar", "bar_yes_fraction", "bar_position_angle", "bar_position_angle_error", "bar_ellipticity")
+    lengths = [f"bar_length_{name}" for name in ("pixels", "pixels_error", "scaled", "scaled_error")]
+    lengths += [f"bar_length_{name}_pixels" for name in ESTIMATORS]
+    values |= {name: np.full(number, np.nan) for name in (*numbers, *lengths)}
+    return (
+        values | {name: np.full(number, None, dtype=object) for name in texts} | {"bar_flags": values["flags"].copy()}
+    )
+
+
+def _in_picture(reading: Reading, name: str) -> float:
+    """Return a place or radius in pixels of the picture; places from the edges."""
+    if reading.stamp is None:
+        return np.nan
+    value = float(getattr(reading.stamp, name))
+    if name not in ("x", "y"):
+        return value * reading.binned
+    left_over = (reading.width if name == "x" else reading.height) % reading.binned // 2
+    return (value + 0.5) * reading.binned + left_over
+
+
+def _unseen(reading: Reading) -> str:
+    seen = reading.stamp is not None and np.isfinite(reading.stamp.r90)
+    return "" if seen else "no galaxy is seen in the middle of the picture"
+
+
+def flags_of(reading: Reading) -> int:
+    """Return the flags that the picture itself gives."""
+    stamp = reading.stamp
+    if stamp is None:
+        return int(Flag.BAD_TILE)
+    if not np.isfinite(stamp.r90):
+        return int(Flag.NO_SIGNAL)
+    padded = Flag.PADDED if not stamp.valid.all() else Flag(0)
+    return int(padded | (Flag(0) if stamp.complete else Flag.LARGER_THAN_STAMP))

@@ -1,0 +1,92 @@
+"""The table of `tuningfork measure-folder`: its columns, and how it is written."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from tuningfork.core.columns import ESTIMATORS, F4, NAMES, TEXT, Column, schema
+from tuningfork.core.errors import ConfigurationError
+from tuningfork.core.files import replacing
+from tuningfork.core.tables import write_table
+
+PIXEL = "pix"
+STAGE = "folder"
+
+
+def _length(name: str, description: str, unit: str | None = PIXEL) -> list[Column]:
+    return [
+        Column(name, F4, unit, "phys.angSize", description, STAGE),
+        Column(f"{name}_error", F4, unit, "stat.error;phys.angSize", f"standard deviation of {name}", STAGE),
+    ]
+
+
+COLUMNS = [
+    Column("file", TEXT, None, "meta.id;meta.file;meta.main", "name of the file", STAGE),
+    Column("flags", pa.int64(), None, "meta.code.qual", "bit flags; tuningfork.core.flags.decode names them", STAGE),
+    Column("reason", TEXT, None, "meta.note", "why nothing was measured; empty if it was", STAGE),
+    Column("width", pa.int32(), PIXEL, "pos.cartesian", "width of the picture", STAGE),
+    Column("height", pa.int32(), PIXEL, "pos.cartesian", "height of the picture", STAGE),
+    Column("x", F4, PIXEL, "pos.cartesian.x", "centre of the galaxy from the left edge", STAGE),
+    Column("y", F4, PIXEL, "pos.cartesian.y", "centre of the galaxy from the lower edge", STAGE),
+    Column("r50", F4, PIXEL, "phys.angSize", "radius of the circle with half of the galaxy's light", STAGE),
+    Column("r90", F4, PIXEL, "phys.angSize", "radius of the circle with 90 % of the galaxy's light", STAGE),
+    Column("psf_fwhm", F4, PIXEL, "instr.obsty.seeing", "full width at half maximum of the PSF", STAGE),
+    Column("morphology", NAMES, None, "src.morph.type", "class of the galaxy by the expected votes", STAGE),
+    Column("p_bar", F4, None, "stat.probability", "probability of a bar by the expected votes", STAGE),
+    Column("bar_yes_fraction", F4, None, "stat.probability", "expected vote fraction of a bar in a disc", STAGE),
+    *_length("bar_length_pixels", "full bar length, all estimators combined"),
+    *_length("bar_length_scaled", "full bar length over the galaxy's diameter, twice r90", None),
+    Column(
+        "bar_position_angle",
+        F4,
+        "deg",
+        "pos.posAng",
+        "angle of the bar from the picture's upward direction, counter-clockwise",
+        STAGE,
+    ),
+    Column("bar_position_angle_error", F4, "deg", "stat.error;pos.posAng", "standard deviation of it", STAGE),
+    Column("bar_ellipticity", F4, None, "src.ellipticity", "1 - width / length of the bar", STAGE),
+    Column("bar_length_method", NAMES, None, "meta.code.class", "estimators behind bar_length_pixels", STAGE),
+    *(
+        Column(f"bar_length_{name}_pixels", F4, PIXEL, "phys.angSize", f"full bar length {text}", STAGE)
+        for name, text in ESTIMATORS.items()
+    ),
+]
+
+
+def table_of(values: Mapping[str, Any]) -> pa.Table:
+    """Return the table of N files; a number that is not finite becomes null."""
+    arrays = []
+    for column in COLUMNS:
+        given = values[column.name]
+        if pa.types.is_floating(column.dtype):
+            given = np.asarray(given, dtype=np.float32)
+            arrays.append(pa.array(given, type=column.dtype, mask=~np.isfinite(given)))
+        else:
+            arrays.append(pa.array(list(given), type=column.dtype))
+    return pa.Table.from_arrays(arrays, schema=schema(COLUMNS))
+
+
+def check_name(path: Path) -> None:
+    """Check that a table can be written under a name.
+
+    Raises
+    ------
+    ConfigurationError
+        Its ending is neither .parquet nor .csv.
+    """
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise ConfigurationError(f"--out {path}: expected a name that ends in .parquet or .csv")
+
+
+def write(path: Path, table: pa.Table, **details: Any) -> None:
+    """Write the table as Parquet, with units, descriptions and `details` in its metadata, or as CSV."""
+    if path.suffix.lower() == ".csv":
+        with replacing(path) as temporary:
+            pyarrow.csv.write_csv(table, temporary)
+    else:
+        write_table(path, table, **details)
