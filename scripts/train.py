@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--training", type=Path, nargs="+", required=True, help="tables of the training set")
     parser.add_argument("--encoder", type=Path, help="card of the pretrained encoder, for networks that start from it")
     parser.add_argument("--labels", type=Path, help="table of human votes")
+    parser.add_argument("--people", type=Path, help="table of the votes of people, with their stamps beside it")
     parser.add_argument("--measurements", type=Path, help="table of measured galaxies to which the network is adapted")
     parser.add_argument("--checkpoint", type=Path, required=True, help="file from which a killed training goes on")
     parser.add_argument("--output", type=Path, required=True, help="weights to write")
@@ -34,6 +35,7 @@ def main() -> None:
             a.output,
             a.card,
             a.measurements,
+            a.people,
         ),
     )
 

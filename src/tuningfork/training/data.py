@@ -9,6 +9,7 @@ import torch
 
 from tuningfork.core.ahead import ahead
 from tuningfork.core.seeds import generator_for
+from tuningfork.training.balance import balanced, classes_of
 from tuningfork.training.dataset import Batch, Targets, TrainingSet
 
 
@@ -27,6 +28,8 @@ class TaskData:
         Path of keys of the random numbers.
     workers : int
         Threads that prepare batches ahead.
+    balance : float
+        How far rare classes are made up for; see :mod:`tuningfork.training.balance`.
     """
 
     training_set: TrainingSet
@@ -35,6 +38,7 @@ class TaskData:
     seed: int
     keys: tuple[str | int, ...]
     workers: int = 0
+    balance: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -43,7 +47,7 @@ class TaskData:
 
     def training(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        order = generator_for(self.seed, *self.keys, "order", epoch).permutation(self.training_set.rows("train"))
+        order = self._order(epoch)
         numbered = list(enumerate(np.array_split(order[: self.steps * self.batch_size], self.steps)))
 
         def make(item: tuple[int, np.ndarray]) -> Batch:
@@ -52,6 +56,12 @@ class TaskData:
             return self.training_set.batch(np.sort(rows), self.targets, generator)
 
         return ahead(make, numbered, self.workers)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        rows, generator = self.training_set.rows("train"), generator_for(self.seed, *self.keys, "order", epoch)
+        if self.balance == 0:
+            return generator.permutation(rows)
+        return rows[balanced(generator, classes_of(self.training_set)[rows], self.balance)]
 
     def validation(self) -> Iterator[Batch]:
         """Yield the validation batches."""

@@ -16,6 +16,7 @@ from tuningfork.networks.ensemble import choose_device, workers_for
 from tuningfork.networks.model_file import input_of, save
 from tuningfork.networks.structure import TARGETS
 from tuningfork.training.adaptation import adapt
+from tuningfork.training.balance import account, classes_of, with_simulated
 from tuningfork.training.data import TaskData, fix_threads
 from tuningfork.training.dataset import TrainingSet, open_training_set
 from tuningfork.training.figures import figures
@@ -41,6 +42,7 @@ def train_member(
     output: str | Path,
     card: str | Path,
     measurements: str | Path | None = None,
+    people: str | Path | None = None,
 ) -> None:
     """Train a network and write its weights and card.
 
@@ -63,6 +65,8 @@ def train_member(
     output, card : path
     measurements : path, optional
         Measured galaxies of the survey, to which the structure network is adapted in the end.
+    people : path, optional
+        Votes of people, from :func:`tuningfork.training.votes.match_votes`, for the morphology network.
 
     Raises
     ------
@@ -75,7 +79,11 @@ def train_member(
     seed = parameters.configuration.seed
     settings: MorphologyTraining | StructureTraining = getattr(parameters.configuration.train, task)
     structure = settings if isinstance(settings, StructureTraining) else None
-    data_set = open_training_set(training, None if structure else labels, reference_alone=structure is not None)
+    parts = [*training, *([people] if people is not None else [])]
+    data_set = open_training_set(parts, None if structure else labels, reference_alone=structure is not None)
+    balance = 0.0
+    if isinstance(settings, MorphologyTraining):
+        data_set, balance = with_simulated(data_set, settings.votes.simulated), settings.balance
     learnt = (
         structure_task(data_set.reference_band, structure.targets)
         if isinstance(settings, StructureTraining)
@@ -84,11 +92,11 @@ def train_member(
     device = choose_device()
     keys = ("train", task, member)
     model, architecture = start(task, settings, data_set, encoder, seed, keys)
-    data = TaskData(data_set, learnt.targets, settings.batch_size, seed, keys, workers_for(device))
+    data = TaskData(data_set, learnt.targets, settings.batch_size, seed, keys, workers_for(device), balance)
     recipe = Recipe(
         f"train.{task}", settings.epochs, settings.batch_size, settings.learning_rate, settings.weight_decay
     )
-    lineage = parameters.lineage(lineage_of(*training, *(path for path in (encoder, measurements) if path)))
+    lineage = parameters.lineage(lineage_of(*parts, *(path for path in (encoder, measurements) if path)))
     token = json.dumps([task, member, data_set.digest, lineage, recipe.__dict__], sort_keys=True)
     digest = hashlib.sha256(token.encode()).hexdigest()
     history = fit(model, learnt.loss, data, recipe, checkpoint, digest, device)
@@ -112,6 +120,8 @@ def train_member(
                 "seed": seed,
                 "device": str(device),
                 "labels": labels is not None,
+                "people": people is not None,
+                "classes": account(classes_of(data_set)[data_set.rows("train")], balance),
                 "start": settings.start,
                 "seconds": round(time.monotonic() - begin, 1),
                 **{k: v for k, v in recipe.__dict__.items() if k != "section"},
