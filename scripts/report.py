@@ -20,6 +20,9 @@ def main() -> None:
     parser.add_argument("--accounting", type=Path, required=True, help="accounting.json")
     parser.add_argument("--evaluation", type=Path, required=True, help="evaluation.json")
     parser.add_argument("--evaluation-table", type=Path, required=True, help="evaluation.parquet")
+    parser.add_argument("--vote-bias", type=Path, required=True, help="vote_bias.json")
+    parser.add_argument("--label-errors", type=Path, required=True, help="label_errors.parquet")
+    parser.add_argument("--selection", type=Path, help="selection_function.parquet, if there is one")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="cards of the models")
     parser.add_argument("--explanations", type=Path, required=True, help="explanations.parquet")
     parser.add_argument("--maps", type=Path, required=True, help="the Grad-CAM maps of the explanations")
@@ -35,6 +38,9 @@ def main() -> None:
             a.accounting,
             a.evaluation,
             a.evaluation_table,
+            a.vote_bias,
+            a.label_errors,
+            a.selection,
             a.models,
             a.explanations,
             a.maps,

@@ -16,6 +16,8 @@ from tuningfork.core.tables import write_table
 from tuningfork.explain import sample
 from tuningfork.measure import bar_evaluation, evaluate, structure_evaluation
 from tuningfork.measure.scores import question_scores
+from tuningfork.measure.selection.function import selection_function
+from tuningfork.measure.vote_bias import report_bias
 
 ESTIMATORS = {"saliency-moments": 0.35, "saliency-paper": 0.5, "direct": 0.15, "size_only": 0.6}
 SCATTERS = {
@@ -41,6 +43,8 @@ def report_arguments(run: Results, judged: bool = True) -> dict[str, Any]:
     evaluation, held_out = _evaluation(_held_out(600 if judged else 4))
     write_json(folder / "evaluation.json", evaluation | {"lineage": LINEAGE})
     write_table(folder / "evaluation.parquet", held_out, LINEAGE)
+    judgement = folder / "vote_bias.json", folder / "label_errors.parquet"
+    report_bias(parameters("bias"), folder / "evaluation.parquet", *judgement)
     explanations, maps = _explanations(run)
     return {
         "sources": run.paths("sources"),
@@ -50,11 +54,35 @@ def report_arguments(run: Results, judged: bool = True) -> dict[str, Any]:
         "accounting": accounts,
         "evaluation": folder / "evaluation.json",
         "evaluation_table": folder / "evaluation.parquet",
+        "vote_bias": judgement[0],
+        "label_errors": judgement[1],
+        "selection": _selection(folder) if judged else None,
         "models": run.models,
         "explanations": explanations,
         "maps": maps,
         "output": folder / "report.html",
     }
+
+
+def _selection(folder: Path) -> Path:
+    """Write the selection function of galaxies of which the larger ones are found."""
+    rng = np.random.default_rng(6)
+    length = rng.uniform(2, 12, 300)
+    found = rng.uniform(0, 8, 300) < length
+    galaxies = pd.DataFrame(
+        {
+            "true_mag": rng.uniform(14, 18, 300),
+            "true_bar_length": length,
+            "true_axis_ratio": rng.uniform(0.3, 1, 300),
+            "true_redshift": np.nan,
+            "psf_fwhm": 1.3,
+            "bar_length": np.where(found, length * rng.normal(1, 0.1, 300), np.nan),
+            "recovered": found,
+        }
+    )
+    path = folder / "selection_function.parquet"
+    write_table(path, selection_function(galaxies, 1), LINEAGE)
+    return path
 
 
 def _held_out(count: int) -> pd.DataFrame:

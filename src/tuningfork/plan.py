@@ -40,6 +40,8 @@ class Plan:
         Shards in which galaxies lie that the user has measured.
     voted : list of str
         Shards in which galaxies are looked up that people have voted on.
+    injected : list of str
+        Shards into whose images simulated galaxies are put.
     labels : bool
         Whether an astronomer's votes are there to learn from.
     transfer : dict
@@ -53,6 +55,7 @@ class Plan:
     pretraining: list[str]
     from_encoder: list[str]
     measured: list[str]
+    injected: list[str]
     voted: list[str]
     labels: bool
     transfer: dict[str, Any]
@@ -60,8 +63,12 @@ class Plan:
     @property
     def sample(self) -> list[str]:
         """At most `SAMPLE` shards, evenly spread over the list."""
-        step = max(1, -(-len(self.shards) // SAMPLE))
-        return self.shards[::step]
+        return spread(self.shards, SAMPLE)
+
+
+def spread(shards: list[str], number: int) -> list[str]:
+    """Return at most `number` of the shards, evenly spread over the list."""
+    return shards[:: max(1, -(-len(shards) // number))]
 
 
 def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
@@ -96,6 +103,7 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
         if digest := start_digest(task, start):
             inputs.setdefault(f"train-{task}", {})["start"] = digest
     shards = shards_of(configuration, description)
+    selection = configuration.selection
     parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
     members = {task: getattr(configuration.train, task).members for task in TASKS}
     return Plan(
@@ -107,6 +115,7 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
         from_encoder=[task for task, start in starts.items() if start == "pretrained"],
         measured=[shard.name for shard in shards_of_measurements(configuration, shards)],
         voted=[shard.name for shard in shards_with_votes(configuration.train.morphology.votes, shards)],
+        injected=spread([shard.name for shard in shards], selection.shards) if selection.galaxies else [],
         labels=Path(paths.VOTES).is_file(),
         transfer=configuration.transfer.model_dump(),
     )

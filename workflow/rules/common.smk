@@ -116,6 +116,11 @@ def measured_stamps(wildcards):
     return [paths.MEASUREMENTS] if measurements(wildcards) else []
 
 
+def selection_function(wildcards):
+    """Return the selection function, if galaxies are put into any shard."""
+    return [paths.SELECTION_FUNCTION] if plan.injected else []
+
+
 def memory(megabytes):
     """Return a resource function: more memory after each failed attempt."""
     return lambda wildcards, attempt: megabytes * attempt

@@ -14,6 +14,9 @@ rule report:
         accounting=paths.ACCOUNTING,
         evaluation=paths.EVALUATION,
         evaluation_table=paths.EVALUATION_TABLE,
+        vote_bias=paths.VOTE_BIAS,
+        label_errors=paths.LABEL_ERRORS,
+        selection=selection_function,
         models=all_cards,
         explanations=paths.EXPLANATIONS,
         explanation_maps=paths.EXPLANATION_MAPS,
@@ -25,9 +28,12 @@ rule report:
         "../../envs/core.yaml"
     resources:
         mem_mb=memory(3000),
+    params:
+        selection=lambda wildcards, input: "--selection" if input.selection else "",
     shell:
         "python $scripts/report.py --parameters {input.parameters} --sources {input.sources}"
         " --stamps {input.stamps} --saliency {input.saliency} --catalogue {input.catalogue}"
         " --accounting {input.accounting} --evaluation {input.evaluation}"
-        " --evaluation-table {input.evaluation_table} --models {input.models}"
+        " --evaluation-table {input.evaluation_table} --vote-bias {input.vote_bias}"
+        " --label-errors {input.label_errors} {params.selection} {input.selection} --models {input.models}"
         " --explanations {input.explanations} --maps {input.explanation_maps} --output {output} --log {log}"

@@ -32,11 +32,18 @@ AGREEMENT = f"{RESULTS}/models/agreement.json"
 EVALUATION = f"{RESULTS}/models/evaluation.json"
 EVALUATION_TABLE = f"{RESULTS}/models/evaluation.parquet"
 
+VOTE_BIAS = f"{RESULTS}/vote_bias.json"
+LABEL_ERRORS = f"{RESULTS}/label_errors.parquet"
+
 MORPHOLOGY = f"{RESULTS}/morphology/{{shard}}.parquet"
 STRUCTURE = f"{RESULTS}/structure/{{shard}}.parquet"
 SALIENCY = f"{RESULTS}/saliency/{{shard}}.npy"
 SALIENCY_TABLE = f"{RESULTS}/saliency/{{shard}}.parquet"
 BARS = f"{RESULTS}/bars/{{shard}}.parquet"
+
+INJECTED = f"{RESULTS}/selection/{{shard}}.parquet"
+SELECTION = f"{RESULTS}/selection.parquet"
+SELECTION_FUNCTION = f"{RESULTS}/selection_function.parquet"
 
 CATALOGUE = f"{RESULTS}/catalogue"
 CATALOGUE_FILE = f"{RESULTS}/catalogue.parquet"

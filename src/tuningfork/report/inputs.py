@@ -14,11 +14,14 @@ from tuningfork.core.columns import TRUTH
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array, read_json
 from tuningfork.core.tables import detail_of, lineage_of, read_table
+from tuningfork.measure.selection.function import SCHEMA
 from tuningfork.networks.model_file import read_card
 from tuningfork.sky.shards import Shard
 
 MOST_ROWS = 20_000
 """Rows of the catalogue that are drawn on a map or counted in a histogram; more of them are thinned evenly."""
+MOST_LABELS = 100
+"""Likely label errors that are read."""
 OVERVIEW = ["ra", "dec", "morphology", "mag", "r_eff", "sersic_n", "axis_ratio", "p_bar", "bar_length"]
 ORIENTATION = ["north_angle", "east_is_left"]
 
@@ -33,6 +36,12 @@ class Inputs:
         As in accounting.json and evaluation.json.
     held_out : pandas.DataFrame
         Truth and prediction of each held-out simulated galaxy.
+    vote_bias : dict
+        As in vote_bias.json.
+    label_errors : pandas.DataFrame
+        The first rows of label_errors.parquet.
+    selection : pandas.DataFrame
+        The selection function; without rows if no galaxies were injected.
     cards : list of dict
         Model cards, each with its `name`.
     overview : pandas.DataFrame
@@ -54,6 +63,9 @@ class Inputs:
     accounting: dict[str, Any]
     evaluation: dict[str, Any]
     held_out: pd.DataFrame
+    vote_bias: dict[str, Any]
+    label_errors: pd.DataFrame
+    selection: pd.DataFrame
     cards: list[dict[str, Any]]
     overview: pd.DataFrame
     galaxies: pd.DataFrame
@@ -85,6 +97,9 @@ def read_inputs(
     accounting: Path,
     evaluation: Path,
     evaluation_table: Path,
+    vote_bias: Path,
+    label_errors: Path,
+    selection: Path | None,
     models: Sequence[Path],
     explanations: Path,
     maps: Path,
@@ -96,8 +111,9 @@ def read_inputs(
     InputError
         A file is missing, is not what it should be, or they were made with different parameters.
     """
-    tables = [*sources, *stamps, *saliency, catalogue, evaluation_table, explanations]
-    lineage = lineage_of(*tables, accounting, evaluation, *models)
+    tables = [*sources, *stamps, *saliency, catalogue, evaluation_table, label_errors, explanations]
+    tables += [selection] if selection else []
+    lineage = lineage_of(*tables, accounting, evaluation, vote_bias, *models)
     shards = [path.stem for path in sources]
     if [path.stem for path in stamps] != shards or [path.stem for path in saliency] != shards:
         raise InputError("the tables of sources, stamps and saliency must be of the same shards, in the same order")
@@ -106,6 +122,9 @@ def read_inputs(
         accounting=read_json(accounting),
         evaluation=read_json(evaluation),
         held_out=read_table(evaluation_table).to_pandas(),
+        vote_bias=read_json(vote_bias),
+        label_errors=read_table(label_errors)[:MOST_LABELS].to_pandas(),
+        selection=read_table(selection).to_pandas() if selection else SCHEMA.empty_table().to_pandas(),
         cards=[read_card(path) | {"name": f"{path.parent.name}/{path.stem}"} for path in models],
         overview=_thinned(catalogue),
         galaxies=pd.concat(parts, ignore_index=True),

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from tuningfork.core.files import write_text
 from tuningfork.core.parameters import Parameters
-from tuningfork.report import comparisons, gallery, summary
+from tuningfork.report import comparisons, disagreement, gallery, summary
 from tuningfork.report.figures_explain import importance
 from tuningfork.report.figures_quality import comparisons as comparison_chart
 from tuningfork.report.figures_quality import confusion, reliability, roc
+from tuningfork.report.figures_selection import bar_fractions, selection_panels
 from tuningfork.report.figures_structure import integral_transforms, scatter_against_signal
 from tuningfork.report.figures_survey import histograms, sky_map
 from tuningfork.report.figures_training import training_curves
@@ -38,6 +39,9 @@ def build_report(
     accounting: Path,
     evaluation: Path,
     evaluation_table: Path,
+    vote_bias: Path,
+    label_errors: Path,
+    selection: Path | None,
     models: Sequence[Path],
     explanations: Path,
     maps: Path,
@@ -55,6 +59,10 @@ def build_report(
         catalogue.parquet and accounting.json of the whole run.
     evaluation, evaluation_table : Path
         What was found on held-out simulated galaxies.
+    vote_bias, label_errors : Path
+        What was found where model and votes disagree.
+    selection : Path or None
+        The selection function, if galaxies were put into the images.
     models : sequence of Path
         Model cards.
     explanations, maps : Path
@@ -68,7 +76,19 @@ def build_report(
         A file cannot be used, or they were made with different parameters.
     """
     inputs = read_inputs(
-        sources, stamps, saliency, catalogue, accounting, evaluation, evaluation_table, models, explanations, maps
+        sources,
+        stamps,
+        saliency,
+        catalogue,
+        accounting,
+        evaluation,
+        evaluation_table,
+        vote_bias,
+        label_errors,
+        selection,
+        models,
+        explanations,
+        maps,
     )
     with style():
         write_text(output, render(inputs, parameters.configuration.report.gallery))
@@ -95,6 +115,8 @@ def render(inputs: Inputs, barred: int) -> str:
         calibration=inputs.evaluation.get("structure_calibration") or {"note": ""},
         bars=summary.bar_rows(inputs.evaluation),
         recommended=inputs.evaluation.get("recommended"),
+        disagreement=disagreement.rows_of(inputs),
+        selection=disagreement.totals(inputs.selection),
     )
 
 
@@ -159,6 +181,18 @@ def charts(inputs: Inputs) -> dict[str, Chart | None]:
             comparisons.survey_bars(inputs.galaxies),
             "Bar lengths and angles against the truth, galaxies of the survey.",
             "Galaxies of the survey itself that were found to be barred and are.",
+        ),
+        "bias": _chart(
+            bar_fractions(inputs.vote_bias.get("bars") or {}),
+            "Bar fraction of votes and model against magnitude, size, inclination and PSF, with what it should be.",
+            "Bar fraction among galaxies whose volunteers were asked for a bar: by votes, by the model, and as it should be, "
+            "which is the truth of simulated galaxies and the best-seen bin's fraction of others.",
+        ),
+        "selection": _chart(
+            selection_panels(inputs.selection),
+            "Completeness of bars, and bias and scatter of their lengths, against magnitude, length over PSF and axis ratio.",
+            "Simulated barred galaxies put into the survey's own images. Above: share that is found to be barred, with its "
+            "68 % interval. Below: median of ln(measured / true length) of those that are found; the band holds 68 %.",
         ),
         "sky": _chart(
             sky_map(inputs.overview, shards),

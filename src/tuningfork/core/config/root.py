@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import model_validator
 
 from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.selection import Selection
 from tuningfork.core.config.sky import Sky
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.stages import (
@@ -43,6 +44,7 @@ class Configuration(Section):
     structure: Structure = option(Structure(), "prediction of profile parameters")
     saliency: Saliency = option(Saliency(), "saliency maps of the bar answer")
     bars: Bars = option(Bars(), "measurement of bars")
+    selection: Selection = option(Selection(), "completeness of bars, from simulated galaxies in the survey's images")
     catalogue: Catalogue = option(Catalogue(), "the published catalogue")
     explain: Explain = option(Explain(), "explanations for a sample of the sources")
     report: Report = option(Report(), "the report")

@@ -1,0 +1,43 @@
+"""The selection function of barred galaxies."""
+
+
+rule inject:
+    """Put simulated barred galaxies into the images of one shard, cut their stamps and measure them."""
+    input:
+        parameters=frozen("inject"),
+        tiles=paths.TILES,
+        models=cards("morphology"),
+        evaluation=paths.EVALUATION,
+    output:
+        paths.INJECTED,
+    log:
+        log_of("inject"),
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=memory(4000),
+    params:
+        plan=paths.PLAN,
+    shell:
+        "python $scripts/inject.py --parameters {input.parameters} --shard {wildcards.shard}"
+        " --tiles {input.tiles} --models {input.models} --evaluation {input.evaluation}"
+        " --plan {params.plan} --output {output} --log {log}"
+
+
+rule selection:
+    """Join the injected galaxies, and measure how many are found and how well against what makes bars hard to see."""
+    input:
+        parameters=frozen("selection"),
+        shards=per_shard(paths.INJECTED, plan.injected),
+    output:
+        galaxies=paths.SELECTION,
+        function=paths.SELECTION_FUNCTION,
+    log:
+        log_of("selection", "selection"),
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        mem_mb=memory(2000),
+    shell:
+        "python $scripts/selection.py --parameters {input.parameters} --shards {input.shards}"
+        " --output {output.galaxies} --table {output.function} --log {log}"
