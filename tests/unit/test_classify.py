@@ -12,6 +12,7 @@ from small_sets import parameters, write_model, write_stamps
 from tuningfork.core.classes import class_of
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.errors import InputError
+from tuningfork.core.files import write_json
 from tuningfork.core.tables import lineage_of
 from tuningfork.measure.classify import classify_shard, combine, probability_of, vote_values
 from tuningfork.networks.ensemble import load_ensemble, open_store
@@ -25,11 +26,18 @@ def fractions(**values: float) -> np.ndarray:
     return np.array([[(usual | values).get(name, 0.0) for name in NAMES]])
 
 
+def learnt(folder: Path, **corrections: dict[str, float]) -> Path:
+    """Write what the calibration of the votes has learnt, by default nothing."""
+    calibration = {name: {"applied": True, **values} for name, values in corrections.items()}
+    write_json(folder / "agreement.json", {"lineage": {"agreement": "a"}, "calibration": calibration})
+    return folder / "agreement.json"
+
+
 def test_every_source_has_a_row_and_those_without_a_stamp_are_null(tmp_path: Path) -> None:
     stamps = write_stamps(tmp_path / "shard.parquet")
     models = [write_model(tmp_path / f"{k}.json", "morphology", k) for k in range(2)]
     settings_ = {"classify": {"rotations": 2, "batch_size": 3}}
-    classify_shard(parameters("classify", **settings_), stamps, models, tmp_path / "out.parquet")
+    classify_shard(parameters("classify", **settings_), stamps, models, learnt(tmp_path), tmp_path / "out.parquet")
     table = pq.read_table(tmp_path / "out.parquet").to_pandas()
     assert list(table["source_id"]) == list(range(100, 107))
     assert list(table["flags"]) == [0, 4, 0, 0, 4, 0, 0]
@@ -39,7 +47,9 @@ def test_every_source_has_a_row_and_those_without_a_stamp_are_null(tmp_path: Pat
     for question in questions():
         total = table[[f"{label}_fraction" for label in question.labels]].sum(axis=1)[~missing]
         np.testing.assert_allclose(total, 1, atol=1e-5)
-    assert lineage_of(tmp_path / "out.parquet") == {"stamps": "t", "train-morphology": "m", "classify": "d" * 16}
+    assert lineage_of(tmp_path / "out.parquet") == {
+        "stamps": "t", "train-morphology": "m", "agreement": "a", "classify": "d" * 16,
+    }  # fmt: skip
 
 
 def test_the_result_does_not_depend_on_the_batch_size(tmp_path: Path) -> None:
@@ -49,10 +59,31 @@ def test_the_result_does_not_depend_on_the_batch_size(tmp_path: Path) -> None:
     np.testing.assert_allclose(one["bar_yes_fraction"], other["bar_yes_fraction"], atol=2e-3)
 
 
+def test_what_calibration_has_learnt_is_applied(tmp_path: Path) -> None:
+    stamps, models = write_stamps(tmp_path / "shard.parquet"), [write_model(tmp_path / "m.json", "morphology")]
+    tables = []
+    for corrections in ({}, {"bar": {"temperature": 0.5, "concentration": 2.0}}):
+        agreement = learnt(tmp_path, **corrections)
+        classify_shard(parameters("classify"), stamps, models, agreement, tmp_path / "out.parquet")
+        tables.append(pq.read_table(tmp_path / "out.parquet").to_pandas())
+    plain, calibrated = tables
+    odds = [table["bar_yes_fraction"] / table["bar_no_fraction"] for table in tables]
+    np.testing.assert_allclose(odds[1], odds[0] ** 2, rtol=1e-3)
+    total = [table["bar_yes_dirichlet"] + table["bar_no_dirichlet"] for table in tables]
+    np.testing.assert_allclose(total[1], 2 * total[0], rtol=1e-3)
+    leading = probability_of(calibrated[[f"{name}_fraction" for name in NAMES]].to_numpy(), "bar_yes")
+    np.testing.assert_allclose(calibrated["p_bar"], leading, rtol=1e-5)
+    np.testing.assert_array_equal(plain["merging_merger_fraction"], calibrated["merging_merger_fraction"])
+
+
 def test_a_shard_without_sources_gives_an_empty_table(tmp_path: Path) -> None:
     stamps = write_stamps(tmp_path / "shard.parquet", number=0)
     classify_shard(
-        parameters("classify"), stamps, [write_model(tmp_path / "m.json", "morphology")], tmp_path / "o.parquet"
+        parameters("classify"),
+        stamps,
+        [write_model(tmp_path / "m.json", "morphology")],
+        learnt(tmp_path),
+        tmp_path / "o.parquet",
     )
     assert pq.read_table(tmp_path / "o.parquet").num_rows == 0
 
@@ -64,7 +95,11 @@ def test_stamps_in_other_bands_are_refused(tmp_path: Path) -> None:
     pq.write_table(table.replace_schema_metadata(metadata), stamps)
     with pytest.raises(InputError, match=r"shard.parquet.*\['u', 'r'\].*\['g', 'r'\]"):
         classify_shard(
-            parameters("classify"), stamps, [write_model(tmp_path / "m.json", "morphology")], tmp_path / "o.parquet"
+            parameters("classify"),
+            stamps,
+            [write_model(tmp_path / "m.json", "morphology")],
+            learnt(tmp_path),
+            tmp_path / "o.parquet",
         )
 
 

@@ -13,6 +13,7 @@ from small_networks import model_card, parameters, training_part
 
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.tables import lineage_of, read_table
+from tuningfork.measure.agreement import measure_agreement
 from tuningfork.measure.bar_evaluation import ESTIMATORS, bar_auc, calibrate, lengths, recommend, score
 from tuningfork.measure.evaluate import confusion, evaluate
 from tuningfork.measure.held_out_profiles import weigh_profiles
@@ -237,10 +238,15 @@ def test_the_stage_works_on_sets_of_any_size(tmp_path: Path, number: int) -> Non
     morphology = [model_card(tmp_path, "morphology", k) for k in range(2)]
     output, table = tmp_path / "evaluation.json", tmp_path / "evaluation.parquet"
     sections = {"evaluate": {"bars": 12}, "saliency": {"samples": 2, "batch_size": 8}}
-    evaluate(parameters("evaluate", **sections), training, morphology, profiles, profiles_table, output, table)
+    agreement = tmp_path / "agreement.json"
+    measure_agreement(parameters("agreement"), training, None, morphology, agreement)
+    evaluate(
+        parameters("evaluate", **sections), training, morphology, agreement, profiles, profiles_table, output, table
+    )
     found = json.loads(output.read_text())
     assert found["splits"] == {"train": int(1.6 * number), "validation": number // 5, "test": number // 5}
     assert set(found["morphology"]) == {entry.name for entry in questions()}
+    assert set(found["agreement"]) == {"calibration", "simulated", "people"}
     assert set(found["bars"]) == {"direct", "saliency", "saliency-paper", "size_only"}
     assert found["recommended"] in {"direct", "saliency"}
     assert set(found["structure"]) == set(PARAMETERS)
