@@ -16,18 +16,20 @@ from tuningfork.core.config import Configuration
 from tuningfork.plan import plan_run
 
 FROM_STAMPS = {"classify", "structure", "saliency", "bars", "catalogue", "explain", "label", "report"}
-FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"evaluate"}
+FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"agreement", "evaluate"}
 FROM_STRUCTURE = {"profiles", "evaluate", "structure", "bars", "catalogue", "label", "report"}
 STALE: dict[str, set[str]] = {
     "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS,
     "tiles": {"tiles", "stamps"} | FROM_STAMPS,
     "stamps": {"stamps"} | FROM_STAMPS,
-    "simulate": {"simulate", "pretrain", "train", "profiles", "evaluate"} | FROM_STAMPS,
+    "simulate": {"simulate", "pretrain", "train", "profiles", "agreement", "evaluate"} | FROM_STAMPS,
     "pretrain": {"pretrain", "train"} | FROM_MORPHOLOGY,
     "measurements": {"train"} | FROM_STRUCTURE,
+    "votes": {"train"} | FROM_MORPHOLOGY,
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
     "profiles": FROM_STRUCTURE,
+    "agreement": {"agreement", "evaluate", "classify", "bars", "catalogue", "explain", "label", "report"},
     "evaluate": {"evaluate", "bars", "catalogue", "label", "report"},
     "classify": {"classify", "bars", "catalogue", "explain", "label", "report"},
     "structure": {"structure", "catalogue", "label", "report"},
@@ -40,11 +42,13 @@ STALE: dict[str, set[str]] = {
 }
 """Stage -> the rules that must rerun when its frozen parameters change, worked out by hand from the design."""
 
+VOTED = str(Path(__file__).with_name("voted.csv"))
+"""Votes on galaxies in the shard of the tiny run."""
 MEASURED = str(Path(__file__).with_name("measured.csv"))
 """Measured galaxies in the shard of the tiny run."""
 
 READERS: dict[str, set[str]] = {
-    "seed": set(STALE) - {"measurements", "profiles", "classify", "structure", "bars", "catalogue", "label", "report"},
+    "seed": set(STALE) - {"measurements", "votes", "profiles", "classify", "structure", "bars", "catalogue", "label", "report"},
     "survey.name": {"sources", "tiles", "stamps", "catalogue"},
     "survey.simulated": {"sources", "tiles", "stamps"},
     "survey.simulated.bands": {"sources", "tiles", "stamps", "simulate", "catalogue"},
@@ -60,13 +64,17 @@ READERS: dict[str, set[str]] = {
     "simulate": {"simulate"},
     "pretrain": {"pretrain"},
     "train.morphology": {"train-morphology"},
+    **{
+        f"train.morphology.votes.{key}": {"votes", "train-morphology"}
+        for key in ("table", "vizier", "tap_url", "tree", "columns", "match_radius")
+    },
     "train.structure": {"train-structure"},
     **{
         f"train.structure.measurements.{key}": {"measurements", "train-structure"}
         for key in ("table", "columns", "match_radius")
     },
     "evaluate": {"evaluate"},
-    "classify": {"classify", "evaluate"},
+    "classify": {"classify", "agreement", "evaluate"},
     "structure": {"structure", "profiles"},
     "saliency": {"saliency", "evaluate"},
     "bars": {"bars", "evaluate"},
@@ -83,6 +91,10 @@ GROWS: dict[str, tuple[Any, set[str]]] = {
     "simulate.size": (300, STALE["simulate"]),
     "pretrain.shards": (["8-416155"], {"sources", "tiles", "stamps"} | STALE["pretrain"]),
     "train.morphology.members": (3, STALE["train-morphology"]),
+    "train.morphology.votes.table": (VOTED, {"votes"} | STALE["votes"]),
+    "train.morphology.votes.vizier": ("J/MNRAS/435/2835/table5", {"votes"} | STALE["votes"]),
+    "train.morphology.votes.shards": (["8-416155"], set()),
+    "train.morphology.votes.max_shards": (65, set()),
     "train.structure.members": (3, STALE["train-structure"]),
     "train.structure.measurements.table": (MEASURED, {"measurements"} | STALE["measurements"]),
     "train.structure.measurements.max_shards": (65, set()),
@@ -108,6 +120,8 @@ SPECIAL = {
     "survey.sdss.catalogue": "files",
     "survey.legacy.catalogue": "files",
     "train.structure.measurements.columns": {"mag": "m"},
+    "train.morphology.votes.columns": {"ra": "RA"},
+    "train.morphology.votes.simulated": "bars",
     "train.structure.start": "random",
     "train.structure.targets": ["mag"],
     "simulate.seeing": [0.8, 1.8],
@@ -197,7 +211,7 @@ def test_growing_a_run_keeps_what_is_there(finished: StubWorkflow, tmp_path: Pat
     more = jobs["sources"]
     assert more > 1
     assert all(jobs[rule] == more for rule in ("tiles", "stamps", "classify", "structure", "saliency", "bars"))
-    assert not {"simulate", "train", "pretrain", "profiles", "evaluate"} & set(jobs)
+    assert not {"simulate", "train", "pretrain", "profiles", "agreement", "evaluate"} & set(jobs)
     path.write_text(yaml.safe_dump(nested(TINY, {"simulate.size": 300})))
     assert finished.jobs_to_run("--configfile", str(path), "--nolock")["simulate"] == 1
 
@@ -208,6 +222,9 @@ HELPERS = {
     "training/parts.py": STALE["simulate"],
     "training/pretrain.py": STALE["pretrain"],
     "training/matching.py": set(),
+    "surveys/lists/trees/tree.py": set(),
+    "training/balance.py": STALE["train-morphology"] | STALE["train-structure"],
+    "measure/vote_evaluation.py": STALE["agreement"],
     "training/loop.py": STALE["pretrain"] | STALE["train-structure"],
     "measure/classify.py": STALE["classify"] | STALE["evaluate"],
     "measure/structure.py": STALE["profiles"],
@@ -267,6 +284,23 @@ def test_measured_galaxies_reach_the_structure_networks_alone(own: StubWorkflow,
     table.write_text(Path(MEASURED).read_text())
     own.configure({"train.structure.measurements.table": str(table), "train.structure.measurements.epochs": 7})
     assert set(own.jobs_to_run()) - {"parameters"} == STALE["train-structure"]
+
+
+def test_votes_of_people_reach_the_morphology_networks_alone(own: StubWorkflow, tmp_path: Path) -> None:
+    """A table adds one job and their training; its content, or how it is matched, repeats both and cuts no stamp."""
+    table = tmp_path / "voted.csv"
+    table.write_text(Path(VOTED).read_text())
+    own.configure({"train.morphology.votes.table": str(table)})
+    before = own.jobs_to_run()
+    assert before["train"] == Configuration().train.morphology.members
+    assert before["votes"] == 1
+    own.run()
+    assert own.jobs_to_run() == {}
+    table.write_text(Path(VOTED).read_text().replace("20", "21"))
+    assert set(own.jobs_to_run()) - {"parameters"} == {"votes"} | STALE["votes"]
+    table.write_text(Path(VOTED).read_text())
+    own.configure({"train.morphology.votes.table": str(table), "train.morphology.balance": 0.5})
+    assert set(own.jobs_to_run()) - {"parameters"} == STALE["train-morphology"]
 
 
 def test_measured_galaxies_elsewhere_bring_their_shards(own: StubWorkflow, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def fresh(root: Path, tmp_path_factory: pytest.TempPathFactory) -> StubWorkflow:
         ),
         ({"pretrain.shards": ["../../etc"]}, "pretrain.shards: shard '../../etc': expected order-pixel"),
         ({"survey.name": "folder", "survey.folder.images": "nowhere"}, "nowhere"),
+        ({"train.morphology.votes.table": "no.csv"}, "train.morphology.votes.table: no.csv: no such file"),
         ({"train.structure.measurements.table": "no.csv"}, "train.structure.measurements.table: no.csv: no such file"),
         ({"train.morphology.members": 0}, "train.morphology.members is 0, which serves the targets models"),
     ],

@@ -28,7 +28,7 @@ TINY = {
     "label": {"queue": 5},
 }
 EDITED = TINY | {"seed": 1, "classify": {"rotations": 1}, "bars": {"min_fraction": 0.9}}
-ON_GPU = {"pretrain", "train", "profiles", "evaluate", "classify", "structure", "saliency"}
+ON_GPU = {"pretrain", "train", "profiles", "agreement", "evaluate", "classify", "structure", "saliency"}
 ON_CPU = {"sources", "tiles", "stamps", "simulate", "bars", "catalogue", "explain", "report", "label"}
 
 
