@@ -16,9 +16,7 @@ from tuningfork.measure.vote_calibration import SMALLEST, Correction, calibrate,
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 
 
-def classify_shard(
-    parameters: Parameters, stamps: Path, models: Sequence[Path], agreement: Path, output: Path
-) -> None:
+def classify_shard(parameters: Parameters, stamps: Path, models: Sequence[Path], agreement: Path, output: Path) -> None:
     """Write the morphology table of a shard.
 
     Parameters
