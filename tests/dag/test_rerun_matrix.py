@@ -15,26 +15,30 @@ from dag.stub_workflow import TINY, StubWorkflow, nested
 from tuningfork.core.config import Configuration
 from tuningfork.plan import plan_run
 
+INJECTED = {"inject", "selection", "report"}
 FROM_STAMPS = {"classify", "structure", "saliency", "bars", "catalogue", "explain", "label", "report"}
-FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"agreement", "evaluate"}
-FROM_STRUCTURE = {"profiles", "evaluate", "structure", "bars", "catalogue", "label", "report"}
+FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"agreement", "evaluate", "bias"} | INJECTED
+FROM_STRUCTURE = {"profiles", "evaluate", "bias", "structure", "bars", "catalogue", "label"} | INJECTED
 STALE: dict[str, set[str]] = {
-    "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS,
-    "tiles": {"tiles", "stamps"} | FROM_STAMPS,
+    "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS | INJECTED,
+    "tiles": {"tiles", "stamps"} | FROM_STAMPS | INJECTED,
     "stamps": {"stamps"} | FROM_STAMPS,
-    "simulate": {"simulate", "pretrain", "train", "profiles", "agreement", "evaluate"} | FROM_STAMPS,
+    "simulate": {"simulate", "pretrain", "train", "profiles", "agreement", "evaluate", "bias"} | FROM_STAMPS | INJECTED,
     "pretrain": {"pretrain", "train"} | FROM_MORPHOLOGY,
     "measurements": {"train"} | FROM_STRUCTURE,
     "votes": {"train"} | FROM_MORPHOLOGY,
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
     "profiles": FROM_STRUCTURE,
-    "agreement": {"agreement", "evaluate", "classify", "bars", "catalogue", "explain", "label", "report"},
-    "evaluate": {"evaluate", "bars", "catalogue", "label", "report"},
+    "agreement": {"agreement", "evaluate", "bias", "classify", "bars", "catalogue", "explain", "label"} | INJECTED,
+    "evaluate": {"evaluate", "bias", "bars", "catalogue", "label"} | INJECTED,
+    "bias": {"bias", "report"},
     "classify": {"classify", "bars", "catalogue", "explain", "label", "report"},
     "structure": {"structure", "catalogue", "label", "report"},
     "saliency": {"saliency", "bars", "catalogue", "label", "report"},
     "bars": {"bars", "catalogue", "label", "report"},
+    "inject": INJECTED,
+    "selection": {"selection", "report"},
     "catalogue": {"catalogue", "label", "report"},
     "explain": {"explain", "report"},
     "label": {"label"},
@@ -48,10 +52,11 @@ MEASURED = str(Path(__file__).with_name("measured.csv"))
 """Measured galaxies in the shard of the tiny run."""
 
 READERS: dict[str, set[str]] = {
-    "seed": set(STALE) - {"measurements", "votes", "profiles", "classify", "structure", "bars", "catalogue", "label", "report"},
-    "survey.name": {"sources", "tiles", "stamps", "catalogue"},
-    "survey.simulated": {"sources", "tiles", "stamps"},
-    "survey.simulated.bands": {"sources", "tiles", "stamps", "simulate", "catalogue"},
+    "seed": set(STALE)
+    - {"measurements", "votes", "profiles", "classify", "structure", "bars", "catalogue", "label", "report"},
+    "survey.name": {"sources", "tiles", "stamps", "inject", "catalogue"},
+    "survey.simulated": {"sources", "tiles", "stamps", "inject"},
+    "survey.simulated.bands": {"sources", "tiles", "stamps", "simulate", "inject", "catalogue"},
     "survey.sdss": set(),
     "survey.legacy": set(),
     "survey.euclid": set(),
@@ -60,8 +65,9 @@ READERS: dict[str, set[str]] = {
     "survey.folder": set(),
     "sources": {"sources"},
     "transfer": set(),
-    "stamps": {"tiles", "stamps", "simulate"},
+    "stamps": {"tiles", "stamps", "simulate", "inject"},
     "simulate": {"simulate"},
+    "simulate.population": {"simulate", "inject"},
     "pretrain": {"pretrain"},
     "train.morphology": {"train-morphology"},
     **{
@@ -74,10 +80,11 @@ READERS: dict[str, set[str]] = {
         for key in ("table", "columns", "match_radius")
     },
     "evaluate": {"evaluate"},
-    "classify": {"classify", "agreement", "evaluate"},
+    "classify": {"classify", "agreement", "evaluate", "inject"},
     "structure": {"structure", "profiles"},
-    "saliency": {"saliency", "evaluate"},
-    "bars": {"bars", "evaluate"},
+    "saliency": {"saliency", "evaluate", "inject"},
+    "bars": {"bars", "evaluate", "inject"},
+    "selection": {"inject"},
     "catalogue": {"catalogue"},
     "explain": {"explain"},
     "label": {"label"},
@@ -89,6 +96,7 @@ GROWS: dict[str, tuple[Any, set[str]]] = {
     "sky.footprint.ra_max": (210.5, STALE["sources"]),
     "sky.shard_order": (9, STALE["sources"]),
     "simulate.size": (300, STALE["simulate"]),
+    "selection.shards": (9, set()),
     "pretrain.shards": (["8-416155"], {"sources", "tiles", "stamps"} | STALE["pretrain"]),
     "train.morphology.members": (3, STALE["train-morphology"]),
     "train.morphology.votes.table": (VOTED, {"votes"} | STALE["votes"]),
@@ -122,6 +130,7 @@ SPECIAL = {
     "train.structure.measurements.columns": {"mag": "m"},
     "train.morphology.votes.columns": {"ra": "RA"},
     "train.morphology.votes.simulated": "bars",
+    "train.morphology.start": "random",
     "train.structure.start": "random",
     "train.structure.targets": ["mag"],
     "simulate.seeing": [0.8, 1.8],
@@ -211,14 +220,14 @@ def test_growing_a_run_keeps_what_is_there(finished: StubWorkflow, tmp_path: Pat
     more = jobs["sources"]
     assert more > 1
     assert all(jobs[rule] == more for rule in ("tiles", "stamps", "classify", "structure", "saliency", "bars"))
-    assert not {"simulate", "train", "pretrain", "profiles", "agreement", "evaluate"} & set(jobs)
+    assert not {"simulate", "train", "pretrain", "profiles", "agreement", "evaluate", "bias"} & set(jobs)
     path.write_text(yaml.safe_dump(nested(TINY, {"simulate.size": 300})))
     assert finished.jobs_to_run("--configfile", str(path), "--nolock")["simulate"] == 1
 
 
 HELPERS = {
     "surveys/simulated.py": STALE["sources"],
-    "stamps/cut.py": STALE["stamps"],
+    "stamps/cut.py": STALE["stamps"] | INJECTED,
     "training/parts.py": STALE["simulate"],
     "training/pretrain.py": STALE["pretrain"],
     "training/matching.py": set(),
@@ -228,6 +237,8 @@ HELPERS = {
     "training/loop.py": STALE["pretrain"] | STALE["train-structure"],
     "measure/classify.py": STALE["classify"] | STALE["evaluate"],
     "measure/structure.py": STALE["profiles"],
+    "measure/logistic.py": STALE["bias"],
+    "measure/selection/place.py": INJECTED,
     "explain/saliency.py": STALE["saliency"] | STALE["evaluate"] | STALE["explain"],
     "measure/bar_maps.py": STALE["bars"] | STALE["evaluate"],
     "explain/gradcam.py": STALE["explain"],

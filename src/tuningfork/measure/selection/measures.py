@@ -11,6 +11,7 @@ from tuningfork.core.tables import numpy_column, shard_table
 from tuningfork.explain.shard import map_stamps
 from tuningfork.measure.bars import bar_values, estimates
 from tuningfork.measure.classify import vote_values
+from tuningfork.measure.vote_calibration import corrections_of
 from tuningfork.networks.ensemble import Ensemble
 
 
@@ -37,10 +38,12 @@ def measured(
     configuration : Configuration
         The seed and the sections classify, saliency and bars.
     evaluation : mapping
-        evaluation.json.
+        evaluation.json, with the calibrations of votes and bar lengths.
     """
     keys = {"source_id": rows["source_id"], "flags": rows["flags"]}
-    votes = vote_values(ensemble, rows, pixels, configuration.classify.rotations, configuration.classify.batch_size)
+    how = configuration.classify
+    corrections = corrections_of(evaluation["agreement"])
+    votes = vote_values(ensemble, rows, pixels, how.rotations, how.batch_size, corrections)
     classes = shard_table("classify", keys | votes)
     maps = np.zeros((len(pixels), len(ensemble.members), *pixels.shape[-2:]), dtype=np.float16)
     source_id = numpy_column(rows, "source_id")
