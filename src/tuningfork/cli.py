@@ -152,19 +152,21 @@ def _missing(options: argparse.Namespace) -> None:
 
 
 def _measure_folder(options: argparse.Namespace) -> None:
-    from tuningfork.measure.folder import How, measure_folder, summary
+    from tuningfork.measure.folder import How, measure_files, summary
+    from tuningfork.measure.folder_table import check_name
     from tuningfork.measure.pictures import files_of
     from tuningfork.report.folder_gallery import check_gallery, draw_gallery
 
     how = How(options.stretch, options.psf_fwhm, tuple(options.models), options.calibration, options.saliency_samples)
-    gallery = (options.gallery,) if options.gallery else ()
-    for path in gallery:
-        check_gallery(path)
-    table = measure_folder(options.images, options.out, how, gallery)
+    check_name(options.out)
+    if options.gallery:
+        check_gallery(options.gallery)
+    files = files_of(options.images, tuple(path for path in (options.out, options.gallery) if path))
+    table = measure_files(files, options.out, how)
     print(f"{options.out}: {summary(table)}")
-    for path in gallery:
-        number = draw_gallery(files_of(options.images, (options.out, path)), table, path)
-        print(f"{path}: {number} pictures" if number else f"{path}: no picture to show")
+    if options.gallery:
+        number = draw_gallery(files, table, options.gallery)
+        print(f"{options.gallery}: {number} pictures" if number else f"{options.gallery}: no picture to show")
 
 
 def _label(options: argparse.Namespace) -> None:

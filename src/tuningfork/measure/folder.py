@@ -22,7 +22,7 @@ from tuningfork.measure.bars import bar_flags, barred, estimates
 from tuningfork.measure.calibration import LengthCalibration, identity
 from tuningfork.measure.classify import vote_values
 from tuningfork.measure.folder_table import check_name, table_of, write
-from tuningfork.measure.pictures import Reading, files_of, read_picture
+from tuningfork.measure.pictures import Reading, read_picture
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.stamps.pictures import STRETCH
@@ -87,41 +87,38 @@ class Calibrations:
     combination: BarCombination
 
 
-def measure_folder(folder: Path, output: Path, how: How, besides: tuple[Path, ...] = ()) -> pa.Table:
-    """Measure the bar on every picture of a folder and write the table.
+def measure_files(paths: Sequence[Path], output: Path, how: How) -> pa.Table:
+    """Measure the bar on pictures and write the table.
 
     Parameters
     ----------
-    folder : Path
+    paths : sequence of Path
         JPEG and PNG pictures of one galaxy each, in its middle; other files get a row that says so.
     output : Path
         .parquet or .csv
     how : How
-    besides : tuple of Path
-        Files in the folder that are no pictures of the user's.
 
     Returns
     -------
     pyarrow.Table
-        See :data:`tuningfork.measure.folder_table.COLUMNS`; its rows are those of :func:`files_of`.
+        A row for each path, in their order; see :data:`tuningfork.measure.folder_table.COLUMNS`.
 
     Raises
     ------
     InputError
-        The folder cannot be read or is empty, or a model is missing, damaged or reads several bands.
+        A model is missing, damaged or reads several bands.
     ConfigurationError
         The output has another ending.
     """
     check_name(output)
-    paths = files_of(folder, (output, *besides))
     ensemble = load_ensemble(how.models or (compact_card("morphology"),), "morphology")
     if len(ensemble.bands) != 1:
         raise InputError(f"networks of the bands {ensemble.bands}: pictures need networks that read a single band")
     calibrations = calibrations_of(how)
     parts = []
     for first in range(0, len(paths), TOGETHER):
-        some = track(paths[first : first + TOGETHER], "pictures", len(paths[first : first + TOGETHER]))
-        readings = [read_picture(path, how.stretch, how.psf_fwhm) for path in some]
+        some = paths[first : first + TOGETHER]
+        readings = [read_picture(path, how.stretch, how.psf_fwhm) for path in track(some, "pictures", len(some))]
         parts.append(table_of(measure(ensemble, readings, calibrations, how.saliency_samples)))
     table = pa.concat_tables(parts)
     write(output, table, stretch=how.stretch, networks=[card["weights_sha256"] for card in ensemble.cards])
@@ -174,9 +171,9 @@ def measure(
     """Return the columns of the table of N readings."""
     values = picture_values(readings)
     good = np.flatnonzero(np.isfinite(values["r90"]))
-    if not len(good):
+    if not good.size:
         return values
-    chosen = [readings[place] for place in good]
+    chosen = [readings[place] for place in good.tolist()]
     rows, pixels = store_of(chosen, ensemble.reference_band)
     maps = np.zeros((len(good), len(ensemble.members), *pixels.shape[-2:]), dtype=np.float16)
     keys = np.array([_key(reading.file) for reading in chosen])

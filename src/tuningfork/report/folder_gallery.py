@@ -1,7 +1,7 @@
 """Pictures of a folder with the measured bars drawn on them, for a person to judge."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,15 @@ def check_gallery(path: Path) -> None:
         raise ConfigurationError(f"--gallery {path}: expected a name that ends in {', '.join(ENDINGS)}")
 
 
-def draw_gallery(paths: list[Path], table: pa.Table, output: Path) -> int:
+def draw_gallery(paths: Sequence[Path], table: pa.Table, output: Path) -> int:
     """Draw some of the pictures with their bars: those that count as barred first, evenly over the folder.
 
     Parameters
     ----------
-    paths : list of Path
+    paths : sequence of Path
         The files behind the rows of the table.
     table : pyarrow.Table
-        From :func:`tuningfork.measure.folder.measure_folder`.
+        From :func:`tuningfork.measure.folder.measure_files`.
     output : Path
 
     Returns
