@@ -11,16 +11,26 @@ from tuningfork.measure.bars import measure_bars
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True)
+    parser.add_argument("--sources", type=Path, required=True)
     parser.add_argument("--stamps", type=Path, required=True)
     parser.add_argument("--saliency", type=Path, required=True)
     parser.add_argument("--morphology", type=Path, required=True)
+    parser.add_argument("--structure", type=Path, required=True)
     parser.add_argument("--models", type=Path, nargs="+", required=True)
     parser.add_argument("--evaluation", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     run(
         parser,
         lambda a: measure_bars(
-            read_parameters(a.parameters), a.stamps, a.saliency, a.morphology, a.models, a.evaluation, a.output
+            read_parameters(a.parameters),
+            a.sources,
+            a.stamps,
+            a.saliency,
+            a.morphology,
+            a.structure,
+            a.models,
+            a.evaluation,
+            a.output,
         ),
     )
 

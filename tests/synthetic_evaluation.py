@@ -19,7 +19,14 @@ from tuningfork.measure.scores import question_scores
 from tuningfork.measure.selection.function import selection_function
 from tuningfork.measure.vote_bias import report_bias
 
-ESTIMATORS = {"saliency-moments": 0.35, "saliency-paper": 0.5, "direct": 0.15, "size_only": 0.6}
+ESTIMATORS = {
+    "direct": 0.15,
+    "mask": 0.2,
+    "saliency-moments": 0.35,
+    "saliency-paper": 0.5,
+    "fourier": 0.3,
+    "size_only": 0.6,
+}
 SCATTERS = {
     "mag": 0.03,
     "r_eff": 0.3,
@@ -120,8 +127,11 @@ def _held_out(count: int) -> pd.DataFrame:
     for name, scatter in ESTIMATORS.items():
         frame[f"{name}_raw"] = np.log(frame["bar_length"] / SCALE) + rng.normal(0, scatter, count)
         frame[f"{name}_spread"] = scatter
-        if name.startswith("saliency"):
+        if name != "size_only":
             frame[f"{name}_angle"] = (frame["bar_position_angle"] + rng.normal(0, 5, count)) % 180
+            frame[f"{name}_angle_spread"] = 5.0
+    frame["bar_axis_ratio"] = np.where(bar, 0.4, np.nan)
+    frame["mask_ratio"] = frame["bar_axis_ratio"] * rng.lognormal(0, 0.1, count)
     for question in questions():
         true = rng.dirichlet(np.ones(len(question.answers)), count)
         for k, label in enumerate(question.labels):
@@ -132,11 +142,11 @@ def _held_out(count: int) -> pd.DataFrame:
 
 def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
     """Return the content of evaluation.json and of evaluation.parquet."""
-    calibrations = bar_evaluation.calibrate(frame)
-    found = bar_evaluation.lengths(frame, calibrations)
+    learnt = bar_evaluation.learn_bars(frame, "moments")
+    found = bar_evaluation.measured(frame, learnt, "moments")
     test = frame[frame["split"] == "test"]
     names = bar_evaluation.published_names("moments")
-    scores = bar_evaluation.score(frame, found, calibrations, 0)
+    scores = bar_evaluation.score(frame, found, learnt, 0)
     morphology = {}
     for question in questions():
         kinds = ([f"{label}_{kind}" for label in question.labels] for kind in ("fraction", "votes"))
@@ -150,9 +160,9 @@ def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
         "structure_network": structure_evaluation.network_scores(test),
         "structure_by_signal": structure_evaluation.signal_scores(test, {}),
         "structure_calibration": {"note": "drawn at random"},
-        "bars": {names[name]: row for name, row in scores.items()},
+        "bars": {names.get(name, name): row for name, row in scores.items()},
         "bar_auc": bar_evaluation.bar_auc(test),
-        "recommended": "direct",
+        "bar_combination": learnt.combination.as_dict(),
     }
     return values, evaluate.test_table(frame, found, "moments")
 

@@ -264,5 +264,6 @@ def _bars(true: dict[str, np.ndarray], bar: np.ndarray, rng: np.random.Generator
         "bar_length_saliency_raw": length * 0.7,
         "bar_position_angle": angle,
         "bar_position_angle_error": np.where(bar, 5.0, np.nan),
-        "bar_width": np.where(bar, 2.0, np.nan),
+        "bar_ellipticity": np.where(bar, 0.6, np.nan),
+        "bar_ellipticity_error": np.where(bar, 0.1, np.nan),
     }

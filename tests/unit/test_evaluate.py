@@ -14,7 +14,7 @@ from small_networks import model_card, parameters, training_part
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.tables import lineage_of, read_table
 from tuningfork.measure.agreement import measure_agreement
-from tuningfork.measure.bar_evaluation import ESTIMATORS, bar_auc, calibrate, lengths, recommend, score
+from tuningfork.measure.bar_evaluation import ESTIMATORS, bar_auc, learn_bars, measured, score
 from tuningfork.measure.evaluate import confusion, evaluate
 from tuningfork.measure.held_out_profiles import weigh_profiles
 from tuningfork.measure.scores import (
@@ -193,32 +193,36 @@ def frame(number: int = 400, direct: float = 0.1, saliency: float = 0.3) -> pd.D
         "axis_ratio": np.full(number, 0.8),
         "class": np.where(barred, "barred_spiral", "spiral"),
     }
-    scatters = {"direct": direct, "saliency-moments": saliency, "saliency-paper": 0.5, "size_only": 0}
+    scatters = {"direct": direct, "mask": 0.3, "saliency-moments": saliency, "saliency-paper": 0.5, "fourier": 0.3}
+    scatters |= {"size_only": 0}
     for name, scatter in scatters.items():
         truth = size if name == "size_only" else 0.5 * length
         columns |= {
             f"{name}_raw": np.log(truth / 0.4) + generator.normal(0, scatter, number),
             f"{name}_spread": np.zeros(number),
         }
-        if name.startswith("saliency"):
+        if name != "size_only":
             columns[f"{name}_angle"] = (angle + generator.normal(0, 5, number)) % 180
+            columns[f"{name}_angle_spread"] = np.zeros(number)
+    columns |= {"bar_axis_ratio": np.where(barred, 0.4, np.nan), "mask_ratio": np.where(barred, 0.5, np.nan)}
+    columns["direct_spread"] = np.full(number, direct)
     return pd.DataFrame(columns)
 
 
-def test_the_calibration_removes_the_bias_and_the_better_estimator_is_recommended() -> None:
+def test_calibration_removes_the_bias_and_the_combination_is_better_than_its_parts() -> None:
     rows = frame()
-    calibrations = calibrate(rows)
-    found = lengths(rows, calibrations)
-    figures = score(rows, found, calibrations, 1)
-    assert set(figures) == set(ESTIMATORS)
+    learnt = learn_bars(rows, "moments")
+    found = measured(rows, learnt, "moments")
+    figures = score(rows, found, learnt, 1)
+    assert set(figures) == {"recommended", *ESTIMATORS}
     assert abs(figures["direct"]["bias"]) < 0.05
     assert abs(figures["saliency-moments"]["bias"]) < 0.15
     assert figures["direct"]["r"] > figures["saliency-moments"]["r"] > figures["saliency-paper"]["r"]
     assert figures["size_only"]["partial_r"] is None or abs(figures["size_only"]["partial_r"]) < 0.1
-    assert calibrations["saliency-moments"].angle_floor == pytest.approx(5, rel=0.4)
-    assert recommend(rows, found, "moments") == "direct"
-    other = frame(direct=0.4, saliency=0.05)
-    assert recommend(other, lengths(other, calibrate(other)), "moments") == "saliency"
+    assert figures["recommended"]["scatter"] < 1.1 * figures["direct"]["scatter"]
+    assert 0.5 < figures["recommended"]["coverage_68"] < 0.85
+    assert learnt.combination.angle_scatter < 5
+    assert set(learnt.combination.names) == {"direct", "mask", "saliency", "fourier"}
 
 
 def test_bars_are_found_among_clear_galaxies() -> None:
@@ -247,8 +251,10 @@ def test_the_stage_works_on_sets_of_any_size(tmp_path: Path, number: int) -> Non
     assert found["splits"] == {"train": int(1.6 * number), "validation": number // 5, "test": number // 5}
     assert set(found["morphology"]) == {entry.name for entry in questions()}
     assert set(found["agreement"]) == {"calibration", "simulated", "people"}
-    assert set(found["bars"]) == {"direct", "saliency", "saliency-paper", "size_only"}
-    assert found["recommended"] in {"direct", "saliency"}
+    assert set(found["bars"]) == {
+        "recommended", "direct", "mask", "saliency", "saliency-paper", "fourier", "size_only"
+    }  # fmt: skip
+    assert found["bar_combination"]["names"][0] == "direct"
     assert set(found["structure"]) == set(PARAMETERS)
     assert set(found["structure_network"]) == set(PARAMETERS) - {"bulge_to_total"}
     assert ("fewer than" in found["structure_calibration"]["note"]) == (number == 20)
@@ -256,7 +262,7 @@ def test_the_stage_works_on_sets_of_any_size(tmp_path: Path, number: int) -> Non
         assert entry["n"] >= 10
         assert entry["recommended"]["mag"]["n"] == entry["n"]
     assert sum(map(sum, found["confusion"]["matrix"])) == number // 5
-    assert set(found["bar_calibration"]) == {"saliency", "direct"}
+    assert set(found["bar_calibration"]) == {"direct", "mask", "saliency", "fourier", "axis_ratio"}
     rows = read_table(table).to_pandas()
     assert len(rows) == number // 5
     assert set(rows["split"]) == {"test"}

@@ -23,14 +23,16 @@ rule saliency:
 
 
 rule bars:
-    """Measure length, angle and width of the bar on the maps; a change here never recomputes a map."""
+    """Measure bars on the maps, by networks and in the light, and combine them; a change here never recomputes a map."""
     input:
         parameters=frozen("bars"),
+        sources=paths.SOURCES,
         stamps=paths.STAMPS_TABLE,
         pixels=paths.STAMPS,
         saliency=paths.SALIENCY_TABLE,
         maps=paths.SALIENCY,
         morphology=paths.MORPHOLOGY,
+        structure=paths.STRUCTURE,
         models=cards("morphology"),
         evaluation=paths.EVALUATION,
     output:
@@ -42,6 +44,6 @@ rule bars:
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/bars.py --parameters {input.parameters} --stamps {input.stamps}"
-        " --saliency {input.saliency} --morphology {input.morphology} --models {input.models}"
-        " --evaluation {input.evaluation} --output {output} --log {log}"
+        "python $scripts/bars.py --parameters {input.parameters} --sources {input.sources} --stamps {input.stamps}"
+        " --saliency {input.saliency} --morphology {input.morphology} --structure {input.structure}"
+        " --models {input.models} --evaluation {input.evaluation} --output {output} --log {log}"

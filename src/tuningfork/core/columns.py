@@ -235,47 +235,78 @@ STRUCTURE = [
     ),
     Column("reduced_chi2", F4, None, "stat.fit.chi2", "chi^2 of that fit over its degrees of freedom", "structure"),
 ]
+ESTIMATORS = {
+    "direct": "regressed by the network",
+    "mask": "from the mask that the network draws",
+    "saliency": "from the saliency map of the bar answer",
+    "fourier": "from the Fourier harmonics of the light, without a network",
+}
+"""Ways to measure a bar, and what they go by."""
+MAPPED = ("mask", "saliency", "fourier")
+"""Those whose length is measured on an image, with an angle."""
 BARS = [
     *_with_error(
         "bar_length",
         "arcsec",
         "phys.angSize",
-        "full bar length, by the estimator that is best on held-out simulations",
+        "full bar length as seen on the sky, all estimators combined as held-out simulations tell",
         "bars",
     ),
-    Column(
-        "bar_length_method", NAMES, None, "meta.code.class", "estimator behind bar_length: saliency or direct", "bars"
+    Column("bar_length_method", NAMES, None, "meta.code.class", "estimators behind bar_length", "bars"),
+    *_with_error(
+        "bar_length_deprojected",
+        "arcsec",
+        "phys.angSize",
+        "bar_length in the plane of the disc, by its axis ratio and position angle",
+        "bars",
     ),
     *_with_error(
-        "bar_length_saliency",
-        "arcsec",
-        "phys.angSize",
-        "full bar length from the saliency map, calibrated on simulations",
-        "bars",
+        "bar_length_kpc", "kpc", "phys.size", "bar_length at the distance of the source list's redshift", "bars"
     ),
-    Column(
-        "bar_length_saliency_raw",
-        F4,
-        "arcsec",
-        "phys.angSize",
-        "full bar length from the saliency map before calibration",
-        "bars",
-    ),
-    *_with_error("bar_length_direct", "arcsec", "phys.angSize", "full bar length regressed by the network", "bars"),
     *_with_error(
         "bar_position_angle",
         "deg",
         "pos.posAng",
-        "position angle of the bar, north through east, from the saliency map",
+        "position angle of the bar, north through east, all estimators combined",
         "bars",
     ),
     Column(
-        "bar_width",
+        "bar_strength",
         F4,
-        "arcsec",
-        "phys.angSize",
-        "full width of the bar's evidence across its length on the saliency map",
+        None,
+        "stat.param",
+        "largest amplitude of the light's second Fourier harmonic in the bar over the mean light",
         "bars",
+    ),
+    *_with_error("bar_ellipticity", None, "src.ellipticity", "1 - width / length of the bar, from its mask", "bars"),
+    *(
+        entry
+        for name, text in ESTIMATORS.items()
+        for entry in _with_error(
+            f"bar_length_{name}", "arcsec", "phys.angSize", f"full bar length {text}, calibrated on simulations", "bars"
+        )
+    ),
+    *(
+        Column(
+            f"bar_length_{name}_raw",
+            F4,
+            "arcsec",
+            "phys.angSize",
+            f"full bar length {ESTIMATORS[name]}, before calibration",
+            "bars",
+        )
+        for name in MAPPED
+    ),
+    *(
+        Column(
+            f"bar_position_angle_{name}",
+            F4,
+            "deg",
+            "pos.posAng",
+            f"position angle of the bar {ESTIMATORS[name]}",
+            "bars",
+        )
+        for name in MAPPED
     ),
 ]
 

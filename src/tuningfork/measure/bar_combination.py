@@ -2,7 +2,8 @@
 
 Errors of ln(length) are taken in units of the error that the regressing network gives each galaxy itself, since all
 estimators fail together on faint and small ones. With their covariance C, the best linear unbiased estimate of those
-at hand has the weights C^-1 1 / (1' C^-1 1) (Aitken 1936); an estimator that would get a negative weight is left out.
+at hand has the weights C^-1 1 / (1' C^-1 1) (Aitken 1936); an estimator that would get hardly any weight, or a
+negative one, is left out.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ FIRST = "direct"
 """The estimator whose own error is the unit of all others, and which stands alone where nothing could be learnt."""
 CLIP = 4.0
 """Deviations beyond so many robust scatters count as that many: a few lost bars must not decide the weights."""
+LEAST_WEIGHT = 0.03
+"""Smallest weight that an estimator may have."""
 NORMAL = 1.4826
 """Standard deviation of a normal distribution over the median of its absolute values."""
 
@@ -57,9 +60,7 @@ class BarCombination:
         """Return the combination that :meth:`as_dict` wrote."""
         return cls(**values)
 
-    def lengths(
-        self, found: Mapping[str, np.ndarray], unit: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def lengths(self, found: Mapping[str, np.ndarray], unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the combined lengths.
 
         Parameters
@@ -94,12 +95,12 @@ class BarCombination:
         return np.exp(mean), error, method
 
     def _weights(self, present: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the weights (K,) of the estimators that are present, none below zero, and the variance."""
+        """Return the weights (K,) of the estimators that are present and worth it, and the variance."""
         covariance, used = np.array(self.covariance), np.flatnonzero(present)
         while True:
             solution = np.linalg.solve(covariance[np.ix_(used, used)], np.ones(len(used)))
             weights = solution / solution.sum()
-            if len(used) == 1 or (weights >= 0).all():
+            if len(used) == 1 or (weights >= LEAST_WEIGHT).all():
                 break
             used = np.delete(used, np.argmin(weights))
         result = np.zeros(len(present))

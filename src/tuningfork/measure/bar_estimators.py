@@ -13,8 +13,10 @@ from torch import Tensor
 
 from tuningfork.core.flags import Flag
 from tuningfork.core.progress import track
+from tuningfork.core.tables import numpy_column
 from tuningfork.measure.bar_maps import METHODS, BarShape, mask_shape
 from tuningfork.measure.ensemble import answers_of, mixture
+from tuningfork.measure.fourier import measure_fourier
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.networks.inputs import undo_dihedral, undo_dihedral_angle
 
@@ -38,6 +40,8 @@ class Estimate:
         (N,) position angle in the pixel frame and its own standard deviation (deg).
     axis_ratio : ndarray
         (N,) width over length.
+    strength : ndarray
+        (N,) largest relative amplitude of the light's second harmonic in the bar; of `fourier` alone.
     flags : ndarray
         (N,) int64, bits of :class:`tuningfork.core.flags.Flag`.
     """
@@ -47,21 +51,12 @@ class Estimate:
     angle: np.ndarray
     angle_spread: np.ndarray
     axis_ratio: np.ndarray
+    strength: np.ndarray
     flags: np.ndarray
 
-    def at(self, rows: np.ndarray, number: int) -> "Estimate":
-        """Return the estimate with its entries at the places `rows` of `number` sources, the others not measured."""
 
-        def spread(values: np.ndarray, empty: float) -> np.ndarray:
-            column = np.full(number, empty, dtype=values.dtype)
-            column[rows] = values
-            return column
-
-        values = {name: spread(getattr(self, name), np.nan) for name in FLOATS}
-        return Estimate(**values, flags=spread(self.flags, int(Flag.BAR_NOT_MEASURED)))
-
-
-FLOATS = ("length", "spread", "angle", "angle_spread", "axis_ratio")
+FOURIER = ("length", "spread", "angle", "angle_spread", "strength", "flags")
+FLOATS = ("length", "spread", "angle", "angle_spread", "axis_ratio", "strength")
 
 
 def of_maps(maps: np.ndarray, psf_fwhm: np.ndarray, method: str) -> Estimate:
@@ -117,6 +112,38 @@ def of_network(
         masks[places] = _mean_masks(mask, turns, members)
     direct.flags[~np.isfinite(direct.length)] = int(Flag.BAR_NOT_MEASURED)
     return direct, average([[mask_shape(one, psf[row]) for one in masks[row]] for row in range(number)])
+
+
+def of_light(rows: pa.Table, pixels: np.ndarray, bands: Sequence[str], reference_band: str) -> Estimate:
+    """Measure the harmonics of the light in the reference band; see :mod:`tuningfork.measure.fourier`.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+    pixels : ndarray
+        (N, 2, B, S, S) stamps.
+    bands : sequence of str
+    reference_band : str
+    """
+    place = list(bands).index(reference_band)
+    psf, noise = psf_pixels(rows, reference_band), numpy_column(rows, f"sky_noise_{reference_band}").astype(float)
+    noise = np.where(noise > 0, noise, np.nan)
+    parts = []
+    for first in range(0, len(pixels), BATCH):
+        batch = slice(first, first + BATCH)
+        stamps = np.asarray(pixels[batch, :, place])
+        with np.errstate(invalid="ignore"):
+            light = stamps[:, 0] / noise[batch, None, None]
+        parts.append(measure_fourier(light, psf[batch], stamps[:, 1]))
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in FOURIER} if parts else {}
+    if not joined:
+        joined = {name: np.zeros(0) for name in FLOATS} | {"flags": np.zeros(0, dtype=np.int64)}
+    return Estimate(**({"axis_ratio": np.full(len(pixels), np.nan)} | joined))
+
+
+def psf_pixels(rows: pa.Table, band: str) -> np.ndarray:
+    """Return the full width at half maximum of the PSF in pixels, NaN where it is not known."""
+    return numpy_column(rows, f"psf_fwhm_{band}").astype(float) / numpy_column(rows, "pixel_scale")
 
 
 def _bar_answers(output: dict[str, Tensor]) -> Tensor:
@@ -178,6 +205,7 @@ def average(shapes: Sequence[Sequence[BarShape]]) -> Estimate:
         angle=np.where(number > 0, np.rad2deg(np.angle(doubled)) / 2 % 180, np.nan),
         angle_spread=np.where(few, 0.0, _circular(np.abs(doubled)) / np.sqrt(np.maximum(number, 1))),
         axis_ratio=_mean(ratio, np.isfinite(ratio).sum(axis=1)),
+        strength=np.full(len(shapes), np.nan),
         flags=flags,
     )
 

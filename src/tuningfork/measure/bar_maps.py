@@ -143,9 +143,7 @@ def _central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> np.nd
     return np.asarray(labels == labels[nearest])
 
 
-def _ellipse(
-    image: np.ndarray, region: np.ndarray, psf_fwhm: float, middle: float, blur: float = 0.0
-) -> BarShape:
+def _ellipse(image: np.ndarray, region: np.ndarray, psf_fwhm: float, middle: float, blur: float = 0.0) -> BarShape:
     """Return the ellipse of the same second moments, less `blur`, about the light's own centre."""
     rows, columns = np.nonzero(region)
     weights = image[region]

@@ -1,19 +1,18 @@
-"""Bars of a shard: length, angle and width from the saliency maps, and the length that the network regresses."""
+"""Bars of a shard: what every estimator says about them, and the recommended length, angle and ellipticity."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.columns import MAPPED
 from tuningfork.core.config.stages import Bars
 from tuningfork.core.decision_tree import question
 from tuningfork.core.files import open_array, read_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.parameters import Parameters
-from tuningfork.core.progress import track
 from tuningfork.core.tables import (
     lineage_of,
     numpy_column,
@@ -22,50 +21,24 @@ from tuningfork.core.tables import (
     shard_table,
     write_table,
 )
-from tuningfork.measure.bar_maps import METHODS, BarShape
+from tuningfork.measure.bar_combination import BarCombination
+from tuningfork.measure.bar_estimators import Estimate, of_light, of_maps, of_network, psf_pixels
+from tuningfork.measure.bar_geometry import deprojected, kiloparsecs
 from tuningfork.measure.calibration import LengthCalibration
-from tuningfork.measure.ensemble import answers_of, mixture
 from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
-BATCH = 128
-ORIENTATIONS = 8
-"""Turns and mirror images of a stamp over which the regressed length is averaged."""
 DISCS = ["spiral", "barred_spiral"]
 """Classes that can have a bar; it cannot be seen in a disc that is seen edge-on."""
 
 
-@dataclass(frozen=True)
-class MapBars:
-    """Bars measured on the maps of an ensemble, for N sources.
-
-    Attributes
-    ----------
-    length : ndarray
-        (N,) mean over the networks' maps of the full length (px); NaN where no map gives one.
-    spread : ndarray
-        (N,) standard error of ln(length) from the scatter between the maps; zero with a single one.
-    angle, angle_spread : ndarray
-        (N,) mean position angle in the pixel frame and its standard error (deg).
-    width : ndarray
-        (N,) mean full width (px).
-    flags : ndarray
-        (N,) int64; a bit is set if at least half of the measured maps set it.
-    """
-
-    length: np.ndarray
-    spread: np.ndarray
-    angle: np.ndarray
-    angle_spread: np.ndarray
-    width: np.ndarray
-    flags: np.ndarray
-
-
 def measure_bars(
     parameters: Parameters,
+    sources: Path,
     stamps: Path,
     saliency: Path,
     morphology: Path,
+    structure: Path,
     models: Sequence[Path],
     evaluation: Path,
     output: Path,
@@ -76,105 +49,63 @@ def measure_bars(
     ----------
     parameters : Parameters
         Of the stage bars.
-    stamps, saliency, morphology : Path
+    sources, stamps, saliency, morphology, structure : Path
         The shard's tables; the maps stand beside `saliency`.
     models : sequence of Path
-        Cards of the morphology networks, for the regressed length.
+        Cards of the morphology networks, for the regressed lengths and the masks.
     evaluation : Path
-        evaluation.json, with the calibrations and the recommended estimator.
+        evaluation.json, with the calibrations and the weights of the estimators.
     output : Path
         bars.parquet.
     """
     settings = parameters.configuration.bars
     ensemble = load_ensemble(models, "morphology")
     rows, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
-    classes, made = read_table(morphology), read_table(saliency)
-    require_same_sources(rows, made, saliency)
-    require_same_sources(rows, classes, morphology)
-    psf = psf_pixels(rows, ensemble.reference_band)
-    found = measure_maps(open_array(saliency.with_suffix(".npy")), psf, settings.method)
-    direct = regress_lengths(ensemble, rows, pixels)
-    values = bar_values(rows, classes, psf, found, direct, read_json(evaluation), settings)
-    lineage = lineage_of(stamps, saliency, morphology, evaluation, *models)
+    tables = {path: read_table(path) for path in (sources, saliency, morphology, structure)}
+    for path, table in tables.items():
+        require_same_sources(rows, table, path)
+    maps = open_array(saliency.with_suffix(".npy"))
+    found = estimates(ensemble, rows, pixels, maps, settings)
+    values = bar_values(
+        rows, tables[sources], tables[morphology], tables[structure], found, ensemble, read_json(evaluation), settings
+    )
+    lineage = lineage_of(sources, stamps, saliency, morphology, structure, evaluation, *models)
     write_table(output, shard_table("bars", values), parameters.lineage(lineage), method=settings.method)
 
 
-def psf_pixels(rows: pa.Table, band: str) -> np.ndarray:
-    """Return the full width at half maximum of the PSF in pixels, NaN where it is not known."""
-    return numpy_column(rows, f"psf_fwhm_{band}").astype(float) / numpy_column(rows, "pixel_scale")
-
-
-def measure_maps(maps: np.ndarray, psf_fwhm: np.ndarray, method: str) -> MapBars:
-    """Measure the bar on every map and average over the networks.
+def estimates(
+    ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, maps: np.ndarray, settings: Bars
+) -> dict[str, Estimate]:
+    """Return what every estimator says, before calibration.
 
     Parameters
     ----------
+    ensemble : Ensemble
+        Of morphology networks.
+    rows : pyarrow.Table
+    pixels : ndarray
+        (N, 2, B, S, S) stamps.
     maps : ndarray
-        (N, M, S, S); an all-zero map is not measured.
-    psf_fwhm : ndarray
-        (N,) px.
-    method : str
-        A key of :data:`tuningfork.measure.bar_maps.METHODS`.
+        (N, M, S, S) saliency maps.
+    settings : Bars
     """
-    measure = METHODS[method]
-    psf = np.where(np.isfinite(psf_fwhm), psf_fwhm, 0.0)
-    shapes = [[measure(one, psf[row]) for one in maps[row]] for row in track(range(len(maps)), "bars")]
-    return average_shapes(shapes)
+    psf = psf_pixels(rows, ensemble.reference_band)
+    direct, mask = of_network(ensemble, rows, pixels, psf)
+    return {
+        "direct": direct,
+        "mask": mask,
+        "saliency": of_maps(maps, psf, settings.method),
+        "fourier": of_light(rows, pixels, ensemble.bands, ensemble.reference_band),
+    }
 
 
-def average_shapes(shapes: Sequence[Sequence[BarShape]]) -> MapBars:
-    """Average the measurements of each source's maps; those that were not measured do not count."""
-    table = np.array([[(s.length, s.width, s.angle) for s in row] for row in shapes], dtype=float)
-    table = table.reshape(len(shapes), len(shapes[0]) if shapes else 0, 3)
-    bits = np.array([[s.flags for s in row] for row in shapes], dtype=np.int64).reshape(table.shape[:2])
-    length, width, angle = np.moveaxis(table, 2, 0)
-    good = np.isfinite(length)
-    number = good.sum(axis=1)
-    mean = _mean(length, number)
-    doubled = np.where(good, np.exp(2j * np.deg2rad(angle)), 0).sum(axis=1) / np.maximum(number, 1)
-    # Circular standard deviation, halved because the angles were doubled; its error falls with the number of maps.
-    circular = np.rad2deg(np.sqrt(-2 * np.log(np.clip(np.abs(doubled), 1e-6, 1))) / 2)
-    few = number < 2
-    flags = np.zeros(len(shapes), dtype=np.int64)
-    for flag in (Flag.BAR_SHORTER_THAN_PSF, Flag.BAR_REACHES_EDGE, Flag.BAR_OFF_CENTRE):
-        votes = (((bits & flag) > 0) & good).sum(axis=1)
-        flags |= np.where((votes > 0) & (2 * votes >= number), int(flag), 0)
-    flags[number == 0] = int(Flag.BAR_NOT_MEASURED)
-    return MapBars(
-        length=mean,
-        spread=np.where(few, 0.0, _deviation(np.log(length), number)),
-        angle=np.where(number > 0, np.rad2deg(np.angle(doubled)) / 2 % 180, np.nan),
-        angle_spread=np.where(few, 0.0, circular / np.sqrt(np.maximum(number, 1))),
-        width=_mean(width, np.isfinite(width).sum(axis=1)),
-        flags=flags,
-    )
-
-
-def _mean(values: np.ndarray, number: np.ndarray) -> np.ndarray:
-    return np.where(number > 0, np.nansum(values, axis=1) / np.maximum(number, 1), np.nan)
-
-
-def _deviation(values: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """Return the standard error of the mean of each row of `values`, of which `number` are finite."""
-    miss = values - _mean(values, number)[:, None]
-    return np.sqrt(np.nansum(miss**2, axis=1) / np.maximum(number - 1, 1) / np.maximum(number, 1))
-
-
-def regress_lengths(ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the networks regress: mean and standard deviation of ln(full bar length / px).
-
-    The members and the orientations of the stamp are an equal mixture of normal distributions.
-
-    Returns
-    -------
-    mean, deviation : ndarray
-        (N,) NaN where the stamp cannot be read.
-    """
-    mean, deviation = np.full(len(pixels), np.nan), np.full(len(pixels), np.nan)
-    found = answers_of(ensemble, rows, pixels, ORIENTATIONS, BATCH, lambda output: output["log_bar_length"])
-    for places, values, _ in found:
-        mean[places], deviation[places] = mixture(values[..., 0], np.exp(values[..., 1]))
-    return mean, deviation
+def calibrated(
+    found: Mapping[str, Estimate], calibrations: Mapping[str, LengthCalibration], psf: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the calibrated lengths (px) of every estimator, and the standard deviations of their logarithms."""
+    lengths = {name: calibrations[name].apply(one.length, psf) for name, one in found.items()}
+    errors = {name: calibrations[name].error(one.spread) for name, one in found.items()}
+    return lengths, errors
 
 
 def barred(fractions: np.ndarray, morphology: np.ndarray, min_fraction: float) -> np.ndarray:
@@ -194,49 +125,61 @@ def barred(fractions: np.ndarray, morphology: np.ndarray, min_fraction: float) -
 
 def bar_values(
     rows: pa.Table,
+    sources: pa.Table,
     classes: pa.Table,
-    psf: np.ndarray,
-    found: MapBars,
-    direct: tuple[np.ndarray, np.ndarray],
-    evaluation: dict[str, Any],
+    profiles: pa.Table,
+    found: Mapping[str, Estimate],
+    ensemble: Ensemble,
+    evaluation: Mapping[str, Any],
     settings: Bars,
 ) -> dict[str, Any]:
     """Return the columns of the bars table.
 
-    Both estimators are given wherever there is a stamp. The recommended `bar_length` is given for barred galaxies
-    only: that of the better estimator or, where it has none, of the other.
+    Every estimator is given wherever there is a stamp; the recommended values, without an estimator's name, for
+    barred galaxies only.
     """
-    scale = numpy_column(rows, "pixel_scale").astype(float)
-    raw = {"saliency": (found.length, found.spread), "direct": (np.exp(direct[0]), direct[1])}
-    calibrations = {name: LengthCalibration.from_dict(evaluation["bar_calibration"][name]) for name in raw}
-    lengths = {name: calibrations[name].apply(length, psf) * scale for name, (length, _) in raw.items()}
-    errors = {name: lengths[name] * calibrations[name].error(spread) for name, (_, spread) in raw.items()}
+    scale, psf = numpy_column(rows, "pixel_scale").astype(float), psf_pixels(rows, ensemble.reference_band)
+    calibrations = {name: LengthCalibration.from_dict(values) for name, values in evaluation["bar_calibration"].items()}
+    combination = BarCombination.from_dict(evaluation["bar_combination"])
+    lengths, errors = calibrated(found, calibrations, psf)
+    length, error, method = combination.lengths(lengths, errors["direct"])
     fractions = numpy_column(classes, f"{question('bar').labels[0]}_fraction")
     bar = barred(fractions, classes["morphology"].cast(pa.string()).to_numpy(), settings.min_fraction)
-    first = evaluation["recommended"]
-    other = "direct" if first == "saliency" else "saliency"
-    method = np.where(np.isfinite(lengths[first]), first, other)
-    length = np.where(bar, np.where(method == first, lengths[first], lengths[other]), np.nan)
-    error = np.where(method == first, errors[first], errors[other])
+    length = np.where(bar, length * scale, np.nan)
     given = np.isfinite(length)
-    angle = pixel_to_sky_angle(found.angle, numpy_column(rows, "north_angle"), left_handed(rows["east_is_left"]))
-    angle_error = calibrations["saliency"].angle_error(found.angle_spread)
-    own = bar_flags(found.flags, length, psf * scale, np.isfinite(fractions) & ~bar)
-    return {
+    north, east_left = numpy_column(rows, "north_angle"), left_handed(rows["east_is_left"])
+    angles = {name: pixel_to_sky_angle(one.angle, north, east_left) for name, one in found.items()}
+    angle, angle_error = combination.angle(angles, {name: one.angle_spread for name, one in found.items()})
+    angle = np.where(given, angle, np.nan)
+    ratio = np.clip(calibrations["axis_ratio"].apply(found["mask"].axis_ratio, psf), 0, 1)
+    disc = [numpy_column(profiles, name).astype(float) for name in ("axis_ratio", "position_angle")]
+    redshift = numpy_column(sources, "redshift").astype(float)
+    own = bar_flags(found["saliency"].flags, length, psf * scale, np.isfinite(fractions) & ~bar)
+    values = {
         "source_id": rows["source_id"],
         "flags": numpy_column(rows, "flags") | numpy_column(classes, "flags") | own,
-        "bar_length": length,
-        "bar_length_error": np.where(given, error, np.nan),
         "bar_length_method": [name if has else None for name, has in zip(method, given, strict=True)],
-        "bar_length_saliency": lengths["saliency"],
-        "bar_length_saliency_error": errors["saliency"],
-        "bar_length_saliency_raw": found.length * scale,
-        "bar_length_direct": lengths["direct"],
-        "bar_length_direct_error": errors["direct"],
+        **_with_error("bar_length", length, error),
+        **_with_error("bar_length_deprojected", length * deprojected(angle, *disc), error),
+        **_with_error("bar_length_kpc", length * kiloparsecs(redshift, settings), error),
         "bar_position_angle": angle,
         "bar_position_angle_error": np.where(np.isfinite(angle), angle_error, np.nan),
-        "bar_width": found.width * scale,
+        "bar_strength": found["fourier"].strength,
+        "bar_ellipticity": np.where(given, 1 - ratio, np.nan),
+        "bar_ellipticity_error": np.where(
+            given, ratio * calibrations["axis_ratio"].error(found["mask"].spread), np.nan
+        ),
     }
+    for name, one in lengths.items():
+        values |= _with_error(f"bar_length_{name}", one * scale, errors[name])
+    for name in MAPPED:
+        values |= {f"bar_length_{name}_raw": found[name].length * scale, f"bar_position_angle_{name}": angles[name]}
+    return values
+
+
+def _with_error(name: str, values: np.ndarray, relative: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a length and its standard deviation as columns."""
+    return {name: values, f"{name}_error": np.where(np.isfinite(values), values * relative, np.nan)}
 
 
 def bar_flags(of_maps: np.ndarray, length: np.ndarray, psf_fwhm: np.ndarray, unbarred: np.ndarray) -> np.ndarray:

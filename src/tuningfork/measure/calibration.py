@@ -8,9 +8,6 @@ import numpy as np
 
 from tuningfork.measure.scores import FEWEST, robust_scatter
 
-UNKNOWN_ANGLE = 180 / np.sqrt(12)
-"""Standard deviation (deg) of a position angle of which nothing is known."""
-
 
 @dataclass(frozen=True)
 class LengthCalibration:
@@ -24,8 +21,6 @@ class LengthCalibration:
         Standard deviation of ln(length) that adds in quadrature to the estimator's own.
     scatter : float or None
         Robust scatter of the calibrated ln(length) about the truth; None if it was not measured.
-    angle_floor : float
-        Scatter of the position angle (deg) about the truth; no error is smaller.
     n : int
         Galaxies behind the relation.
     note : str
@@ -37,7 +32,6 @@ class LengthCalibration:
     psf_slope: float
     floor: float
     scatter: float | None
-    angle_floor: float
     n: int
     note: str
 
@@ -49,10 +43,6 @@ class LengthCalibration:
     def error(self, spread: np.ndarray) -> np.ndarray:
         """Return the standard deviation of ln(length), from the estimator's own `spread` in ln(raw length)."""
         return np.hypot(self.floor, self.slope * spread)
-
-    def angle_error(self, spread: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of the position angle (deg): the estimator's own, or the usual one if larger."""
-        return np.clip(spread, min(self.angle_floor, UNKNOWN_ANGLE), UNKNOWN_ANGLE)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the calibration as JSON values."""
@@ -67,12 +57,10 @@ class LengthCalibration:
 def identity(n: int) -> LengthCalibration:
     """Return the calibration that changes nothing, for want of galaxies."""
     note = f"only {n} measurable held-out bars: lengths are not calibrated and errors are the estimator's own"
-    return LengthCalibration(0.0, 1.0, 0.0, 0.0, None, 0.0, n, note)
+    return LengthCalibration(0.0, 1.0, 0.0, 0.0, None, n, note)
 
 
-def fit(
-    raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm: np.ndarray, angle_miss: np.ndarray | None = None
-) -> LengthCalibration:
+def fit(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm: np.ndarray) -> LengthCalibration:
     """Fit a calibration by least squares in the logarithms, galaxies beyond three scatters left out once.
 
     Parameters
@@ -80,8 +68,6 @@ def fit(
     raw, spread, truth, psf_fwhm : ndarray
         (N,) raw length (px), the estimator's own standard deviation of its logarithm, true length (px), PSF
         width (px). Rows without a finite, positive raw length and truth do not count.
-    angle_miss : ndarray, optional
-        (N,) measured minus true position angle (deg).
 
     Returns
     -------
@@ -101,14 +87,12 @@ def fit(
         scatter = robust_scatter(miss)
         keep = np.abs(miss) <= 3 * max(scatter, 1e-6)
     own = np.median((solution[1] * np.nan_to_num(spread[good])) ** 2)
-    angles = np.array([]) if angle_miss is None else np.abs(angle_miss[np.isfinite(angle_miss)])
     return LengthCalibration(
         intercept=float(solution[0]),
         slope=float(solution[1]),
         psf_slope=float(solution[2]),
         floor=float(np.sqrt(max(scatter**2 - own, 0))),
         scatter=scatter,
-        angle_floor=1.4826 * float(np.median(angles)) if len(angles) >= FEWEST else 0.0,
         n=n,
         note="",
     )

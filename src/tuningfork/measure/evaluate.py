@@ -14,7 +14,14 @@ from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, write_table
-from tuningfork.measure.bar_evaluation import bar_auc, calibrate, lengths, published_names, recommend, score
+from tuningfork.measure.bar_evaluation import (
+    bar_auc,
+    combined_names,
+    learn_bars,
+    measured,
+    published_names,
+    score,
+)
 from tuningfork.measure.held_out import held_out
 from tuningfork.measure.scores import question_scores
 from tuningfork.measure.structure_evaluation import PARAMETERS
@@ -58,9 +65,9 @@ def evaluate(
     votes = {name: figures for name, figures in read_json(agreement).items() if name != "lineage"}
     frame = held_out(training, load_ensemble(morphology, "morphology"), configuration, corrections_of(votes))
     frame = frame.join(read_table(profiles_table).to_pandas().set_index("index"), on="index")
-    calibrations = calibrate(frame)
-    found = lengths(frame, calibrations)
     method = configuration.bars.method
+    learnt = learn_bars(frame, method)
+    found = measured(frame, learnt, method)
     names = published_names(method)
     test = frame[frame["split"] == "test"]
     lineage = parameters.lineage(lineage_of(*training, *morphology, agreement, profiles))
@@ -76,14 +83,15 @@ def evaluate(
             "bar_auc": bar_auc(test),
             **{name: figures for name, figures in read_json(profiles).items() if name != "lineage"},
             "bars": {
-                names[name]: figures for name, figures in score(frame, found, calibrations, configuration.seed).items()
+                names.get(name, name): figures
+                for name, figures in score(frame, found, learnt, configuration.seed).items()
             },
             "bar_calibration": {
-                "saliency": calibrations[f"saliency-{method}"].as_dict(),
-                "direct": calibrations["direct"].as_dict(),
+                **{new: learnt.lengths[old].as_dict() for old, new in combined_names(method).items()},
+                "axis_ratio": learnt.axis_ratio.as_dict(),
             },
+            "bar_combination": learnt.combination.as_dict(),
             "bar_method": method,
-            "recommended": recommend(frame, found, method),
         },
     )
 
@@ -129,7 +137,7 @@ def confusion(test: pd.DataFrame) -> dict[str, Any]:
     return {"classes": names, "matrix": matrix.tolist(), "n": n, "accuracy": float(np.trace(matrix) / n) if n else None}
 
 
-def test_table(frame: pd.DataFrame, found: dict[str, np.ndarray], method: str) -> pa.Table:
+def test_table(frame: pd.DataFrame, found: pd.DataFrame, method: str) -> pa.Table:
     """Return the rows of evaluation.parquet: the test galaxies.
 
     Truth and votes have the names of the training table, predictions those of the catalogue's columns, except that
@@ -142,6 +150,8 @@ def test_table(frame: pd.DataFrame, found: dict[str, np.ndarray], method: str) -
     names += ["morphology", "p_bar", *(f"{label}_fraction" for label in answers())]
     test = frame.reindex(columns=names)[rows].assign(psf_fwhm=frame["psf"] * frame["pixel_scale"])
     for estimator, name in published_names(method).items():
-        test[f"bar_length_{name}"] = found[estimator][rows]
-    test["bar_position_angle_predicted"] = frame[f"saliency-{method}_angle"]
+        test[f"bar_length_{name}"] = found.loc[rows, f"{estimator}_length"]
+    test["bar_length_predicted"] = found.loc[rows, "recommended_length"]
+    test["bar_length_error"] = test["bar_length_predicted"] * found.loc[rows, "recommended_error"]
+    test["bar_position_angle_predicted"] = found.loc[rows, "recommended_angle"]
     return pa.table({name: pa.array(test[name], from_pandas=True) for name in test})

@@ -11,8 +11,8 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.progress import track
 from tuningfork.core.tables import read_table
 from tuningfork.explain.shard import map_stamps
+from tuningfork.measure.bar_estimators import Estimate, of_light, of_maps, of_network, psf_pixels
 from tuningfork.measure.bar_maps import METHODS
-from tuningfork.measure.bars import MapBars, measure_maps, psf_pixels, regress_lengths
 from tuningfork.measure.classify import vote_values
 from tuningfork.measure.held_out_stamps import CHUNK, chunks
 from tuningfork.measure.vote_calibration import Correction
@@ -75,10 +75,12 @@ def _bar_columns(
     frame: pd.DataFrame, rows: pa.Table, pixels: np.ndarray, networks: Ensemble, configuration: Configuration
 ) -> pd.DataFrame:
     """Return the raw bar length of every estimator, for one chunk."""
-    mean, deviation = regress_lengths(networks, rows, pixels)
+    psf = frame["psf"].to_numpy()
+    direct, mask = of_network(networks, rows, pixels, psf)
     columns = {
-        "direct_raw": mean,
-        "direct_spread": deviation,
+        **_columns("direct", direct),
+        **_columns("mask", mask),
+        **_columns("fourier", of_light(rows, pixels, networks.bands, networks.reference_band)),
         "size_only_raw": np.log(frame["r_eff"] / frame["pixel_scale"]),
         "size_only_spread": np.zeros(len(frame)),
     }
@@ -87,15 +89,17 @@ def _bar_columns(
     keys = frame["index"].to_numpy()[chosen]
     map_stamps(networks, rows.take(chosen), pixels[chosen], keys, configuration.seed, configuration.saliency, maps)
     for method in METHODS:
-        found = measure_maps(maps, frame["psf"].to_numpy()[chosen], method)
-        columns |= {
-            f"saliency-{method}_{key}": _spread(values, chosen, len(frame)) for key, values in _parts(found).items()
-        }
+        found = _columns(f"saliency-{method}", of_maps(maps, psf[chosen], method))
+        columns |= {name: _spread(values, chosen, len(frame)) for name, values in found.items()}
     return pd.DataFrame(columns)
 
 
-def _parts(found: MapBars) -> dict[str, np.ndarray]:
-    return {"raw": np.log(found.length), "spread": found.spread, "angle": found.angle, "width": found.width}
+def _columns(name: str, found: Estimate) -> dict[str, np.ndarray]:
+    """Return an estimate as columns; see :mod:`tuningfork.measure.bar_evaluation`."""
+    with np.errstate(invalid="ignore"):
+        raw = np.log(found.length)
+    values = {"raw": raw, "spread": found.spread, "angle": found.angle, "angle_spread": found.angle_spread}
+    return {f"{name}_{key}": column for key, column in (values | {"ratio": found.axis_ratio}).items()}
 
 
 def _spread(values: np.ndarray, rows: np.ndarray, number: int) -> np.ndarray:

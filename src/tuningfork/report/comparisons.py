@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.decision_tree import Question, questions
 from tuningfork.measure.bar_evaluation import RESOLVED
 from tuningfork.measure.scores import angle_difference
@@ -22,10 +23,13 @@ QUANTITIES = {
 }
 """Column -> name, unit, whether it is looked at in ratios, whether it is an angle."""
 SHORT = {
+    "recommended": "recommended",
     "direct": "direct regression",
+    "mask": "mask",
     "saliency": "saliency map",
     "saliency-moments": "saliency, moments",
     "saliency-paper": "saliency, published",
+    "fourier": "Fourier harmonics",
     "size_only": "size alone (null)",
 }
 
@@ -56,8 +60,9 @@ def held_out_bars(inputs: Inputs) -> list[Comparison]:
     table, scores = inputs.held_out, inputs.evaluation.get("bars") or {}
     items = []
     for name, values in scores.items():
-        if {f"bar_length_{name}", "bar_length", "psf_fwhm"} <= set(table):
-            truth, found = _numbers(table, "bar_length"), _numbers(table, f"bar_length_{name}")
+        column = "bar_length_predicted" if name == "recommended" else f"bar_length_{name}"
+        if {column, "bar_length", "psf_fwhm"} <= set(table):
+            truth, found = _numbers(table, "bar_length"), _numbers(table, column)
             truth = np.where(truth > RESOLVED * _numbers(table, "psf_fwhm"), truth, np.nan)
             remark = "" if values.get("r") is None else f"r = {values['r']:.2f}"
             items.append(Comparison(SHORT.get(name, name), "arcsec", truth, found, logarithmic=True, remark=remark))
@@ -71,9 +76,8 @@ def survey_bars(galaxies: pd.DataFrame) -> list[Comparison]:
     truth = _numbers(galaxies, "true_bar_length")
     found = np.where(galaxies["bar_length"].notna(), truth, np.nan)
     columns = {
-        "bar_length": "published bar length",
-        "bar_length_direct": SHORT["direct"],
-        "bar_length_saliency": SHORT["saliency"],
+        "bar_length": "bar length as recommended",
+        **{f"bar_length_{name}": SHORT[name] for name in ESTIMATORS},
     }
     items = [
         Comparison(title, "arcsec", found, _numbers(galaxies, column), logarithmic=True)

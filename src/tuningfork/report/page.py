@@ -114,7 +114,7 @@ def render(inputs: Inputs, barred: int) -> str:
         structure=summary.structure_rows(inputs.evaluation),
         calibration=inputs.evaluation.get("structure_calibration") or {"note": ""},
         bars=summary.bar_rows(inputs.evaluation),
-        recommended=inputs.evaluation.get("recommended"),
+        combination=inputs.evaluation.get("bar_combination"),
         disagreement=disagreement.rows_of(inputs),
         selection=disagreement.totals(inputs.selection),
     )
@@ -174,7 +174,7 @@ def charts(inputs: Inputs) -> dict[str, Chart | None]:
         "bars": _compared(
             comparisons.held_out_bars(inputs),
             "Bar length by each estimator against the true length, held-out galaxies.",
-            "Held-out simulated galaxies with bars longer than 3 FWHM of the PSF. Size alone is the null: what the true size "
+            "Held-out simulated galaxies with bars longer than 2 FWHM of the PSF. Size alone is the null: what the true size "
             "of the galaxy tells without a look at its bar.",
         ),
         "bars_survey": _compared(

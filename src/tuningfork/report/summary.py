@@ -12,10 +12,13 @@ MOST_SHARDS = 100
 """Shards that are listed one by one."""
 MOST_REASONS = 20
 ESTIMATORS = {
+    "recommended": "recommended: all estimators combined",
     "direct": "direct: regressed by the network",
+    "mask": "mask drawn by the network",
     "saliency": "saliency map, as in the catalogue",
     "saliency-moments": "saliency map, second moments",
     "saliency-paper": "saliency map, published algorithm (Bhambra+ 2022)",
+    "fourier": "Fourier harmonics of the light, no network",
     "size_only": "size alone: the null",
 }
 

@@ -200,9 +200,9 @@ class Structure(Section):
 class Saliency(Section):
     """SmoothGrad maps (Smilkov+ 2017) of what the network says about the bar."""
 
-    target: Literal["length", "bar"] = option(
-        "length",
-        "what is differentiated: length, the regressed bar length; bar, the logit of the bar answer, as published",
+    target: Literal["bar", "length"] = option(
+        "bar",
+        "what is differentiated: bar, the logit of the bar answer, as published; length, the regressed bar length",
     )
     samples: int = option(32, "noisy copies of each stamp", ge=1, le=4096)
     noise_level: float = option(
@@ -213,14 +213,19 @@ class Saliency(Section):
 
 
 class Bars(Section):
-    """How a bar is measured on a saliency map."""
+    """How bars are measured."""
 
     method: Literal["moments", "paper"] = option(
-        "moments", "moments: rotation-invariant second moments; paper: the published algorithm (Bhambra+ 2022)"
+        "moments",
+        "on the saliency map: moments, rotation-invariant second moments; paper, the published algorithm (Bhambra+ 2022)",
     )
     min_fraction: float = option(
         0.5, "expected bar vote fraction below which a galaxy counts as not barred", ge=0, le=1
     )
+    hubble_constant: float = option(
+        70.0, "Hubble constant of the flat universe, for lengths in kpc", unit="km/s/Mpc", ge=20, le=200
+    )
+    omega_matter: float = option(0.3, "density of matter in units of the critical one, likewise", gt=0, le=1)
 
 
 class Catalogue(Section):
