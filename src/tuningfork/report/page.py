@@ -14,7 +14,7 @@ from tuningfork.core.parameters import Parameters
 from tuningfork.report import comparisons, disagreement, gallery, summary
 from tuningfork.report.figures_explain import importance
 from tuningfork.report.figures_quality import comparisons as comparison_chart
-from tuningfork.report.figures_quality import confusion, reliability, roc
+from tuningfork.report.figures_quality import confusion, reliability, roc, vote_errors
 from tuningfork.report.figures_selection import bar_fractions, selection_panels
 from tuningfork.report.figures_structure import integral_transforms, scatter_against_signal
 from tuningfork.report.figures_survey import histograms, sky_map
@@ -110,6 +110,8 @@ def render(inputs: Inputs, barred: int) -> str:
         explained=gallery.explained(inputs, EXPLAINED),
         residuals=residuals(inputs, RESIDUALS),
         morphology=summary.morphology_rows(inputs.evaluation),
+        agreement=summary.agreement_rows(inputs.evaluation),
+        learnt_classes=summary.class_rows(inputs),
         auc=summary.auc_rows(inputs.evaluation),
         structure=summary.structure_rows(inputs.evaluation),
         calibration=inputs.evaluation.get("structure_calibration") or {"note": ""},
@@ -139,10 +141,23 @@ def charts(inputs: Inputs) -> dict[str, Chart | None]:
             "in brackets.",
         ),
         "reliability": _chart(
-            reliability(comparisons.reliability_bins(inputs.evaluation)),
+            reliability(comparisons.reliability_bins(inputs.evaluation.get("morphology") or {})),
             "Observed against predicted vote fractions for each answer; a calibrated network lies on the diagonal.",
             "Calibration on held-out simulated galaxies: mean vote fraction in ten bins of the predicted one. Larger dots "
             "are more galaxies.",
+        ),
+        "reliability_people": _chart(
+            reliability(
+                comparisons.reliability_bins((inputs.evaluation.get("agreement") or {}).get("people") or {})
+            ),
+            "Observed against predicted vote fractions of people for each answer.",
+            "Calibration on held-out galaxies that people have voted on.",
+        ),
+        "vote_errors": _chart(
+            vote_errors(summary.agreement_rows(inputs.evaluation)),
+            "Mean error of the vote fractions of each question, between a constant and a perfect predictor.",
+            "Mean error of the vote fractions. Perfect: who knows the true probabilities still misses the votes of a few "
+            "volunteers by so much.",
         ),
         "roc": _chart(
             roc(score, barred),

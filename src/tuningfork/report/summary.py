@@ -88,6 +88,30 @@ def morphology_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any
     return [(question.text, scores[question.name]) for question in questions() if scores.get(question.name)]
 
 
+def agreement_rows(evaluation: dict[str, Any]) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+    """Return whose votes, and for each question its text and how prediction and votes agree."""
+    found, learnt = evaluation.get("agreement") or {}, (evaluation.get("agreement") or {}).get("calibration", {})
+    voters = {"people": "votes of people", "simulated": "votes of simulated volunteers"}
+    return [
+        (
+            label,
+            [
+                (entry.text, found[key][entry.name] | {"calibrated": learnt.get(entry.name, {}).get("applied", False)})
+                for entry in questions()
+                if found[key].get(entry.name, {}).get("mae") is not None
+            ],
+        )
+        for key, label in voters.items()
+        if found.get(key)
+    ]
+
+
+def class_rows(inputs: Inputs) -> list[tuple[str, int, int]]:
+    """Return class, training galaxies and how often they are seen in an epoch, of the first morphology network."""
+    cards = [card["training"]["classes"] for card in inputs.cards if card.get("training", {}).get("classes")]
+    return [(name, entry["galaxies"], entry["seen"]) for name, entry in cards[0].items()] if cards else []
+
+
 def auc_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the areas under the curve of the bar answer, with the name of their samples."""
     scores = evaluation.get("bar_auc") or {}
