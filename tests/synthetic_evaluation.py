@@ -16,9 +16,9 @@ from tuningfork.core.tables import write_table
 from tuningfork.explain import sample
 from tuningfork.measure import bar_evaluation, evaluate, structure_evaluation
 from tuningfork.measure.scores import question_scores
-from tuningfork.measure.vote_evaluation import agreement
 from tuningfork.measure.selection.function import selection_function
 from tuningfork.measure.vote_bias import report_bias
+from tuningfork.measure.vote_evaluation import agreement
 
 ESTIMATORS = {
     "direct": 0.15,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tuningfork.core.decision_tree import Question
 from tuningfork.measure.scores import FEWEST, parameter_scores
-from tuningfork.report.style import BLUE, COLOURS, MUTED, equality, heading, panels
+from tuningfork.report.style import BLUE, COLOURS, MUTED, ORANGE, equality, heading, panels
 
 MOST_POINTS = 4000
 """Points in one panel; more are thinned evenly."""
@@ -151,10 +151,16 @@ def vote_errors(entries: Sequence[tuple[str, Sequence[tuple[str, dict[str, Any]]
     if not entries:
         return None
     figure, axes = panels(len(entries), columns=1, width=7.2, height=0.9 + 0.42 * max(len(rows) for _, rows in entries))
-    marks = {"mae_constant": ("constant", MUTED, "|"), "mae": ("network", BLUE, "o"), "mae_floor": ("perfect", ORANGE, "|")}
+    marks = {
+        "mae_constant": ("constant", MUTED, "|"),
+        "mae": ("network", BLUE, "o"),
+        "mae_floor": ("perfect", ORANGE, "|"),
+    }
     for panel, (voters, rows) in zip(axes, entries, strict=True):
         places = np.arange(len(rows))[::-1]
-        panel.hlines(places, [row["mae_floor"] for _, row in rows], [row["mae_constant"] for _, row in rows], MUTED, lw=1)
+        panel.hlines(
+            places, [row["mae_floor"] for _, row in rows], [row["mae_constant"] for _, row in rows], MUTED, lw=1
+        )
         for key, (label, shade, mark) in marks.items():
             values = [row[key] for _, row in rows]
             panel.plot(values, places, mark, color=shade, ms=7 if mark == "o" else 13, mew=2, label=label)

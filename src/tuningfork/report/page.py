@@ -147,9 +147,7 @@ def charts(inputs: Inputs) -> dict[str, Chart | None]:
             "are more galaxies.",
         ),
         "reliability_people": _chart(
-            reliability(
-                comparisons.reliability_bins((inputs.evaluation.get("agreement") or {}).get("people") or {})
-            ),
+            reliability(comparisons.reliability_bins((inputs.evaluation.get("agreement") or {}).get("people") or {})),
             "Observed against predicted vote fractions of people for each answer.",
             "Calibration on held-out galaxies that people have voted on.",
         ),
