@@ -11,12 +11,19 @@ import pytest
 from PIL import Image
 
 from tuningfork.cli import main
+from tuningfork.core.config import validate
+from tuningfork.core.description import describe
 from tuningfork.core.flags import Flag
 from tuningfork.measure.bar_combination import alone
 from tuningfork.measure.calibration import identity
-from tuningfork.networks.model_file import build, input_of, save
+from tuningfork.measure.folder import How, calibrations_of
+from tuningfork.measure.picture_calibration import calibrate_pictures
+from tuningfork.networks.compact import compact_card
+from tuningfork.networks.ensemble import load_ensemble
+from tuningfork.networks.model_file import build, input_of, read_card, save
 
 SIDE = 160
+SURVEYS = Path(__file__).resolve().parents[2] / "config" / "surveys"
 ESTIMATORS = ("direct", "mask", "saliency", "fourier")
 
 
@@ -128,12 +135,37 @@ def test_a_calibration_makes_the_recommended_length(tmp_path, card, measured) ->
     Image.fromarray(barred_galaxy()).save(folder / "galaxy.png")
     lengths = {name: identity(0).as_dict() for name in (*ESTIMATORS, "axis_ratio")}
     lengths["direct"]["intercept"] = np.log(2)
-    values = {"bar_calibration": lengths, "bar_combination": alone().as_dict()}
-    (tmp_path / "calibration.json").write_text(json.dumps(values))
+    values = {"bar_calibration": lengths, "bar_combination": alone().as_dict(), "networks": ["other"]}
+    calibration = tmp_path / "calibration.json"
+    calibration.write_text(json.dumps(values))
     out = tmp_path / "table.csv"
-    rows = run(folder, out, card, "--calibration", str(tmp_path / "calibration.json"))
+    with pytest.raises(SystemExit, match="made with other networks"):
+        run(folder, out, card, "--calibration", str(calibration))
+    calibration.write_text(json.dumps(values | {"networks": [read_card(card)["weights_sha256"]]}))
+    rows = run(folder, out, card, "--calibration", str(calibration))
     plain = measured[1].loc["galaxy.png", "bar_length_pixels"]
     assert rows.loc["galaxy.png", "bar_length_pixels"] == pytest.approx(2 * plain, rel=1e-3)
+
+
+def test_the_shipped_calibration_is_that_of_the_shipped_network() -> None:
+    if not compact_card("pictures").exists():
+        pytest.skip("no calibration is shipped")
+    ensemble = load_ensemble([compact_card("morphology")], "morphology")
+    assert calibrations_of(How(), ensemble).combination.n > 100
+
+
+def test_a_calibration_learnt_on_drawn_pictures_can_be_used(card) -> None:
+    values = {"survey": {"simulated": {"bands": ["r"]}}, "evaluate": {"bars": 12}, "saliency": {"samples": 1}}
+    kinds = {"elliptical": 0, "spiral": 0, "edge_on": 0, "merger": 0, "lens": 0}
+    configuration = validate(values | {"simulate": {"population": {"classes": kinds}}})
+    ensemble = load_ensemble([card], "morphology")
+    found = calibrate_pictures(12, ensemble, configuration, describe(configuration, SURVEYS))
+    assert set(found["bar_calibration"]) == {*ESTIMATORS, "axis_ratio"}
+    assert found["bars"]["recommended"]["n"] <= 12
+    path = card.with_name("calibration.json")
+    path.write_text(json.dumps(found))
+    again = calibrations_of(How(models=(card,), calibration=path), ensemble)
+    assert again.combination.as_dict() == found["bar_combination"]
 
 
 @pytest.mark.parametrize(

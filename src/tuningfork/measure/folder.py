@@ -35,6 +35,7 @@ BETA = 3.0
 SIZE_ERROR = 0.10
 """Standard deviation of ln(r90): its scatter among SDSS pictures that were scaled by the galaxy's size."""
 AXIS_RATIO = "axis_ratio"
+CALIBRATED = (*ESTIMATORS, AXIS_RATIO)
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,14 @@ def measure_files(paths: Sequence[Path], output: Path, how: How) -> pa.Table:
     ensemble = load_ensemble(how.models or (compact_card("morphology"),), "morphology")
     if len(ensemble.bands) != 1:
         raise InputError(f"networks of the bands {ensemble.bands}: pictures need networks that read a single band")
-    calibrations = calibrations_of(how)
+    calibrations = calibrations_of(how, ensemble)
     parts = []
     for first in range(0, len(paths), TOGETHER):
         some = paths[first : first + TOGETHER]
         readings = [read_picture(path, how.stretch, how.psf_fwhm) for path in track(some, "pictures", len(some))]
         parts.append(table_of(measure(ensemble, readings, calibrations, how.saliency_samples)))
     table = pa.concat_tables(parts)
-    write(output, table, stretch=how.stretch, networks=[card["weights_sha256"] for card in ensemble.cards])
+    write(output, table, stretch=how.stretch, networks=digests(ensemble))
     return table
 
 
@@ -134,19 +135,34 @@ def summary(table: pa.Table) -> str:
     return f"{table.num_rows} files, {number} with a measurement, {barred_too} of them barred"
 
 
-def calibrations_of(how: How) -> Calibrations:
-    """Return the calibrations of some networks; without a file the regressed length stands alone, as it is."""
+def calibrations_of(how: How, ensemble: Ensemble) -> Calibrations:
+    """Return the calibrations of some networks; without a file the regressed length stands alone, as it is.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or was made with other networks.
+    """
     path = how.calibration
     if path is None and not how.models:
         path = compact_card("pictures")
-    if path is None or not path.exists():
-        return Calibrations({name: identity(0) for name in (*ESTIMATORS, AXIS_RATIO)}, alone())
+    if path is None or (how.calibration is None and not path.exists()):
+        return Calibrations({name: identity(0) for name in CALIBRATED}, alone())
     try:
         values = read_json(path)
-        lengths = {name: LengthCalibration.from_dict(one) for name, one in values["bar_calibration"].items()}
-        return Calibrations(lengths, BarCombination.from_dict(values["bar_combination"]))
+        made_with = values["networks"]
+        lengths = {name: LengthCalibration.from_dict(values["bar_calibration"][name]) for name in CALIBRATED}
+        combination = BarCombination.from_dict(values["bar_combination"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a calibration of bar lengths on pictures ({error}); make it again") from None
+    if made_with != digests(ensemble):
+        raise InputError(f"{path}: made with other networks; make it again with benchmarks/pictures.py")
+    return Calibrations(lengths, combination)
+
+
+def digests(ensemble: Ensemble) -> list[str]:
+    """Return the hashes of the networks' weights."""
+    return [str(card["weights_sha256"]) for card in ensemble.cards]
 
 
 def store_of(readings: Sequence[Reading], band: str) -> tuple[pa.Table, np.ndarray]:
