@@ -6,6 +6,7 @@ from pathlib import Path
 from tuningfork.core.parameters import read_parameters
 from tuningfork.core.program import run
 from tuningfork.measure.vote_bias import report_bias
+from tuningfork.measure.vote_people import People
 
 
 def main() -> None:
@@ -13,12 +14,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True, help="params/bias.json")
     parser.add_argument("--evaluation-table", type=Path, required=True, help="evaluation.parquet")
+    parser.add_argument("--people", type=Path, help="part of the training set with votes of people, if there is one")
+    parser.add_argument(
+        "--sources", type=Path, nargs="*", default=[], help="sources of the shards that have their galaxies"
+    )
+    parser.add_argument(
+        "--models", type=Path, nargs="*", default=[], help="cards of the networks that predict their votes"
+    )
+    parser.add_argument("--agreement", type=Path, help="agreement.json, with the calibration of the votes")
     parser.add_argument("--output", type=Path, required=True, help="vote_bias.json to write")
     parser.add_argument("--table", type=Path, required=True, help="label_errors.parquet to write")
-    run(
-        parser,
-        lambda a: report_bias(read_parameters(a.parameters), a.evaluation_table, a.output, a.table),
-    )
+    run(parser, _report)
+
+
+def _report(a: argparse.Namespace) -> None:
+    people = People(a.people, a.sources, a.models, a.agreement) if a.people else None
+    report_bias(read_parameters(a.parameters), a.evaluation_table, people, a.output, a.table)
 
 
 if __name__ == "__main__":

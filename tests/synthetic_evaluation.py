@@ -52,7 +52,7 @@ def report_arguments(run: Results, judged: bool = True) -> dict[str, Any]:
     write_json(folder / "evaluation.json", evaluation | {"lineage": LINEAGE})
     write_table(folder / "evaluation.parquet", held_out, LINEAGE)
     judgement = folder / "vote_bias.json", folder / "label_errors.parquet"
-    report_bias(parameters("bias"), folder / "evaluation.parquet", *judgement)
+    report_bias(parameters("bias"), folder / "evaluation.parquet", None, *judgement)
     explanations, maps = _explanations(run)
     return {
         "sources": run.paths("sources"),

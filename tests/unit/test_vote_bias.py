@@ -9,14 +9,16 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 from scipy.stats import betabinom
+from small_networks import BANDS, model_card, training_part
 
 from tuningfork.core.config import validate
 from tuningfork.core.decision_tree import question, questions
-from tuningfork.core.files import read_json
+from tuningfork.core.files import read_json, write_json
 from tuningfork.core.parameters import Parameters
-from tuningfork.core.tables import read_table, write_table
+from tuningfork.core.tables import read_table, shard_table, write_table
 from tuningfork.measure.disagreement import fit_precision, label_errors, tail_probabilities
-from tuningfork.measure.vote_bias import corrections, measured_bars, report_bias, shifts_to, slopes
+from tuningfork.measure.vote_bias import bar_bias, corrections, measured_bars, report_bias, shifts_to, slopes
+from tuningfork.measure.vote_people import People, held_out_people
 
 GALAXIES = 800
 
@@ -58,13 +60,13 @@ def held_out(rng: np.random.Generator) -> pd.DataFrame:
 
 def test_planted_label_errors_lead_the_list_and_honest_votes_make_none() -> None:
     frame = held_out(np.random.default_rng(3))
-    table, summary = label_errors(frame)
+    table, summary = label_errors(frame, "simulated")
     assert not (table["false_discovery_rate"].to_numpy() < 0.01).any()
     assert all(row["found"] <= 5 and 0.8 < row["residual_scatter"] < 1.2 for row in summary.values())
     yes, no = question("bar").labels
     planted = np.flatnonzero(frame[f"{yes}_fraction"] < 0.03)[:6]
     frame.loc[planted, f"{yes}_votes"], frame.loc[planted, f"{no}_votes"] = 39, 1
-    table = label_errors(frame)[0].to_pandas()
+    table = label_errors(frame, "simulated")[0].to_pandas()
     first = table[: len(planted)]
     assert set(first["index"]) == set(10 * planted)
     assert (first["question"] == "bar").all()
@@ -75,7 +77,7 @@ def test_planted_label_errors_lead_the_list_and_honest_votes_make_none() -> None
 def test_questions_with_few_votes_are_not_judged() -> None:
     frame = held_out(np.random.default_rng(4))[:50]
     frame[[f"{label}_votes" for entry in questions() for label in entry.labels]] = 1
-    table, summary = label_errors(frame)
+    table, summary = label_errors(frame, "simulated")
     assert table.num_rows == 0
     assert summary == {}
 
@@ -158,20 +160,53 @@ def test_a_shift_beyond_reach_ends_at_the_limit() -> None:
     assert found[1] == pytest.approx(0, abs=1e-6)
 
 
+def full(seed: int) -> pd.DataFrame:
+    """Return galaxies with votes on every question."""
+    seen, others = surveyed(seed), held_out(np.random.default_rng(seed))
+    return pd.concat([seen, others.drop(columns=[name for name in others if name in seen])], axis=1)
+
+
 def test_the_stage_writes_both_files(tmp_path: Path) -> None:
-    others = held_out(np.random.default_rng(5))
-    seen = surveyed(10)
-    frame = pd.concat([seen, others.drop(columns=[name for name in others if name in seen])], axis=1)
+    frame = full(10)
     source = tmp_path / "evaluation.parquet"
     write_table(source, pa.Table.from_pandas(frame), {"evaluate": "e"})
     parameters = Parameters("bias", "digest", validate({}), None)
-    report_bias(parameters, source, tmp_path / "bias.json", tmp_path / "errors.parquet")
+    report_bias(parameters, source, None, tmp_path / "bias.json", tmp_path / "errors.parquet")
     written = read_json(tmp_path / "bias.json")
     assert written["lineage"] == {"evaluate": "e", "bias": "digest"}
-    assert set(written["labels"]) == {entry.name for entry in questions()}
+    assert set(written["labels"]["simulated"]) == {entry.name for entry in questions()}
     assert set(written["bars"]) == {"simulated"}
     assert read_table(tmp_path / "errors.parquet").num_rows == len(questions()) * GALAXIES
-    frame["class"] = None
-    write_table(source, pa.Table.from_pandas(frame[:20]), {"evaluate": "e"})
-    report_bias(parameters, source, tmp_path / "bias.json", tmp_path / "errors.parquet")
-    assert read_json(tmp_path / "bias.json")["bars"]["observed"] == {"n": 20, "slopes": [], "corrections": []}
+
+
+def test_few_galaxies_have_no_slopes() -> None:
+    assert bar_bias(surveyed(10)[:20], 1) == {"n": 20, "slopes": [], "corrections": []}
+
+
+def test_votes_of_people_are_judged_beside_the_simulated_ones(tmp_path: Path) -> None:
+    """With magnitudes and sizes from the source list, joined by identifier, in whatever order that is."""
+    evaluation = tmp_path / "evaluation.parquet"
+    write_table(evaluation, pa.Table.from_pandas(full(11)[:40]), {"evaluate": "e"})
+    part = training_part(tmp_path / "people.parquet", 80)
+    rows = read_table(part)
+    rows = rows.set_column(rows.column_names.index("class"), "class", pa.array([""] * 80))
+    rows = rows.append_column("source_id", pa.array(np.arange(80) + 500))
+    write_table(part, rows, {"votes": "v"}, bands=BANDS, reference_band="r")
+    sources = tmp_path / "sources.parquet"
+    mag = np.linspace(14, 18, 80)
+    listed = {"source_id": np.arange(80)[::-1] + 500, "flags": np.zeros(80, int), "survey_mag": mag[::-1]}
+    write_table(sources, shard_table("sources", listed | {"survey_radius": np.full(80, 3.0)}), {"sources": "s"})
+    agreement = tmp_path / "agreement.json"
+    write_json(agreement, {"lineage": {}, "calibration": {}})
+    people = People(part, [sources], [model_card(tmp_path, "morphology")], agreement)
+    frame = held_out_people(people, validate({}).classify)
+    np.testing.assert_allclose(frame["mag"], mag[frame["index"] - 500], rtol=1e-6)
+    assert np.isfinite(frame["bar_yes_fraction"]).all()
+    parameters = Parameters("bias", "digest", validate({}), None)
+    report_bias(parameters, evaluation, people, tmp_path / "bias.json", tmp_path / "errors.parquet")
+    written = read_json(tmp_path / "bias.json")
+    assert set(written["lineage"]) >= {"evaluate", "votes", "sources", "bias"}
+    assert set(written["bars"]) == set(written["labels"]) == {"simulated", "people"}
+    found = read_table(tmp_path / "errors.parquet")
+    assert set(found["origin"].to_pylist()) == {"simulated", "people"}
+    assert found["probability"].to_pylist() == sorted(found["probability"].to_pylist())

@@ -6,15 +6,28 @@ rule bias:
     input:
         parameters=frozen("bias"),
         evaluation=paths.EVALUATION_TABLE,
+        people=[paths.PEOPLE_TABLE] if plan.voted else [],
+        people_stamps=[paths.PEOPLE] if plan.voted else [],
+        sources=per_shard(paths.SOURCES, plan.voted),
+        models=cards("morphology") if plan.voted else [],
+        agreement=[paths.AGREEMENT] if plan.voted else [],
     output:
         summary=paths.VOTE_BIAS,
         table=paths.LABEL_ERRORS,
     log:
         log_of("bias", "bias"),
     conda:
-        "../../envs/core.yaml"
+        "../../envs/gpu.yaml"
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(3000),
+    params:
+        people=lambda wildcards, input: (
+            f"--people {input.people} --sources {input.sources} --models {input.models}"
+            f" --agreement {input.agreement}"
+            if input.people
+            else ""
+        ),
     shell:
         "python $scripts/bias.py --parameters {input.parameters} --evaluation-table {input.evaluation}"
+        " {params.people}"
         " --output {output.summary} --table {output.table} --log {log}"

@@ -37,7 +37,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "profiles": ("structure",),
     "agreement": ("seed", "classify"),
     "evaluate": ("seed", "evaluate", "classify", "saliency", "bars"),
-    "bias": ("seed",),
+    "bias": ("seed", "classify"),
     "classify": ("classify",),
     "structure": ("structure",),
     "saliency": ("seed", "saliency"),

@@ -32,6 +32,7 @@ CHUNK = 4096
 """Galaxies judged at once."""
 SCHEMA = pa.schema(
     [
+        ("origin", pa.string()),
         ("index", pa.int64()),
         ("question", pa.string()),
         ("answer", pa.string()),
@@ -46,13 +47,15 @@ SCHEMA = pa.schema(
 )
 
 
-def label_errors(frame: pd.DataFrame, entries: Sequence[Question] = ()) -> tuple[pa.Table, dict[str, Any]]:
+def label_errors(frame: pd.DataFrame, origin: str, entries: Sequence[Question] = ()) -> tuple[pa.Table, dict[str, Any]]:
     """Return every judged galaxy and question, the least likely votes first, and a summary of each question.
 
     Parameters
     ----------
     frame : DataFrame
         `index`, and for each answer `{answer}_votes` and `{answer}_fraction`, the predicted one.
+    origin : str
+        Where the votes are from, for the table.
     entries : sequence of Question
         By default all of the tree.
 
@@ -68,13 +71,14 @@ def label_errors(frame: pd.DataFrame, entries: Sequence[Question] = ()) -> tuple
     """
     parts, summary = [], {}
     for entry in entries or questions():
-        votes = frame[[f"{label}_votes" for label in entry.labels]].to_numpy(dtype=float)
+        # Votes of people may be weighted ones: the distribution is one of whole numbers.
+        votes = np.rint(frame[[f"{label}_votes" for label in entry.labels]].to_numpy(dtype=float))
         fractions = frame[[f"{label}_fraction" for label in entry.labels]].to_numpy(dtype=float)
         good = np.isfinite(fractions).all(axis=1) & (np.nan_to_num(votes).sum(axis=1) >= FEWEST_VOTES)
         if good.sum() < FEWEST:
             continue
         found, summary[entry.name] = _judged(entry, np.nan_to_num(votes[good]), _floored(fractions[good]))
-        parts.append(found.assign(index=frame["index"].to_numpy()[good]))
+        parts.append(found.assign(origin=origin, index=frame["index"].to_numpy()[good]))
     if not parts:
         return SCHEMA.empty_table(), {}
     rows = pd.concat(parts).sort_values(["probability", "index", "question"], ignore_index=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy.special import expit, logit
 
 from tuningfork.core.decision_tree import question
@@ -22,6 +23,7 @@ from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.measure.disagreement import label_errors
 from tuningfork.measure.logistic import bootstrap_weights, logistic_slopes
 from tuningfork.measure.scores import figure
+from tuningfork.measure.vote_people import People, held_out_people
 
 COVARIATES = {
     "mag": ("mag", -1),
@@ -39,7 +41,7 @@ FURTHEST = 12.0
 """Largest shift of a logit; fractions of zero and one cannot be shifted to others."""
 
 
-def report_bias(parameters: Parameters, evaluation: Path, output: Path, table: Path) -> None:
+def report_bias(parameters: Parameters, evaluation: Path, people: People | None, output: Path, table: Path) -> None:
     """Write which labels are likely wrong, and how the bar fraction depends on what it should not.
 
     Parameters
@@ -47,24 +49,25 @@ def report_bias(parameters: Parameters, evaluation: Path, output: Path, table: P
     parameters : Parameters
         Of the stage bias.
     evaluation : Path
-        evaluation.parquet: held-out galaxies with votes, predictions and, of simulated ones, the truth.
+        evaluation.parquet: simulated test galaxies with votes, predictions and truth.
+    people : People or None
+        Votes of people, if there are any.
     output : Path
         vote_bias.json.
     table : Path
         label_errors.parquet.
     """
-    frame = read_table(evaluation).to_pandas()
-    errors, summary = label_errors(frame)
-    lineage = parameters.lineage(lineage_of(evaluation))
-    write_table(table, errors, lineage)
-    bars = {name: bar_bias(rows, parameters.configuration.seed) for name, rows in _by_origin(frame).items()}
-    write_json(output, {"lineage": lineage, "labels": summary, "bars": bars})
-
-
-def _by_origin(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the rows whose truth is known, those of a class, and the others."""
-    known = frame["class"].notna()
-    return {name: rows for name, rows in (("simulated", frame[known]), ("observed", frame[~known])) if len(rows)}
+    configuration = parameters.configuration
+    frames = {"simulated": read_table(evaluation).to_pandas()}
+    if people is not None:
+        frames["people"] = held_out_people(people, configuration.classify)
+    errors, summaries = zip(*(label_errors(frame, name) for name, frame in frames.items()), strict=True)
+    lineage = parameters.lineage(lineage_of(evaluation, *(people.files if people else [])))
+    order = [("probability", "ascending"), ("origin", "ascending"), ("index", "ascending")]
+    write_table(table, pa.concat_tables(errors).sort_by(order), lineage)
+    labels = dict(zip(frames, summaries, strict=True))
+    bars = {name: bar_bias(frame, configuration.seed) for name, frame in frames.items()}
+    write_json(output, {"lineage": lineage, "labels": labels, "bars": bars})
 
 
 def bar_bias(frame: pd.DataFrame, seed: int) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def bar_bias(frame: pd.DataFrame, seed: int) -> dict[str, Any]:
     Parameters
     ----------
     frame : DataFrame
-        Rows of evaluation.parquet; with `class` the truth is known, and `bar_length` says whether there is a bar.
+        Columns of evaluation.parquet; with `class` the truth is known, and `bar_length` says whether there is a bar.
     seed : int
         Of the bootstrap.
 

@@ -32,7 +32,7 @@ def rows_of(inputs: Inputs) -> dict[str, Any]:
             slopes.setdefault(key, own)[row["of"]] = row
     return {
         "labels": likely.to_dict("records"),
-        "judged": sum(entry["n"] for entry in (found.get("labels") or {}).values()),
+        "judged": sum(entry["n"] for one in (found.get("labels") or {}).values() for entry in one.values()),
         "slopes": list(slopes.values()),
         "significant": SIGNIFICANT,
     }
