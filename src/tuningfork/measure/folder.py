@@ -21,7 +21,7 @@ from tuningfork.measure.bar_estimators import Estimate
 from tuningfork.measure.bars import bar_flags, barred, estimates
 from tuningfork.measure.calibration import LengthCalibration, identity
 from tuningfork.measure.classify import vote_values
-from tuningfork.measure.folder_table import check_name, table_of, write
+from tuningfork.measure.folder_table import check_name, picture_values, table_of, write
 from tuningfork.measure.pictures import Reading, read_picture
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
@@ -265,53 +265,3 @@ def bar_columns(
         "bar_flags": bar_flags(found["saliency"].flags, length, psf, unbarred),
         **{f"bar_length_{name}_pixels": lengths[name] * scale for name in ESTIMATORS},
     }
-
-
-def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return the columns of the pictures themselves, and those of the bars still empty."""
-    number = len(readings)
-    values: dict[str, Any] = {
-        "file": [reading.file for reading in readings],
-        "flags": np.array([flags_of(reading) for reading in readings], dtype=np.int64),
-        "reason": [reading.reason or _unseen(reading) for reading in readings],
-        "width": [reading.width or None for reading in readings],
-        "height": [reading.height or None for reading in readings],
-        "psf_fwhm": np.array([reading.psf_fwhm for reading in readings]),
-    }
-    for name in ("x", "y", "r50", "r90"):
-        values[name] = np.array([_in_picture(reading, name) for reading in readings], dtype=float)
-    texts = ("morphology", "bar_length_method")
-    numbers = ("p_bar", "bar_yes_fraction", "bar_position_angle", "bar_position_angle_error", "bar_ellipticity")
-    lengths = [f"bar_length_{name}" for name in ("pixels", "pixels_error", "scaled", "scaled_error")]
-    lengths += [f"bar_length_{name}_pixels" for name in ESTIMATORS]
-    values |= {name: np.full(number, np.nan) for name in (*numbers, *lengths)}
-    return (
-        values | {name: np.full(number, None, dtype=object) for name in texts} | {"bar_flags": values["flags"].copy()}
-    )
-
-
-def _in_picture(reading: Reading, name: str) -> float:
-    """Return a place or radius in pixels of the picture; places from the edges."""
-    if reading.stamp is None:
-        return np.nan
-    value = float(getattr(reading.stamp, name))
-    if name not in ("x", "y"):
-        return value * reading.binned
-    left_over = (reading.width if name == "x" else reading.height) % reading.binned // 2
-    return (value + 0.5) * reading.binned + left_over
-
-
-def _unseen(reading: Reading) -> str:
-    seen = reading.stamp is not None and np.isfinite(reading.stamp.r90)
-    return "" if seen else "no galaxy is seen in the middle of the picture"
-
-
-def flags_of(reading: Reading) -> int:
-    """Return the flags that the picture itself gives."""
-    stamp = reading.stamp
-    if stamp is None:
-        return int(Flag.BAD_TILE)
-    if not np.isfinite(stamp.r90):
-        return int(Flag.NO_SIGNAL)
-    padded = Flag.PADDED if not stamp.valid.all() else Flag(0)
-    return int(padded | (Flag(0) if stamp.complete else Flag.LARGER_THAN_STAMP))

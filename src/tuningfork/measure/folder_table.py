@@ -1,6 +1,6 @@
-"""The table of `tuningfork measure-folder`: its columns, and how it is written."""
+"""The table of `tuningfork measure-folder`: its columns, what pictures themselves put into it, how it is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import pyarrow.csv
 from tuningfork.core.columns import ESTIMATORS, F4, NAMES, TEXT, Column, schema
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import replacing
+from tuningfork.core.flags import Flag
 from tuningfork.core.tables import write_table
+from tuningfork.measure.pictures import Reading
 
 PIXEL = "pix"
 STAGE = "folder"
@@ -56,6 +58,56 @@ COLUMNS = [
         for name, text in ESTIMATORS.items()
     ),
 ]
+
+
+def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
+    """Return the columns of the pictures themselves, and those of the bars still empty."""
+    number = len(readings)
+    values: dict[str, Any] = {
+        "file": [reading.file for reading in readings],
+        "flags": np.array([flags_of(reading) for reading in readings], dtype=np.int64),
+        "reason": [reading.reason or _unseen(reading) for reading in readings],
+        "width": [reading.width or None for reading in readings],
+        "height": [reading.height or None for reading in readings],
+        "psf_fwhm": np.array([reading.psf_fwhm for reading in readings]),
+    }
+    for name in ("x", "y", "r50", "r90"):
+        values[name] = np.array([_in_picture(reading, name) for reading in readings], dtype=float)
+    texts = ("morphology", "bar_length_method")
+    numbers = ("p_bar", "bar_yes_fraction", "bar_position_angle", "bar_position_angle_error", "bar_ellipticity")
+    lengths = [f"bar_length_{name}" for name in ("pixels", "pixels_error", "scaled", "scaled_error")]
+    lengths += [f"bar_length_{name}_pixels" for name in ESTIMATORS]
+    values |= {name: np.full(number, np.nan) for name in (*numbers, *lengths)}
+    return (
+        values | {name: np.full(number, None, dtype=object) for name in texts} | {"bar_flags": values["flags"].copy()}
+    )
+
+
+def _in_picture(reading: Reading, name: str) -> float:
+    """Return a place or radius in pixels of the picture; places from the edges."""
+    if reading.stamp is None:
+        return np.nan
+    value = float(getattr(reading.stamp, name))
+    if name not in ("x", "y"):
+        return value * reading.binned
+    left_over = (reading.width if name == "x" else reading.height) % reading.binned // 2
+    return (value + 0.5) * reading.binned + left_over
+
+
+def _unseen(reading: Reading) -> str:
+    seen = reading.stamp is not None and np.isfinite(reading.stamp.r90)
+    return "" if seen else "no galaxy is seen in the middle of the picture"
+
+
+def flags_of(reading: Reading) -> int:
+    """Return the flags that the picture itself gives."""
+    stamp = reading.stamp
+    if stamp is None:
+        return int(Flag.BAD_TILE)
+    if not np.isfinite(stamp.r90):
+        return int(Flag.NO_SIGNAL)
+    padded = Flag.PADDED if not stamp.valid.all() else Flag(0)
+    return int(padded | (Flag(0) if stamp.complete else Flag.LARGER_THAN_STAMP))
 
 
 def table_of(values: Mapping[str, Any]) -> pa.Table:

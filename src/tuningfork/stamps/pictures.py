@@ -17,7 +17,7 @@ SIZE = 128
 """Width and height of the stamps (px)."""
 GALAXY_RADIUS = 32.0
 """The radius with 90 % of the light, in pixels of the stamp."""
-FINEST = 1 / 3
+FINEST = 0.2
 """Narrowest pixel of a stamp, in pixels of the picture: a small galaxy is not blown up further."""
 SMALLEST_NOISE = 1 / 255
 """Least noise of the sky: the step of 8 bits, below which compression leaves no noise to be measured."""

@@ -10,7 +10,7 @@ from tuningfork.stamps.pictures import STRETCH, PictureStamp, stamp_of, unstretc
 
 STRETCHES = (4.0, 12.0)
 """Range of the stretch Q with which pictures are drawn; they are read with the usual one."""
-SKY_STEPS = (1.5, 12.0)
+SKY_STEPS = (1.5, 15.0)
 """Range of the noise of the sky in a picture, in steps of its 8 bits."""
 BLACK = (-0.5, 2.5)
 """Range of how far black lies below the sky, in units of the noise: below zero, most of the sky is cut off."""
