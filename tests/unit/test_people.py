@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from small_sets import BANDS, parameters, write_part, write_stamps
+from small_sets import BANDS, parameters, write_model, write_part, write_stamps
 
 from tuningfork.core.classes import class_of_votes
 from tuningfork.core.columns import vote_columns
@@ -16,8 +16,9 @@ from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.config.votes import Votes
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.core.files import open_array
-from tuningfork.core.tables import read_table, shard_table, write_table
+from tuningfork.core.files import open_array, read_json
+from tuningfork.core.tables import lineage_of, read_table, shard_table, write_table
+from tuningfork.measure.agreement import measure_agreement
 from tuningfork.sky.shards import shards_of_positions
 from tuningfork.surveys.lists.trees.tree import KNOWN, Tree, plainly, read_tree
 from tuningfork.surveys.lists.votes import read_votes, shards_with_votes
@@ -251,6 +252,31 @@ def test_epochs_are_balanced_by_kind_and_by_the_leading_class_of_votes(tmp_path:
     data = TaskData(training, morphology_targets, 8, 1, ("t",), balance=1.0)
     one, again = ([batch["votes"].numpy() for batch in data.training(2)] for _ in range(2))
     np.testing.assert_array_equal(one, again)
+
+
+def test_people_teach_the_calibration_where_there_are_enough_of_them(tmp_path: Path) -> None:
+    """Simulated volunteers do for a question that people were not asked; figures of both stand side by side."""
+    simulated = write_part(tmp_path / "part.parquet", 200)
+    own = {name: np.zeros(600) for name in vote_columns() if name.startswith("merging")}
+    split = np.where(np.arange(600) % 3 == 0, "validation", "test")
+    real = write_part(tmp_path / "people.parquet", 600, seed=5, split=split, **{"class": np.full(600, "")}, **own)
+    models, output = [write_model(tmp_path / "m.json", "morphology")], tmp_path / "agreement.json"
+    measure_agreement(parameters("agreement"), [simulated], real, models, output)
+    found = read_json(output)
+    assert {name: entry["learnt_from"] for name, entry in found["calibration"].items()} == {
+        entry.name: "simulated" if entry.name == "merging" else "people" for entry in questions()
+    }
+    first = found["calibration"]["smooth_or_featured"]
+    assert first["n"] == 200
+    assert found["people"]["smooth_or_featured"]["n"] == 400
+    assert found["people"]["merging"] == {"n": 0}
+    assert found["simulated"]["merging"]["n"] == 20
+    assert first["applied"] == ("likelihood_gain" in found["people"]["smooth_or_featured"])
+    assert lineage_of(output) == {"simulate": "s", "train-morphology": "m", "agreement": "d" * 16}
+    alone = tmp_path / "alone.json"
+    measure_agreement(parameters("agreement"), [simulated], None, models, alone)
+    assert read_json(alone)["people"] is None
+    assert read_json(alone)["simulated"]["edge_on"]["n"] <= 20
 
 
 @pytest.mark.parametrize(
