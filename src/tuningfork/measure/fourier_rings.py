@@ -21,7 +21,7 @@ ANGLES = 96
 """Samples of a ring; a multiple of 8, so that the samples of a turned or mirrored stamp are the same points."""
 FINE, STEP, COARSE_STEP = 16.0, 0.5, 1.0
 """Rings are `STEP` px apart out to the radius `FINE`, where a bar spans few of them, and `COARSE_STEP` px beyond."""
-ONE_SIDED_NOISE, ONE_SIDED_SHARE = 3.0, 0.3
+ONE_SIDED_NOISE, ONE_SIDED_SHARE = 3.0, 0.15
 """Opposite points differ if it is by more than this many standard deviations of the sky and this share of the fainter
 one: the light of a galaxy whose centre is off by a fraction of a pixel does not."""
 SAMPLE_NOISE = 0.7
