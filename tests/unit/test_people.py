@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from servers.base import Service
+from servers.tap import Tap
 from small_sets import BANDS, parameters, write_model, write_part, write_stamps
 
 from tuningfork.core.classes import class_of_votes
@@ -105,6 +107,24 @@ def test_more_answers_than_people_who_were_led_to_a_question_are_scaled_down() -
     featured = found["t01_smooth_or_features"][:, 1]
     assert (found["t02_edgeon"].sum(axis=1) <= featured + 1e-9).all()
     assert (found["t03_bar"].sum(axis=1) <= found["t02_edgeon"][:, 1] + 1e-9).all()
+
+
+def test_vizier_gives_the_votes_of_the_shards_that_are_looked_up(tmp_path: Path) -> None:
+    """Each row once, though answers are cut and the boxes around shards overlap; names are those of the answer."""
+    tree = read_tree("gz_decals")
+    table = published(tree, drawn(tree), "count").assign(RAJ2000=np.linspace(150, 153, 50))
+    tap = Tap({"J/MNRAS/509/3966/gzd": {name: table[name].to_numpy() for name in table}}, path="/tap", most=12)
+    shards = shards_of_positions(np.linspace(150, 151.5, 200), np.full(200, 2.0), 7)
+    with Service(tap.answer) as service:
+        settings = Votes(vizier="J/MNRAS/509/3966/gzd", tap_url=f"{service.url}/tap", tree="gz_decals")
+        transfer = Transfer(rate=5000, retries=1, backoff=0.001, cache=str(tmp_path))
+        voted = read_votes(settings, shards, transfer)
+    assert voted.by_position
+    assert not voted.rows["ra"].duplicated().any()
+    whole = read(table, tmp_path / "t.parquet", tree="gz_decals").rows.set_index("ra")
+    near = [shard.contains(whole.index.to_numpy(), np.full(50, 2.0)) for shard in shards]
+    assert set(whole.index[np.any(near, axis=0)]) <= set(voted.rows["ra"]) < set(whole.index)
+    np.testing.assert_array_equal(voted.rows[vote_columns()], whole.loc[voted.rows["ra"], vote_columns()])
 
 
 OWN = {
