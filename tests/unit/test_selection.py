@@ -8,21 +8,30 @@ import pandas as pd
 import pytest
 from drawn_survey import CENTRE, DESCRIPTION, FIELD, FWHM, NOISE, SCALE, Drawn, galaxies
 from scipy.stats import binomtest
+from small_networks import model_card
 
 from tuningfork.core.config import validate
 from tuningfork.core.config.population import Population
 from tuningfork.core.config.transfer import Transfer
+from tuningfork.core.description import describe
+from tuningfork.core.files import write_json
 from tuningfork.core.parameters import Parameters
-from tuningfork.core.tables import read_table
+from tuningfork.core.tables import read_table, write_table
+from tuningfork.measure.bar_combination import alone
+from tuningfork.measure.calibration import identity
 from tuningfork.measure.selection.cut import cut_stamps
-from tuningfork.measure.selection.function import SCHEMA, selection_function, wilson
+from tuningfork.measure.selection.function import SCHEMA, gather, selection_function, wilson
 from tuningfork.measure.selection.images import with_galaxies
 from tuningfork.measure.selection.place import Injection, groups, place_galaxies
+from tuningfork.measure.selection.shard import inject_shard
 from tuningfork.simulate.galaxies import draw_galaxy
 from tuningfork.simulate.profiles import Sersic
 from tuningfork.simulate.truth import Part
 from tuningfork.sky.coordinates import distance, orientation, pixel_to_sky_angle
+from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import Image
+from tuningfork.surveys.manifest import fetch_all
+from tuningfork.surveys.registry import open_survey
 from tuningfork.surveys.transfer.network import Network
 
 SIZE = 300
@@ -200,3 +209,51 @@ def test_few_galaxies_and_none_give_no_figures() -> None:
 def test_the_interval_is_wilsons(found: int, n: int) -> None:
     expected = binomtest(found, n).proportion_ci(confidence_level=0.6826894921, method="wilson")
     assert wilson(found, n) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+SKY = {
+    "survey": {"simulated": {"tile_size": 300, "tile_overlap": 60, "star_density": 500.0}},
+    "stamps": {"size": 64},
+    "saliency": {"samples": 2, "rotations": 2},
+    "selection": {"galaxies": 4},
+}
+
+
+def test_the_job_measures_every_galaxy_in_the_images_of_a_simulated_sky(tmp_path: Path, root: Path) -> None:
+    """Two tiles, untrained networks: one row a galaxy, with truth, conditions and measurements; the same again."""
+    configuration = validate(SKY)
+    given = Parameters("inject", "digest", configuration, describe(configuration, root / "config" / "surveys"))
+    transfer = Transfer(cache=str(tmp_path / "cache"))
+    network = Network(transfer)
+    survey = open_survey(given, network)
+    shard = Shard(8, 416156)
+    tiles = sorted(survey.tiles(shard), key=lambda tile: np.hypot(*np.subtract((tile.ra, tile.dec), shard.centre)))[:2]
+    manifest = tmp_path / "tiles.parquet"
+    write_table(manifest, fetch_all(survey, tiles, given.survey.bands, 1, network.path), {"tiles": "t"})
+    known = ("direct", "mask", "saliency", "fourier", "axis_ratio")
+    evaluation = {
+        "lineage": {"evaluate": "e"},
+        "agreement": {"calibration": {}},
+        "bar_calibration": {name: identity(0).as_dict() for name in known},
+        "bar_combination": alone().as_dict(),
+    }
+    write_json(tmp_path / "evaluation.json", evaluation)
+    models = [model_card(tmp_path, "morphology")]
+    tables = []
+    for name in ("one.parquet", "two.parquet"):
+        inject_shard(given, shard.name, manifest, models, tmp_path / "evaluation.json", transfer, tmp_path / name)
+        tables.append(read_table(tmp_path / name))
+    assert tables[0].equals(tables[1])
+    assert not list(tmp_path.glob(".inject-*"))
+    rows = tables[0].to_pandas()
+    assert len(rows) == 4
+    assert shard.contains(rows["ra"].to_numpy(), rows["dec"].to_numpy()).all()
+    assert rows["tile"].isin([tile.name for tile in tiles]).all()
+    for name in ("true_bar_length", "psf_fwhm", "sky_noise", "p_bar", "bar_length_direct"):
+        assert np.isfinite(rows[name].astype(float)).all(), name
+    assert (rows["recovered"] == rows["bar_length"].notna()).all()
+    selection = Parameters("selection", "digest", validate({}), None)
+    shards = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
+    gather(selection, shards, tmp_path / "all.parquet", tmp_path / "function.parquet")
+    assert read_table(tmp_path / "all.parquet").num_rows == 8
+    assert read_table(tmp_path / "function.parquet")["n"].to_pylist() == [8]

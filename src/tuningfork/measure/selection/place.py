@@ -21,8 +21,8 @@ BARRED = "barred_spiral"
 MOST = 1_000_000
 """Galaxies of a shard at most, the step of their identifiers from shard to shard."""
 DEEPEST = 29
-TRIES = 200
-"""Random positions a galaxy that are tried at most: most of a shard may have no image."""
+DRAWN, TRIES = 4096, 200
+"""Random positions drawn at once, and how many of them are tried for a galaxy: most of a shard may have no image."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,12 @@ def positions(
     """Return right ascension and declination (deg) of at most `number` random points of the shard that lie in a tile."""
     parts = 4 ** (DEEPEST - shard.order)
     found: list[np.ndarray] = []
-    for _ in range(TRIES if any(tile.corners for tile in tiles) else 0):
-        deep = np.uint64(shard.pixel) * np.uint64(parts) + rng.integers(parts, size=number, dtype=np.uint64)
+    rounds = 10 + TRIES * number // DRAWN if any(tile.corners for tile in tiles) else 0
+    for _ in range(rounds):
+        deep = np.uint64(shard.pixel) * np.uint64(parts) + rng.integers(parts, size=DRAWN, dtype=np.uint64)
         lon, lat = healpix.healpix_to_lonlat(deep, np.uint8(DEEPEST))
         points = np.stack([Longitude(lon).to_value(u.deg), Latitude(lat).to_value(u.deg)])
-        inside = np.zeros(number, dtype=bool)
+        inside = np.zeros(DRAWN, dtype=bool)
         for tile in tiles:
             with np.errstate(invalid="ignore"):
                 inside |= depth(tile, *points) > 0
