@@ -115,7 +115,8 @@ def measured_bars(frame: pd.DataFrame) -> pd.DataFrame:
         | {name: frame[name].to_numpy(dtype=float) for name in COVARIATES if name in frame}
     )
     names = ["model", *_varying(rows)]
-    return rows[(rows["asked"] > 0) & np.isfinite(rows[names]).all(axis=1)].reset_index(drop=True)
+    known_all = np.isfinite(rows[names].to_numpy(dtype=float)).all(axis=1)
+    return rows[(rows["asked"] > 0).to_numpy() & known_all].reset_index(drop=True)
 
 
 def _varying(rows: pd.DataFrame) -> list[str]:

@@ -44,4 +44,6 @@ def totals(selection: pd.DataFrame) -> dict[str, Any] | None:
     if not len(rows) or not rows["n"].iloc[0]:
         return None
     values = rows.iloc[0].to_dict()
-    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()}
+    return {
+        str(name): None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()
+    }

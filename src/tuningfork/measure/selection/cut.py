@@ -60,7 +60,8 @@ def cut_stamps(
     description, settings = parameters.survey, parameters.configuration.stamps
     seed, rows = parameters.configuration.seed, source_rows(injections)
     ra, dec, radius = (rows[name].to_numpy() for name in ("ra", "dec", "survey_radius"))
-    near = {tile.name for tile in needed([one.tile for one in tiles], ra, dec, reach(rows, settings, description))}
+    half = float(reach(rows, settings, description).max())
+    near = {tile.name for tile in needed([one.tile for one in tiles], ra, dec, half)}
 
     def open_band(tile: FetchedTile, band: str) -> Image:
         image = open_again(survey, network, tile, band)
