@@ -29,7 +29,7 @@ TINY = {
 }
 EDITED = TINY | {"seed": 1, "classify": {"rotations": 1}, "bars": {"min_fraction": 0.9}}
 ON_GPU = {"pretrain", "train", "profiles", "agreement", "evaluate", "classify", "structure", "saliency"}
-ON_CPU = {"sources", "tiles", "stamps", "simulate", "bars", "catalogue", "explain", "report", "label"}
+ON_CPU = {"sources", "tiles", "stamps", "simulate", "bias", "bars", "catalogue", "explain", "report", "label"}
 
 
 @dataclass(frozen=True)
