@@ -15,6 +15,7 @@ from tuningfork.core.config.population import Population
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import describe
 from tuningfork.core.files import write_json
+from tuningfork.core.flags import decode
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import read_table, write_table
 from tuningfork.measure.bar_combination import alone
@@ -162,6 +163,20 @@ def test_stamps_hold_the_galaxy_and_what_was_there(tmp_path: Path) -> None:
     assert rows["source_id"].to_pylist() == [0, 1]
     np.testing.assert_allclose(rows["psf_fwhm_r"], FWHM)
     np.testing.assert_allclose(rows["pixel_scale"], SCALE, rtol=1e-4)
+
+
+def test_a_galaxy_across_two_tiles_is_whole(tmp_path: Path) -> None:
+    """It is put into both, each with its own orientation, and what one lacks comes from the other."""
+    width = 100 * SCALE / 3600
+    survey = Drawn(EMPTY, [(CENTRE[0], CENTRE[1], 0.0), (CENTRE[0] - 0.9 * width, CENTRE[1], 4.0)], 100)
+    network = Network(Transfer(cache=str(tmp_path)))
+    tiles = [survey.fetch(tile) for tile in survey.locate(["t0", "t1"])]
+    one = injection(CENTRE[0] - 0.4 * width, mag=14.0)
+    cut_stamps(parameters(), survey, network, tiles, [one], tmp_path / "one.parquet")
+    stamp = np.load(tmp_path / "one.npy")[0, :, 0]
+    assert "STITCHED" in decode(read_table(tmp_path / "one.parquet")["flags"][0].as_py())
+    assert (stamp[1] > 0).mean() > 0.97
+    assert stamp[0].sum() == pytest.approx(10 ** (-0.4 * (14.0 - 22.5)), rel=0.04)
 
 
 def measured_galaxies(count: int = 1200) -> pd.DataFrame:
