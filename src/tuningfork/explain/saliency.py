@@ -1,18 +1,22 @@
-"""SmoothGrad: which pixels the bar answer hangs on.
+"""Saliency maps: which pixels the answer about the bar hangs on.
 
 Smilkov+ 2017 (arXiv:1706.03825), as used on galaxies by Bhambra, Joachimi & Lahav 2022 (MNRAS 511, 5032): the mean,
-over noisy copies of the network's input, of the absolute derivative of the bar logit by each pixel.
+over noisy copies of the network's input, of the absolute derivative of the bar logit by each pixel. VarGrad
+(Adebayo+ 2018, arXiv:1810.03292) and Integrated Gradients (Sundararajan+ 2017, arXiv:1703.01365) beside it.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
+from tuningfork.core.memory import keep_freed_memory
+from tuningfork.explain.copies import Attribution, Galaxy
 from tuningfork.networks.ensemble import mixed_precision
+from tuningfork.networks.frozen import frozen
 from tuningfork.networks.inputs import dihedral, undo_dihedral
 
 Target = Callable[[Mapping[str, Tensor]], Tensor]
@@ -33,44 +37,19 @@ TARGETS: dict[str, Target] = {"bar": bar_logit, "length": log_bar_length}
 """What the configuration's `saliency.target` may name."""
 
 
-@dataclass(frozen=True)
-class SmoothGrad:
-    """How maps are made.
-
-    Attributes
-    ----------
-    samples : int
-        Noisy copies of each stamp.
-    noise_level : float
-        Standard deviation of the noise in units of (max - min) of that stamp's network input.
-    batch_size : int
-        Copies in one forward and backward pass; the maps do not depend on it.
-    rotations : int
-        Orientations of the square (1 to 8) that the copies take in turn; each derivative is turned back. The
-        grid that a network's strides leave in a map is averaged down at no cost.
-    half_precision : bool
-        Whether the passes run in bfloat16 where the hardware has it.
-    """
-
-    samples: int
-    noise_level: float
-    batch_size: int
-    rotations: int = 1
-    half_precision: bool = False
-
-
-def smoothgrad(
+def attribute(
     models: Sequence[nn.Module],
     inputs: Tensor,
     conditions: Tensor,
     seeds: Sequence[int],
-    settings: SmoothGrad,
+    how: Attribution,
     target: Target = bar_logit,
-) -> Tensor:
-    """Return the saliency maps of some stamps.
+) -> tuple[Tensor, Tensor]:
+    """Return the saliency maps of some stamps, and the number of copies that each took.
 
-    The noisy copies are made once and shown to every model; the memory needed is that of one batch of copies a thread
-    and of the maps. Conditions (PSF and the like) are held fixed.
+    The copies are made once and shown to every model; the memory needed is that of one batch of copies a thread and of
+    the sums of the stamps in it, however many copies there are. Conditions (PSF and the like) are held fixed. On a
+    CPU, each of torch's threads works on batches of its own: the layers are too small to be shared well.
 
     Parameters
     ----------
@@ -83,76 +62,98 @@ def smoothgrad(
         (N, C).
     seeds : sequence of int
         Seed of each stamp's noise, so that its map does not depend on the stamps beside it.
-    settings : SmoothGrad
+    how : Attribution
     target : callable
         Which output is explained.
 
     Returns
     -------
-    Tensor
-        (N, M, S, S) float32: for each model the mean absolute derivative, its maximum over the bands.
+    maps : Tensor
+        (N, M, S, S) float32, not negative: one for each model, the maximum over the bands.
+    copies : Tensor
+        (N,) int64.
     """
-    together = max(1, settings.batch_size // settings.samples)
-    groups = [slice(first, first + together) for first in range(0, len(inputs), together)]
+    keep_freed_memory()
+    members = _prepared(models, inputs.device, how.half_precision)
+    maps = torch.empty(len(inputs), len(models), *inputs.shape[-2:], device=inputs.device)
+    copies = torch.zeros(len(inputs), dtype=torch.int64)
 
-    def maps_of(rows: slice) -> Tensor:
-        return _maps_of(models, inputs[rows], conditions[rows], seeds[rows], settings, target)
+    def work(rows: range) -> None:
+        galaxies = (Galaxy(row, inputs[row], seeds[row], how, len(models)) for row in rows)
+        for galaxy in _finished(galaxies, members, conditions, how, target):
+            maps[galaxy.row], copies[galaxy.row] = galaxy.maps(), galaxy.shown
 
-    return torch.cat(_side_by_side(maps_of, groups, inputs.device))
-
-
-def _side_by_side(function: Callable[[slice], Tensor], groups: Sequence[slice], device: torch.device) -> list[Tensor]:
-    """Apply `function` to each group, on a CPU as many at once as torch has threads, each in a thread of its own.
-
-    The layers are too small to be shared well between threads; whole batches are not.
-    """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        return [function(rows) for rows in groups]
+    threads = torch.get_num_threads() if inputs.device.type == "cpu" else 1
+    shares = [range(first, len(inputs), threads) for first in range(min(threads, len(inputs)))]
+    if len(shares) < 2:
+        work(range(len(inputs)))
+        return maps, copies
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(function, groups))
+            list(pool.map(work, shares))
     finally:
         torch.set_num_threads(threads)
+    return maps, copies
 
 
-def _maps_of(
-    models: Sequence[nn.Module],
-    inputs: Tensor,
-    conditions: Tensor,
-    seeds: Sequence[int],
-    settings: SmoothGrad,
-    target: Target,
-) -> Tensor:
-    """Return the maps of so few stamps that at least one copy of each fits into a batch."""
-    spread = settings.noise_level * (inputs.amax((1, 2, 3)) - inputs.amin((1, 2, 3)))
-    total = torch.zeros(len(models), *inputs.shape, device=inputs.device)
-    step = max(1, settings.batch_size // len(inputs))
-    for first in range(0, settings.samples, step):
-        copies = range(first, min(first + step, settings.samples))
-        # Every rotations-th copy has the same orientation; slices of them are views.
-        turns = [(place, (first + place) % settings.rotations) for place in range(min(settings.rotations, len(copies)))]
-        noisy = _noise(inputs, seeds, copies).mul_(spread[:, None, None, None])
-        for place, turn in turns:
-            noisy[place :: settings.rotations] += dihedral(inputs, turn)
-        repeated = conditions.expand(len(copies), -1, -1).flatten(0, 1)
-        for member, model in enumerate(models):
-            slopes = gradient(model, noisy.flatten(0, 1), repeated, target, settings.half_precision).abs_()
-            slopes = slopes.unflatten(0, (len(copies), len(inputs)))
-            for place, turn in turns:
-                total[member] += undo_dihedral(slopes[place :: settings.rotations].sum(0), turn)
-    return (total / settings.samples).amax(2).transpose(0, 1)
+def _prepared(models: Sequence[nn.Module], device: torch.device, half_precision: bool) -> list[nn.Module]:
+    """Return the models with kernels that are made once, in the precision of the passes."""
+    with mixed_precision(device) if half_precision else contextlib.nullcontext():
+        half = torch.is_autocast_enabled(device.type)
+    return [frozen(model, torch.bfloat16 if half else torch.float32) for model in models]
 
 
-def _noise(inputs: Tensor, seeds: Sequence[int], copies: range) -> Tensor:
-    """Return unit normal noise (K, N, B, S, S); that of one copy depends on its seed and number alone."""
-    noise = torch.empty(len(copies), *inputs.shape)
-    generator = torch.Generator()
-    for row, seed in enumerate(seeds):
-        for place, copy in enumerate(copies):
-            generator.manual_seed((seed + copy) % 2**63)
-            noise[place, row].normal_(generator=generator)
-    return noise.to(inputs.device)
+def _finished(
+    waiting: Iterator[Galaxy], models: Sequence[nn.Module], conditions: Tensor, how: Attribution, target: Target
+) -> Iterator[Galaxy]:
+    """Work on as many galaxies at once as fit into a batch, and yield those that are done; others take their place."""
+    at_work: list[Galaxy] = []
+    room = max(1, how.batch_size // how.block)
+    while True:
+        at_work += islice(waiting, room - len(at_work))
+        if not at_work:
+            return
+        # The last block of a galaxy may be shorter.
+        chosen = [galaxy for galaxy in at_work if galaxy.due == at_work[0].due]
+        _add_block(chosen, models, conditions, how, target)
+        done = {galaxy.row for galaxy in chosen if galaxy.done()}
+        yield from (galaxy for galaxy in chosen if galaxy.row in done)
+        at_work = [galaxy for galaxy in at_work if galaxy.row not in done]
+
+
+def _add_block(
+    galaxies: Sequence[Galaxy], models: Sequence[nn.Module], conditions: Tensor, how: Attribution, target: Target
+) -> None:
+    """Show every model the next block of copies of some galaxies, equally many of each."""
+    number = galaxies[0].due
+    copies = torch.stack([galaxy.copies() for galaxy in galaxies])
+    turns = range(min(how.rotations, number))
+    for turn in turns[1:]:
+        # Every rotations-th copy has the same orientation, in every block.
+        copies[:, turn :: how.rotations] = dihedral(copies[:, turn :: how.rotations], turn)
+    rows = torch.tensor([galaxy.row for galaxy in galaxies], device=conditions.device)
+    repeated = conditions[rows].repeat_interleave(number, dim=0)
+    sums, squares = [], []
+    for model in models:
+        pieces = zip(copies.flatten(0, 1).split(how.batch_size), repeated.split(how.batch_size), strict=True)
+        found = [gradient(model, *piece, target, how.half_precision) for piece in pieces]
+        slopes = (found[0] if len(found) == 1 else torch.cat(found)).unflatten(0, (len(galaxies), number))
+        sums.append(_turned_back(slopes.abs_() if how.takes_absolute else slopes, turns, how.rotations))
+        if how.method == "vargrad":
+            squares.append(_turned_back(slopes.square_(), turns, how.rotations))
+    for place, galaxy in enumerate(galaxies):
+        galaxy.add(
+            torch.stack([found[place] for found in sums]),
+            torch.stack([found[place] for found in squares]) if squares else None,
+        )
+
+
+def _turned_back(slopes: Tensor, turns: range, rotations: int) -> Tensor:
+    """Return the sum over the copies (axis 1) of maps (N, K, B, S, S), each turned back."""
+    total = slopes[:, ::rotations].sum(1)
+    for turn in turns[1:]:
+        total += undo_dihedral(slopes[:, turn::rotations], turn).sum(1)
+    return total
 
 
 def gradient(

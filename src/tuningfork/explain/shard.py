@@ -12,15 +12,16 @@ from tuningfork.core.parameters import Parameters
 from tuningfork.core.progress import track
 from tuningfork.core.seeds import seed_for
 from tuningfork.core.tables import lineage_of, numpy_column, write_table
-from tuningfork.explain.saliency import TARGETS, SmoothGrad, scale_to_unit, smoothgrad
+from tuningfork.explain.copies import Attribution
+from tuningfork.explain.saliency import TARGETS, attribute, scale_to_unit
 from tuningfork.networks.ensemble import Ensemble, batches, load_ensemble, open_store
 
-CHUNK = 16
-"""Stamps that are read and prepared at once."""
+CHUNK = 64
+"""Fewest stamps that are read and prepared at once."""
 
 
 def saliency_shard(parameters: Parameters, stamps: Path, models: Sequence[Path], output: Path, table: Path) -> None:
-    """Write the SmoothGrad maps of every stamp of a shard, one for each network of the ensemble.
+    """Write the saliency maps of every stamp of a shard, one for each network of the ensemble.
 
     Parameters
     ----------
@@ -33,7 +34,8 @@ def saliency_shard(parameters: Parameters, stamps: Path, models: Sequence[Path],
     output : Path
         .npy, float16 (N, M, S, S), each map scaled to [0, 1]; zero for a source without a stamp.
     table : Path
-        Parquet: `source_id`, `flags` and `scale_{k}`, the range of the k-th network's map before scaling.
+        Parquet: `source_id`, `flags`, `copies`, how many the maps took, and `scale_{k}`, the range of the k-th
+        network's map before scaling.
     """
     configuration = parameters.configuration
     ensemble = load_ensemble(models, "morphology")
@@ -41,8 +43,8 @@ def saliency_shard(parameters: Parameters, stamps: Path, models: Sequence[Path],
     source_id = numpy_column(rows, "source_id")
     shape = (len(pixels), len(ensemble.members), *pixels.shape[-2:])
     with new_array(output, shape, np.float16) as maps:
-        scale = map_stamps(ensemble, rows, pixels, source_id, configuration.seed, configuration.saliency, maps)
-    values = {"source_id": rows["source_id"], "flags": rows["flags"]}
+        scale, copies = map_stamps(ensemble, rows, pixels, source_id, configuration.seed, configuration.saliency, maps)
+    values = {"source_id": rows["source_id"], "flags": rows["flags"], "copies": pa.array(copies, mask=copies == 0)}
     values |= {f"scale_{k}": pa.array(scale[:, k], mask=np.isnan(scale[:, k])) for k in range(scale.shape[1])}
     settings = configuration.saliency
     write_table(
@@ -50,6 +52,9 @@ def saliency_shard(parameters: Parameters, stamps: Path, models: Sequence[Path],
         pa.table(values),
         parameters.lineage(lineage_of(stamps, *models)),
         target=settings.target,
+        method=settings.method,
+        sign=settings.sign,
+        tolerance=settings.tolerance,
         samples=settings.samples,
         noise_level=settings.noise_level,
         members=len(models),
@@ -64,8 +69,8 @@ def map_stamps(
     seed: int,
     settings: Saliency,
     maps: np.ndarray,
-) -> np.ndarray:
-    """Fill `maps` (N, M, S, S) with the scaled SmoothGrad maps of N stamps.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fill `maps` (N, M, S, S) with the scaled saliency maps of N stamps.
 
     Parameters
     ----------
@@ -82,19 +87,20 @@ def map_stamps(
 
     Returns
     -------
-    ndarray
+    scale : ndarray
         float32 (N, M), the range of each map before scaling; NaN where there is none.
+    copies : ndarray
+        int32 (N,), how many each map took; 0 where there is none.
     """
-    how = SmoothGrad(
-        settings.samples, settings.noise_level, settings.batch_size, settings.rotations, half_precision=True
-    )
+    how = Attribution(**settings.model_dump(exclude={"target"}), half_precision=True)
+    target = TARGETS[settings.target]
     scale = np.full(maps.shape[:2], np.nan, dtype=np.float32)
-    chunks = -(-len(stamps) // CHUNK)
-    for batch in track(batches(table, stamps, ensemble, CHUNK), f"maps, {CHUNK} at a time", chunks):
+    copies = np.zeros(len(maps), dtype=np.int32)
+    size = max(CHUNK, how.batch_size // how.block)
+    for batch in track(batches(table, stamps, ensemble, size), f"maps, {size} at a time", -(-len(stamps) // size)):
         seeds = [seed_for(seed, "saliency", int(key)) for key in keys[batch.rows]]
-        unit, spread = scale_to_unit(
-            smoothgrad(ensemble.members, batch.inputs, batch.conditions, seeds, how, TARGETS[settings.target])
-        )
-        maps[batch.rows] = unit.cpu().numpy()
-        scale[batch.rows] = spread.cpu().numpy()
-    return scale
+        found, number = attribute(ensemble.members, batch.inputs, batch.conditions, seeds, how, target)
+        unit, spread = scale_to_unit(found)
+        maps[batch.rows], scale[batch.rows] = unit.cpu().numpy(), spread.cpu().numpy()
+        copies[batch.rows] = number.numpy()
+    return scale, copies

@@ -124,7 +124,7 @@ class Encoder(nn.Module):
 
     def __init__(self, bands: int, width: int) -> None:
         super().__init__()
-        self.bands, self.width = bands, width
+        self.bands, self.width, self.input_scale = bands, width, INPUT_SCALE
         self.stem = SmoothDown(bands, width, blur=4, standardise=False)
         self.quarter = nn.Sequential(SmoothDown(width, 2 * width), Residual(2 * width))
         self.eighth = nn.Sequential(SmoothDown(2 * width, 4 * width), Residual(4 * width))
@@ -137,7 +137,8 @@ class Encoder(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map the transformed image (N, B, S, S) to activated features of size S/4, S/8 and S/16."""
-        x = (INPUT_SCALE * inputs).contiguous(memory_format=torch.channels_last)
+        x = inputs if self.input_scale == 1 else self.input_scale * inputs
+        x = x.contiguous(memory_format=torch.channels_last)
         quarter = functional.silu(self.quarter(functional.silu(self.stem(x))))
         eighth = functional.silu(self.eighth(quarter))
         return quarter, eighth, functional.silu(self.sixteenth(eighth))

@@ -1,24 +1,26 @@
 """Networks that only answer: the same outputs and derivatives by the input, at less cost.
 
-A network in training makes its standardised and blurred kernels anew in every pass, because its weights change. Here
-they are made once.
+A network in training makes its standardised and blurred kernels anew in every pass, because its weights change, and
+keeps what the derivatives by the weights need. Here kernels are made once, and layers know derivatives by their input
+alone.
 """
 
 import copy
+from collections import OrderedDict
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tuningfork.networks.encoder import SmoothDown, StandardisedConv
+from tuningfork.networks.encoder import INPUT_SCALE, Encoder, Residual, SmoothDown, StandardisedConv
 
-FEW = 8
-"""Channels below which the derivative of a halving layer by its input is taken phase by phase."""
+silu_backward = torch.ops.aten.silu_backward.grad_input
 
 
 def frozen(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """Return a network with the outputs of `model` that shares its weights, its convolutions' kernels made once.
+    """Return a network that answers as `model` does and shares its weights, but for the kernels, which are made once.
 
     Parameters
     ----------
@@ -30,95 +32,152 @@ def frozen(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
     Returns
     -------
     Module
-        In evaluation mode. Weights that change afterwards leave it as it is: make it again.
+        In evaluation mode; derivatives are by its inputs, and once. Weights that change afterwards leave it as it is:
+        make it again.
     """
-    if isinstance(model, SmoothDown):
-        few = model.weight.shape[1] < FEW
-        return FixedConv(model, 2, model.size // 2 - 1, dtype) if not few else FewChannelsDown(model, dtype)
-    if isinstance(model, StandardisedConv):
-        return FixedConv(model, 1, 1, dtype)
+    if isinstance(model, Residual):
+        return FixedResidual(model, dtype)
+    if isinstance(model, SmoothDown | StandardisedConv):
+        return FixedConv(model, dtype)
     twin = copy.copy(model)
     twin._modules = {name: child and frozen(child, dtype) for name, child in model._modules.items()}
+    if isinstance(twin, Encoder) and isinstance(model, Encoder):
+        twin.input_scale, twin.stem = 1.0, FixedStem(model.stem, INPUT_SCALE, dtype)  # type: ignore[assignment]
     twin.training = False
+    twin._forward_hooks = OrderedDict()
+    twin.register_forward_hook(_keep_layout)
     return twin
 
 
-class FixedConv(nn.Module):
-    """A convolution with a kernel that does not change.
+def _keep_layout(module: nn.Module, arguments: Any, output: Any) -> None:
+    """Have derivatives by images in the layout of the images.
 
-    Parameters
-    ----------
-    layer : SmoothDown or StandardisedConv
-    stride, padding : int
-    dtype : torch.dtype
+    Means over an image hand back slopes in another layout; every layer before them would then be several times slower.
     """
+    if isinstance(output, Tensor) and output.ndim == 4 and output.requires_grad:
+        output.register_hook(_channels_last)
 
-    def __init__(self, layer: SmoothDown | StandardisedConv, stride: int, padding: int, dtype: torch.dtype) -> None:
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class Fixed(nn.Module):
+    """Tensors that do not change, by name."""
+
+    def __init__(self, dtype: torch.dtype, **tensors: Tensor) -> None:
         super().__init__()
-        self.stride, self.padding = stride, padding
-        with torch.no_grad():
-            self.register_buffer("kernel", layer.kernel().to(dtype), persistent=False)
-            self.register_buffer("bias", layer.bias.detach().to(dtype), persistent=False)
+        for name, tensor in tensors.items():
+            tensor = tensor.detach().to(dtype)
+            self.register_buffer(name, _channels_last(tensor) if tensor.ndim == 4 else tensor, persistent=False)
+
+
+class FixedConv(Fixed):
+    """A convolution with a kernel that does not change."""
+
+    kernel: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: SmoothDown | StandardisedConv, dtype: torch.dtype) -> None:
+        super().__init__(dtype, kernel=layer.kernel(), bias=layer.bias)
+        self.stride = 2 if isinstance(layer, SmoothDown) else 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, inputs, H, W)."""
-        return functional.conv2d(x, self.kernel, self.bias, stride=self.stride, padding=self.padding)
+        return functional.conv2d(x, self.kernel, self.bias, self.stride, (self.kernel.shape[-1] - 1) // 2)
 
 
-class FewChannelsDown(nn.Module):
-    """A halving convolution of few channels whose derivative by its input costs no more than the convolution.
+class FixedResidual(Fixed):
+    """A residual block as one layer, its gain part of the second kernel."""
 
-    The usual derivative of a strided convolution works in blocks of 16 channels of the input, most of which would be
-    empty. Here the 2 x 2 phases of the pixels become channels of an image of half the size, and the derivative by them
-    is a plain convolution.
+    def __init__(self, block: Residual, dtype: torch.dtype) -> None:
+        first, second = block.first.kernel(), block.gain * block.second.kernel()
+        super().__init__(
+            dtype,
+            first=first,
+            first_bias=block.first.bias,
+            second=second,
+            second_bias=block.gain * block.second.bias,
+            # The derivative of a convolution is the convolution with the mirrored kernel.
+            first_back=first.flip(2, 3).transpose(0, 1),
+            second_back=second.flip(2, 3).transpose(0, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, channels, H, W) to the same shape."""
+        return cast(Tensor, _ResidualFunction.apply(x, *self._buffers.values()))
+
+
+class _ResidualFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *kernels: Tensor) -> Tensor:
+        first, first_bias, second, second_bias, first_back, second_back = kernels
+        middle = functional.conv2d(functional.silu(x), first, first_bias, padding=1)
+        ctx.save_for_backward(x, middle, first_back, second_back)
+        return functional.conv2d(functional.silu(middle), second, second_bias, padding=1).add_(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        x, middle, first_back, second_back = ctx.saved_tensors
+        slope = _channels_last(slope)
+        back = functional.conv2d(slope, second_back, padding=1)
+        silu_backward(back, middle, grad_input=back)
+        back = functional.conv2d(back, first_back, padding=1)
+        silu_backward(back, x, grad_input=back)
+        return back.add_(slope), *[None] * 6
+
+
+class FixedStem(Fixed):
+    """The first halving convolution, with a derivative by its input that costs no more than the convolution.
+
+    The usual derivative of a strided convolution works on blocks of 16 channels of the input, most of which would be
+    empty in an image. Here the 2 x 2 phases of the pixels become channels of an image of half the size, and the
+    derivative by them is a plain convolution.
     """
 
     kernel: Tensor
     bias: Tensor
     phases: Tensor
 
-    def __init__(self, layer: SmoothDown, dtype: torch.dtype) -> None:
-        super().__init__()
-        with torch.no_grad():
-            kernel = layer.kernel()
-            self.padding = layer.size // 2 - 1
-            self.register_buffer("kernel", kernel.to(dtype), persistent=False)
-            self.register_buffer("bias", layer.bias.detach().to(dtype), persistent=False)
-            self.register_buffer("phases", _phases(kernel, self.padding).to(dtype), persistent=False)
+    def __init__(self, layer: SmoothDown, scale: float, dtype: torch.dtype) -> None:
+        kernel = scale * layer.kernel()
+        super().__init__(dtype, kernel=kernel, bias=layer.bias, phases=_phases(kernel, layer.size // 2 - 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
-        return cast(Tensor, _ByPhases.apply(x, self.kernel, self.bias, self.phases, self.padding))
+        return cast(Tensor, _StemFunction.apply(x, self.kernel, self.bias, self.phases))
 
 
-class _ByPhases(torch.autograd.Function):
+class _StemFunction(torch.autograd.Function):
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=None)
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor, phases: Tensor, padding: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor, phases: Tensor) -> Tensor:
         ctx.save_for_backward(phases)
         ctx.dtype = x.dtype
-        return functional.conv2d(x, kernel, bias, stride=2, padding=padding)
+        return functional.conv2d(x.to(kernel.dtype), kernel, bias, 2, (kernel.shape[-1] - 1) // 2)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None, None]:
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         (phases,) = ctx.saved_tensors
         rows, _, height, width = slope.shape
         found = functional.conv2d(slope, phases, padding=1)
         # (N, h, w, 2, 2, C) to (N, C, 2 h, 2 w).
         found = found.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)
-        return found.to(ctx.dtype).reshape(rows, -1, 2 * height, 2 * width), None, None, None, None
+        # The cast last: together with the permutation it takes longer.
+        return found.reshape(rows, -1, 2 * height, 2 * width).to(ctx.dtype), None, None, None
 
 
 def _phases(kernel: Tensor, padding: int) -> Tensor:
     """Return the kernel (4 x inputs, outputs, 3, 3) that takes slopes by the output to those by the input's phases.
 
-    Pixel 2 i + p - padding + ... of the input meets entry k of the kernel in output i, so that
-    2 i + k - padding = 2 j + p, which is to say that output j + d meets phase p with k = p + padding - 2 d.
+    Output i meets pixel 2 i + k - padding with entry k of the kernel. That is pixel 2 j + p, phase p at position j, for
+    output i = j + d if k = p + padding - 2 d.
     """
     outputs, inputs, size, _ = kernel.shape
-    found = torch.zeros(2, 2, inputs, outputs, 3, 3, dtype=kernel.dtype, device=kernel.device)
+    found = kernel.new_zeros(2, 2, inputs, outputs, 3, 3)
     places = [(p, d, p + padding - 2 * d) for p in (0, 1) for d in (-1, 0, 1) if 0 <= p + padding - 2 * d < size]
     for p, d, k in places:
         for q, e, m in places:
             found[p, q, :, :, d + 1, e + 1] = kernel[:, :, k, m].T
-    return found.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+    return found.flatten(0, 2)

@@ -125,6 +125,7 @@ class MorphologyTraining(Training):
         ge=0,
         le=64,
     )
+    epochs: int = option(2, "passes over the training set", ge=1, le=1000)
     evidence: float = option(
         1.0,
         "weight of the lesson where the bar answer comes from: its derivative by the pixels shall lie on the bar; 0: "
@@ -198,13 +199,31 @@ class Structure(Section):
 
 
 class Saliency(Section):
-    """SmoothGrad maps (Smilkov+ 2017) of what the network says about the bar."""
+    """Maps of the pixels on which it hangs what the network says about the bar."""
 
     target: Literal["bar", "length"] = option(
         "bar",
         "what is differentiated: bar, the logit of the bar answer, as published; length, the regressed bar length",
     )
-    samples: int = option(32, "noisy copies of each stamp", ge=1, le=4096)
+    method: Literal["smoothgrad", "vargrad", "integrated_gradients"] = option(
+        "smoothgrad",
+        "smoothgrad (Smilkov+ 2017): mean of the derivatives over noisy copies, as published for bars; vargrad "
+        "(Adebayo+ 2018): their variance; integrated_gradients (Sundararajan+ 2017): their mean on the way from the "
+        "galaxy's azimuthal mean, times what it has beyond that",
+    )
+    sign: Literal["absolute", "signed"] = option(
+        "absolute",
+        "for smoothgrad: absolute, mean of absolute derivatives, as published; signed, absolute value of their mean",
+    )
+    samples: int = option(
+        32, "noisy copies of each stamp, at most; for integrated_gradients the steps of the way", ge=1, le=4096
+    )
+    tolerance: float = option(
+        0.05,
+        "relative standard error of a map at which no further copies of that stamp are made; 0: always all samples",
+        ge=0,
+        le=1,
+    )
     noise_level: float = option(
         0.1, "standard deviation of the noise in units of (max - min) of the network's input", ge=0, le=1
     )
