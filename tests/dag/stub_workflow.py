@@ -30,6 +30,7 @@ sys.exit()
 TINY = {
     "sky": {"footprint": {"kind": "box", "ra_min": 210.1, "ra_max": 210.12, "dec_min": 0.1, "dec_max": 0.12}},
     "simulate": {"size": 200, "galaxies_per_part": 100},
+    "train": {"morphology": {"start": "pretrained"}},
     "selection": {"galaxies": 5},
 }
 

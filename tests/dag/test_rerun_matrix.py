@@ -34,7 +34,7 @@ STALE: dict[str, set[str]] = {
     "evaluate": {"evaluate", "bias", "bars", "catalogue", "label"} | INJECTED,
     "bias": {"bias", "report"},
     "classify": {"classify", "bars", "catalogue", "explain", "label", "report"},
-    "structure": {"structure", "catalogue", "label", "report"},
+    "structure": {"structure", "bars", "catalogue", "label", "report"},
     "saliency": {"saliency", "bars", "catalogue", "label", "report"},
     "bars": {"bars", "catalogue", "label", "report"},
     "inject": INJECTED,

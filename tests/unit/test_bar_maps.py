@@ -23,7 +23,7 @@ def bar_map(
     along = -x * np.sin(theta) + y * np.cos(theta)
     across = x * np.cos(theta) + y * np.sin(theta)
     radius = np.hypot(2 * along / length, 2 * across / (ratio * length))
-    galaxy = 0.1 * np.exp(-np.hypot(x, y) / 20)
+    galaxy = 0.01 * np.exp(-np.hypot(x, y) / 20)
     return np.clip(1.2 - radius**2, 0, 1) + galaxy
 
 

@@ -29,6 +29,7 @@ class Flag(IntFlag):
     BAR_REACHES_EDGE = 1 << 22
     BAR_OFF_CENTRE = 1 << 23
     BAR_NOT_MEASURED = 1 << 24
+    BAR_IN_PIECES = 1 << 25
 
 
 MEANINGS: dict[Flag, str] = {
@@ -53,6 +54,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.BAR_REACHES_EDGE: "the bar's evidence reaches the edge of the stamp; its length is a lower limit",
     Flag.BAR_OFF_CENTRE: "the bar's evidence is not centred on the galaxy",
     Flag.BAR_NOT_MEASURED: "the saliency map gives no measurable bar",
+    Flag.BAR_IN_PIECES: "the bar's evidence lies in several places; what holds the centre was measured",
 }
 
 

@@ -23,7 +23,7 @@ from tuningfork.networks.inputs import undo_dihedral, undo_dihedral_angle
 BATCH = 128
 ORIENTATIONS = 8
 """Turns and mirror images of a stamp over which the network's answers are averaged."""
-SHAPED = (Flag.BAR_SHORTER_THAN_PSF, Flag.BAR_REACHES_EDGE, Flag.BAR_OFF_CENTRE)
+SHAPED = (Flag.BAR_SHORTER_THAN_PSF, Flag.BAR_REACHES_EDGE, Flag.BAR_OFF_CENTRE, Flag.BAR_IN_PIECES)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,13 @@ from tuningfork.networks.morphology import MASK_SHRINK as CELL
 SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing before `moments`: it removes the grid that strided convolutions leave."""
 THRESHOLD = 0.5
-"""Height of the contour that `moments` measures inside, between the background (0) and the central peak (1)."""
+"""Height of the contour from which `moments` starts, between the background (0) and the central peak (1)."""
+WINDOW = 3.0
+"""Covariance of the Gaussian under which moments are taken, in units of that of the light under it."""
+EXTENT = 4.28
+"""Length of a filled ellipse in standard deviations of its light under that Gaussian."""
+ITERATIONS, TOLERANCE = 30, 1e-3
+"""The most iterations of the window, and the relative change at which it stands."""
 PAPER_START, PAPER_STEP, PAPER_CORRELATION, PAPER_PIXELS = 0.5, 1e-4, 0.85, 40
 """First threshold, step, correlation and number of pixels of Bhambra+ 2022, from their code."""
 MASK_LEVEL = 0.3
@@ -54,14 +60,13 @@ class BarShape:
 NOT_MEASURED = BarShape(np.nan, np.nan, np.nan, int(Flag.BAR_NOT_MEASURED))
 
 
-def moments(
-    saliency: np.ndarray, psf_fwhm: float, threshold: float = THRESHOLD, smoothing: float = SMOOTHING
-) -> BarShape:
-    """Measure the bar from second moments, the same way at every angle.
+def moments(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
+    """Measure the bar from adaptive second moments, the same way at every angle.
 
-    The map is smoothed, the median of its border zone is taken off as background, and the connected region above
-    `threshold` times the central peak that holds the centre is kept. The ellipse that has the second moments of
-    the map in that region gives length and width (four standard deviations) and angle.
+    The map is smoothed, the median of its border zone is taken off as background, and second moments are taken under
+    a Gaussian of the map's own shape, found by iteration (Bernstein & Jarvis 2002, AJ 123, 583) from the connected
+    region that holds the centre: a peak at the centre, which a threshold in units of it would follow, then weighs no
+    more than its light. A filled ellipse is as long as `EXTENT` standard deviations under its own Gaussian.
 
     Parameters
     ----------
@@ -69,10 +74,6 @@ def moments(
         (S, S) map, non-negative, any scale.
     psf_fwhm : float
         Full width at half maximum of the PSF (px): how far from the centre the region may lie.
-    threshold : float
-        Height of the contour between background (0) and central peak (1).
-    smoothing : float
-        Standard deviation of the smoothing (px).
 
     Returns
     -------
@@ -82,17 +83,70 @@ def moments(
     image = np.asarray(saliency, dtype=np.float64)
     if not np.isfinite(image).all() or np.ptp(image) == 0:
         return NOT_MEASURED
-    image = ndimage.gaussian_filter(image, smoothing) if smoothing > 0 else image
+    image = ndimage.gaussian_filter(image, SMOOTHING)
     radius = _radius(image.shape)
     image = image - np.median(image[radius > 0.4 * len(image)])
     reach = max(psf_fwhm, 2.0)
     peak = image[radius <= reach].max()
     if peak <= 0:
         return NOT_MEASURED
-    region = _central_region(image > threshold * peak, radius, reach)
+    region, pieces = _central_region(image > THRESHOLD * peak, radius, reach)
     if np.count_nonzero(region) < NOTHING:
         return NOT_MEASURED
-    return _ellipse(image, region, psf_fwhm, len(image) // 2)
+    start = Ellipse.of(image, region)
+    found = _adapted(np.maximum(image, 0), start)
+    shape = _shape(found, EXTENT, len(image) // 2, len(image), psf_fwhm, pieces)
+    cut = region[[0, -1]].any() or region[:, [0, -1]].any()
+    return replace(shape, flags=int(shape.flags | Flag.BAR_REACHES_EDGE)) if cut else shape
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """Centre and second moments of light: y, x (px) and the covariance (2, 2) of x and y (px^2)."""
+
+    y: float
+    x: float
+    covariance: np.ndarray
+
+    @classmethod
+    def of(cls, image: np.ndarray, region: np.ndarray) -> "Ellipse":
+        """Return those of an image inside a region (S, S)."""
+        rows, columns = np.nonzero(region)
+        return cls.weighted(image[region], rows, columns)
+
+    @classmethod
+    def weighted(cls, weights: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> "Ellipse":
+        """Return those of points (N,)."""
+        total = weights.sum()
+        y, x = (weights @ rows) / total, (weights @ columns) / total
+        dy, dx = rows - y, columns - x
+        cross = weights @ (dx * dy)
+        return cls(y, x, np.array([[weights @ (dx * dx), cross], [cross, weights @ (dy * dy)]]) / total)
+
+
+def _adapted(image: np.ndarray, start: Ellipse) -> Ellipse:
+    """Return the moments under a Gaussian of `WINDOW` times their own covariance."""
+    found = start
+    widest = (len(image) / 5) ** 2
+    for _ in range(ITERATIONS):
+        values, vectors = np.linalg.eigh(found.covariance)
+        values = np.clip(values, 1 / WINDOW, widest / WINDOW)
+        inverse = vectors / values @ vectors.T
+        # Beyond three standard deviations the window is shut.
+        reach = int(3 * np.sqrt(WINDOW * values[1])) + 1
+        top, left = max(round(found.y) - reach, 0), max(round(found.x) - reach, 0)
+        part = image[top : round(found.y) + reach + 1, left : round(found.x) + reach + 1]
+        rows, columns = np.indices(part.shape)
+        dy, dx = rows + top - found.y, columns + left - found.x
+        square = inverse[0, 0] * dx**2 + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy**2
+        weights = part * np.exp(-square / (2 * WINDOW))
+        if weights.sum() <= 0:
+            return start
+        before = found
+        found = Ellipse.weighted(weights.ravel(), (rows + top).ravel(), (columns + left).ravel())
+        if np.abs(found.covariance - before.covariance).max() < TOLERANCE * np.trace(before.covariance):
+            break
+    return found
 
 
 def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
@@ -122,10 +176,12 @@ def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
     peak = cells[radius <= reach].max()
     if not np.isfinite(cells).all() or peak < MASK_FAINTEST:
         return NOT_MEASURED
-    region = _central_region(cells > MASK_LEVEL * peak, radius, reach)
+    region, pieces = _central_region(cells > MASK_LEVEL * peak, radius, reach)
     if not region.any():
         return NOT_MEASURED
-    return _ellipse(cells, region, psf_fwhm / CELL, middle, 1 / 12).times(CELL)
+    found = Ellipse.of(cells, region)
+    found = replace(found, covariance=found.covariance - np.eye(2) / 12)
+    return _shape(found, 4.0, middle, len(cells), psf_fwhm / CELL, pieces).times(CELL)
 
 
 def _radius(shape: tuple[int, ...]) -> np.ndarray:
@@ -133,43 +189,35 @@ def _radius(shape: tuple[int, ...]) -> np.ndarray:
     return np.hypot(rows - shape[0] // 2, columns - shape[1] // 2)
 
 
-def _central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> np.ndarray:
-    """Return the connected region of `mask` that comes nearest to the centre, empty if none is within `reach`."""
+def _central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> tuple[np.ndarray, int]:
+    """Return the connected region of `mask` nearest to the centre, empty if none is within `reach`, and how many of a
+    third of its size there are beside it."""
     labels, _ = ndimage.label(mask, structure=_EIGHT)
     distance = np.where(mask, radius, np.inf)
     nearest = np.unravel_index(np.argmin(distance), mask.shape)
     if distance[nearest] > reach:
-        return np.zeros_like(mask)
-    return np.asarray(labels == labels[nearest])
+        return np.zeros_like(mask), 0
+    sizes = np.bincount(labels.ravel())
+    own = labels[nearest]
+    others = np.delete(sizes, [0, own])
+    return np.asarray(labels == own), int(np.count_nonzero(others > max(sizes[own] / 3, NOTHING)))
 
 
-def _ellipse(image: np.ndarray, region: np.ndarray, psf_fwhm: float, middle: float, blur: float = 0.0) -> BarShape:
-    """Return the ellipse of the same second moments, less `blur`, about the light's own centre."""
-    rows, columns = np.nonzero(region)
-    weights = image[region]
-    total = weights.sum()
-    y, x = (weights @ rows) / total, (weights @ columns) / total
-    dy, dx = rows - y, columns - x
-    values, vectors = np.linalg.eigh(
-        np.array(
-            [
-                [weights @ (dx * dx), weights @ (dx * dy)],
-                [weights @ (dx * dy), weights @ (dy * dy)],
-            ]
-        )
-        / total
-    )
-    width, length = 4 * np.sqrt(np.maximum(values - blur, 1 / 12))
+def _shape(found: Ellipse, extent: float, middle: float, size: int, psf_fwhm: float, pieces: int) -> BarShape:
+    """Return the bar whose axes are `extent` standard deviations long."""
+    values, vectors = np.linalg.eigh(found.covariance)
+    width, length = extent * np.sqrt(np.maximum(values, 1 / 12))
     along_x, along_y = vectors[:, 1]
-    last = len(image) - 1
-    flags = 0
+    flags = Flag(0)
     if length < psf_fwhm:
         flags |= Flag.BAR_SHORTER_THAN_PSF
-    if min(rows.min(), columns.min()) == 0 or max(rows.max(), columns.max()) == last:
+    ends = [(centre, length / 2 * abs(step)) for centre, step in ((found.x, along_x), (found.y, along_y))]
+    if any(centre - half < 0 or centre + half > size - 1 for centre, half in ends):
         flags |= Flag.BAR_REACHES_EDGE
-    offset = np.hypot(y - middle, x - middle)
-    if offset > max(psf_fwhm, 0.25 * length):
+    if np.hypot(found.y - middle, found.x - middle) > max(psf_fwhm, 0.25 * length):
         flags |= Flag.BAR_OFF_CENTRE
+    if pieces:
+        flags |= Flag.BAR_IN_PIECES
     return BarShape(float(length), float(width), _angle(along_x, along_y), int(flags))
 
 

@@ -15,8 +15,10 @@ from tuningfork.training.dataset import Batch
 
 NOISE_LEVEL = 0.1
 """Standard deviation of the noise under which the derivative is taken, in units of (max - min) of each input."""
-BLUR = 1.5
+BLUR = 1.0
 """Gaussian width (px) to which derivative and bar are smoothed before they are compared."""
+SPIKES = 0.1
+"""Weight of the squared difference beside the divergence."""
 EVIDENCE_SHARE = 1 / 3
 """Part of a batch, at most, whose derivatives are taken: each costs three times a stamp without."""
 MASK_WEIGHT = 0.1
@@ -78,7 +80,7 @@ def angle_loss(prediction: Tensor, angle: Tensor) -> Tensor:
 
 
 def evidence_loss(model: nn.Module, batch: Batch, barred: Tensor, bars: Tensor) -> Tensor:
-    """Return how far the derivative of the bar's logit lies from the bar: the mean Kullback-Leibler divergence.
+    """Return how far the derivative of the bar's logit lies from the bar: see :func:`divergence`.
 
     Parameters
     ----------
@@ -106,9 +108,15 @@ def evidence_loss(model: nn.Module, batch: Batch, barred: Tensor, bars: Tensor) 
 
 
 def divergence(maps: Tensor, bars: Tensor) -> Tensor:
-    """Return the mean divergence of maps from bars, both (N, S, S), smoothed and brought to a sum of one."""
+    """Return how far maps are from bars, both (N, S, S), smoothed and brought to a sum of one; the mean over both.
+
+    The Kullback-Leibler divergence asks for evidence everywhere on the bar, but hardly minds a spike; so the squared
+    difference, which does, is added.
+    """
     found, wanted = (x / x.sum((1, 2), keepdim=True) for x in (_smoothed(maps), _smoothed(bars)))
-    return (wanted * (torch.log(wanted + TINY) - torch.log(found + TINY))).sum((1, 2)).mean()
+    entropy = (wanted * (torch.log(wanted + TINY) - torch.log(found + TINY))).sum((1, 2))
+    squares = (found - wanted).square().sum((1, 2)) / wanted.square().sum((1, 2))
+    return (entropy + SPIKES * squares).mean()
 
 
 def _smoothed(maps: Tensor) -> Tensor:

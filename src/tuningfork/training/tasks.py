@@ -43,7 +43,7 @@ class Task:
     figures: Callable[[Mapping[str, np.ndarray], TrainingSet, np.ndarray], dict[str, Any]]
 
 
-def morphology_task(evidence: float = 1.0) -> Task:
+def morphology_task(evidence: float = 0.0) -> Task:
     """Return the task `morphology`, with the weight of where the evidence for a bar lies."""
     return Task("morphology", morphology_targets, morphology_loss(evidence), morphology_figures)
 

@@ -127,7 +127,7 @@ class MorphologyTraining(Training):
     )
     epochs: int = option(2, "passes over the training set", ge=1, le=1000)
     evidence: float = option(
-        1.0,
+        15.0,
         "weight of the lesson where the bar answer comes from: its derivative by the pixels shall lie on the bar; 0: "
         "none, as published, and a third of the time",
         ge=0,
