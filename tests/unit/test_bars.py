@@ -12,9 +12,9 @@ from tuningfork.core.files import new_array, open_array, write_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, write_table
 from tuningfork.explain.shard import saliency_shard
-from tuningfork.measure.bar_maps import NOT_MEASURED, BarShape
 from tuningfork.measure.bar_combination import BarCombination, alone
 from tuningfork.measure.bar_estimators import average
+from tuningfork.measure.bar_maps import NOT_MEASURED, BarShape
 from tuningfork.measure.bars import barred, measure_bars
 from tuningfork.measure.calibration import LengthCalibration, fit, identity
 

@@ -55,6 +55,12 @@ class Estimate:
     flags: np.ndarray
 
 
+def nothing(number: int) -> Estimate:
+    """Return an estimate of `number` sources none of which is measured."""
+    values = {name: np.full(number, np.nan) for name in FLOATS}
+    return Estimate(**values, flags=np.full(number, int(Flag.BAR_NOT_MEASURED), dtype=np.int64))
+
+
 FOURIER = ("length", "spread", "angle", "angle_spread", "strength", "flags")
 FLOATS = ("length", "spread", "angle", "angle_spread", "axis_ratio", "strength")
 
@@ -101,7 +107,7 @@ def of_network(
         Nothing is measured where the stamp cannot be read.
     """
     number, members = len(pixels), len(ensemble.members)
-    direct = Estimate(*(np.full(number, np.nan) for _ in FLOATS), flags=np.zeros(number, dtype=np.int64))
+    direct = nothing(number)
     masks = np.zeros((number, members, *(side // 4 for side in pixels.shape[-2:])), dtype=np.float32)
     psf = np.where(np.isfinite(psf_fwhm), psf_fwhm, 0.0)
     for places, answer, turns in answers_of(ensemble, rows, pixels, ORIENTATIONS, BATCH, _bar_answers):
@@ -110,7 +116,7 @@ def of_network(
         direct.length[places] = np.exp(mean)
         direct.angle[places], direct.angle_spread[places] = _mean_angle(angle, turns)
         masks[places] = _mean_masks(mask, turns, members)
-    direct.flags[~np.isfinite(direct.length)] = int(Flag.BAR_NOT_MEASURED)
+    direct.flags[np.isfinite(direct.length)] = 0
     return direct, average([[mask_shape(one, psf[row]) for one in masks[row]] for row in range(number)])
 
 
@@ -135,10 +141,10 @@ def of_light(rows: pa.Table, pixels: np.ndarray, bands: Sequence[str], reference
         with np.errstate(invalid="ignore"):
             light = stamps[:, 0] / noise[batch, None, None]
         parts.append(measure_fourier(light, psf[batch], stamps[:, 1]))
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in FOURIER} if parts else {}
-    if not joined:
-        joined = {name: np.zeros(0) for name in FLOATS} | {"flags": np.zeros(0, dtype=np.int64)}
-    return Estimate(**({"axis_ratio": np.full(len(pixels), np.nan)} | joined))
+    if not parts:
+        return nothing(0)
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in FOURIER}
+    return Estimate(axis_ratio=np.full(len(pixels), np.nan), **joined)
 
 
 def psf_pixels(rows: pa.Table, band: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The morphology network: votes as Dirichlet concentrations, and the bar's place, length and angle."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -90,10 +91,9 @@ class MorphologyNetwork(nn.Module):
         self.votes = nn.Linear(HIDDEN, len(answers()) + len(questions()))
         self.length = nn.Linear(HIDDEN, 2)
         self.angle = nn.Linear(HIDDEN, 2)
-        for head in (self.votes, self.length, self.angle, self.mask):
+        for head, bias in ((self.votes, 0.0), (self.length, 0.0), (self.angle, 0.0), (self.mask, RARE)):
             nn.init.normal_(head.weight, std=0.02)
-            nn.init.zeros_(head.bias)
-        nn.init.constant_(self.mask.bias, RARE)
+            head.bias = nn.Parameter(torch.full_like(cast(Tensor, head.bias), bias))
 
     def forward(self, inputs: Tensor, conditions: Tensor) -> dict[str, Tensor]:
         """Predict.

@@ -85,7 +85,7 @@ def train_member(
     if isinstance(settings, MorphologyTraining):
         data_set, balance = with_simulated(data_set, settings.votes.simulated), settings.balance
     learnt = (
-        structure_task(data_set.reference_band, structure.targets)
+        structure_task(data_set.reference_band, settings.targets)
         if isinstance(settings, StructureTraining)
         else morphology_task(settings.evidence)
     )
