@@ -1,18 +1,25 @@
 """SmoothGrad: ours against captum's NoiseTunnel around Saliency at its best batch size.
 
-Same network, same stamps, same number of copies, same threads, same precision, alternating in one run. captum's noise
-has one standard deviation for all stamps of a call and is drawn anew; ours follows each stamp's own range and seed and
-turns the copies. `scatter_...` is the noise that is left in a map of that many copies, against one of sixteen times
-as many.
+Same network, same stamps, same number of copies, same threads, same precision, alternating in one run; ours never stops
+early here. captum's noise has one standard deviation for all stamps of a call and is drawn anew; ours follows each
+stamp's own range and seed, comes in pairs of opposite sign, and the copies are turned.
+
+`ratio_to_captum` is of the times for the same number of copies. `scatter_...` is the noise that is left in a map of
+that many copies, against one of sixteen times as many; `ratio_same_scatter` is of the times for maps of the same noise,
+which falls as one over the root of the number of copies. `peak_memory_...` is what a process of its own grows by.
 
     python benchmarks/saliency.py [--quick] [--threads 2] [--model CARD]
 """
 
 import argparse
 import json
+import multiprocessing
+import resource
 import statistics
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import captum
@@ -22,43 +29,61 @@ from captum.attr import NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from tuningfork.core.config import Configuration
-from tuningfork.explain.saliency import SmoothGrad, bar_logit, smoothgrad
+from tuningfork.explain.copies import Attribution
+from tuningfork.explain.saliency import attribute, bar_logit
 from tuningfork.networks.ensemble import choose_device, mixed_precision
 from tuningfork.networks.inputs import prepare
 from tuningfork.networks.model_file import build, load
 
-BANDS = ["g", "r", "i"]
 SIZE = 128
 SAMPLES = 32
 NOISE_LEVEL = 0.1
 CAPTUM_BATCHES = (None, 4, 8, 16, 32)
 """Values of nt_samples_batch_size that are tried; None expands all copies at once, captum's default."""
+BATCH_SIZE = {"cpu": Configuration().saliency.batch_size, "cuda": 1024}
 
 
-def stamps(number: int) -> tuple[Tensor, Tensor]:
+def stamps(number: int, bands: list[str]) -> tuple[Tensor, Tensor]:
     """Return network inputs and conditions of discs with bars in noise."""
     rng = np.random.default_rng(0)
     y, x = np.indices((SIZE, SIZE)) - SIZE // 2
-    images = np.empty((number, 2, len(BANDS), SIZE, SIZE), dtype=np.float32)
+    images = np.empty((number, 2, len(bands), SIZE, SIZE), dtype=np.float32)
     for image in images:
         theta = rng.uniform(0, np.pi)
         along, across = -x * np.sin(theta) + y * np.cos(theta), x * np.cos(theta) + y * np.sin(theta)
         galaxy = 2 * np.exp(-np.hypot(x, y) / 12) + np.exp(-((along / 14) ** 2) - (across / 4) ** 2)
-        image[0], image[1] = galaxy + rng.normal(0, 0.03, (len(BANDS), SIZE, SIZE)), 1 / 0.03**2
-    columns = {f"psf_fwhm_{band}": np.full(number, 1.3) for band in BANDS}
-    columns |= {f"sky_noise_{band}": np.full(number, 0.03) for band in BANDS}
-    return prepare(images, columns | {"pixel_scale": np.full(number, 0.396)}, BANDS, "r")
+        image[0], image[1] = galaxy + rng.normal(0, 0.03, (len(bands), SIZE, SIZE)), 1 / 0.03**2
+    columns = {f"psf_fwhm_{band}": np.full(number, 1.3) for band in bands}
+    columns |= {f"sky_noise_{band}": np.full(number, 0.03) for band in bands}
+    columns |= {"pixel_scale": np.full(number, 0.396), "psf_beta": np.full(number, 3.0)}
+    return prepare(images, columns, bands, bands[-1])
+
+
+def network(card: Path | None) -> tuple[nn.Module, list[str]]:
+    """Return a network that answers, and its bands: of the default width with random weights if there is no card."""
+    if card:
+        model, facts = load(card, "morphology")
+        return model.eval().requires_grad_(False), list(facts["input"]["bands"])
+    bands = ["g", "r", "i"]
+    architecture = {"network": "morphology", "bands": bands, "reference_band": "r", "size": SIZE}
+    torch.manual_seed(0)
+    model = build(architecture | {"width": Configuration().train.morphology.width})
+    return model.eval().requires_grad_(False), bands
 
 
 def ours(
-    model: nn.Module, inputs: Tensor, conditions: Tensor, half: bool, batch_size: int, rotations: int = 8
+    model: nn.Module, inputs: Tensor, conditions: Tensor, half: bool, rotations: int = 8, samples: int = SAMPLES
 ) -> Tensor:
     """Return our maps (N, S, S)."""
-    how = SmoothGrad(SAMPLES, NOISE_LEVEL, batch_size, rotations, half)
-    return smoothgrad([model], inputs, conditions, range(len(inputs)), how)[:, 0]
+    how = Attribution(
+        samples, NOISE_LEVEL, BATCH_SIZE[inputs.device.type], rotations=rotations, half_precision=half, tolerance=0.0
+    )
+    return attribute([model], inputs, conditions, range(len(inputs)), how)[0][:, 0]
 
 
-def theirs(model: nn.Module, inputs: Tensor, conditions: Tensor, half: bool, batch: int | None) -> Tensor:
+def theirs(
+    model: nn.Module, inputs: Tensor, conditions: Tensor, half: bool, batch: int | None, samples: int = SAMPLES
+) -> Tensor:
     """Return captum's maps (N, S, S): one call a stamp, because its noise has one level a call."""
     maps = []
     for row in range(len(inputs)):
@@ -71,19 +96,19 @@ def theirs(model: nn.Module, inputs: Tensor, conditions: Tensor, half: bool, bat
         spread = NOISE_LEVEL * float(image.max() - image.min())
         with mixed_precision(inputs.device) if half else torch.autocast(inputs.device.type, enabled=False):
             found = NoiseTunnel(Saliency(answer)).attribute(
-                image, nt_type="smoothgrad", nt_samples=SAMPLES, nt_samples_batch_size=batch, stdevs=spread
+                image, nt_type="smoothgrad", nt_samples=samples, nt_samples_batch_size=batch, stdevs=spread
             )
         maps.append(found.detach().float().amax(1)[0])
     return torch.stack(maps)
 
 
-def speed(function: Callable[[], Tensor], number: int, device: torch.device) -> float:
-    """Return stamps per second."""
-    begin = time.perf_counter()
+def seconds(function: Callable[[], Tensor], device: torch.device) -> tuple[float, float]:
+    """Return the time that the clock shows and that the process used."""
+    begin, used = time.perf_counter(), time.process_time()
     function()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return number / (time.perf_counter() - begin)
+    return time.perf_counter() - begin, time.process_time() - used
 
 
 def scatter(maps: Tensor, limit: Tensor) -> float:
@@ -91,60 +116,119 @@ def scatter(maps: Tensor, limit: Tensor) -> float:
     return float((maps - limit).square().mean().sqrt() / limit.square().mean().sqrt())
 
 
-def measure(model: nn.Module, number: int, rounds: int, half: bool, batch_size: int) -> dict[str, float]:
-    """Return the median speeds and the agreement of the maps."""
+def measure(model: nn.Module, bands: list[str], number: int, rounds: int, half: bool) -> dict[str, float]:
+    """Return the median speeds and the noise of the maps."""
     device = next(model.parameters()).device
-    inputs, conditions = (part.to(device) for part in stamps(number))
+    inputs, conditions = (part.to(device) for part in stamps(number, bands))
     few = inputs[:2], conditions[:2]
-    ours(model, *few, half, batch_size)
-    tried = {batch: speed(lambda batch=batch: theirs(model, *few, half, batch), 2, device) for batch in CAPTUM_BATCHES}
-    best = max(tried, key=lambda batch: tried[batch])
-    print(f"captum, stamps/s by nt_samples_batch_size: { {str(k): round(v, 2) for k, v in tried.items()} }")
-    fast, slow = [], []
-    for _ in range(rounds):
-        fast.append(speed(lambda: ours(model, inputs, conditions, half, batch_size), number, device))
-        slow.append(speed(lambda: theirs(model, inputs, conditions, half, best), number, device))
+    ours(model, *few, half)
+    theirs(model, *few, half, None)
+    tried = {}
+    for batch in CAPTUM_BATCHES:
+        attempts = [seconds(partial(theirs, model, *few, half, batch), device)[0] for _ in range(2)]
+        tried[batch] = min(attempts) / len(few[0])
+    best = min(tried, key=lambda batch: tried[batch])
+    print(f"captum, ms a stamp by nt_samples_batch_size: { {str(k): round(1e3 * v) for k, v in tried.items()} }")
+    pairs = [
+        (
+            seconds(partial(ours, model, inputs, conditions, half), device),
+            seconds(partial(theirs, model, inputs, conditions, half, best), device),
+        )
+        for _ in range(rounds)
+    ]
     # Turning the copies changes what the mean converges to, so the noise is compared without it.
-    one, other = ours(model, *few, half, batch_size, rotations=1), theirs(model, *few, half, best)
-    limit = smoothgrad([model], *few, [5, 6], SmoothGrad(16 * SAMPLES, NOISE_LEVEL, batch_size, 1, half))[:, 0]
+    limit = ours(model, inputs[:4], conditions[:4], half, 1, 16 * SAMPLES)
+    noise = scatter(ours(model, inputs[:4], conditions[:4], half, 1), limit)
+    captum_noise = scatter(theirs(model, inputs[:4], conditions[:4], half, best), limit)
+    ratio = statistics.median(slow[0] / fast[0] for fast, slow in pairs)
     return {
-        "ours_per_second": statistics.median(fast),
-        "captum_per_second": statistics.median(slow),
-        "ratio_to_captum": statistics.median(a / b for a, b in zip(fast, slow, strict=True)),
-        "scatter_ours": scatter(one, limit),
-        "scatter_captum": scatter(other, limit),
+        "ours_per_second": number / statistics.median(fast[0] for fast, _ in pairs),
+        "captum_per_second": number / statistics.median(slow[0] for _, slow in pairs),
+        "ratio_to_captum": ratio,
+        "ratio_of_process_times": statistics.median(slow[1] / fast[1] for fast, slow in pairs),
+        "scatter_ours": noise,
+        "scatter_captum": captum_noise,
+        "ratio_same_scatter": ratio * (captum_noise / noise) ** 2,
         "captum_batch": float(best or SAMPLES),
     }
+
+
+def resident() -> float:
+    """Return the memory that the process holds (MB)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def grown(who: str, samples: int, threads: int, card: Path | None, answers: "multiprocessing.Queue[float]") -> None:
+    """Put into a queue by how much this process grows at most while maps of a few stamps are made (MB)."""
+    torch.set_num_threads(threads)
+    device = choose_device()
+    model, bands = network(card)
+    model = model.to(device)
+    inputs, conditions = (part.to(device) for part in stamps(8, bands))
+
+    def work(samples: int) -> None:
+        if who == "ours":
+            ours(model, inputs, conditions, True, samples=samples)
+        else:
+            theirs(model, inputs[:2], conditions[:2], True, None, samples)
+
+    if device.type == "cuda":
+        held = torch.cuda.memory_allocated()
+        work(samples)
+        answers.put((torch.cuda.max_memory_allocated() - held) / 1e6)
+        return
+    before, found, done = resident(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            found.append(resident() - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    work(samples)
+    done.set()
+    watcher.join()
+    answers.put(max(found))
+
+
+def peak_memory(threads: int, card: Path | None) -> dict[str, float]:
+    """Return by how much processes grow that make maps of 32 and 256 copies."""
+    context = multiprocessing.get_context("spawn")
+    found: dict[str, float] = {}
+    for who in ("ours", "captum"):
+        for samples in (32, 256):
+            answers: multiprocessing.Queue[float] = context.Queue()
+            process = context.Process(target=grown, args=(who, samples, threads, card, answers))
+            process.start()
+            found[f"peak_memory_{who}_{samples}_mb"] = round(answers.get(timeout=600), 1)
+            process.join()
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer stamps, half precision only; within a minute")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--batch-size", type=int, default=Configuration().saliency.batch_size)
-    parser.add_argument("--model", type=Path, help="card of a trained morphology network in the bands g, r, i")
+    parser.add_argument("--model", type=Path, help="card of a trained morphology network")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = choose_device()
-    architecture = {
-        "network": "morphology",
-        "bands": BANDS,
-        "reference_band": "r",
-        "width": Configuration().pretrain.width,
-        "size": SIZE,
-    }
-    model = load(options.model)[0] if options.model else build(architecture).eval().requires_grad_(False)
+    model, bands = network(options.model)
     model = model.to(device)
     figures: dict[str, float | str | int] = {}
+    number, rounds = (8, 2) if options.quick else (16, 5)
+    if device.type == "cuda":
+        number = BATCH_SIZE["cuda"] // 8
     for half in (True,) if options.quick else (True, False):
-        number, rounds = (8, 2) if options.quick else (16, 5)
-        found = measure(model, number, rounds, half, options.batch_size)
+        found = measure(model, bands, number, rounds, half)
         print(
             f"{'bfloat16' if half else 'float32'}: ours {found['ours_per_second']:.2f} stamps/s, "
             f"captum {found['captum_per_second']:.2f}, ratio {found['ratio_to_captum']:.2f}; "
             f"noise of the maps {found['scatter_ours']:.3f}, {found['scatter_captum']:.3f}"
         )
         figures |= {key if half else f"{key}_float32": value for key, value in found.items()}
+    figures |= peak_memory(options.threads, options.model)
     figures |= {"samples": SAMPLES, "threads": options.threads, "device": device.type, "captum": captum.__version__}
     print(json.dumps(figures))
 

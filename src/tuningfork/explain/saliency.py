@@ -125,17 +125,19 @@ def _add_block(
     galaxies: Sequence[Galaxy], models: Sequence[nn.Module], conditions: Tensor, how: Attribution, target: Target
 ) -> None:
     """Show every model the next block of copies of some galaxies, equally many of each."""
-    number = galaxies[0].due
-    copies = torch.stack([galaxy.copies() for galaxy in galaxies])
-    turns = range(min(how.rotations, number))
-    for turn in turns[1:]:
-        # Every rotations-th copy has the same orientation, in every block.
-        copies[:, turn :: how.rotations] = dihedral(copies[:, turn :: how.rotations], turn)
+    number, turns = galaxies[0].due, range(min(how.rotations, galaxies[0].due))
+    image = galaxies[0].image
+    copies = torch.empty(len(galaxies) * number, *image.shape, device=image.device, memory_format=torch.channels_last)
+    for place, galaxy in enumerate(galaxies):
+        own, block = galaxy.copies(), copies[place * number : (place + 1) * number]
+        for turn in turns:
+            # Every rotations-th copy has the same orientation, in every block.
+            block[turn :: how.rotations] = dihedral(own[turn :: how.rotations], turn)
     rows = torch.tensor([galaxy.row for galaxy in galaxies], device=conditions.device)
     repeated = conditions[rows].repeat_interleave(number, dim=0)
     sums, squares = [], []
     for model in models:
-        pieces = zip(copies.flatten(0, 1).split(how.batch_size), repeated.split(how.batch_size), strict=True)
+        pieces = zip(copies.split(how.batch_size), repeated.split(how.batch_size), strict=True)
         found = [gradient(model, *piece, target, how.half_precision) for piece in pieces]
         slopes = (found[0] if len(found) == 1 else torch.cat(found)).unflatten(0, (len(galaxies), number))
         sums.append(_turned_back(slopes.abs_() if how.takes_absolute else slopes, turns, how.rotations))

@@ -129,39 +129,55 @@ class _ResidualFunction(torch.autograd.Function):
 
 
 class FixedStem(Fixed):
-    """The first halving convolution, with a derivative by its input that costs no more than the convolution.
+    """The first halving convolution, of few channels, at the cost of one that has many.
 
-    The usual derivative of a strided convolution works on blocks of 16 channels of the input, most of which would be
-    empty in an image. Here the 2 x 2 phases of the pixels become channels of an image of half the size, and the
-    derivative by them is a plain convolution.
+    Convolutions and their derivatives work on blocks of 16 channels of the input, most of which are empty in an image.
+    So pairs of neighbouring pixels become channels, and for the derivative the 2 x 2 phases of the pixels.
+
+    Parameters
+    ----------
+    layer : SmoothDown
+        With a blur of 4.
+    scale : float
+        By which the image is multiplied before.
+    dtype : torch.dtype
     """
 
-    kernel: Tensor
+    pairs: Tensor
     bias: Tensor
     phases: Tensor
 
     def __init__(self, layer: SmoothDown, scale: float, dtype: torch.dtype) -> None:
         kernel = scale * layer.kernel()
-        super().__init__(dtype, kernel=kernel, bias=layer.bias, phases=_phases(kernel, layer.size // 2 - 1))
+        # (outputs, inputs, 6, 3 x 2) to (outputs, 2 x inputs, 6, 3).
+        pairs = kernel.unflatten(3, (-1, 2)).permute(0, 4, 1, 2, 3).flatten(1, 2)
+        super().__init__(dtype, pairs=pairs, bias=layer.bias, phases=_phases(kernel, layer.size // 2 - 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
-        return cast(Tensor, _StemFunction.apply(x, self.kernel, self.bias, self.phases))
+        """Map (N, inputs, H, W) to (N, outputs, H / 2, W / 2), rounded down."""
+        height, width = x.shape[-2:]
+        if height % 2 or width % 2:
+            x = functional.pad(x, (0, width % 2, 0, height % 2))
+        y = cast(Tensor, _StemFunction.apply(x, self.pairs, self.bias, self.phases))
+        return y[..., : height // 2, : width // 2]
 
 
 class _StemFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor, phases: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, pairs: Tensor, bias: Tensor, phases: Tensor) -> Tensor:
         ctx.save_for_backward(phases)
         ctx.dtype = x.dtype
-        return functional.conv2d(x.to(kernel.dtype), kernel, bias, 2, (kernel.shape[-1] - 1) // 2)
+        rows, channels, height, width = x.shape
+        pixels = _channels_last(x.to(pairs.dtype)).permute(0, 2, 3, 1)
+        paired = pixels.reshape(rows, height, width // 2, 2 * channels).permute(0, 3, 1, 2)
+        return functional.conv2d(paired, pairs, bias, stride=(2, 1), padding=(2, 1))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         (phases,) = ctx.saved_tensors
         rows, _, height, width = slope.shape
-        found = functional.conv2d(slope, phases, padding=1)
+        found = functional.conv2d(_channels_last(slope), phases, padding=1)
         # (N, h, w, 2, 2, C) to (N, C, 2 h, 2 w).
         found = found.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)
         # The cast last: together with the permutation it takes longer.
