@@ -28,12 +28,17 @@ def bar_logit(prediction: Mapping[str, Tensor]) -> Tensor:
     return prediction["bar_logit"]
 
 
+def bar_evidence(prediction: Mapping[str, Tensor]) -> Tensor:
+    """Return the logit of "there is a bar" by the head whose derivative is taught to lie on the bar."""
+    return prediction["bar_evidence"]
+
+
 def log_bar_length(prediction: Mapping[str, Tensor]) -> Tensor:
     """Return the regressed logarithm of the bar's length."""
     return prediction["log_bar_length"][:, 0]
 
 
-TARGETS: dict[str, Target] = {"bar": bar_logit, "length": log_bar_length}
+TARGETS: dict[str, Target] = {"evidence": bar_evidence, "bar": bar_logit, "length": log_bar_length}
 """What the configuration's `saliency.target` may name."""
 
 

@@ -89,9 +89,11 @@ class MorphologyNetwork(nn.Module):
         self.decoder = Decoder(self.trunk.encoder.channels, depth)
         self.mask = nn.Conv2d(depth, 1, 1)
         self.votes = nn.Linear(HIDDEN, len(answers()) + len(questions()))
+        self.evidence = nn.Linear(HIDDEN, 1)
         self.length = nn.Linear(HIDDEN, 2)
         self.angle = nn.Linear(HIDDEN, 2)
-        for head, bias in ((self.votes, 0.0), (self.length, 0.0), (self.angle, 0.0), (self.mask, RARE)):
+        biases = ((self.votes, 0.0), (self.evidence, 0.0), (self.length, 0.0), (self.angle, 0.0), (self.mask, RARE))
+        for head, bias in biases:
             nn.init.normal_(head.weight, std=0.02)
             head.bias = nn.Parameter(torch.full_like(cast(Tensor, head.bias), bias))
 
@@ -110,6 +112,7 @@ class MorphologyNetwork(nn.Module):
         dict
             float32 tensors: `concentrations` (N, A) of the Dirichlet distributions of all answers, in the order of
             the decision tree; `bar_logit` (N,), the log ratio of the expected votes for and against a bar;
+            `bar_evidence` (N,), the same by a head whose derivative by the pixels is taught to lie on the bar;
             `log_bar_length` (N, 2), mean and log standard deviation of ln(full bar length / px); `bar_mask`
             (N, S / 4, S / 4), the logit that a cell lies on the bar; `bar_angle` (N, 2), cosine and sine of twice the
             position angle in the pixel frame, shorter than one where it is not sure.
@@ -135,6 +138,7 @@ class MorphologyNetwork(nn.Module):
             return {
                 "concentrations": torch.cat(parts, dim=1) + CONCENTRATION_MIN,
                 "bar_logit": scores[:, bar.first] - scores[:, bar.first + 1],
+                "bar_evidence": self.evidence(vector)[:, 0],
                 "log_bar_length": torch.stack([mean + LOG_LENGTH_MEAN, bounded(log_sigma, *LOG_LENGTH_SIGMA)], dim=1),
                 "bar_mask": mask[:, 0],
                 "bar_angle": self.angle(vector),

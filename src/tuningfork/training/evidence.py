@@ -1,8 +1,9 @@
 """What teaches the morphology network where a bar is: its mask, its angle, and where the bar answer may come from.
 
 A network that is only told how people voted finds bars by whatever goes with them, and its saliency maps scatter over
-the galaxy. So the derivative of the bar's logit by the pixels is itself trained to lie on the simulated bar ("right
-for the right reasons", Ross+ 2017, arXiv:1703.03717): SmoothGrad then draws the bar.
+the galaxy. So a second head answers the bar question, the derivative of whose logit by the pixels is itself trained to
+lie on the simulated bar ("right for the right reasons", Ross+ 2017, arXiv:1703.03717): SmoothGrad then draws the bar.
+The first head is left free, because such an answer predicts votes less well.
 """
 
 import torch
@@ -79,8 +80,16 @@ def angle_loss(prediction: Tensor, angle: Tensor) -> Tensor:
     return mean_of_known(torch.where(torch.isfinite(angle), miss.square().sum(1), 0), angle)
 
 
+def answer_loss(logit: Tensor, votes: Tensor) -> Tensor:
+    """Return the mean cross-entropy of a vote for (first) and against (second of `votes`, (N, 2)) where there are any."""
+    asked = votes.sum(1)
+    fraction = votes[:, 0] / asked.clamp(min=1)
+    each = functional.binary_cross_entropy_with_logits(logit, fraction, reduction="none")
+    return torch.where(asked > 0, each, 0).sum() / (asked > 0).sum().clamp(min=1)
+
+
 def evidence_loss(model: nn.Module, batch: Batch, barred: Tensor, bars: Tensor) -> Tensor:
-    """Return how far the derivative of the bar's logit lies from the bar: see :func:`divergence`.
+    """Return how far the derivative of the evidence for a bar lies from the bar: see :func:`divergence`.
 
     Parameters
     ----------
@@ -101,7 +110,7 @@ def evidence_loss(model: nn.Module, batch: Batch, barred: Tensor, bars: Tensor) 
     generator = torch.Generator().manual_seed(int(batch["noise_seed"]))
     noise = torch.randn(seen.shape, generator=generator).to(seen.device)
     leaf = (seen + spread * noise).contiguous(memory_format=torch.channels_last).requires_grad_()
-    logit = model(leaf, batch["conditions"][chosen])["bar_logit"]
+    logit = model(leaf, batch["conditions"][chosen])["bar_evidence"]
     slopes = torch.autograd.grad(logit.sum(), leaf, create_graph=True)[0].float()
     with torch.autocast(inputs.device.type, enabled=False):
         return divergence(torch.sqrt(slopes.square().sum(1) + TINY**2), bars[chosen])

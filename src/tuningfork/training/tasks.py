@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from tuningfork.core.columns import vote_columns
+from tuningfork.core.decision_tree import question
 from tuningfork.networks.inputs import dihedral_angle
 from tuningfork.networks.losses import gaussian_nll, mean_of_known, multivariate_nll, vote_nll
 from tuningfork.networks.structure import COLUMNS, TARGETS, bulge_logit, shear_of
 from tuningfork.training import metrics
 from tuningfork.training.dataset import Batch, Targets, TrainingSet
-from tuningfork.training.evidence import angle_loss, bars_of, evidence_loss, mask_loss
+from tuningfork.training.evidence import angle_loss, answer_loss, bars_of, evidence_loss, mask_loss
 
 RESOLVED = 1.5
 """A galaxy is resolved if its half-light radius is so many widths of the PSF."""
@@ -109,6 +110,7 @@ def morphology_loss(evidence: float) -> Callable[[nn.Module, Batch], Tensor]:
                 + mean_of_known(length, batch["log_bar_length"])
                 + angle_loss(prediction["bar_angle"], batch["bar_angle"])
                 + mask_loss(prediction["bar_mask"], bars, batch["bar_known"])
+                + answer_loss(prediction["bar_evidence"], batch["votes"][:, question("bar").slice])
             )
         if evidence and torch.is_grad_enabled():
             total = total + evidence * evidence_loss(model, batch, barred, bars)

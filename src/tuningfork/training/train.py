@@ -142,6 +142,7 @@ def _heads(settings: Training, data_set: TrainingSet) -> dict[str, Any]:
         return {
             "votes": "Dirichlet concentrations of all answers",
             "log_bar_length": "mean, ln sigma of ln(length / px)",
+            "bar_evidence": "logit of a bar, of the head whose derivatives lie on the bar",
             "bar_mask": "logit that a cell of 4 x 4 px lies on the bar",
             "bar_angle": "cosine and sine of twice the position angle in the pixel frame",
         }

@@ -201,9 +201,10 @@ class Structure(Section):
 class Saliency(Section):
     """Maps of the pixels on which it hangs what the network says about the bar."""
 
-    target: Literal["bar", "length"] = option(
-        "bar",
-        "what is differentiated: bar, the logit of the bar answer, as published; length, the regressed bar length",
+    target: Literal["evidence", "bar", "length"] = option(
+        "evidence",
+        "what is differentiated: evidence, the bar answer of the head whose derivatives are taught to lie on the bar; bar, "
+        "the logit of the bar answer, as published; length, the regressed bar length",
     )
     method: Literal["smoothgrad", "vargrad", "integrated_gradients"] = option(
         "smoothgrad",
