@@ -129,6 +129,7 @@ def training_part(path: Path, number: int, seed: int = 0) -> Path:
             "bulge_to_total": rng.uniform(0, 1, number),
             "bar_length": np.where(bar, rng.uniform(4, 14, number), np.nan),
             "bar_position_angle": np.where(bar, rng.uniform(0, 180, number), np.nan),
+            "bar_axis_ratio": np.where(bar, 0.35, np.nan),
             "bar_strength": np.where(bar, 0.3, np.nan),
             "native_size": np.full(number, SIZE),
         }

@@ -75,6 +75,9 @@ def write_part(path: Path, number: int = 60, seed: int = 1, bands: list[str] | N
         "position_angle": truth["angle"],
         "bulge_to_total": pa.array(np.where(barred, 0.2, np.nan), from_pandas=True),
         "bar_length": pa.array(np.where(barred, truth["width"], np.nan), from_pandas=True),
+        "bar_position_angle": pa.array(np.where(barred, truth["angle"], np.nan), from_pandas=True),
+        "bar_axis_ratio": pa.array(np.where(barred, truth["ratio"], np.nan), from_pandas=True),
+        "bar_strength": np.where(barred, 0.3, 0.0),
         **facts(number),
     }
     columns |= dict(zip(vote_columns(), votes(rng, number).T, strict=True)) | changes

@@ -45,7 +45,7 @@ def train(
     **settings: Any,
 ) -> Path:
     """Train a small network in `folder` and return its card."""
-    values = {"epochs": 2, "batch_size": 16, **({"start": "pretrained"} if task == "structure" else {}), **settings}
+    values = {"epochs": 2, "batch_size": 16, "learning_rate": 5e-3, "start": "pretrained", **settings}
     encoder = folder / "encoder.json"
     if not encoder.is_file():
         write_model(encoder, "encoder")
