@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -416,3 +417,16 @@ def test_a_card_has_figures_of_what_was_learnt_alone(tmp_path: Path, part: Path)
     found = json.loads(train(tmp_path, targets=["mag"], epochs=1).read_text())["metrics"]["test"]
     assert found["mag"]["n"] == 6
     assert {found[name]["n"] for name in ("log_r_eff", "log_sersic_n", "axis_ratio", "position_angle")} == {0}
+
+
+def test_pictures_are_learnt_from_in_one_band_alone(tmp_path: Path, part: Path) -> None:
+    with pytest.raises(InputError, match=r"train.morphology.pictures: 0.5.*\['g', 'r'\]"):
+        train(tmp_path, "morphology", pictures=0.5)
+    single = open_training_set([part], reference_alone=True)
+    rows = single.rows("train")[:8]
+    plain, seen = (
+        replace(single, pictures=share).batch(rows, lambda columns, turns: {}, np.random.default_rng(1))["inputs"]
+        for share in (0.0, 1.0)
+    )
+    assert plain.shape == seen.shape
+    assert all(not torch.allclose(one, other) for one, other in zip(plain, seen, strict=True))

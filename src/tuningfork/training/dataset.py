@@ -16,6 +16,7 @@ from tuningfork.core.errors import InputError
 from tuningfork.networks.ensemble import open_store, survey_of
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, measurable, prepare_images
 from tuningfork.training.augment import spoil
+from tuningfork.training.pictures import as_pictures
 
 Batch = dict[str, Tensor]
 Targets = Callable[[Mapping[str, np.ndarray], np.ndarray], Batch]
@@ -47,6 +48,8 @@ class TrainingSet:
     reference_band : str
     digest : str
         Hash of the parts' tables.
+    pictures : float
+        Share of the stamps of a batch that pass through a picture made for the eye, where stamps are spoilt.
     """
 
     stores: list[np.ndarray]
@@ -57,6 +60,7 @@ class TrainingSet:
     first: int
     reference_band: str
     digest: str
+    pictures: float = 0.0
 
     @property
     def size(self) -> int:
@@ -101,6 +105,8 @@ class TrainingSet:
         turns = np.zeros(len(rows), dtype=int)
         if generator is not None:
             spoil(images, columns, self.bands, self.reference_band, generator)
+            if self.pictures:
+                as_pictures(images, columns, self.reference_band, self.pictures, generator)
             turns = generator.integers(0, ORIENTATIONS, len(rows))
         inputs, conditions = prepare_images(images, columns, self.bands, self.reference_band)
         for k in range(1, ORIENTATIONS):

@@ -4,12 +4,14 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tuningfork.core.config.stages import MorphologyTraining, StructureTraining, Training
+from tuningfork.core.errors import InputError
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of
 from tuningfork.networks.ensemble import choose_device, workers_for
@@ -84,6 +86,7 @@ def train_member(
     balance = 0.0
     if isinstance(settings, MorphologyTraining):
         data_set, balance = with_simulated(data_set, settings.votes.simulated), settings.balance
+        data_set = with_pictures(data_set, settings.pictures)
     learnt = (
         structure_task(data_set.reference_band, settings.targets)
         if isinstance(settings, StructureTraining)
@@ -134,6 +137,22 @@ def train_member(
     )
     for path in (Path(checkpoint), own):
         path.unlink(missing_ok=True)
+
+
+def with_pictures(training: TrainingSet, share: float) -> TrainingSet:
+    """Return a training set of which a share is learnt as pictures show it.
+
+    Raises
+    ------
+    InputError
+        It has several bands.
+    """
+    if share and len(training.bands) > 1:
+        raise InputError(
+            f"train.morphology.pictures: {share:g} of the stamps as pictures, but the training set has the bands "
+            f"{training.bands}; expected one (survey.simulated.bands), or 0"
+        )
+    return replace(training, pictures=share)
 
 
 def _heads(settings: Training, data_set: TrainingSet) -> dict[str, Any]:

@@ -140,6 +140,13 @@ class MorphologyTraining(Training):
         ge=0,
         le=1,
     )
+    pictures: float = option(
+        0.0,
+        "share of the stamps that are learnt from as JPEG pictures show them, for tuningfork measure-folder; needs a "
+        "training set of one band",
+        ge=0,
+        le=1,
+    )
     votes: Votes = option(Votes(), "votes of people, from which it learns beside the simulated ones")
 
 
