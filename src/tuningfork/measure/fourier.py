@@ -5,7 +5,7 @@ arms turn it. Its end is where the light along the bar is no longer above the me
 are measured at once. See :mod:`tuningfork.measure.fourier_rings` for the frame and for the rings.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,32 +35,38 @@ LARGEST_TOLERANCE = 15.0
 """The most (deg) that noise widens the tolerance."""
 LEAST_STRENGTH, LEAST_SCORE = 0.05, 0.2
 """Below this A2 / A0, or this score of :func:`constant_phase`, no bar was found. Of simulated bars longer than two FWHM
-5 % lie below, and half of these would point elsewhere; of unbarred galaxies 40 %."""
+5 % lie below, and half of these would point elsewhere; of unbarred galaxies of all kinds a third lies below, so whether
+there is a bar is for the classifier to say."""
 LEVELS = (0.75, 0.6, 0.45)
 """Heights, in units of its maximum, at which the excess of light along the bar marks the bar's end."""
 RADIAL_POWER = 0.5
 """The excess is multiplied by this power of the radius, which takes the bulge's and the disc's rise out of it."""
 
+LEAST_FREED = 0.3
+"""Square of a width, in units of the PSF's, below which it cannot be told from none."""
+
 
 @dataclass(frozen=True)
 class LengthRelation:
-    """ln(full length) = intercept + radius ln(2 R) + psf ln(FWHM) + a4 A4 / A2, with R the mean over `LEVELS`.
+    """ln(length / FWHM) = intercept + slope ln(u) + a4 A4 / A2, u^2 = (2 R / FWHM)^2 - 1, ln(u) the mean over `LEVELS`.
+
+    Full length and radius are freed of the PSF as widths are; how much sharper than an ellipse's the bar's harmonics
+    are, A4 / A2, tells how it ends.
 
     Its variance is that of the noise + variety^2 + (uneven (s - steepness))^2, with s = ln(R of the lowest level / R of
     the highest): an end that is sharper or softer than usual may be that of something else.
     """
 
     intercept: float
-    radius: float
-    psf: float
+    slope: float
     a4: float
     steepness: float
     uneven: float
     variety: float
 
 
-RELATION = LengthRelation(-0.143, 1.124, -0.133, 0.261, 0.161, 2.0, 0.10)
-"""Fitted (robust least squares) to 1,920 barred discs of the package's own simulations at 0.396 arcsec/px: FWHM of 0.75
+RELATION = LengthRelation(-0.046, 1.079, 0.261, 0.161, 2.0, 0.10)
+"""Fitted (robust least squares) to 1,854 barred discs of the package's own simulations at 0.396 arcsec/px: FWHM of 0.75
 to 2.2 arcsec, r of 13.5 to 18.5, bars longer than two FWHM, with bars that end more sharply and more softly, rings,
 arms and neighbours. Calibrate the length for a survey as the other estimators are."""
 
@@ -130,8 +136,14 @@ def measure_fourier(
         )
         parts.append(_measure(torch.where(seen, light, 0.0), seen.float(), psf, ratio, angle))
     if not parts:
-        return FourierBars(*(np.zeros(0) for _ in range(5)), np.zeros(0, dtype=np.int64))
-    return FourierBars(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(FourierBars)))
+        return _bars(np.zeros((0, 5)), np.zeros(0, dtype=np.int64))
+    return _bars(*(np.concatenate(of_batches) for of_batches in zip(*parts, strict=True)))
+
+
+def _bars(table: np.ndarray, flags: np.ndarray) -> FourierBars:
+    """Return what the columns of a table (N, 5) hold."""
+    length, spread, angle, angle_spread, strength = table.T
+    return FourierBars(length, spread, angle, angle_spread, strength, flags)
 
 
 def _rows(values: np.ndarray | None, rows: slice, number: int) -> np.ndarray:
@@ -139,8 +151,13 @@ def _rows(values: np.ndarray | None, rows: slice, number: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _measure(images: Tensor, seen: Tensor, psf: Tensor, axis_ratio: Tensor, position_angle: Tensor) -> FourierBars:
-    """Measure a batch: images (N, S, S) are zero where they are not seen; what is not known is NaN."""
+def _measure(
+    images: Tensor, seen: Tensor, psf: Tensor, axis_ratio: Tensor, position_angle: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values (N, 5) of :class:`FourierBars` and the flags of a batch.
+
+    Images (N, S, S) are zero where they are not seen; what is not known is NaN.
+    """
     known = torch.isfinite(psf) & (psf > 0)
     fwhm = torch.where(known, psf, 3.0)
     centre = centroids(images, fwhm.clamp_min(2.0))
@@ -160,8 +177,9 @@ def _measure(images: Tensor, seen: Tensor, psf: Tensor, axis_ratio: Tensor, posi
     flags |= torch.where(ends.open_ended, int(Flag.BAR_REACHES_EDGE), 0)
     flags |= torch.where(centre.abs().amax(1) >= CENTRE_REACH, int(Flag.BAR_OFF_CENTRE), 0)
     flags = torch.where(found, flags, int(Flag.BAR_NOT_MEASURED))
-    measured = [torch.where(found, part, torch.nan) for part in (length, spread, angle, angle_spread, shares[:, 0])]
-    return FourierBars(*(part.double().cpu().numpy() for part in measured), flags.cpu().numpy())
+    table = torch.stack([length, spread, angle, angle_spread, shares[:, 0]], dim=1)
+    table = torch.where(found[:, None], table, torch.nan)
+    return table.double().cpu().numpy(), flags.cpu().numpy()
 
 
 def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
@@ -295,8 +313,8 @@ def full_length(ends: Ends, fwhm: Tensor, shares: Tensor) -> tuple[Tensor, Tenso
         (N, 3) largest ratio of each harmonic to the mean light.
     """
     a4 = (shares[:, 1] / shares[:, 0].clamp_min(LEAST_STRENGTH)).clamp(0, 1)
-    radius = (2 * ends.radius).log().mean(1)
-    length = torch.exp(RELATION.intercept + RELATION.radius * radius + RELATION.psf * fwhm.log() + RELATION.a4 * a4)
+    freed = ((2 * ends.radius / fwhm[:, None]).square() - 1).clamp_min(LEAST_FREED)
+    length = fwhm * torch.exp(RELATION.intercept + RELATION.slope / 2 * freed.log().mean(1) + RELATION.a4 * a4)
     steepness = (ends.radius[:, -1] / ends.radius[:, 0]).log()
     uneven = RELATION.uneven * (steepness - RELATION.steepness)
     return length, ((ends.noise * steepness).square() + uneven.square() + RELATION.variety**2).sqrt()
