@@ -171,7 +171,7 @@ def grown(who: str, samples: int, threads: int, card: Path | None, answers: "mul
         if who == "ours":
             ours(model, inputs, conditions, True, samples=samples)
         else:
-            theirs(model, inputs[:2], conditions[:2], True, None, samples)
+            theirs(model, inputs[:1], conditions[:1], True, None, samples)
 
     if device.type == "cuda":
         held = torch.cuda.memory_allocated()
