@@ -88,6 +88,9 @@ class Calibrations:
     combination: BarCombination
 
 
+UNCALIBRATED = Calibrations({name: identity(0) for name in CALIBRATED}, alone())
+
+
 def measure_files(paths: Sequence[Path], output: Path, how: How) -> pa.Table:
     """Measure the bar on pictures and write the table.
 
@@ -136,18 +139,18 @@ def summary(table: pa.Table) -> str:
 
 
 def calibrations_of(how: How, ensemble: Ensemble) -> Calibrations:
-    """Return the calibrations of some networks; without a file the regressed length stands alone, as it is.
+    """Return the calibrations of some networks.
+
+    Without a file of theirs the regressed length stands alone, as it is.
 
     Raises
     ------
     InputError
-        The file cannot be read, or was made with other networks.
+        The file that was named cannot be read, or was made with other networks.
     """
-    path = how.calibration
-    if path is None and not how.models:
-        path = compact_card("pictures")
-    if path is None or (how.calibration is None and not path.exists()):
-        return Calibrations({name: identity(0) for name in CALIBRATED}, alone())
+    path = how.calibration or compact_card("pictures")
+    if how.calibration is None and not path.exists():
+        return UNCALIBRATED
     try:
         values = read_json(path)
         made_with = values["networks"]
@@ -155,9 +158,11 @@ def calibrations_of(how: How, ensemble: Ensemble) -> Calibrations:
         combination = BarCombination.from_dict(values["bar_combination"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a calibration of bar lengths on pictures ({error}); make it again") from None
-    if made_with != digests(ensemble):
+    if made_with == digests(ensemble):
+        return Calibrations(lengths, combination)
+    if how.calibration is not None:
         raise InputError(f"{path}: made with other networks; make it again with benchmarks/pictures.py")
-    return Calibrations(lengths, combination)
+    return UNCALIBRATED
 
 
 def digests(ensemble: Ensemble) -> list[str]:
