@@ -237,7 +237,7 @@ HELPERS = {
     "training/balance.py": STALE["train-morphology"] | STALE["train-structure"],
     "measure/vote_evaluation.py": STALE["agreement"],
     "training/loop.py": STALE["pretrain"] | STALE["train-structure"],
-    "measure/classify.py": STALE["classify"] | STALE["evaluate"],
+    "measure/classify.py": STALE["classify"] | STALE["agreement"],
     "measure/structure.py": STALE["profiles"],
     "measure/logistic.py": STALE["bias"],
     "measure/selection/place.py": INJECTED,
