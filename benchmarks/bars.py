@@ -5,8 +5,7 @@ Moffat PSF of 1.2 arcsec, bars of 6 to 16 arcsec. Each estimator is calibrated b
 truth, so that what is compared is the scatter. Times are seconds of CPU a galaxy in turns on the same threads; ours
 measures all galaxies at once, photutils one after the other.
 
-`scatter_ours` is that of the Fourier estimator or, where the package holds a morphology network, of the better of that
-one and the network's, as `scatter_photutils` is of the best criterion; `ours` and `best_criterion` name them.
+`scatter_ours` is that of the better of the Fourier estimator and those of the network that comes with the package, as `scatter_photutils` is of the best criterion; `ours` and `best_criterion` name them.
 
     python benchmarks/bars.py [--quick] [--threads 1]
 """
@@ -25,15 +24,17 @@ import torch
 from _bar_isophotes import CRITERIA, isophote_lengths
 from _bar_mocks import PIXEL_SCALE, PSF_BETA, PSF_FWHM, SIZE, Mock, mocks
 
-import tuningfork.networks
-from tuningfork.measure.bar_estimators import of_network
+from tuningfork.core.config.stages import Saliency
+from tuningfork.explain.shard import map_stamps
+from tuningfork.measure.bar_estimators import of_maps, of_network
 from tuningfork.measure.fourier import measure_fourier
 from tuningfork.measure.scores import robust_scatter
+from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
 
 NUMBER, TURNS = 20, 4
 RESAMPLINGS = 2000
-CARD = Path(tuningfork.networks.__file__).parent / "compact" / "morphology.json"
+CARD = compact_card("morphology")
 Lengths = dict[str, np.ndarray]
 
 
@@ -48,15 +49,13 @@ def photutils_lengths(galaxies: Sequence[Mock]) -> Lengths:
     return dict(zip(CRITERIA, isophote_lengths(galaxies).T, strict=True))
 
 
-def network_lengths(card: Path) -> Callable[[Sequence[Mock]], Lengths] | None:
-    """Return what measures full lengths (px) with the package's own network, None if there is none."""
-    if not card.exists():
-        print(f"skipped the network's lengths: the package holds no {card.name}")
-        return None
+def network_methods(card: Path) -> dict[str, Callable[[Sequence[Mock]], Lengths]]:
+    """Return what measures full lengths (px) with the package's own network: its answers, and its saliency maps."""
     ensemble = load_ensemble([card], "morphology")
     band = ensemble.reference_band
+    psf = PSF_FWHM / PIXEL_SCALE
 
-    def measure(galaxies: Sequence[Mock]) -> Lengths:
+    def store(galaxies: Sequence[Mock]) -> tuple[pa.Table, np.ndarray]:
         number = len(galaxies)
         rows = pa.table(
             {
@@ -69,10 +68,18 @@ def network_lengths(card: Path) -> Callable[[Sequence[Mock]], Lengths] | None:
         )
         pixels = np.ones((number, 2, 1, SIZE, SIZE), dtype=np.float32)
         pixels[:, 0, 0] = [galaxy.image for galaxy in galaxies]
-        direct, mask = of_network(ensemble, rows, pixels, np.full(number, PSF_FWHM / PIXEL_SCALE))
+        return rows, pixels
+
+    def answers(galaxies: Sequence[Mock]) -> Lengths:
+        direct, mask = of_network(ensemble, *store(galaxies), np.full(len(galaxies), psf))
         return {"direct": direct.length, "mask": mask.length}
 
-    return measure
+    def saliency(galaxies: Sequence[Mock]) -> Lengths:
+        maps = np.zeros((len(galaxies), 1, SIZE, SIZE), dtype=np.float16)
+        map_stamps(ensemble, *store(galaxies), np.arange(len(galaxies)), 0, Saliency(), maps)
+        return {"saliency": of_maps(maps, np.full(len(galaxies), psf), "moments").length}
+
+    return {"network": answers, "saliency": saliency}
 
 
 def timed(measure: Callable[[Sequence[Mock]], Lengths], galaxies: Sequence[Mock]) -> tuple[Lengths, float]:
@@ -106,9 +113,7 @@ def main() -> None:
     galaxies = mocks(NUMBER)[:: 2 if options.quick else 1]
     truth = np.array([galaxy.length for galaxy in galaxies])
     methods: dict[str, Callable[[Sequence[Mock]], Lengths]] = {"fourier": fourier_lengths}
-    network = network_lengths(CARD)
-    if network is not None:
-        methods["network"] = network
+    methods |= network_methods(CARD)
     for measure in methods.values():
         measure(galaxies)
     lengths: Lengths = {}
