@@ -17,7 +17,7 @@ from tuningfork.measure.pictures import read_picture
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare
 from tuningfork.networks.model_file import load
-from tuningfork.stamps.pictures import STRETCH, unstretch
+from tuningfork.stamps.pictures import PictureStamp, unstretch
 
 BATCH = 32
 RATE, DECAY, SMOOTHING = 1e-3, 0.05, 0.05
@@ -38,18 +38,18 @@ class Labelled:
         return Labelled(self.inputs[rows], self.conditions[rows], self.labels[rows])
 
 
-def read(paths: Sequence[Path], labels: Sequence[int]) -> Labelled:
+def read(paths: Sequence[Path], labels: Sequence[int], stretch: float) -> Labelled:
     """Read pictures with their labels; those without a galaxy are kept, as they are."""
-    readings = [read_picture(path, STRETCH) for path in paths]
+    readings = [read_picture(path, stretch) for path in paths]
     rows, pixels = store_of(readings, "r")
     _, conditions = prepare(pixels, rows, ["r"], "r")
-    colours = [_colours(path, reading.stamp) for path, reading in zip(paths, readings, strict=True)]
+    colours = [_colours(path, reading.stamp, stretch) for path, reading in zip(paths, readings, strict=True)]
     return Labelled(torch.from_numpy(np.stack(colours)), conditions, torch.tensor(labels))
 
 
-def _colours(path: Path, stamp) -> np.ndarray:
+def _colours(path: Path, stamp: PictureStamp, stretch: float) -> np.ndarray:
     """Return arcsinh(light / noise of the mean) of the three colours on the grid of the stamp."""
-    channels = unstretch(np.asarray(Image.open(path).convert("RGB"))[::-1] / np.float32(255))
+    channels = unstretch(np.asarray(Image.open(path).convert("RGB"))[::-1] / np.float32(255), stretch)
     offset = (np.arange(len(stamp.image)) - len(stamp.image) // 2) * stamp.step
     grid = np.broadcast_arrays((stamp.y + offset)[:, None], stamp.x + offset)
     smooth = np.sqrt(max(stamp.step**2 - 1, 0) / 12)

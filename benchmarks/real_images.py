@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ from tuningfork.stamps.pictures import sky_of
 
 CLASSES = {"gz1": [0, 2, 1, 3, 4, 5], "rings": [0, 1]}
 """What each class is in a mirror: the sense of the spiral arms changes."""
+STRETCHES = {"gz1": 8.0, "rings": 4.5}
+"""Q of the pictures; those of the Legacy Surveys show arcsinh(20 I) / sqrt(20)."""
 EPOCHS, QUICK_EPOCHS = 8, 1
 QUICK = 100
 """Pictures of each set with --quick."""
@@ -54,7 +57,7 @@ def classify(card: Path, data: Path, name: str, epochs: int, quick: bool) -> dic
     """Print and return the accuracy on a held-out fifth, its binomial error, and that of the commonest class."""
     paths, labels, _ = labelled(data, name)
     order = generator_for(SEED, "split", name).permutation(len(paths))[: QUICK if quick else None]
-    pictures = read([paths[row] for row in order], [labels[row] for row in order])
+    pictures = read([paths[row] for row in order], [labels[row] for row in order], STRETCHES[name])
     fifth = len(order) // 5
     test, validation, train = np.split(np.arange(len(order)), [fifth, 2 * fifth])
     mirror = CLASSES[name]
@@ -136,8 +139,9 @@ def bars_of_votes(card: Path, data: Path, quick: bool) -> dict[str, float]:
     paths, _, table = labelled(data, "rings")
     votes = table["gz2s82_bar_debiased"].to_numpy(dtype=float)
     chosen = np.flatnonzero(np.isfinite(votes))[: 8 if quick else None]
+    how = replace(how_of(card), stretch=STRETCHES["rings"])
     with tempfile.TemporaryDirectory() as folder:
-        found = measure_files([paths[row] for row in chosen], Path(folder) / "table.parquet", how_of(card)).to_pandas()
+        found = measure_files([paths[row] for row in chosen], Path(folder) / "table.parquet", how).to_pandas()
     good = found["bar_yes_fraction"].notna().to_numpy()
     rho, error = rank_correlation(found["bar_yes_fraction"].to_numpy()[good], votes[chosen][good])
     null, null_error = rank_correlation(found["r90"].to_numpy()[good], votes[chosen][good])
