@@ -67,7 +67,7 @@ def test_the_derivative_of_the_bar_answer_learns_to_lie_on_the_bar() -> None:
     network = build({"network": "morphology", "bands": ["r"], "reference_band": "r", "width": 8, "size": SIZE}, 1)
     bar = ellipse(28, 0.3, 30)
     inputs = 3 * bar[:, None] + 2 * torch.exp(-ellipse(40, 1.0, 0)[:, None]) + 0.3 * torch.randn(1, 1, SIZE, SIZE)
-    batch = {"inputs": inputs, "conditions": torch.zeros(1, 40), "noise_seed": torch.tensor(5)}
+    batch = {"inputs": inputs, "conditions": torch.zeros(1, 40), "noise_seed": torch.tensor([5])}
     barred = torch.tensor([True])
     first = evidence_loss(network, batch, barred, bar).detach()
     assert float(evidence_loss(network, batch, barred, bar).detach()) == float(first)

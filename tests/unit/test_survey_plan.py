@@ -55,13 +55,13 @@ def test_the_default_is_what_the_workflow_will_do(tmp_path: Path) -> None:
     tiles = {tile.name for shard in shards for tile in survey.tiles(shard)}
     galaxies = sum(survey.catalogue(shard, Sources()).num_rows for shard in shards)
     members = sum(len(numbers) for numbers in plan.members.values())
-    # No galaxies are measured, so the stage `measurements` has no parameters to freeze.
-    jobs = 7 * len(shards) + len(plan.tokens) - 1 + len(plan.parts) + members + 8
+    # Five stages have no job and no parameters: pretrain, measurements, votes, inject, selection.
+    jobs = 7 * len(shards) + len(plan.tokens) - 5 + len(plan.parts) + members + 9
     lines = entries(survey_plan(None, ROOT, cores=2))
     assert lines["shards"].startswith(f"{len(shards)} order 8")
     assert lines["tiles"] == str(len(tiles))
     assert lines["images"].startswith(f"{3 * len(tiles)} rendered here")
-    assert lines["jobs"] == str(jobs) == "65"
+    assert lines["jobs"] == str(jobs) == "67"
     assert lines["to fetch"] == "nothing"
     assert "transfer time" not in lines
     expected = expected_galaxies(configuration, description, shards)

@@ -144,7 +144,7 @@ def test_table(frame: pd.DataFrame, found: pd.DataFrame, method: str) -> pa.Tabl
     `{parameter}_predicted` stands for what would have the name of the truth. Angles are in the pixel frame.
     """
     rows = (frame["split"] == "test").to_numpy()
-    names = ["index", "split", "class", *PARAMETERS, "bar_length", "bar_position_angle", *vote_columns()]
+    names = ["index", "split", "class", *PARAMETERS, "redshift", "bar_length", "bar_position_angle", *vote_columns()]
     names += [f"{name}_{kind}" for name in PARAMETERS for kind in ("predicted", "error")]
     names += [*(f"{column.name}_network" for column in PROFILE), "structure_method", "reduced_chi2", "signal_to_noise"]
     names += ["morphology", "p_bar", *(f"{label}_fraction" for label in answers())]

@@ -50,12 +50,13 @@ class Decoder(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Return (N, depth, S / 4, S / 4)."""
         quarter, eighth, sixteenth = (layer(x) for layer, x in zip(self.lateral, maps, strict=True))
-        features = functional.silu(quarter + _doubled(eighth + _doubled(sixteenth)))
+        features = functional.silu(quarter + _enlarged(eighth + _enlarged(sixteenth, eighth), quarter))
         return functional.silu(features + self.blend(features))
 
 
-def _doubled(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+def _enlarged(x: Tensor, like: Tensor) -> Tensor:
+    """Return maps at the resolution of another: twice their own, or nearly where it is an odd number."""
+    return functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class MorphologyNetwork(nn.Module):

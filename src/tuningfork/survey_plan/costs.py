@@ -9,10 +9,12 @@ from tuningfork.core.parameters import STAGES
 from tuningfork.survey_plan.figure import Figure
 
 PER_SHARD = ("sources", "tiles", "stamps", "classify", "structure", "saliency", "bars")
-ONCE = ("pretrain", "profiles", "evaluate", "explain", "catalogue", "report", "label", "all")
+ONCE = ("profiles", "agreement", "evaluate", "bias", "explain", "catalogue", "report", "label", "all")
 # What one core does in a second (docs/scale.md).
 TRAINED = 300.0
 """Stamps, forward and backward."""
+EVIDENCE = 3.0
+"""How much longer a stamp takes where the network learns what its evidence for a bar is."""
 PREDICTED = 950.0
 """Stamps, forward only, in one orientation."""
 MAPS, MAP_SAMPLES = 11.0, 32
@@ -115,9 +117,27 @@ def count_jobs(configuration: Configuration, shards: int) -> int:
     """Return how many jobs Snakemake has when nothing is there yet."""
     parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
     members = configuration.train.morphology.members + configuration.train.structure.members
-    # Without measured galaxies there is neither the job that matches them nor its parameters.
-    measured = 0 if configuration.train.structure.measurements.table is None else 2
-    return len(PER_SHARD) * shards + len(STAGES) - 1 + parts + members + len(ONCE) + measured
+    optional = _optional_jobs(configuration, shards)
+    frozen = len(STAGES) - sum(number == 0 for number in optional.values())
+    return len(PER_SHARD) * shards + frozen + parts + members + len(ONCE) + sum(optional.values())
+
+
+def _optional_jobs(configuration: Configuration, shards: int) -> dict[str, int]:
+    """Return the number of jobs of the stages that not every run has; without one it has no parameters either."""
+    train, selection = configuration.train, configuration.selection
+    injected = min(selection.shards, shards) if selection.galaxies else 0
+    return {
+        "pretrain": int(_pretrains(configuration)),
+        "measurements": int(train.structure.measurements.table is not None),
+        "votes": int(train.morphology.votes.table is not None or train.morphology.votes.vizier is not None),
+        "inject": injected,
+        "selection": int(injected > 0),
+    }
+
+
+def _pretrains(configuration: Configuration) -> bool:
+    train = configuration.train
+    return "pretrained" in (train.morphology.start, train.structure.start)
 
 
 def _tile_bytes(configuration: Configuration, description: Description) -> float | None:
@@ -142,8 +162,9 @@ def _per_galaxy(configuration: Configuration) -> float:
 def _networks(configuration: Configuration) -> float:
     """Return the seconds of a core that the training set and the networks take."""
     size = configuration.simulate.size
-    passes = configuration.pretrain.epochs
-    passes += configuration.train.morphology.members * configuration.train.morphology.epochs
+    passes = configuration.pretrain.epochs * _pretrains(configuration)
+    lessons = EVIDENCE if configuration.train.morphology.evidence else 1.0
+    passes += lessons * configuration.train.morphology.members * configuration.train.morphology.epochs
     passes += configuration.train.structure.members * configuration.train.structure.epochs
     return size / SIMULATED + LEARNT * size * passes / TRAINED
 
@@ -151,7 +172,7 @@ def _networks(configuration: Configuration) -> float:
 def _chain(configuration: Configuration) -> float:
     """Return the seconds of the longest chain of jobs to the networks: a part, the encoder, one member."""
     train = configuration.train
-    passes = configuration.pretrain.epochs + max(train.morphology.epochs, train.structure.epochs)
+    passes = configuration.pretrain.epochs * _pretrains(configuration) + max(train.morphology.epochs, train.structure.epochs)
     part = configuration.simulate.galaxies_per_part / SIMULATED
     return part + LEARNT * configuration.simulate.size * passes / TRAINED + len(STAGES) * STARTED
 

@@ -115,7 +115,7 @@ class TrainingSet:
                 inputs[turned] = dihedral(inputs[turned], k)
         batch = {"inputs": inputs, "conditions": conditions, **targets(columns, turns)}
         if generator is not None:
-            batch["noise_seed"] = torch.tensor(generator.integers(0, 2**62))
+            batch["noise_seed"] = torch.tensor([generator.integers(0, 2**62)])
         return batch
 
 

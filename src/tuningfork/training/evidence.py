@@ -107,7 +107,7 @@ def evidence_loss(model: nn.Module, batch: Batch, barred: Tensor, bars: Tensor) 
         return inputs.new_zeros(())
     seen = inputs[chosen]
     spread = NOISE_LEVEL * (seen.amax((1, 2, 3), keepdim=True) - seen.amin((1, 2, 3), keepdim=True))
-    generator = torch.Generator().manual_seed(int(batch["noise_seed"]))
+    generator = torch.Generator().manual_seed(int(batch["noise_seed"][0]))
     noise = torch.randn(seen.shape, generator=generator).to(seen.device)
     leaf = (seen + spread * noise).contiguous(memory_format=torch.channels_last).requires_grad_()
     logit = model(leaf, batch["conditions"][chosen])["bar_evidence"]

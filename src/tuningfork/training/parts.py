@@ -25,7 +25,7 @@ from tuningfork.stamps.scale import rescale, window_size
 
 TRUTH = (
     "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "arm_strength", "bar_length",
-    "bar_position_angle", "bar_axis_ratio", "bar_strength",
+    "bar_position_angle", "bar_axis_ratio", "bar_strength", "redshift",
 )  # fmt: skip
 """What is written of a galaxy's truth, beside its class."""
 
