@@ -162,7 +162,7 @@ def _per_galaxy(configuration: Configuration) -> float:
 def _networks(configuration: Configuration) -> float:
     """Return the seconds of a core that the training set and the networks take."""
     size = configuration.simulate.size
-    passes = configuration.pretrain.epochs * _pretrains(configuration)
+    passes = float(configuration.pretrain.epochs * _pretrains(configuration))
     lessons = EVIDENCE if configuration.train.morphology.evidence else 1.0
     passes += lessons * configuration.train.morphology.members * configuration.train.morphology.epochs
     passes += configuration.train.structure.members * configuration.train.structure.epochs
@@ -172,7 +172,9 @@ def _networks(configuration: Configuration) -> float:
 def _chain(configuration: Configuration) -> float:
     """Return the seconds of the longest chain of jobs to the networks: a part, the encoder, one member."""
     train = configuration.train
-    passes = configuration.pretrain.epochs * _pretrains(configuration) + max(train.morphology.epochs, train.structure.epochs)
+    passes = configuration.pretrain.epochs * _pretrains(configuration) + max(
+        train.morphology.epochs, train.structure.epochs
+    )
     part = configuration.simulate.galaxies_per_part / SIMULATED
     return part + LEARNT * configuration.simulate.size * passes / TRAINED + len(STAGES) * STARTED
 
