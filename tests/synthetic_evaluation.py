@@ -163,6 +163,7 @@ def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
         "structure_by_signal": structure_evaluation.signal_scores(test, {}),
         "structure_calibration": {"note": "drawn at random"},
         "bars": {names.get(name, name): row for name, row in scores.items()},
+        "bars_published": {names.get(name, name): row for name, row in scores.items()},
         "bar_auc": bar_evaluation.bar_auc(test),
         "bar_combination": learnt.combination.as_dict(),
     }

@@ -234,7 +234,7 @@ HELPERS = {
     "training/pretrain.py": STALE["pretrain"],
     "training/matching.py": set(),
     "surveys/lists/trees/tree.py": set(),
-    "training/balance.py": STALE["train-morphology"] | STALE["train-structure"],
+    "training/balance.py": STALE["pretrain"] | STALE["train-structure"],
     "measure/vote_evaluation.py": STALE["agreement"],
     "training/loop.py": STALE["pretrain"] | STALE["train-structure"],
     "measure/classify.py": STALE["classify"] | STALE["agreement"],

@@ -106,6 +106,7 @@ def test_held_out_floors_are_reached(evaluation: dict) -> None:
     assert bars["recommended"]["scatter"] < 0.13
     assert abs(bars["recommended"]["bias"]) < 0.04
     assert bars["recommended"]["angle_median"] < 4
+    assert evaluation["bars_published"]["recommended"]["r"] >= 0.94
     assert bars["saliency"]["r"] >= 0.7
     assert bars["saliency"]["partial_r"] >= 0.6 > bars["size_only"]["r"]
     assert bars["saliency"]["r"] > bars["saliency-paper"]["r"]

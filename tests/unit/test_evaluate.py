@@ -255,6 +255,8 @@ def test_the_stage_works_on_sets_of_any_size(tmp_path: Path, number: int) -> Non
         "recommended", "direct", "mask", "saliency", "saliency-paper", "fourier", "size_only"
     }  # fmt: skip
     assert found["bar_combination"]["names"][0] == "direct"
+    assert set(found["bars_published"]) == set(found["bars"])
+    assert found["bars_published"]["direct"]["n"] <= found["bars"]["direct"]["n"]
     assert set(found["structure"]) == set(PARAMETERS)
     assert set(found["structure_network"]) == set(PARAMETERS) - {"bulge_to_total"}
     assert ("fewer than" in found["structure_calibration"]["note"]) == (number == 20)

@@ -119,7 +119,9 @@ def resolved_bars(frame: pd.DataFrame) -> pd.Series:
     return frame["mapped"] & (frame["bar_length"] > RESOLVED * frame["psf"] * frame["pixel_scale"])
 
 
-def score(frame: pd.DataFrame, found: pd.DataFrame, learnt: BarCalibration, seed: int) -> dict[str, Any]:
+def score(
+    frame: pd.DataFrame, found: pd.DataFrame, learnt: BarCalibration, seed: int, chosen: np.ndarray | None = None
+) -> dict[str, Any]:
     """Return the figures of every estimator on the resolved bars of the test split.
 
     Parameters
@@ -131,8 +133,11 @@ def score(frame: pd.DataFrame, found: pd.DataFrame, learnt: BarCalibration, seed
     learnt : BarCalibration
     seed : int
         Of the configuration.
+    chosen : ndarray, optional
+        (N,) bool: of these rows only.
     """
     rows = (resolved_bars(frame) & (frame["split"] == "test")).to_numpy()
+    rows &= True if chosen is None else chosen
     truth, size = frame.loc[rows, "bar_length"].to_numpy(), frame.loc[rows, "r_eff"].to_numpy()
     true_angle, nothing = frame.loc[rows, "bar_position_angle"].to_numpy(), np.full(rows.sum(), np.nan)
     result: dict[str, Any] = {}

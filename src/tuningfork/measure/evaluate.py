@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tuningfork.core.classes import CLASSES
 from tuningfork.core.columns import PROFILE, vote_columns
-from tuningfork.core.decision_tree import answers, questions
+from tuningfork.core.decision_tree import answers, question, questions
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, write_table
@@ -22,6 +22,7 @@ from tuningfork.measure.bar_evaluation import (
     published_names,
     score,
 )
+from tuningfork.measure.bars import barred
 from tuningfork.measure.held_out import held_out
 from tuningfork.measure.scores import question_scores
 from tuningfork.measure.structure_evaluation import PARAMETERS
@@ -68,7 +69,11 @@ def evaluate(
     method = configuration.bars.method
     learnt = learn_bars(frame, method)
     found = measured(frame, learnt, method)
-    names = published_names(method)
+    names, seed = published_names(method), configuration.seed
+    label = question("bar").labels[0]
+    published = barred(
+        frame[f"{label}_fraction"].to_numpy(), frame["morphology"].to_numpy(), configuration.bars.min_fraction
+    )
     test = frame[frame["split"] == "test"]
     lineage = parameters.lineage(lineage_of(*training, *morphology, agreement, profiles))
     write_table(table, test_table(frame, found, method), lineage)
@@ -82,9 +87,9 @@ def evaluate(
             "confusion": confusion(test),
             "bar_auc": bar_auc(test),
             **{name: figures for name, figures in read_json(profiles).items() if name != "lineage"},
-            "bars": {
-                names.get(name, name): figures
-                for name, figures in score(frame, found, learnt, configuration.seed).items()
+            "bars": {names.get(name, name): row for name, row in score(frame, found, learnt, seed).items()},
+            "bars_published": {
+                names.get(name, name): row for name, row in score(frame, found, learnt, seed, published).items()
             },
             "bar_calibration": {
                 **{new: learnt.lengths[old].as_dict() for old, new in combined_names(method).items()},

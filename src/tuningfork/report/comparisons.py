@@ -59,13 +59,13 @@ def held_out_bars(inputs: Inputs) -> list[Comparison]:
     """Return the bar lengths of the held-out galaxies with resolved bars by each estimator."""
     table, scores = inputs.held_out, inputs.evaluation.get("bars") or {}
     items = []
-    for name, values in scores.items():
+    for name in (name for name in SHORT if name in scores):
         column = "bar_length_predicted" if name == "recommended" else f"bar_length_{name}"
         if {column, "bar_length", "psf_fwhm"} <= set(table):
             truth, found = _numbers(table, "bar_length"), _numbers(table, column)
             truth = np.where(truth > RESOLVED * _numbers(table, "psf_fwhm"), truth, np.nan)
-            remark = "" if values.get("r") is None else f"r = {values['r']:.2f}"
-            items.append(Comparison(SHORT.get(name, name), "arcsec", truth, found, logarithmic=True, remark=remark))
+            remark = "" if scores[name].get("r") is None else f"r = {scores[name]['r']:.2f}"
+            items.append(Comparison(SHORT[name], "arcsec", truth, found, logarithmic=True, remark=remark))
     return items
 
 

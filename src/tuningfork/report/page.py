@@ -116,6 +116,7 @@ def render(inputs: Inputs, barred: int) -> str:
         structure=summary.structure_rows(inputs.evaluation),
         calibration=inputs.evaluation.get("structure_calibration") or {"note": ""},
         bars=summary.bar_rows(inputs.evaluation),
+        bars_published=summary.bar_rows(inputs.evaluation, "bars_published"),
         combination=inputs.evaluation.get("bar_combination"),
         disagreement=disagreement.rows_of(inputs),
         selection=disagreement.totals(inputs.selection),
@@ -132,7 +133,8 @@ def charts(inputs: Inputs) -> dict[str, Chart | None]:
         "training": _chart(
             training_curves(inputs.cards),
             "Loss of each network against the epoch, for training and validation galaxies.",
-            "Loss on the training galaxies (dashed) and on the validation galaxies (solid).",
+            "Loss on the training galaxies (dashed) and on the validation galaxies (solid). Where the evidence for a bar "
+            "shall lie counts in training alone.",
         ),
         "confusion": _chart(
             confusion(*matrix) if matrix else None,

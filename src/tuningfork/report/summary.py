@@ -132,7 +132,8 @@ def structure_rows(evaluation: dict[str, Any]) -> list[tuple[str, str, dict[str,
     ]
 
 
-def bar_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the name of each bar estimator and its figures of merit."""
-    scores = evaluation.get("bars") or {}
-    return [(ESTIMATORS.get(key, key), values) for key, values in scores.items() if isinstance(values, dict)]
+def bar_rows(evaluation: dict[str, Any], sample: str = "bars") -> list[tuple[str, dict[str, Any]]]:
+    """Return the name of each bar estimator and its figures of merit, the recommended one first and the null last."""
+    scores = evaluation.get(sample) or {}
+    names = [name for name in ESTIMATORS if name in scores] + [name for name in scores if name not in ESTIMATORS]
+    return [(str(ESTIMATORS.get(name, name)), scores[name]) for name in names if isinstance(scores[name], dict)]

@@ -76,6 +76,8 @@ def _of_the_votes(configuration: Configuration) -> dict[str, str]:
     if not votes.wanted:
         return {}
     read_tree(votes.tree)
+    if votes.table is not None and not Path(votes.table).is_file():
+        raise InputError(f"train.morphology.votes.table: {votes.table}: no such file")
     inputs = {"tree": hashlib.sha256(tree_file(votes.tree).read_bytes()).hexdigest()}
     return inputs | ({"table": _content(votes.table)} if votes.table is not None else {})
 
