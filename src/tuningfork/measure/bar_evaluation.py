@@ -137,7 +137,7 @@ def score(
         (N,) bool: of these rows only.
     """
     rows = (resolved_bars(frame) & (frame["split"] == "test")).to_numpy()
-    rows &= True if chosen is None else chosen
+    rows = rows if chosen is None else rows & chosen
     truth, size = frame.loc[rows, "bar_length"].to_numpy(), frame.loc[rows, "r_eff"].to_numpy()
     true_angle, nothing = frame.loc[rows, "bar_position_angle"].to_numpy(), np.full(rows.sum(), np.nan)
     result: dict[str, Any] = {}
