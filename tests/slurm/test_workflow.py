@@ -21,7 +21,7 @@ TINY = {
     "sky": {"footprint": {"kind": "box", "ra_min": 210.19, "ra_max": 210.21, "dec_min": 0.14, "dec_max": 0.16}},
     "survey": {"simulated": {"galaxy_density": 400.0, "star_density": 100.0}},
     "simulate": {"size": 200, "galaxies_per_part": 200},
-    "train": {"morphology": {"members": 1, "epochs": 1}, "structure": {"epochs": 1}},
+    "train": {"morphology": {"members": 1, "epochs": 1, "start": "pretrained"}, "structure": {"epochs": 1}},
     "evaluate": {"bars": 10},
     "saliency": {"samples": 4},
     "explain": {"sources": 2},
