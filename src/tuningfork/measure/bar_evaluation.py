@@ -26,6 +26,7 @@ DISC_RESOLVED = 2.0
 FACE_ON = 0.5
 """Axis ratio above which a galaxy counts as seen at low inclination."""
 RECOMMENDED = "recommended"
+ANGLE = ("angle", "angle_spread")
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,6 @@ def measured(frame: pd.DataFrame, learnt: BarCalibration, method: str) -> pd.Dat
     result |= {f"{RECOMMENDED}_length": length, f"{RECOMMENDED}_error": error}
     result |= {f"{RECOMMENDED}_angle": angle, f"{RECOMMENDED}_angle_error": angle_error}
     return pd.DataFrame(result, index=frame.index)
-
-
-ANGLE = ("angle", "angle_spread")
 
 
 def resolved_bars(frame: pd.DataFrame) -> pd.Series:
