@@ -148,8 +148,6 @@ def test_a_calibration_makes_the_recommended_length(tmp_path, card, measured) ->
 
 
 def test_the_shipped_calibration_is_that_of_the_shipped_network() -> None:
-    if not compact_card("pictures").exists():
-        pytest.skip("no calibration is shipped")
     ensemble = load_ensemble([compact_card("morphology")], "morphology")
     assert calibrations_of(How(), ensemble).combination.n > 100
 

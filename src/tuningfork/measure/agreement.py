@@ -14,9 +14,9 @@ from tuningfork.core.files import write_json
 from tuningfork.core.parameters import Parameters
 from tuningfork.core.progress import track
 from tuningfork.core.seeds import generator_for
-from tuningfork.core.tables import lineage_of, read_table
+from tuningfork.core.tables import lineage_of
 from tuningfork.measure.classify import vote_values
-from tuningfork.measure.held_out_stamps import CHUNK, chunks
+from tuningfork.measure.held_out_stamps import CHUNK, chunks, mean_fractions
 from tuningfork.measure.vote_calibration import (
     FEWEST_TO_LEARN,
     corrected,
@@ -64,7 +64,7 @@ def measure_agreement(
     lineage = parameters.lineage(lineage_of(*training, *parts["people"], *models))
     result: dict[str, Any] = {"lineage": lineage, "calibration": calibration, "people": None}
     for name, frame in frames.items():
-        constant = _constant(parts[name])
+        constant = mean_fractions(parts[name])
         result[name] = {
             entry.name: _scores(entry.name, frame, calibration, constant, parameters.configuration.seed)
             for entry in questions()
@@ -95,19 +95,6 @@ def _learn(name: str, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
     asked = {source: np.count_nonzero(votes.sum(axis=1) > 0) for source, (_, votes) in known.items()}
     source = "people" if asked.get("people", 0) >= FEWEST_TO_LEARN else "simulated"
     return {"learnt_from": source, **learn_correction(*known[source])}
-
-
-def _constant(tables: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Return the mean vote fractions of each question over the galaxies that were learnt from."""
-    columns = ["split", *vote_columns()]
-    seen = pd.concat([read_table(path, columns).to_pandas() for path in tables])
-    result = {}
-    for entry in questions():
-        cast = seen.loc[seen["split"] == "train", [f"{label}_votes" for label in entry.labels]].to_numpy(dtype=float)
-        cast = cast[cast.sum(axis=1) > 0]
-        equal = np.full(len(entry.labels), 1 / len(entry.labels))
-        result[entry.name] = (cast / cast.sum(axis=1, keepdims=True)).mean(axis=0) if len(cast) else equal
-    return result
 
 
 def _scores(

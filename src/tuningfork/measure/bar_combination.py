@@ -125,9 +125,9 @@ class BarCombination:
         return mean, np.where(weight > 0, error, np.nan)
 
 
-def alone(angles: Mapping[str, float] | None = None) -> BarCombination:
+def alone() -> BarCombination:
     """Return the combination that leaves `FIRST` as it is, for want of galaxies to learn from."""
-    return BarCombination([FIRST], [[1.0]], 1.0, dict(angles or {FIRST: 1.0}), 0.0, 0)
+    return BarCombination([FIRST], [[1.0]], 1.0, {FIRST: 1.0}, 0.0, 0)
 
 
 def learn(

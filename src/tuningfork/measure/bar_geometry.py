@@ -1,10 +1,10 @@
 """From a bar as it is seen to the bar in its disc, and to kiloparsecs."""
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 
 from tuningfork.core.config.stages import Bars
 from tuningfork.measure.scores import angle_difference
+from tuningfork.simulate.redshift import cosmology
 
 THICKNESS = 0.2
 """Axis ratio of a disc seen edge-on (Holmberg 1958)."""
@@ -48,7 +48,7 @@ def kiloparsecs(redshift: np.ndarray, settings: Bars) -> np.ndarray:
     known = np.isfinite(redshift) & (redshift > 0)
     result = np.full(len(redshift), np.nan)
     if known.any():
-        cosmology = FlatLambdaCDM(H0=settings.hubble_constant, Om0=settings.omega_matter)
-        distance = cosmology.angular_diameter_distance(redshift[known]).to_value("Mpc")
+        universe = cosmology(settings.hubble_constant, settings.omega_matter)
+        distance = universe.angular_diameter_distance(redshift[known]).to_value("Mpc")
         result[known] = np.deg2rad(1 / 3600) * distance * KPC_PER_MPC
     return result

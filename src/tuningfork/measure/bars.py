@@ -1,6 +1,7 @@
 """Bars of a shard: what every estimator says about them, and the recommended length, angle and ellipticity."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +100,33 @@ def estimates(
     }
 
 
-def calibrated(
-    found: Mapping[str, Estimate], calibrations: Mapping[str, LengthCalibration], psf: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the calibrated lengths (px) of every estimator, and the standard deviations of their logarithms."""
-    lengths = {name: calibrations[name].apply(one.length, psf) for name, one in found.items()}
-    errors = {name: calibrations[name].error(one.spread) for name, one in found.items()}
-    return lengths, errors
+@dataclass(frozen=True)
+class Calibrations:
+    """What turns raw estimates into bars.
+
+    Attributes
+    ----------
+    lengths : mapping
+        Estimator -> calibration of its lengths; `axis_ratio` -> that of the mask's width over length.
+    combination : BarCombination
+    """
+
+    lengths: Mapping[str, LengthCalibration]
+    combination: BarCombination
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Calibrations":
+        """Return those under `bar_calibration` and `bar_combination` of a JSON file."""
+        lengths = {name: LengthCalibration.from_dict(entry) for name, entry in values["bar_calibration"].items()}
+        return cls(lengths, BarCombination.from_dict(values["bar_combination"]))
+
+    def apply(
+        self, found: Mapping[str, Estimate], psf: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Return the lengths (px) of every estimator, and the standard deviations of their logarithms."""
+        lengths = {name: self.lengths[name].apply(one.length, psf) for name, one in found.items()}
+        errors = {name: self.lengths[name].error(one.spread) for name, one in found.items()}
+        return lengths, errors
 
 
 def barred(fractions: np.ndarray, morphology: np.ndarray, min_fraction: float) -> np.ndarray:
@@ -139,9 +160,9 @@ def bar_values(
     barred galaxies only.
     """
     scale, psf = numpy_column(rows, "pixel_scale").astype(float), psf_pixels(rows, ensemble.reference_band)
-    calibrations = {name: LengthCalibration.from_dict(values) for name, values in evaluation["bar_calibration"].items()}
-    combination = BarCombination.from_dict(evaluation["bar_combination"])
-    lengths, errors = calibrated(found, calibrations, psf)
+    calibrations = Calibrations.from_dict(evaluation)
+    lengths, errors = calibrations.apply(found, psf)
+    combination, of_ratio = calibrations.combination, calibrations.lengths["axis_ratio"]
     length, error, method = combination.lengths(lengths, errors["direct"])
     fractions = numpy_column(classes, f"{question('bar').labels[0]}_fraction")
     bar = barred(fractions, classes["morphology"].cast(pa.string()).to_numpy(), settings.min_fraction)
@@ -151,7 +172,7 @@ def bar_values(
     angles = {name: pixel_to_sky_angle(one.angle, north, east_left) for name, one in found.items()}
     angle, angle_error = combination.angle(angles, {name: one.angle_spread for name, one in found.items()})
     angle = np.where(given, angle, np.nan)
-    ratio = np.clip(calibrations["axis_ratio"].apply(found["mask"].axis_ratio, psf), 0, 1)
+    ratio = np.clip(of_ratio.apply(found["mask"].axis_ratio, psf), 0, 1)
     disc = [numpy_column(profiles, name).astype(float) for name in ("axis_ratio", "position_angle")]
     redshift = numpy_column(sources, "redshift").astype(float)
     own = bar_flags(found["saliency"].flags, length, psf * scale, np.isfinite(fractions) & ~bar)
@@ -166,9 +187,7 @@ def bar_values(
         "bar_position_angle_error": np.where(np.isfinite(angle), angle_error, np.nan),
         "bar_strength": found["fourier"].strength,
         "bar_ellipticity": np.where(given, 1 - ratio, np.nan),
-        "bar_ellipticity_error": np.where(
-            given, ratio * calibrations["axis_ratio"].error(found["mask"].spread), np.nan
-        ),
+        "bar_ellipticity_error": np.where(given, ratio * of_ratio.error(found["mask"].spread), np.nan),
     }
     for name, one in lengths.items():
         values |= _with_error(f"bar_length_{name}", one * scale, errors[name])

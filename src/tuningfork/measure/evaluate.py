@@ -24,6 +24,7 @@ from tuningfork.measure.bar_evaluation import (
 )
 from tuningfork.measure.bars import barred
 from tuningfork.measure.held_out import held_out
+from tuningfork.measure.held_out_stamps import mean_fractions
 from tuningfork.measure.scores import question_scores
 from tuningfork.measure.structure_evaluation import PARAMETERS
 from tuningfork.measure.vote_calibration import corrections_of
@@ -109,22 +110,15 @@ def splits(training: Sequence[Path]) -> dict[str, int]:
 
 def vote_scores(test: pd.DataFrame, training: Sequence[Path]) -> dict[str, Any]:
     """Return the scores of every question; the constant predictor is the mean of the training split."""
-    tables = [read_table(path, ["split", *vote_columns()]).to_pandas() for path in training]
-    seen = pd.concat(tables)
-    votes = seen.loc[seen["split"] == "train", vote_columns()].to_numpy(dtype=float)
+    constant = mean_fractions(training)
     result = {}
     for entry in questions():
-        cast = votes[:, entry.slice]
-        asked = cast[cast.sum(axis=1) > 0]
-        share = (
-            (asked / asked.sum(axis=1, keepdims=True)).mean(axis=0)
-            if len(asked)
-            else np.full(cast.shape[1], 1 / cast.shape[1])
-        )
         expected = test[[f"{label}_fraction" for label in entry.labels]].to_numpy()
         given = test[[f"{label}_votes" for label in entry.labels]].to_numpy(dtype=float)
         good = np.isfinite(expected).all(axis=1)
-        result[entry.name] = {"answers": list(entry.answers)} | question_scores(expected[good], given[good], share)
+        result[entry.name] = {"answers": list(entry.answers)} | question_scores(
+            expected[good], given[good], constant[entry.name]
+        )
     return result
 
 

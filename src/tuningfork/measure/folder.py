@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from tuningfork.core.files import read_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.progress import track
 from tuningfork.explain.shard import map_stamps
-from tuningfork.measure.bar_combination import BarCombination, alone
+from tuningfork.measure.bar_combination import alone
 from tuningfork.measure.bar_estimators import Estimate
-from tuningfork.measure.bars import bar_flags, barred, estimates
-from tuningfork.measure.calibration import LengthCalibration, identity
+from tuningfork.measure.bars import Calibrations, bar_flags, barred, estimates
+from tuningfork.measure.calibration import identity
 from tuningfork.measure.classify import vote_values
 from tuningfork.measure.folder_table import check_name, picture_values, table_of, write
 from tuningfork.measure.pictures import Reading, read_picture
@@ -78,14 +78,6 @@ class How:
         ):
             if not low <= value <= high:
                 raise ConfigurationError(f"{name} {value:g}: expected a number from {low:g} to {high:g}")
-
-
-@dataclass(frozen=True)
-class Calibrations:
-    """What turns the estimators' lengths into the recommended one."""
-
-    lengths: Mapping[str, LengthCalibration]
-    combination: BarCombination
 
 
 UNCALIBRATED = Calibrations({name: identity(0) for name in CALIBRATED}, alone())
@@ -154,12 +146,12 @@ def calibrations_of(how: How, ensemble: Ensemble) -> Calibrations:
     try:
         values = read_json(path)
         made_with = values["networks"]
-        lengths = {name: LengthCalibration.from_dict(values["bar_calibration"][name]) for name in CALIBRATED}
-        combination = BarCombination.from_dict(values["bar_combination"])
+        calibrations = Calibrations.from_dict(values)
+        calibrations = replace(calibrations, lengths={name: calibrations.lengths[name] for name in CALIBRATED})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a calibration of bar lengths on pictures ({error}); make it again") from None
     if made_with == digests(ensemble):
-        return Calibrations(lengths, combination)
+        return calibrations
     if how.calibration is not None:
         raise InputError(f"{path}: made with other networks; make it again with benchmarks/pictures.py")
     return UNCALIBRATED
@@ -217,31 +209,6 @@ def _key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
-def recommended(
-    found: Mapping[str, Estimate], psf: np.ndarray, calibrations: Calibrations
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Return the recommended length and what is behind it, in pixels of the stamps.
-
-    Parameters
-    ----------
-    found : mapping
-        What each estimator says.
-    psf : ndarray
-        (N,) full width at half maximum of the PSF (px of the stamp).
-    calibrations : Calibrations
-
-    Returns
-    -------
-    length, error, method : ndarray
-        (N,) length, the standard deviation of its logarithm, names of the estimators.
-    lengths : dict
-        Estimator -> calibrated length.
-    """
-    lengths = {name: calibrations.lengths[name].apply(one.length, psf) for name, one in found.items()}
-    unit = calibrations.lengths["direct"].error(found["direct"].spread)
-    return *calibrations.combination.lengths(lengths, unit), lengths
-
-
 def bar_columns(
     found: Mapping[str, Estimate],
     votes: Mapping[str, np.ndarray],
@@ -252,7 +219,8 @@ def bar_columns(
     """Return the columns about the bar of pictures with a galaxy."""
     scale = rows["pixel_scale"].to_numpy()
     psf = rows[f"psf_fwhm_{band}"].to_numpy() / scale
-    length, error, method, lengths = recommended(found, psf, calibrations)
+    lengths, errors = calibrations.apply(found, psf)
+    length, error, method = calibrations.combination.lengths(lengths, errors["direct"])
     angles = {name: one.angle for name, one in found.items()}
     angle, angle_error = calibrations.combination.angle(angles, {name: one.angle_spread for name, one in found.items()})
     ratio = calibrations.lengths[AXIS_RATIO].apply(found["mask"].axis_ratio, psf)

@@ -38,12 +38,13 @@ def moved(near: float, far: float, population: Population) -> tuple[float, float
 
 @lru_cache(maxsize=64)
 def _luminosity_distance(hubble_constant: float, omega_matter: float, redshift: float) -> float:
-    return float(_cosmology(hubble_constant, omega_matter).luminosity_distance(redshift).value)
+    return float(cosmology(hubble_constant, omega_matter).luminosity_distance(redshift).value)
 
 
 @cache
-def _cosmology(hubble_constant: float, omega_matter: float) -> "FlatLambdaCDM":
-    # Half a second, which only populations with redshifts need.
+def cosmology(hubble_constant: float, omega_matter: float) -> "FlatLambdaCDM":
+    """Return a flat universe (km/s/Mpc, density of matter in units of the critical one)."""
+    # Half a second, which only galaxies with redshifts need.
     from astropy.cosmology import FlatLambdaCDM
 
     return FlatLambdaCDM(H0=hubble_constant, Om0=omega_matter)
