@@ -8,8 +8,10 @@ from PIL import Image
 
 from tuningfork.stamps.pictures import STRETCH, PictureStamp, stamp_of, unstretch
 
-STRETCHES = (4.0, 12.0)
-"""Range of the stretch Q with which pictures are drawn; they are read with the usual one."""
+STRETCHES = (3.5, 12.0)
+"""Range of the stretch Q with which pictures are drawn; they are read with one and the same, as pictures do not say."""
+COMMON = (4.47, 8.0)
+"""Q of the pictures of the Legacy Surveys and of SDSS, one of which half of the pictures have."""
 SKY_STEPS = (1.5, 15.0)
 """Range of the noise of the sky in a picture, in steps of its 8 bits."""
 BLACK = (-0.5, 2.5)
@@ -73,7 +75,7 @@ def as_seen_in_a_picture(image: np.ndarray, sky_noise: float, generator: np.rand
 
 def _drawn(image: np.ndarray, sky_noise: float, generator: np.random.Generator) -> np.ndarray:
     """Return a picture uint8 (S, S, 3) of Lupton+ (2004), whose channels have colours and noise of their own."""
-    stretch = np.exp(generator.uniform(*np.log(STRETCHES)))
+    stretch = generator.choice(COMMON) if generator.random() < 0.5 else np.exp(generator.uniform(*np.log(STRETCHES)))
     # Faint light is shown in proportion: the noise is so many steps of the picture.
     scale = np.exp(generator.uniform(*np.log(SKY_STEPS))) / 255 / sky_noise
     light = (image + generator.uniform(*BLACK) * sky_noise) * np.float32(scale)
