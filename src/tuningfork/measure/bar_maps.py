@@ -15,7 +15,7 @@ from tuningfork.networks.morphology import MASK_SHRINK as CELL
 SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing before `moments`: it removes the grid that strided convolutions leave."""
 THRESHOLD = 0.5
-"""Height of the contour from which `moments` starts, between the background (0) and the central peak (1)."""
+"""Height of the contour from which the moments start, between the background (0) and the central peak (1)."""
 WINDOW = 3.0
 """Covariance of the Gaussian under which moments are taken, in units of that of the light under it."""
 EXTENT = 4.28
@@ -24,8 +24,6 @@ ITERATIONS, TOLERANCE = 30, 1e-3
 """The most iterations of the window, and the relative change at which it stands."""
 PAPER_START, PAPER_STEP, PAPER_CORRELATION, PAPER_PIXELS = 0.5, 1e-4, 0.85, 40
 """First threshold, step, correlation and number of pixels of Bhambra+ 2022, from their code."""
-MASK_LEVEL = 0.3
-"""Height of the contour on a mask, in units of its largest value near the centre."""
 MASK_FAINTEST = 0.02
 """A mask below this everywhere near the centre shows no bar."""
 NOTHING = 5
@@ -152,8 +150,8 @@ def _adapted(image: np.ndarray, start: Ellipse) -> Ellipse:
 def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
     """Measure the bar on the mask that a network gives, whose cells hold the part of them that lies on the bar.
 
-    The second moments of the cells in the connected region about the centre are those of the bar: a filled ellipse
-    is four standard deviations long, and averaging over cells adds a twelfth of a cell squared.
+    Adaptive second moments as in :func:`moments`: where the network is unsure the mask has wide, dim wings, which
+    then weigh little. Averaging over cells adds a twelfth of a cell squared.
 
     Parameters
     ----------
@@ -176,12 +174,12 @@ def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
     peak = cells[radius <= reach].max()
     if not np.isfinite(cells).all() or peak < MASK_FAINTEST:
         return NOT_MEASURED
-    region, pieces = _central_region(cells > MASK_LEVEL * peak, radius, reach)
+    region, pieces = _central_region(cells > THRESHOLD * peak, radius, reach)
     if not region.any():
         return NOT_MEASURED
-    found = Ellipse.of(cells, region)
+    found = _adapted(cells, Ellipse.of(cells, region))
     found = replace(found, covariance=found.covariance - np.eye(2) / 12)
-    return _shape(found, 4.0, middle, len(cells), psf_fwhm / CELL, pieces).times(CELL)
+    return _shape(found, EXTENT, middle, len(cells), psf_fwhm / CELL, pieces).times(CELL)
 
 
 def _radius(shape: tuple[int, ...]) -> np.ndarray:
