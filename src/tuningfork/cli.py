@@ -74,7 +74,7 @@ def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table, .parquet or .csv")
     parser.add_argument("--gallery", type=Path, metavar="FILE", help="pictures with their bars, .png, .pdf or .svg")
     parser.add_argument(
-        "--stretch", type=float, default=8.0, metavar="Q", help="Q of the pictures' arcsinh stretch, 0: linear (8)"
+        "--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch if you know it; 0: linear"
     )
     parser.add_argument(
         "--psf-fwhm", type=float, metavar="PX", help="width of the PSF; without it that of the stars on each picture"
@@ -157,7 +157,14 @@ def _measure_folder(options: argparse.Namespace) -> None:
     from tuningfork.measure.pictures import files_of
     from tuningfork.report.folder_gallery import check_gallery, draw_gallery
 
-    how = How(options.stretch, options.psf_fwhm, tuple(options.models), options.calibration, options.saliency_samples)
+    stretch = {} if options.stretch is None else {"stretch": options.stretch}
+    how = How(
+        psf_fwhm=options.psf_fwhm,
+        models=tuple(options.models),
+        calibration=options.calibration,
+        saliency_samples=options.saliency_samples,
+        **stretch,
+    )
     check_name(options.out)
     if options.gallery:
         check_gallery(options.gallery)

@@ -21,6 +21,7 @@ from tuningfork.measure.picture_calibration import calibrate_pictures
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.networks.model_file import build, input_of, read_card, save
+from tuningfork.stamps.pictures import STRETCH
 
 SIDE = 160
 SURVEYS = Path(__file__).resolve().parents[2] / "config" / "surveys"
@@ -121,7 +122,7 @@ def test_columns_have_units_and_descriptions(measured) -> None:
     schema = pq.read_schema(measured[0])
     assert schema.field("bar_length_pixels").metadata[b"unit"] == b"pix"
     assert all(field.metadata[b"description"] for field in schema)
-    assert json.loads(schema.metadata[b"tuningfork.stretch"]) == 8
+    assert json.loads(schema.metadata[b"tuningfork.stretch"]) == STRETCH
 
 
 def test_the_gallery_shows_the_pictures_that_were_measured(measured) -> None:
