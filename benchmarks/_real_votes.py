@@ -160,7 +160,10 @@ def _answers(network: nn.Module, data: Labelled, kind: str) -> np.ndarray:
 def _judged(
     name: str, votes: np.ndarray, found: dict[str, np.ndarray], constant: float, noise: Callable[[np.ndarray], float]
 ) -> dict[str, float]:
-    """Print and return the mean absolute errors of the fraction of one question, and what noise alone would give."""
+    """Print and return the mean absolute errors of the fraction of one question.
+
+    `floor` is what noise alone would give, `gain` how much less than the constant the trained network is off.
+    """
     asked = votes.sum(1) > 0
     if asked.sum() < FEWEST:
         return {}
@@ -168,7 +171,8 @@ def _judged(
     found = {kind: values[asked] for kind, values in found.items()} | {"constant": np.full(len(truth), constant)}
     errors = {kind: bootstrapped(np.mean, np.abs(values - truth)) for kind, values in found.items()}
     errors["floor"] = bootstrapped(noise, votes)
-    del found["constant"]
+    misses = np.abs(found.pop("constant") - truth) - np.abs(found["trained"] - truth)
+    errors["gain"] = bootstrapped(np.mean, misses)
     rank = {kind: rank_correlation(values, truth) for kind, values in found.items()}
     print(
         f"{name}, {len(votes)} galaxies: mean absolute error "
