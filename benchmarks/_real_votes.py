@@ -120,9 +120,8 @@ def _shares(values: np.ndarray) -> np.ndarray:
 def _loss(answer: dict[str, Tensor], votes: Tensor, _: int) -> Tensor:
     """Return the mean loss of votes, which are the same for every orientation."""
     expected = _two(answer["concentrations"])
-    return (
-        torch.stack([dirichlet_multinomial_nll(expected[:, k], votes[:, k]) for k in range(len(ANSWERS))]).sum(0).mean()
-    )
+    parts = [dirichlet_multinomial_nll(expected[:, k], votes[:, k]) for k in range(len(ANSWERS))]
+    return torch.stack(parts).sum(0).mean()
 
 
 def _fitted(card: Path, kind: str, data: Labelled, epochs: int) -> nn.Module:
