@@ -1,7 +1,5 @@
 """The finished default run goes on with simulated barred galaxies in its images, and with nothing else."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.workflow import Run, run_workflow
+from pipeline.workflow import Run, go_on_from, run_workflow
 
 GALAXIES = 40
 
@@ -19,13 +17,7 @@ GALAXIES = 40
 def run(root: Path, default_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A copy of the default run without its logs, so that those of the jobs that run now are the only ones."""
     directory = tmp_path_factory.mktemp("selection")
-    for name in ("cache", "results", ".snakemake/metadata"):
-        shutil.copytree(
-            default_run.directory / name,
-            directory / name,
-            copy_function=os.link,
-            ignore=shutil.ignore_patterns("logs"),
-        )
+    go_on_from(default_run, directory, "cache", "results")
     configuration = directory / "selection.yaml"
     configuration.write_text(yaml.safe_dump({"selection": {"galaxies": GALAXIES, "shards": 1}}))
     finished = run_workflow(root, directory, "--configfile", str(configuration))
