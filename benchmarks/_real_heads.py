@@ -1,6 +1,6 @@
 """New heads on the morphology network for labels of real colour pictures: frozen features, or everything fine-tuned."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ RIDGE = 1e-2
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures as networks read them: `inputs` (N, 3, S, S) in three colours, `conditions` (N, C), `labels` (N,)."""
+    """Pictures as networks read them: `inputs` (N, 3, S, S) in three colours, `conditions` (N, C), `labels` (N, ...)."""
 
     inputs: Tensor
     conditions: Tensor
@@ -38,13 +38,13 @@ class Labelled:
         return Labelled(self.inputs[rows], self.conditions[rows], self.labels[rows])
 
 
-def read(paths: Sequence[Path], labels: Sequence[int], stretch: float) -> Labelled:
+def read(paths: Sequence[Path], labels: Sequence[int] | np.ndarray, stretch: float) -> Labelled:
     """Read pictures with their labels; those without a galaxy are kept, as they are."""
     readings = [read_picture(path, stretch) for path in paths]
     rows, pixels = store_of(readings, "r")
     _, conditions = prepare(pixels, rows, ["r"], "r")
     colours = [_colours(path, reading.stamp, stretch) for path, reading in zip(paths, readings, strict=True)]
-    return Labelled(torch.from_numpy(np.stack(colours)), conditions, torch.tensor(labels))
+    return Labelled(torch.from_numpy(np.stack(colours)), conditions, torch.as_tensor(labels))
 
 
 def _colours(path: Path, stamp: PictureStamp, stretch: float) -> np.ndarray:
@@ -67,6 +67,19 @@ def stamp_border(channel: np.ndarray) -> np.ndarray:
     return y[:, None] | x
 
 
+def grey(inputs: Tensor) -> Tensor:
+    """Return the mean of the colours (N, 1, S, S), in the stretch that the network was trained with."""
+    return torch.asinh(torch.sinh(inputs).mean(1, keepdim=True))
+
+
+def in_colours(card: Path) -> nn.Module:
+    """Return the morphology network with its first layer widened to three colours, to be trained further."""
+    network = load(card, "morphology")[0].requires_grad_(True)
+    stem = network.trunk.encoder.stem
+    stem.weight = nn.Parameter(stem.weight.detach().repeat(1, 3, 1, 1) / 3)
+    return network
+
+
 class Head(nn.Module):
     """The morphology network with another answer: from its vector to the logits of some classes.
 
@@ -80,11 +93,8 @@ class Head(nn.Module):
 
     def __init__(self, card: Path, classes: int, colours: bool) -> None:
         super().__init__()
-        self.network = load(card, "morphology")[0].requires_grad_(True)
         self.colours = colours
-        if colours:
-            stem = self.network.trunk.encoder.stem
-            stem.weight = nn.Parameter(stem.weight.detach().repeat(1, 3, 1, 1) / 3)
+        self.network = in_colours(card) if colours else load(card, "morphology")[0]
         self.head = nn.Linear(self.network.votes.in_features, classes)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -96,8 +106,7 @@ class Head(nn.Module):
     def vector(self, inputs: Tensor, conditions: Tensor) -> Tensor:
         """Return what the network's own heads read (N, H)."""
         if not self.colours:
-            # The mean of the colours, in the stretch that the network was trained with.
-            inputs = torch.asinh(torch.sinh(inputs).mean(1, keepdim=True))
+            inputs = grey(inputs)
         self.network(inputs, conditions)
         return self.kept.float()
 
@@ -113,9 +122,21 @@ def mirrored(labels: Tensor, mirror: Sequence[int]) -> Tensor:
 
 def fine_tuned(card: Path, data: Labelled, mirror: Sequence[int], epochs: int, seed: int) -> Head:
     """Return the network trained further on colour pictures, in turning and mirrored orientations."""
+
+    def loss(logits: Tensor, labels: Tensor, turn: int) -> Tensor:
+        truth = mirrored(labels, mirror) if turn >= 4 else labels
+        return functional.cross_entropy(logits.float(), truth, label_smoothing=SMOOTHING)
+
     torch.manual_seed(seed)
-    model = Head(card, len(mirror), colours=True).train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    model = Head(card, len(mirror), colours=True)
+    train(model, data, loss, epochs, seed)
+    return model
+
+
+def train(model: nn.Module, data: Labelled, loss: Callable[..., Tensor], epochs: int, seed: int) -> None:
+    """Train what has gradients of a model; `loss` is of its answer, the labels and the number of the orientation."""
+    weights = [weight for weight in model.train().parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY)
     steps = epochs * max(len(data.labels) // BATCH, 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.2)
     for epoch in range(epochs):
@@ -124,17 +145,16 @@ def fine_tuned(card: Path, data: Labelled, mirror: Sequence[int], epochs: int, s
         for rows in np.array_split(order, max(len(order) // BATCH, 1)):
             turn = int(generator.integers(ORIENTATIONS))
             batch = data[rows]
-            labels = mirrored(batch.labels, mirror) if turn >= 4 else batch.labels
             with mixed_precision(torch.device("cpu")):
-                logits = model(dihedral(batch.inputs, turn), batch.conditions)
-            loss = functional.cross_entropy(logits.float(), labels, label_smoothing=SMOOTHING)
+                answer = model(dihedral(batch.inputs, turn), batch.conditions)
+            value = loss(answer, batch.labels, turn)
             optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            value.backward()
+            nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
             if schedule.last_epoch < steps - 1:
                 schedule.step()
-    return model.eval()
+    model.eval()
 
 
 def frozen(card: Path, data: Labelled, mirror: Sequence[int]) -> Head:

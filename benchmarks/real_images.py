@@ -2,8 +2,9 @@
 
 Two sets of labels, a fifth of each held out: the six classes of Galaxy Zoo 1 on SDSS pictures, and ring or no ring on
 DECaLS pictures. A new head on the network's vector, or the whole network trained further on the colour pictures,
-whichever is better on a part of the rest. Then bars without any training on real images: the bars of EFIGI galaxies,
-drawn as pictures, beside their attribute Bar_Length, and p_bar beside the votes of Galaxy Zoo 2.
+whichever is better on a part of the rest. Vote fractions of the DECaLS pictures, before and after the same training.
+Then bars without any training on real images: the bars of EFIGI galaxies, drawn as pictures, beside their attribute
+Bar_Length, and p_bar beside the votes of Galaxy Zoo 2.
 
     TUNINGFORK_REAL_DATA=... python benchmarks/real_images.py [--quick] [--model CARD] [--gallery FILE.png]
 """
@@ -20,9 +21,10 @@ import numpy as np
 import pandas as pd
 import torch
 from _real_heads import fine_tuned, frozen, probabilities, read
+from _real_scores import rank_correlation
+from _real_votes import vote_fractions
 from astropy.io import fits
 from PIL import Image
-from scipy.stats import spearmanr
 
 from tuningfork.core.seeds import generator_for
 from tuningfork.measure.folder import How, measure_files
@@ -39,7 +41,6 @@ QUICK = 100
 """Pictures of each set with --quick."""
 SKY_STEPS = 4 / 255
 """Noise of the sky in the pictures that are drawn of EFIGI's images."""
-RESAMPLES = 2000
 SEED = 0
 
 
@@ -156,16 +157,6 @@ def how_of(card: Path) -> How:
     return How(models=() if card == compact_card("morphology") else (card,))
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Return Spearman's rank correlation and its standard deviation over bootstrap samples."""
-    generator = generator_for(SEED, "bootstrap")
-    samples = generator.integers(0, len(one), (RESAMPLES, len(one)))
-    drawn = [
-        spearmanr(one[rows], other[rows]).statistic for rows in samples if np.ptp(one[rows]) and np.ptp(other[rows])
-    ]
-    return float(spearmanr(one, other).statistic), float(np.std(drawn))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the evaluation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -180,8 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     figures = bars_of_efigi(options.model, Path(root), options.gallery)
     figures |= bars_of_votes(options.model, Path(root), options.quick)
+    epochs = QUICK_EPOCHS if options.quick else options.epochs
+    pictures, _, table = labelled(Path(root), "rings")
+    number = QUICK if options.quick else len(pictures)
+    figures |= vote_fractions(options.model, Path(root), pictures, table, STRETCHES["rings"], epochs, number)
     for name in reversed(CLASSES):
-        epochs = QUICK_EPOCHS if options.quick else options.epochs
         figures |= classify(options.model, Path(root), name, epochs, options.quick)
     print(json.dumps(figures))
 

@@ -1,8 +1,6 @@
 """The unchanged pipeline on a real SDSS field, pointed at a loopback server by configuration alone."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import yaml
 from scipy import special
 from sdss_server import GALAXY_ZOO, Field, SdssServer, shared_field
 
-from pipeline.workflow import Run, run_workflow
+from pipeline.workflow import Run, go_on_from, run_workflow
 from tuningfork.core.flags import Flag
 
 APERTURE = 6 * 0.396
@@ -33,8 +31,7 @@ def run(
 ) -> Iterator[Run]:
     """The example of docs/surveys.md in a copy of the default run, whose networks serve SDSS as well."""
     directory = tmp_path_factory.mktemp("sdss")
-    for name in ("results/training", "results/models", "results/params", ".snakemake/metadata"):
-        shutil.copytree(default_run.directory / name, directory / name, copy_function=os.link)
+    go_on_from(default_run, directory, "results/training", "results/models", "results/params")
     with SdssServer(real_data, field) as server:
         configuration = yaml.safe_load((root / "config" / "examples" / "sdss-stripe82.yaml").read_text())
         configuration["survey"]["sdss"] = server.settings

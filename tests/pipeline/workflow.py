@@ -1,5 +1,7 @@
 """Run the real workflow as a user does, and watch its memory."""
 
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -53,6 +55,21 @@ def run_workflow(root: Path, directory: Path, *options: str) -> Run:
         status = process.wait()
         log.seek(0)
         return Run(directory, status, log.read(), time.monotonic() - begin, peak[0])
+
+
+def go_on_from(finished: Run, directory: Path, *folders: str) -> None:
+    """Put folders of a finished run, without its logs, into a directory where another run goes on from them.
+
+    Files are links, since jobs replace files and never change them; Snakemake changes its records, which are copied.
+    """
+    for name in folders:
+        shutil.copytree(
+            finished.directory / name,
+            directory / name,
+            copy_function=os.link,
+            ignore=shutil.ignore_patterns("logs"),
+        )
+    shutil.copytree(finished.directory / ".snakemake" / "metadata", directory / ".snakemake" / "metadata")
 
 
 def _watch(pid: int, peak: list[int]) -> None:

@@ -72,6 +72,7 @@ def selection_panels(selection: pd.DataFrame) -> Figure | None:
             if name in LOGARITHMIC:
                 panel.set_xscale("log")
                 plain_logarithm(panel.xaxis)
+        lower.set_xlim(upper.get_xlim())
     return figure
 
 
