@@ -58,6 +58,7 @@ def report_arguments(run: Results, judged: bool = True) -> dict[str, Any]:
         "sources": run.paths("sources"),
         "stamps": run.paths("stamps"),
         "saliency": run.paths("saliency"),
+        "features": run.paths("features"),
         "catalogue": table,
         "accounting": accounts,
         "evaluation": folder / "evaluation.json",
