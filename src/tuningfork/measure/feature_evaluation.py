@@ -42,7 +42,8 @@ def variants(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     if name == BULGE:
         # Compared as shares are: between 0 and 1.
         light = 1 - 1 / light
-    answer, psf, end = answer_of(name, frame), frame["psf"].to_numpy(), frame["features_end"].to_numpy(dtype=float)
+    votes = {str(column): frame[column] for column in frame if str(column).endswith("_fraction")}
+    answer, psf, end = answer_of(name, votes), frame["psf"].to_numpy(), frame["features_end"].to_numpy(dtype=float)
     size = np.log(frame["r_eff"].to_numpy(dtype=float) / frame["pixel_scale"].to_numpy(dtype=float))
     return {
         RECOMMENDED: predictors(name, share, answer, psf, end),
@@ -68,7 +69,7 @@ def learn_features(frame: pd.DataFrame) -> dict[str, dict[str, FeatureCalibratio
 
 def fractions(frame: pd.DataFrame, learnt: dict[str, dict[str, FeatureCalibration]]) -> dict[str, np.ndarray]:
     """Return the recommended fractions and their errors of every row, as the catalogue's columns."""
-    values = {}
+    values: dict[str, np.ndarray] = {}
     for name in FEATURES:
         found = learnt[name][RECOMMENDED].apply(variants(name, frame)[RECOMMENDED])
         values |= dict(zip((name, f"{name}_error"), found, strict=True))
