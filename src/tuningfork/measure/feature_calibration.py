@@ -22,6 +22,8 @@ LEAST = 30
 """Fewer galaxies give no calibration."""
 BINS, A_BIN = 5, 20
 """Most bins of the fraction in which errors are learned, and the fewest galaxies in one."""
+LEAST_ERROR = 0.01
+"""No fraction is known better, even where validation galaxies were all right."""
 WITHIN = 68.27
 """Percentage of the truths within the error."""
 
@@ -100,9 +102,8 @@ def _errors(found: np.ndarray, truth: np.ndarray) -> tuple[list[float], list[flo
     order = np.argsort(found, kind="stable")
     parts = np.array_split(order, int(np.clip(len(order) // A_BIN, 1, BINS)))
     miss = np.abs(found - truth)
-    return [float(np.median(found[part])) for part in parts], [
-        float(np.percentile(miss[part], WITHIN)) for part in parts
-    ]
+    errors = [max(float(np.percentile(miss[part], WITHIN)), LEAST_ERROR) for part in parts]
+    return [float(np.median(found[part])) for part in parts], errors
 
 
 def logit_of(fraction: np.ndarray) -> np.ndarray:
