@@ -2,8 +2,9 @@
 
 Masks: spirals are drawn with their arms, with the same random numbers without them, and the arms alone; the true mask
 is the smallest area with 68 % of the arms' light. Of those whose arms are at least as bright there as 0.7 of the sky's
-noise: intersection over union and share of the arms' light in the mask, beside those of a mask made without the map
-and of the annulus of the same area about the mask's median radius; and the mask's area on the twin without arms.
+noise: intersection over union and share of the arms' light in the mask, beside those of a mask for which the
+galaxy's own profile takes the place of the map, and of the annulus of the same area about the mask's median radius; and
+the mask's area on the twin without arms.
 
 Fractions: galaxies of all kinds, calibrated on one half, the figures of the other.
 
@@ -30,7 +31,7 @@ from tuningfork.measure.azimuthal import azimuthal
 from tuningfork.measure.classify import vote_values
 from tuningfork.measure.feature_calibration import FEATURES
 from tuningfork.measure.feature_evaluation import learn_features, score_features
-from tuningfork.measure.features import brighter_than_ring, measure_features, without_specks
+from tuningfork.measure.features import arms_where, measure_features, profile_heights, without_specks
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.training.parts import simulate_galaxy
@@ -68,7 +69,7 @@ def compare_masks(ensemble: Ensemble, drawn: Spirals, settings: Features) -> dic
     psf = (drawn.rows["psf_fwhm_r"].to_numpy() / drawn.rows["pixel_scale"].to_numpy()).astype(float)
     galaxies = azimuthal(drawn.pixels[:, 0, 0] / noise, drawn.pixels[:, 1, 0], psf)
     found = {"mask": masks_of(ensemble, drawn.rows, drawn.pixels, settings)}
-    found["light"] = without_specks(brighter_than_ring(galaxies), psf)
+    found["light"] = without_specks(arms_where(galaxies, profile_heights(galaxies)), psf)
     rings = [annulus(radius, mask) for radius, mask in zip(galaxies.radius, found["mask"], strict=True)]
     found["annulus"] = np.stack(rings)
     truth = np.stack([true_mask(light) for light in drawn.arms])

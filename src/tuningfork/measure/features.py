@@ -29,13 +29,14 @@ BULGE_SMOOTHING, ARMS_SMOOTHING = 1.0, 2.0
 """Gaussian widths (px) of the smoothing of the two maps."""
 BORDER = 0.4
 """Radius, in widths of the stamp, beyond which a map is background."""
-BULGE_LEVEL, ARMS_LEVEL = 0.5, 0.02
+BULGE_LEVEL, ARMS_LEVEL = 0.5, 0.005
 """Heights above which the maps mark a pixel, between the background (0) and the peak (1): arms weigh little beside
 the centre, but more than what lies outside of the galaxy."""
 LIGHT_SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing of the light before it is compared with its azimuthal mean."""
-BRIGHTER = 1.5
-"""Arms are brighter than the mean of their ring by this many standard deviations of the smoothed noise."""
+SIGNIFICANT, BRIGHTER = 1.0, 0.4
+"""Arms are brighter than the mean of their ring by so many standard deviations of the smoothed noise, and by so many over
+the square root of the map's height: where the map says little, the light must say more."""
 NEIGHBOUR = 1.5, 5.0
 """What is brighter than the mean of its ring by more than this part of it and this many standard deviations is a
 neighbour."""
@@ -58,7 +59,7 @@ class Measured:
         (N,) radius at which the galaxy is lost in the noise (px).
     concentration, residual : ndarray
         (N,) what the light says without a map, for comparison: ratio of the radii of 90 and 50 % of the light; share
-        of the light in a mask that is made without the map.
+        of the light in a mask for which the galaxy's own profile takes the place of the map.
     masks : ndarray
         bool (N, S, S), the spiral arms.
     """
@@ -124,8 +125,10 @@ def measured(galaxies: Azimuthal, bulge_maps: np.ndarray, arms_maps: np.ndarray,
     """
     total = galaxies.total
     seen = (galaxies.end > SMALLEST * psf_fwhm) & (total > 0)
-    brighter = brighter_than_ring(galaxies) & seen[:, None, None]
-    masks = without_specks(brighter & marked(arms_maps, ARMS_SMOOTHING, ARMS_LEVEL), psf_fwhm)
+    masks, unmapped = (
+        without_specks(arms_where(galaxies, one) & seen[:, None, None], psf_fwhm)
+        for one in (heights(arms_maps, ARMS_SMOOTHING), profile_heights(galaxies))
+    )
     regions = bulge_regions(bulge_maps, psf_fwhm)
     share = np.where(seen, 1 / np.where(seen, total, 1), np.nan)
     return Measured(
@@ -133,7 +136,7 @@ def measured(galaxies: Azimuthal, bulge_maps: np.ndarray, arms_maps: np.ndarray,
         arms=_light(galaxies, masks) * share,
         end=np.where(seen, galaxies.end, np.nan),
         concentration=np.where(seen, concentrations(galaxies), np.nan),
-        residual=_light(galaxies, without_specks(brighter, psf_fwhm)) * share,
+        residual=_light(galaxies, unmapped) * share,
         masks=masks,
     )
 
@@ -143,28 +146,44 @@ def _light(galaxies: Azimuthal, masks: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(masks, galaxies.light, 0).sum((1, 2), dtype=np.float64))
 
 
-def brighter_than_ring(galaxies: Azimuthal) -> np.ndarray:
-    """Return which pixels (N, S, S) of the disc are brighter than the galaxy's own azimuthal mean, but no neighbours."""
+def arms_where(galaxies: Azimuthal, height: np.ndarray) -> np.ndarray:
+    """Return which pixels (N, S, S) of the disc a map marks and are brighter than the galaxy's own azimuthal mean.
+
+    Parameters
+    ----------
+    galaxies : Azimuthal
+    height : ndarray
+        (N, S, S) of the map, between background (0) and peak (1).
+    """
     excess = _smooth(galaxies.light - galaxies.profile, LIGHT_SMOOTHING)
     noise = 1 / (2 * np.sqrt(np.pi) * LIGHT_SMOOTHING)
     share, level = NEIGHBOUR
     neighbours = excess > share * np.maximum(galaxies.profile, 0) + level * noise
     radius = galaxies.radius / galaxies.end[:, None, None]
     low, high = ARMS_ZONE
-    return np.asarray((excess > BRIGHTER * noise) & ~neighbours & (radius > low) & (radius < high))
+    needed = np.maximum(SIGNIFICANT, BRIGHTER / np.sqrt(np.maximum(height, ARMS_LEVEL)))
+    brighter = (excess > needed * noise) & (height > ARMS_LEVEL)
+    return np.asarray(brighter & ~neighbours & (radius > low) & (radius < high))
 
 
-def marked(maps: np.ndarray, smoothing: float, level: float) -> np.ndarray:
-    """Return which pixels (N, S, S) maps mark: those above a height between background (0) and peak (1)."""
+def heights(maps: np.ndarray, smoothing: float) -> np.ndarray:
+    """Return smoothed maps (N, S, S) between their background (0) and their peak (1); 0 for a constant one."""
     smooth = _smooth(maps, smoothing)
     background = np.median(smooth[:, _radius(maps.shape[-1]) > BORDER * maps.shape[-1]], axis=1)[:, None, None]
-    return np.asarray(smooth - background > level * (smooth.max((1, 2), keepdims=True) - background))
+    span = smooth.max((1, 2), keepdims=True) - background
+    return np.asarray((smooth - background) / np.where(span > 0, span, np.inf))
+
+
+def profile_heights(galaxies: Azimuthal) -> np.ndarray:
+    """Return the galaxies' profiles (N, S, S) in units of their peaks: a map that no network has made."""
+    profile = np.maximum(galaxies.profile, 0)
+    return np.asarray(profile / np.maximum(profile.max((1, 2), keepdims=True), 1e-6))
 
 
 def bulge_regions(maps: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
     """Return the connected regions (N, S, S) that the bulge maps mark in the middle, none where they mark none."""
     radius = _radius(maps.shape[-1])
-    found = marked(maps, BULGE_SMOOTHING, BULGE_LEVEL)
+    found = heights(maps, BULGE_SMOOTHING) > BULGE_LEVEL
     for row, one in enumerate(found):
         found[row] = central_region(one, radius, max(float(psf_fwhm[row]), 2.0))[0] if one.any() else one
     return found
