@@ -12,7 +12,7 @@ def main() -> None:
     """Read the options and build the catalogue."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True, help="params/catalogue.json")
-    for stage in ("sources", "stamps", "morphology", "structure", "bars", "tiles"):
+    for stage in ("sources", "stamps", "morphology", "structure", "bars", "features", "tiles"):
         parser.add_argument(f"--{stage}", type=Path, nargs="+", required=True, help=f"the {stage} table of each shard")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="cards of the models")
     parser.add_argument("--output", type=Path, required=True, help="folder of the HATS catalogue")
@@ -27,6 +27,7 @@ def main() -> None:
             a.morphology,
             a.structure,
             a.bars,
+            a.features,
             a.tiles,
             a.models,
             a.output,

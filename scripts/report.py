@@ -12,7 +12,7 @@ def main() -> None:
     """Read the options and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True, help="params/report.json")
-    for stage in ("sources", "stamps", "saliency"):
+    for stage in ("sources", "stamps", "saliency", "features"):
         parser.add_argument(
             f"--{stage}", type=Path, nargs="+", required=True, help=f"the {stage} table of each shard shown"
         )
@@ -34,6 +34,7 @@ def main() -> None:
             a.sources,
             a.stamps,
             a.saliency,
+            a.features,
             a.catalogue,
             a.accounting,
             a.evaluation,

@@ -131,6 +131,7 @@ def training_part(path: Path, number: int, seed: int = 0) -> Path:
             "bar_position_angle": np.where(bar, rng.uniform(0, 180, number), np.nan),
             "bar_axis_ratio": np.where(bar, 0.35, np.nan),
             "bar_strength": np.where(bar, 0.3, np.nan),
+            "arm_strength": rng.uniform(0, 0.3, number),
             "native_size": np.full(number, SIZE),
         }
         | _conditions(number, rng)

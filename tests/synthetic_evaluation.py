@@ -14,7 +14,7 @@ from tuningfork.core.decision_tree import questions
 from tuningfork.core.files import new_array, write_json
 from tuningfork.core.tables import write_table
 from tuningfork.explain import sample
-from tuningfork.measure import bar_evaluation, evaluate, structure_evaluation
+from tuningfork.measure import bar_evaluation, evaluate, feature_evaluation, structure_evaluation
 from tuningfork.measure.scores import question_scores
 from tuningfork.measure.selection.function import selection_function
 from tuningfork.measure.vote_bias import report_bias
@@ -58,6 +58,7 @@ def report_arguments(run: Results, judged: bool = True) -> dict[str, Any]:
         "sources": run.paths("sources"),
         "stamps": run.paths("stamps"),
         "saliency": run.paths("saliency"),
+        "features": run.paths("features"),
         "catalogue": table,
         "accounting": accounts,
         "evaluation": folder / "evaluation.json",
@@ -138,11 +139,17 @@ def _held_out(count: int) -> pd.DataFrame:
         for k, label in enumerate(question.labels):
             frame[f"{label}_fraction"] = true[:, k] * 0.8 + 0.2 / len(question.answers)
             frame[f"{label}_votes"] = rng.poisson(true[:, k] * 40)
-    return frame
+    frame["arm_strength"] = rng.uniform(0, 0.3, count)
+    shares = {"bulge": frame["bulge_to_total"], "arms": frame["arm_strength"], "residual": frame["arm_strength"]}
+    for name, truth in shares.items():
+        frame[f"features_{name}"] = truth * rng.lognormal(0, 0.2, count)
+    return frame.assign(features_end=rng.uniform(15, 40, count), features_concentration=rng.uniform(2, 3, count))
 
 
 def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
     """Return the content of evaluation.json and of evaluation.parquet."""
+    features = feature_evaluation.learn_features(frame)
+    frame = frame.assign(**feature_evaluation.fractions(frame, features))
     learnt = bar_evaluation.learn_bars(frame, "moments")
     found = bar_evaluation.measured(frame, learnt, "moments")
     test = frame[frame["split"] == "test"]
@@ -165,6 +172,7 @@ def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
         "bars": {names.get(name, name): row for name, row in scores.items()},
         "bars_published": {names.get(name, name): row for name, row in scores.items()},
         "bar_auc": bar_evaluation.bar_auc(test),
+        "features": feature_evaluation.score_features(frame, features, 0),
         "bar_combination": learnt.combination.as_dict(),
     }
     return values, evaluate.test_table(frame, found, "moments")

@@ -51,7 +51,7 @@ class Results:
 
     def inputs(self) -> dict[str, Any]:
         """Return the tables as the arguments of `build_catalogue`."""
-        stages = ("sources", "stamps", "morphology", "structure", "bars", "tiles")
+        stages = ("sources", "stamps", "morphology", "structure", "bars", "features", "tiles")
         return {stage: self.paths(stage) for stage in stages} | {"models": self.models}
 
 
@@ -163,6 +163,8 @@ def _shard(run: Results, shard: Shard, count: int, number: int, truth: bool, bar
         method | noisy | {f"{name}_error": np.abs(values) * 0.05 for name, values in noisy.items()},
     )
     write("bars", "bars", _bars(true, good & bar, rng))
+    write("features", "features", _features(good, rng))
+    np.save(run.folder / "features" / f"{shard.name}.npy", rng.integers(0, 256, (count, SIZE, SIZE // 8), np.uint8))
     with new_array(run.folder / "saliency" / f"{shard.name}.npy", (count, 2, SIZE, SIZE), np.float16) as maps:
         for k in np.flatnonzero(good):
             maps[k] = _saliency(true["bar_position_angle"][k], true["bar_length"][k])
@@ -247,6 +249,14 @@ def _votes(kinds: np.ndarray, good: np.ndarray, bar: np.ndarray, rng: np.random.
         values[f"{label}_fraction"] = np.where(good, rng.uniform(0, 1, len(kinds)), np.nan)
         values[f"{label}_fraction_error"] = np.where(good, 0.05, np.nan)
         values[f"{label}_dirichlet"] = np.where(good, 3.0, np.nan)
+    return values
+
+
+def _features(good: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    values = {}
+    for name in ("bulge_fraction", "spiral_arm_fraction"):
+        values[name] = np.where(good, rng.uniform(0, 1, len(good)), np.nan)
+        values |= {f"{name}_error": np.where(good, 0.05, np.nan), f"{name}_raw": values[name] * 0.8}
     return values
 
 

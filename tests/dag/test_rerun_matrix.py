@@ -16,9 +16,9 @@ from tuningfork.core.config import Configuration
 from tuningfork.plan import plan_run
 
 INJECTED = {"inject", "selection", "report"}
-FROM_STAMPS = {"classify", "structure", "saliency", "bars", "catalogue", "explain", "label", "report"}
+FROM_STAMPS = {"classify", "structure", "saliency", "bars", "features", "catalogue", "explain", "label", "report"}
 FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"agreement", "evaluate", "bias"} | INJECTED
-FROM_STRUCTURE = {"profiles", "evaluate", "bias", "structure", "bars", "catalogue", "label"} | INJECTED
+FROM_STRUCTURE = {"profiles", "evaluate", "bias", "structure", "bars", "features", "catalogue", "label"} | INJECTED
 STALE: dict[str, set[str]] = {
     "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS | INJECTED,
     "tiles": {"tiles", "stamps"} | FROM_STAMPS | INJECTED,
@@ -30,13 +30,15 @@ STALE: dict[str, set[str]] = {
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
     "profiles": FROM_STRUCTURE,
-    "agreement": {"agreement", "evaluate", "bias", "classify", "bars", "catalogue", "explain", "label"} | INJECTED,
-    "evaluate": {"evaluate", "bias", "bars", "catalogue", "label"} | INJECTED,
+    "agreement": {"agreement", "evaluate", "bias", "classify", "bars", "features", "catalogue", "explain", "label"}
+    | INJECTED,
+    "evaluate": {"evaluate", "bias", "bars", "features", "catalogue", "label"} | INJECTED,
     "bias": {"bias", "report"},
-    "classify": {"classify", "bars", "catalogue", "explain", "label", "report"},
+    "classify": {"classify", "bars", "features", "catalogue", "explain", "label", "report"},
     "structure": {"structure", "bars", "catalogue", "label", "report"},
     "saliency": {"saliency", "bars", "catalogue", "label", "report"},
     "bars": {"bars", "catalogue", "label", "report"},
+    "features": {"features", "catalogue", "label", "report"},
     "inject": INJECTED,
     "selection": {"selection", "report"},
     "catalogue": {"catalogue", "label", "report"},
@@ -84,6 +86,7 @@ READERS: dict[str, set[str]] = {
     "structure": {"structure", "profiles"},
     "saliency": {"saliency", "evaluate", "inject"},
     "bars": {"bars", "evaluate", "inject"},
+    "features": {"features", "evaluate"},
     "selection": {"inject"},
     "catalogue": {"catalogue"},
     "explain": {"explain"},
@@ -221,7 +224,9 @@ def test_growing_a_run_keeps_what_is_there(finished: StubWorkflow, tmp_path: Pat
     jobs = finished.jobs_to_run("--configfile", str(path), "--nolock")
     more = jobs["sources"]
     assert more > 1
-    assert all(jobs[rule] == more for rule in ("tiles", "stamps", "classify", "structure", "saliency", "bars"))
+    assert all(
+        jobs[rule] == more for rule in ("tiles", "stamps", "classify", "structure", "saliency", "bars", "features")
+    )
     assert not {"simulate", "train", "pretrain", "profiles", "agreement", "evaluate", "bias"} & set(jobs)
     path.write_text(yaml.safe_dump(nested(TINY, {"simulate.size": 300})))
     assert finished.jobs_to_run("--configfile", str(path), "--nolock")["simulate"] == 1
@@ -243,6 +248,7 @@ HELPERS = {
     "measure/selection/place.py": INJECTED,
     "explain/saliency.py": STALE["saliency"] | STALE["evaluate"] | STALE["explain"],
     "measure/bar_maps.py": STALE["bars"] | STALE["evaluate"],
+    "measure/azimuthal.py": STALE["features"] | STALE["evaluate"],
     "explain/gradcam.py": STALE["explain"],
     "catalogue/hats.py": STALE["catalogue"],
     "report/page.py": STALE["report"],

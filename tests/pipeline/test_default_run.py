@@ -112,6 +112,25 @@ def test_held_out_floors_are_reached(evaluation: dict) -> None:
     assert bars["saliency"]["r"] > bars["saliency-paper"]["r"]
 
 
+def test_bulges_and_arms_are_measured_on_every_galaxy_that_is_seen(default_run: Run, truth, evaluation: dict) -> None:
+    features = evaluation["features"]
+    # 200 galaxies: the correlations have errors of 0.02 to 0.05.
+    assert features["bulge_fraction"]["recommended"]["r"] >= 0.8
+    assert features["spiral_arm_fraction"]["recommended"]["r"] >= 0.6
+    seen = truth["p_bar"].notna()
+    for name in ("bulge_fraction", "spiral_arm_fraction"):
+        assert truth.loc[seen, name].notna().mean() > 0.9
+        assert truth.loc[~seen, name].isna().all()
+    area = []
+    for path in sorted((default_run.results / "features").glob("*.npy")):
+        packed, rows = np.load(path), pq.read_table(path.with_suffix(".parquet")).to_pandas()
+        masks = np.unpackbits(packed, axis=-1, count=128)
+        assert masks.shape == (len(rows), 128, 128)
+        assert not masks[rows["spiral_arm_fraction_raw"].fillna(0) == 0].any()
+        area += masks.sum((1, 2)).tolist()
+    assert 0 < np.median(area) < 128**2 / 8
+
+
 def test_no_unfinished_file_is_left(default_run: Run) -> None:
     assert [
         path for path in default_run.results.rglob(".*") if path.is_file() and path.name != ".snakemake_timestamp"

@@ -22,13 +22,14 @@ TINY = {
     "survey": {"simulated": {"galaxy_density": 400.0, "star_density": 100.0}},
     "simulate": {"size": 200, "galaxies_per_part": 200},
     "train": {"morphology": {"members": 1, "epochs": 1, "start": "pretrained"}, "structure": {"epochs": 1}},
-    "evaluate": {"bars": 10},
+    "evaluate": {"bars": 10, "features": 10},
     "saliency": {"samples": 4},
+    "features": {"samples": 2},
     "explain": {"sources": 2},
     "label": {"queue": 5},
 }
 EDITED = TINY | {"seed": 1, "classify": {"rotations": 1}, "bars": {"min_fraction": 0.9}}
-ON_GPU = {"pretrain", "train", "profiles", "agreement", "evaluate", "classify", "structure", "saliency"}
+ON_GPU = {"pretrain", "train", "profiles", "agreement", "evaluate", "classify", "structure", "saliency", "features"}
 ON_CPU = {"sources", "tiles", "stamps", "simulate", "bias", "bars", "catalogue", "explain", "report", "label"}
 
 

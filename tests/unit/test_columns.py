@@ -39,7 +39,7 @@ def test_an_error_follows_what_it_is_the_error_of() -> None:
 
 def test_every_stage_is_published() -> None:
     stages = {column.stage for column in published(["r"])}
-    assert stages == {"sources", "stamps", "classify", "structure", "bars"}
+    assert stages == {"sources", "stamps", "classify", "structure", "bars", "features"}
     assert {column.name for column in of_stage("bars")} <= {column.name for column in published(["r"])}
 
 

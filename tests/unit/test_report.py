@@ -101,6 +101,7 @@ def test_it_shows_accounts_figures_of_merit_and_provenance(made: tuple[Page, str
     assert f"{evaluation['structure']['mag']['r2']:.3f}" in page.text
     assert f"{evaluation['bar_auc']['all']['auc']:.3f} ±" in page.text
     assert "size alone: the null" in page.text
+    assert f"{evaluation['features']['spiral_arm_fraction']['recommended']['r']:.2f} ±" in page.text
     assert "300 simulated barred galaxies were put into the survey's images" in page.text
     assert "catalogue-digest" in page.text
     assert Flag.BAD_TILE.name in page.text
@@ -126,6 +127,8 @@ def test_every_section_has_its_charts_and_galleries(made: tuple[Page, str, Resul
         "image minus model over the noise",
         "Bar fraction of votes and model",
         "Completeness of bars",
+        "mask of the spiral arms",
+        "Fractions of bulge and spiral arms",
     ):
         assert what in alts, what
     kinds = [line["class"] for line in page.all("line")]

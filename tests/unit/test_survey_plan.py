@@ -56,12 +56,12 @@ def test_the_default_is_what_the_workflow_will_do(tmp_path: Path) -> None:
     galaxies = sum(survey.catalogue(shard, Sources()).num_rows for shard in shards)
     members = sum(len(numbers) for numbers in plan.members.values())
     # Five stages have no job and no parameters: pretrain, measurements, votes, inject, selection.
-    jobs = 7 * len(shards) + len(plan.tokens) - 5 + len(plan.parts) + members + 9
+    jobs = 8 * len(shards) + len(plan.tokens) - 5 + len(plan.parts) + members + 9
     lines = entries(survey_plan(None, ROOT, cores=2))
     assert lines["shards"].startswith(f"{len(shards)} order 8")
     assert lines["tiles"] == str(len(tiles))
     assert lines["images"].startswith(f"{3 * len(tiles)} rendered here")
-    assert lines["jobs"] == str(jobs) == "67"
+    assert lines["jobs"] == str(jobs) == "72"
     assert lines["to fetch"] == "nothing"
     assert "transfer time" not in lines
     expected = expected_galaxies(configuration, description, shards)
@@ -177,7 +177,7 @@ def test_transfers_are_bound_by_bandwidth_or_by_requests() -> None:
     assert fast.stamps == 1e5 * (2 * len(description.bands) * 128**2 * 4 + 2 * 128**2 * 2)
     more = costs(configuration, description, 9, tiles, Figure(2e5), 1e12)
     assert fast.computing < more.computing < 2 * fast.computing
-    assert count_jobs(configuration, 1009) - count_jobs(configuration, 9) == 7000
+    assert count_jobs(configuration, 1009) - count_jobs(configuration, 9) == 8000
 
 
 def test_what_is_not_known_is_said() -> None:

@@ -11,6 +11,7 @@ rule catalogue:
         morphology=per_shard(paths.MORPHOLOGY),
         structure=per_shard(paths.STRUCTURE),
         bars=per_shard(paths.BARS),
+        features=per_shard(paths.FEATURES),
         models=all_cards,
     output:
         catalogue=directory(paths.CATALOGUE),
@@ -25,5 +26,5 @@ rule catalogue:
     shell:
         "python $scripts/catalogue.py --parameters {input.parameters} --sources {input.sources}"
         " --tiles {input.tiles} --stamps {input.stamps} --morphology {input.morphology}"
-        " --structure {input.structure} --bars {input.bars} --models {input.models}"
+        " --structure {input.structure} --bars {input.bars} --features {input.features} --models {input.models}"
         " --output {output.catalogue} --table {output.table} --accounting {output.accounting} --log {log}"

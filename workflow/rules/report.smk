@@ -10,6 +10,8 @@ rule report:
         pixels=per_shard(paths.STAMPS, plan.sample),
         saliency=per_shard(paths.SALIENCY_TABLE, plan.sample),
         maps=per_shard(paths.SALIENCY, plan.sample),
+        features=per_shard(paths.FEATURES, plan.sample),
+        arm_masks=per_shard(paths.ARM_MASKS, plan.sample),
         catalogue=paths.CATALOGUE_FILE,
         accounting=paths.ACCOUNTING,
         evaluation=paths.EVALUATION,
@@ -32,7 +34,7 @@ rule report:
         selection=lambda wildcards, input: "--selection" if input.selection else "",
     shell:
         "python $scripts/report.py --parameters {input.parameters} --sources {input.sources}"
-        " --stamps {input.stamps} --saliency {input.saliency} --catalogue {input.catalogue}"
+        " --stamps {input.stamps} --saliency {input.saliency} --features {input.features} --catalogue {input.catalogue}"
         " --accounting {input.accounting} --evaluation {input.evaluation}"
         " --evaluation-table {input.evaluation_table} --vote-bias {input.vote_bias}"
         " --label-errors {input.label_errors} {params.selection} {input.selection} --models {input.models}"

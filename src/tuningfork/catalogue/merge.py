@@ -21,7 +21,7 @@ from tuningfork.core.progress import track
 from tuningfork.core.tables import lineage_of, read_table, require_same_sources
 from tuningfork.sky.shards import Shard, pixels, valid_position
 
-STAGES = ("sources", "stamps", "classify", "structure", "bars")
+STAGES = ("sources", "stamps", "classify", "structure", "bars", "features")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ def build_catalogue(
     morphology: Sequence[Path],
     structure: Sequence[Path],
     bars: Sequence[Path],
+    features: Sequence[Path],
     tiles: Sequence[Path],
     models: Sequence[Path],
     output: Path,
@@ -61,7 +62,7 @@ def build_catalogue(
     ----------
     parameters : Parameters
         Of the stage `catalogue`.
-    sources, stamps, morphology, structure, bars, tiles : sequence of Path
+    sources, stamps, morphology, structure, bars, features, tiles : sequence of Path
         One table a shard, called `<shard>.parquet`, the shards in the same order.
     models : sequence of Path
         Cards of the models behind the tables.
@@ -77,13 +78,14 @@ def build_catalogue(
     InputError
         Tables do not belong together, sources are lost, or there is no source at all.
     """
-    shards = shard_files(sources, stamps, morphology, structure, bars, tiles)
-    lineage = parameters.lineage(lineage_of(*sources, *stamps, *morphology, *structure, *bars, *tiles, *models))
+    stages = sources, stamps, morphology, structure, bars, features, tiles
+    shards = shard_files(*stages)
+    lineage = parameters.lineage(lineage_of(*(path for paths in stages for path in paths), *models))
     survey = parameters.survey
     name = parameters.configuration.catalogue.name
     columns = [HEALPIX, *published(survey.bands)]
     facts = provenance.facts(name, lineage, models)
-    description = f"Galaxy morphology of {survey.title}: vote fractions, profile parameters and bars, by tuningfork"
+    description = f"Galaxy morphology of {survey.title}: vote fractions, light profiles, bars, arms, by tuningfork"
     layout = arrow_schema(columns, facts, name, description, _text_lengths(shards, columns))
     with replacing(table) as file, replacing_folder(output) as folder:
         books = _write(shards, columns, layout, file, HatsWriter(folder, layout), _properties(name, description, facts))
@@ -149,7 +151,7 @@ def shard_files(*stages: Sequence[Path]) -> list[ShardFiles]:
     Parameters
     ----------
     *stages : sequences of Path
-        The tables of sources, stamps, classify, structure and bars, and the manifests.
+        The tables of sources, stamps, classify, structure, bars and features, and the manifests.
 
     Raises
     ------

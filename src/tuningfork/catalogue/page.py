@@ -14,6 +14,7 @@ TITLES = {
     "classify": "Morphology",
     "structure": "Light profile",
     "bars": "Bar",
+    "features": "Bulge and spiral arms",
 }
 NOTES = {
     "stamps": "Columns that end in a band exist for each band of the survey; here for g, r and i.",
@@ -30,6 +31,9 @@ NOTES = {
     "bars": "Bar lengths are full lengths (both sides of the centre), as seen on the sky: not deprojected.\n"
     "`bar_length` is null where the flag NOT_BARRED is set; the estimators behind it stay for those who set their own\n"
     "threshold in `p_bar`.",
+    "features": "Given wherever the galaxy can be seen, of whatever class: arms only mean something in a disc that is not\n"
+    "edge-on. `bulge_fraction` comes from what people would say; `bulge_to_total` is the better number. The masks of the\n"
+    "arms are in `results/features/<shard>.npy`, see docs/features.md.",
 }
 HEAD = """\
 # Columns of the catalogue

@@ -311,10 +311,45 @@ BARS = [
 ]
 
 
+FEATURES = [
+    *_with_error(
+        "bulge_fraction",
+        None,
+        "phot.flux;arith.ratio",
+        "share of the bulge in the light by the bulge answer and its saliency map, calibrated on simulations",
+        "features",
+    ),
+    Column(
+        "bulge_fraction_raw",
+        F4,
+        None,
+        "phot.flux;arith.ratio",
+        "share of the galaxy's light in the central region of the bulge answer's saliency map",
+        "features",
+    ),
+    *_with_error(
+        "spiral_arm_fraction",
+        None,
+        "phot.flux;arith.ratio",
+        "share of spiral arms and rings in the light by the arms answer and the mask of the arms, calibrated on "
+        "simulations",
+        "features",
+    ),
+    Column(
+        "spiral_arm_fraction_raw",
+        F4,
+        None,
+        "phot.flux;arith.ratio",
+        "share of the galaxy's light in the mask of the spiral arms",
+        "features",
+    ),
+]
+
+
 def of_stage(stage: str, bands: Sequence[str] = ()) -> list[Column]:
     """Return the columns that the per-shard table of `stage` has besides `source_id` and `flags`.
 
-    `stage` is one of sources, stamps, classify, structure, bars.
+    `stage` is one of sources, stamps, classify, structure, bars, features.
     """
     return {
         "sources": lambda: SOURCES,
@@ -322,13 +357,14 @@ def of_stage(stage: str, bands: Sequence[str] = ()) -> list[Column]:
         "classify": morphology,
         "structure": lambda: STRUCTURE,
         "bars": lambda: BARS,
+        "features": lambda: FEATURES,
     }[stage]()
 
 
 def published(bands: Sequence[str]) -> list[Column]:
     """Return the columns of the catalogue, in order."""
     rows = [*IDENTITY, FLAGS]
-    for stage in ("sources", "stamps", "classify", "structure", "bars"):
+    for stage in ("sources", "stamps", "classify", "structure", "bars", "features"):
         rows += [column for column in of_stage(stage, bands) if column.published]
     return rows
 

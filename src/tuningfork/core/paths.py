@@ -40,6 +40,8 @@ STRUCTURE = f"{RESULTS}/structure/{{shard}}.parquet"
 SALIENCY = f"{RESULTS}/saliency/{{shard}}.npy"
 SALIENCY_TABLE = f"{RESULTS}/saliency/{{shard}}.parquet"
 BARS = f"{RESULTS}/bars/{{shard}}.parquet"
+FEATURES = f"{RESULTS}/features/{{shard}}.parquet"
+ARM_MASKS = f"{RESULTS}/features/{{shard}}.npy"
 
 INJECTED = f"{RESULTS}/selection/{{shard}}.parquet"
 SELECTION = f"{RESULTS}/selection.parquet"

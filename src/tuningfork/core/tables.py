@@ -22,7 +22,7 @@ def shard_table(stage: str, values: Mapping[str, Any], bands: Sequence[str] = ()
     Parameters
     ----------
     stage : str
-        One of sources, stamps, classify, structure, bars.
+        One of sources, stamps, classify, structure, bars, features.
     values : mapping
         Column name -> array of N values; NaN and None become null. `source_id` and `flags` are needed,
         every column that is left out is null.

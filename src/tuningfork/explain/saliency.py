@@ -13,6 +13,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
+from tuningfork.core.decision_tree import question
 from tuningfork.core.memory import keep_freed_memory
 from tuningfork.explain.copies import Attribution, Galaxy
 from tuningfork.networks.ensemble import mixed_precision
@@ -36,6 +37,19 @@ def bar_evidence(prediction: Mapping[str, Tensor]) -> Tensor:
 def log_bar_length(prediction: Mapping[str, Tensor]) -> Tensor:
     """Return the regressed logarithm of the bar's length."""
     return prediction["log_bar_length"][:, 0]
+
+
+def arms_logit(prediction: Mapping[str, Tensor]) -> Tensor:
+    """Return the logit of "there are spiral arms", the log ratio of the expected votes."""
+    yes, no = prediction["concentrations"][:, question("spiral_arms").slice].unbind(1)
+    return torch.log(yes) - torch.log(no)
+
+
+def bulge_logit(prediction: Mapping[str, Tensor]) -> Tensor:
+    """Return the logit of the expected prominence of the bulge, from 0 (all say none) to 1 (all say dominant)."""
+    votes = prediction["concentrations"][:, question("bulge_size").slice]
+    step = torch.arange(votes.shape[1], dtype=votes.dtype, device=votes.device)
+    return torch.log((votes * step).sum(1)) - torch.log((votes * step.flip(0)).sum(1))
 
 
 TARGETS: dict[str, Target] = {"evidence": bar_evidence, "bar": bar_logit, "length": log_bar_length}

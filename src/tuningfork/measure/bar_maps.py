@@ -88,7 +88,7 @@ def moments(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
     peak = image[radius <= reach].max()
     if peak <= 0:
         return NOT_MEASURED
-    region, pieces = _central_region(image > THRESHOLD * peak, radius, reach)
+    region, pieces = central_region(image > THRESHOLD * peak, radius, reach)
     if np.count_nonzero(region) < NOTHING:
         return NOT_MEASURED
     start = Ellipse.of(image, region)
@@ -174,7 +174,7 @@ def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
     peak = cells[radius <= reach].max()
     if not np.isfinite(cells).all() or peak < MASK_FAINTEST:
         return NOT_MEASURED
-    region, pieces = _central_region(cells > THRESHOLD * peak, radius, reach)
+    region, pieces = central_region(cells > THRESHOLD * peak, radius, reach)
     if not region.any():
         return NOT_MEASURED
     found = _adapted(cells, Ellipse.of(cells, region))
@@ -187,7 +187,7 @@ def _radius(shape: tuple[int, ...]) -> np.ndarray:
     return np.hypot(rows - shape[0] // 2, columns - shape[1] // 2)
 
 
-def _central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> tuple[np.ndarray, int]:
+def central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> tuple[np.ndarray, int]:
     """Return the connected region of `mask` nearest to the centre, empty if none is within `reach`, and how many of a
     third of its size there are beside it."""
     labels, _ = ndimage.label(mask, structure=_EIGHT)

@@ -23,6 +23,8 @@ from tuningfork.measure.bar_evaluation import (
     score,
 )
 from tuningfork.measure.bars import barred
+from tuningfork.measure.feature_calibration import FEATURES
+from tuningfork.measure.feature_evaluation import RECOMMENDED, fractions, learn_features, score_features
 from tuningfork.measure.held_out import held_out
 from tuningfork.measure.held_out_stamps import mean_fractions
 from tuningfork.measure.scores import question_scores
@@ -41,7 +43,7 @@ def evaluate(
     output: Path,
     table: Path,
 ) -> None:
-    """Write how good every measurement is, and the calibration of the bar lengths.
+    """Write how good every measurement is, and the calibrations of bar lengths and of bulge and arm fractions.
 
     The calibration and the choice of the recommended estimator are learned on the validation split; every figure is
     of the test split.
@@ -70,6 +72,8 @@ def evaluate(
     method = configuration.bars.method
     learnt = learn_bars(frame, method)
     found = measured(frame, learnt, method)
+    features = learn_features(frame)
+    frame = frame.assign(**fractions(frame, features))
     names, seed = published_names(method), configuration.seed
     label = question("bar").labels[0]
     published = barred(
@@ -98,6 +102,8 @@ def evaluate(
             },
             "bar_combination": learnt.combination.as_dict(),
             "bar_method": method,
+            "features": score_features(frame, features, seed),
+            "feature_calibration": {name: kinds[RECOMMENDED].as_dict() for name, kinds in features.items()},
         },
     )
 
@@ -147,6 +153,7 @@ def test_table(frame: pd.DataFrame, found: pd.DataFrame, method: str) -> pa.Tabl
     names += [f"{name}_{kind}" for name in PARAMETERS for kind in ("predicted", "error")]
     names += [*(f"{column.name}_network" for column in PROFILE), "structure_method", "reduced_chi2", "signal_to_noise"]
     names += ["morphology", "p_bar", *(f"{label}_fraction" for label in answers())]
+    names += ["arm_strength", *(f"{name}{kind}" for name in FEATURES for kind in ("", "_error"))]
     test = frame.reindex(columns=names)[rows].assign(psf_fwhm=frame["psf"] * frame["pixel_scale"])
     for estimator, name in published_names(method).items():
         test[f"bar_length_{name}"] = found.loc[rows, f"{estimator}_length"]

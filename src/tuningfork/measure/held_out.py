@@ -14,9 +14,13 @@ from tuningfork.explain.shard import map_stamps
 from tuningfork.measure.bar_estimators import Estimate, of_light, of_maps, of_network, psf_pixels
 from tuningfork.measure.bar_maps import METHODS
 from tuningfork.measure.classify import vote_values
+from tuningfork.measure.features import measure_features
 from tuningfork.measure.held_out_stamps import CHUNK, chunks
 from tuningfork.measure.vote_calibration import Correction
 from tuningfork.networks.ensemble import Ensemble
+
+FEATURES = ("bulge", "arms", "end", "concentration", "residual")
+"""What is kept of :class:`tuningfork.measure.features.Measured`."""
 
 
 def held_out(
@@ -43,9 +47,10 @@ def held_out(
     DataFrame
         The columns of the training table; `psf` (px); the columns of the classify stage; for each estimator of the
         bar's length what :mod:`tuningfork.measure.bar_evaluation` describes; `mapped`, whether the galaxy's saliency
-        maps were made.
+        maps of the bar were made; what :mod:`tuningfork.measure.feature_evaluation` describes.
     """
-    mapped = with_maps(training, configuration.evaluate.bars)
+    mapped = chosen_of(training, configuration.evaluate.bars, barred=True)
+    featured = chosen_of(training, configuration.evaluate.features)
     frames = []
     for rows, pixels in track(chunks(training, networks), f"held-out galaxies, {CHUNK} at a time"):
         frame = rows.to_pandas()
@@ -54,20 +59,20 @@ def held_out(
         classify = configuration.classify
         votes = vote_values(networks, rows, pixels, classify.rotations, classify.batch_size, corrections)
         bars = _bar_columns(frame, rows, pixels, networks, configuration)
-        frames.append(pd.concat([frame, pd.DataFrame(votes), bars], axis=1))
+        chosen = np.flatnonzero(frame["index"].isin(featured))
+        features = _feature_columns(frame, chosen, rows, pixels, networks, configuration)
+        frames.append(pd.concat([frame, pd.DataFrame(votes), bars, features], axis=1))
     joined = pd.concat(frames, ignore_index=True)
     return joined.sort_values("index", kind="stable", ignore_index=True)
 
 
-def with_maps(training: Sequence[Path], number: int) -> set[int]:
-    """Return the indices of the first `number` barred galaxies of each of the validation and test splits."""
+def chosen_of(training: Sequence[Path], number: int, barred: bool = False) -> set[int]:
+    """Return the indices of the first `number` galaxies, or barred ones, of each of the validation and test splits."""
     columns = ["index", "split", "bar_length"]
     frame = pd.concat([read_table(path, columns).to_pandas() for path in training]).sort_values("index")
-    barred = frame[frame["bar_length"].notna()]
+    frame = frame[frame["bar_length"].notna()] if barred else frame
     return {
-        int(index)
-        for split in ("validation", "test")
-        for index in barred.loc[barred["split"] == split, "index"][:number]
+        int(index) for split in ("validation", "test") for index in frame.loc[frame["split"] == split, "index"][:number]
     }
 
 
@@ -91,6 +96,24 @@ def _bar_columns(
     for method in METHODS:
         found = _columns(f"saliency-{method}", of_maps(maps, psf[chosen], method))
         columns |= {name: _spread(values, chosen, len(frame)) for name, values in found.items()}
+    return pd.DataFrame(columns)
+
+
+def _feature_columns(
+    frame: pd.DataFrame,
+    chosen: np.ndarray,
+    rows: pa.Table,
+    pixels: np.ndarray,
+    networks: Ensemble,
+    configuration: Configuration,
+) -> pd.DataFrame:
+    """Return what is measured of bulge and arms on the rows `chosen` of one chunk."""
+    columns = {f"features_{name}": np.full(len(frame), np.nan) for name in FEATURES}
+    keys = frame["index"].to_numpy()[chosen]
+    stages = configuration.seed, configuration.features
+    for places, found in measure_features(networks, rows.take(chosen), pixels[chosen], keys, *stages):
+        for name in FEATURES:
+            columns[f"features_{name}"][chosen[places]] = getattr(found, name)
     return pd.DataFrame(columns)
 
 

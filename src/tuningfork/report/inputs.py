@@ -49,8 +49,8 @@ class Inputs:
     galaxies : pandas.DataFrame
         The catalogue's rows of the sampled shards, with the truth where it is known, the orientation of the stamp,
         and `shard` and `row`, which say where stamp and map are.
-    stamps, maps : dict
-        Shard -> (N, 2, B, S, S) stamps, (N, M, S, S) saliency maps, both on disk.
+    stamps, maps, masks : dict
+        Shard -> (N, 2, B, S, S) stamps, (N, M, S, S) saliency maps, packed masks of the spiral arms, all on disk.
     bands : list of str
         Of the stamps.
     explanations : pandas.DataFrame
@@ -71,6 +71,7 @@ class Inputs:
     galaxies: pd.DataFrame
     stamps: dict[str, np.ndarray]
     maps: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
     bands: list[str]
     explanations: pd.DataFrame
     explanation_maps: np.ndarray
@@ -88,11 +89,17 @@ class Inputs:
         """Return the (S, S) mean of the maps of a row of `galaxies`."""
         return np.asarray(self.maps[galaxy.shard][galaxy.row], dtype=float).mean(axis=0)
 
+    def arm_mask(self, galaxy: Any) -> np.ndarray:
+        """Return the mask (S, S), 0 or 1, of the spiral arms of a row of `galaxies`."""
+        packed = self.masks[galaxy.shard][galaxy.row]
+        return np.unpackbits(packed, axis=-1, count=self.stamps[galaxy.shard].shape[-1])
+
 
 def read_inputs(
     sources: Sequence[Path],
     stamps: Sequence[Path],
     saliency: Sequence[Path],
+    features: Sequence[Path],
     catalogue: Path,
     accounting: Path,
     evaluation: Path,
@@ -111,12 +118,14 @@ def read_inputs(
     InputError
         A file is missing, is not what it should be, or they were made with different parameters.
     """
-    tables = [*sources, *stamps, *saliency, catalogue, evaluation_table, label_errors, explanations]
+    tables = [*sources, *stamps, *saliency, *features, catalogue, evaluation_table, label_errors, explanations]
     tables += [selection] if selection else []
     lineage = lineage_of(*tables, accounting, evaluation, vote_bias, *models)
     shards = [path.stem for path in sources]
-    if [path.stem for path in stamps] != shards or [path.stem for path in saliency] != shards:
-        raise InputError("the tables of sources, stamps and saliency must be of the same shards, in the same order")
+    if any([path.stem for path in paths] != shards for paths in (stamps, saliency, features)):
+        raise InputError(
+            "the tables of sources, stamps, saliency and features must be of the same shards, in the same order"
+        )
     parts = [_galaxies(catalogue, *paths) for paths in zip(sources, stamps, strict=True)]
     return Inputs(
         accounting=read_json(accounting),
@@ -130,6 +139,7 @@ def read_inputs(
         galaxies=pd.concat(parts, ignore_index=True),
         stamps={path.stem: open_array(path.with_suffix(".npy")) for path in stamps},
         maps={path.stem: open_array(path.with_suffix(".npy")) for path in saliency},
+        masks={path.stem: open_array(path.with_suffix(".npy")) for path in features},
         bands=list(detail_of(stamps[0], "bands")),
         explanations=read_table(explanations).to_pandas(),
         explanation_maps=open_array(maps),

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from tuningfork.core.files import write_text
 from tuningfork.core.parameters import Parameters
 from tuningfork.report import comparisons, disagreement, gallery, summary
+from tuningfork.report.features import held_out_features, rows_of, spirals
 from tuningfork.report.figures_explain import importance
 from tuningfork.report.figures_quality import comparisons as comparison_chart
 from tuningfork.report.figures_quality import confusion, reliability, roc, vote_errors
@@ -35,6 +36,7 @@ def build_report(
     sources: Sequence[Path],
     stamps: Sequence[Path],
     saliency: Sequence[Path],
+    features: Sequence[Path],
     catalogue: Path,
     accounting: Path,
     evaluation: Path,
@@ -53,8 +55,8 @@ def build_report(
     ----------
     parameters : Parameters
         Of the stage `report`.
-    sources, stamps, saliency : sequence of Path
-        Tables of the shards whose galaxies are shown, in the same order; the arrays stand beside the last two.
+    sources, stamps, saliency, features : sequence of Path
+        Tables of the shards whose galaxies are shown, in the same order; the arrays stand beside the last three.
     catalogue, accounting : Path
         catalogue.parquet and accounting.json of the whole run.
     evaluation, evaluation_table : Path
@@ -79,6 +81,7 @@ def build_report(
         sources,
         stamps,
         saliency,
+        features,
         catalogue,
         accounting,
         evaluation,
@@ -116,6 +119,8 @@ def render(inputs: Inputs, barred: int) -> str:
         structure=summary.structure_rows(inputs.evaluation),
         calibration=inputs.evaluation.get("structure_calibration") or {"note": ""},
         bars=summary.bar_rows(inputs.evaluation),
+        features=rows_of(inputs.evaluation),
+        spirals=spirals(inputs),
         bars_published=summary.bar_rows(inputs.evaluation, "bars_published"),
         combination=inputs.evaluation.get("bar_combination"),
         disagreement=disagreement.rows_of(inputs),
@@ -196,6 +201,11 @@ def charts(inputs: Inputs) -> dict[str, Chart | None]:
             comparisons.survey_bars(inputs.galaxies),
             "Bar lengths and angles against the truth, galaxies of the survey.",
             "Galaxies of the survey itself that were found to be barred and are.",
+        ),
+        "features": _compared(
+            held_out_features(inputs),
+            "Fractions of bulge and spiral arms against the truth, held-out galaxies.",
+            "Held-out simulated galaxies of all kinds, which no network has seen.",
         ),
         "bias": _chart(
             bar_fractions(inputs.vote_bias.get("bars") or {}),

@@ -8,7 +8,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.parameters import STAGES
 from tuningfork.survey_plan.figure import Figure
 
-PER_SHARD = ("sources", "tiles", "stamps", "classify", "structure", "saliency", "bars")
+PER_SHARD = ("sources", "tiles", "stamps", "classify", "structure", "saliency", "bars", "features")
 ONCE = ("profiles", "agreement", "evaluate", "bias", "explain", "catalogue", "report", "label", "all")
 # What one core does in a second (docs/scale.md).
 TRAINED = 300.0
@@ -23,6 +23,8 @@ CUT = 1000.0
 """Stamps, all bands; reading of the tiles included."""
 MEASURED = 1500.0
 """Bars, one on each saliency map."""
+OUTLINED = 150.0
+"""Bulges and masks of arms."""
 FITTED = 60.0
 """Light profiles."""
 SIMULATED = 1 / 0.007
@@ -155,8 +157,11 @@ def _per_galaxy(configuration: Configuration) -> float:
     predictions = members * (configuration.classify.rotations + 1)
     predictions += configuration.train.structure.members * configuration.structure.rotations
     maps = configuration.saliency.samples / MAP_SAMPLES / MAPS + 1 / MEASURED
+    features = configuration.features.samples
+    maps += 2 * features / MAP_SAMPLES / MAPS
+    masks = 1 / OUTLINED if features else 0.0
     fits = 1 / FITTED if configuration.structure.refine else 0.0
-    return 1 / CUT + predictions / PREDICTED + fits + members * maps
+    return 1 / CUT + predictions / PREDICTED + fits + masks + members * maps
 
 
 def _networks(configuration: Configuration) -> float:

@@ -14,6 +14,7 @@ from tuningfork.core.config.stages import (
     Classify,
     Evaluate,
     Explain,
+    Features,
     Label,
     Pretrain,
     Report,
@@ -44,6 +45,7 @@ class Configuration(Section):
     structure: Structure = option(Structure(), "prediction of profile parameters")
     saliency: Saliency = option(Saliency(), "saliency maps of the bar answer")
     bars: Bars = option(Bars(), "measurement of bars")
+    features: Features = option(Features(), "measurement of bulges and spiral arms")
     selection: Selection = option(Selection(), "completeness of bars, from simulated galaxies in the survey's images")
     catalogue: Catalogue = option(Catalogue(), "the published catalogue")
     explain: Explain = option(Explain(), "explanations for a sample of the sources")

@@ -178,6 +178,12 @@ class Evaluate(Section):
         ge=10,
         le=100_000,
     )
+    features: int = option(
+        200,
+        "held-out galaxies of any kind, each of validation and test, whose bulges and spiral arms are measured",
+        ge=10,
+        le=100_000,
+    )
 
 
 class Classify(Section):
@@ -225,6 +231,28 @@ class Saliency(Section):
     )
     samples: int = option(
         32, "noisy copies of each stamp, at most; for integrated_gradients the steps of the way", ge=1, le=4096
+    )
+    tolerance: float = option(
+        0.05,
+        "relative standard error of a map at which no further copies of that stamp are made; 0: always all samples",
+        ge=0,
+        le=1,
+    )
+    noise_level: float = option(
+        0.1, "standard deviation of the noise in units of (max - min) of the network's input", ge=0, le=1
+    )
+    rotations: int = option(8, "orientations of the square that the copies take in turn", ge=1, le=8)
+    batch_size: int = option(64, "noisy copies in one forward and backward pass", ge=1, le=16_384)
+
+
+class Features(Section):
+    """Bulge and spiral arms, measured where the network looks when it answers for them."""
+
+    samples: int = option(
+        4,
+        "noisy copies of each stamp behind the map of either answer, at most; 0: bulges and arms are not measured",
+        ge=0,
+        le=4096,
     )
     tolerance: float = option(
         0.05,

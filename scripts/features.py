@@ -1,0 +1,29 @@
+"""Measure the bulges and spiral arms of one shard."""
+
+import argparse
+from pathlib import Path
+
+from tuningfork.core.parameters import read_parameters
+from tuningfork.core.program import run
+from tuningfork.measure.feature_shard import features_shard
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parameters", type=Path, required=True)
+    parser.add_argument("--stamps", type=Path, required=True)
+    parser.add_argument("--morphology", type=Path, required=True)
+    parser.add_argument("--models", type=Path, nargs="+", required=True)
+    parser.add_argument("--evaluation", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--table", type=Path, required=True)
+    run(
+        parser,
+        lambda a: features_shard(
+            read_parameters(a.parameters), a.stamps, a.morphology, a.models, a.evaluation, a.output, a.table
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()
