@@ -2,13 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tuningfork.explain.importance import azimuthal_mean
+from tuningfork.networks.inputs import dihedral, undo_dihedral
 
 BLOCK = 8
 """Fewest copies of a stamp that are added at once."""
@@ -80,33 +83,52 @@ class Galaxy:
     how : Attribution
     models : int
         Networks in the ensemble.
+    cell : int
+        Width (px) of the cells whose pixels become channels, in the order of torch's pixel_unshuffle; 1: none do. What
+        is seen of the copies is their cells, channels last.
     """
 
-    def __init__(self, row: int, image: Tensor, seed: int, how: Attribution, models: int) -> None:
-        self.row, self.image, self.seed, self.how = row, image, seed, how
+    def __init__(
+        self, row: int, image: Tensor, seed: int, how: Attribution, models: int, cell: int = 1
+    ) -> None:
+        self.row, self.image, self.seed, self.how, self.cell = row, image, seed, how, cell
         self.shown = 0
-        self.sums = torch.zeros(2, models, *image.shape, device=image.device)
+        self.turned = self._turned(image)
+        self.sums = torch.zeros(2, models, *self.turned.shape, device=image.device)
         self.squares = torch.zeros_like(self.sums) if how.method == "vargrad" else None
         self.spread = how.noise_level * float(image.max() - image.min())
         self.excess = image - _without_bar(image) if how.method == "integrated_gradients" else None
+
+    def _turned(self, image: Tensor) -> Tensor:
+        """Return the cells (rotations, S / cell, S / cell, B x cell^2) of the image in every orientation."""
+        images = torch.stack([dihedral(image, turn) for turn in range(self.how.rotations)])
+        return functional.pixel_unshuffle(images, self.cell).permute(0, 2, 3, 1).contiguous()
 
     @property
     def due(self) -> int:
         """Copies in the next block; 0 if there is none."""
         return min(self.how.block, self.how.samples - self.shown)
 
-    def copies(self) -> Tensor:
-        """Return the copies (K, B, S, S) of the next block, none of them turned."""
+    def copy_to(self, copies: Tensor) -> None:
+        """Write the cells of the copies of the next block, each in its orientation, to (K, S / cell, S / cell, C)."""
+        turns = [copy % self.how.rotations for copy in range(self.shown, self.shown + self.due)]
         if self.excess is not None:
-            return self.image - self._before_the_end()[:, None, None, None] * self.excess
-        noise = torch.empty((self.due + 1) // 2, *self.image.shape, device=self.image.device)
+            excess = self._before_the_end()[:, None, None, None] * self._turned(self.excess)[turns]
+            copies.copy_(self.turned[turns] - excess)
+            return
         generator = torch.Generator(self.image.device)
         generator.manual_seed((self.seed + self.shown // self.how.block) % 2**63)
+        noise = torch.empty((self.due + 1) // 2, *copies.shape[1:], device=self.image.device)
         noise.normal_(generator=generator).mul_(self.spread)
-        copies = torch.empty(self.due, *self.image.shape, device=self.image.device)
-        torch.add(self.image, noise, out=copies[0::2])
-        torch.sub(self.image, noise[: self.due // 2], out=copies[1::2])
-        return copies
+        for place, turn in enumerate(turns):
+            # Noise is as random in any orientation: that of a pair is drawn in the orientation of the first copy.
+            pixels = noise[place // 2]
+            if place % 2 == 0:
+                torch.add(self.turned[turn], pixels, out=copies[place])
+            else:
+                order = _turning(tuple(self.image.shape), self.cell, turns[place - 1], turn, self.image.device)
+                pixels = pixels.flatten()[order].view_as(pixels)
+                torch.sub(self.turned[turn], pixels, out=copies[place])
 
     def _before_the_end(self) -> Tensor:
         """Return how far from the end of the path each copy of the next block is, from 1 (its start) to 0.
@@ -118,13 +140,14 @@ class Galaxy:
         steps = (self.how.samples - turn + self.how.rotations - 1) // self.how.rotations
         return (1 - (copy // self.how.rotations + 0.5) / steps).to(self.image)
 
-    def add(self, sums: Tensor, squares: Tensor | None) -> None:
-        """Add the sums over the copies of a block, each (M, B, S, S)."""
+    def add(self, model: int, slopes: Tensor) -> None:
+        """Add a model's derivatives (K, S / cell, S / cell, C) by the copies of a block."""
         half = self.shown // self.how.block % 2
-        self.sums[half] += sums
-        if self.squares is not None and squares is not None:
-            self.squares[half] += squares
-        self.shown += self.due
+        for first in range(0, len(slopes), self.how.rotations):
+            part = slopes[first : first + self.how.rotations]
+            self.sums[half, model, : len(part)] += part.abs() if self.how.takes_absolute else part
+            if self.squares is not None:
+                self.squares[half, model, : len(part)] += part.square()
 
     def done(self) -> bool:
         """Return whether no further copy is needed."""
@@ -143,12 +166,30 @@ class Galaxy:
 
     def _maps(self, halves: slice) -> Tensor:
         number = self.shown * (halves.stop - halves.start) / 2
-        mean = self.sums[halves].sum(0) / number
+        mean = self._turned_back(self.sums[halves].sum(0)) / number
         if self.squares is not None:
-            mean = (self.squares[halves].sum(0) / number - mean.square()).clamp(min=0)
+            mean = (self._turned_back(self.squares[halves].sum(0)) / number - mean.square()).clamp(min=0)
         elif self.excess is not None:
             mean = mean * self.excess
         return mean.abs().amax(1)
+
+    def _turned_back(self, sums: Tensor) -> Tensor:
+        """Return the sum (M, B, S, S) over the orientations (axis 1) of cells, each turned back."""
+        images = functional.pixel_shuffle(sums.permute(0, 1, 4, 2, 3), self.cell)
+        total = images[:, 0]
+        for turn in range(1, self.how.rotations):
+            total = total + undo_dihedral(images[:, turn], turn)
+        return total
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _turning(shape: tuple[int, ...], cell: int, start: int, end: int, device: torch.device) -> Tensor:
+    """Return from where each number of the cells of an image comes that goes from one orientation to another."""
+    bands, size = shape[0], shape[1] // cell
+    cells = torch.arange(math.prod(shape)).reshape(size, size, bands * cell**2).permute(2, 0, 1)
+    image = dihedral(undo_dihedral(functional.pixel_shuffle(cells, cell), start), end)
+    return functional.pixel_unshuffle(image, cell).permute(1, 2, 0).flatten().to(device)
 
 
 def _without_bar(image: Tensor) -> Tensor:

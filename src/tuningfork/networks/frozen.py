@@ -6,6 +6,7 @@ alone; images and features stay in the layout and the precision of the convoluti
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -49,3 +50,13 @@ def frozen(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
     twin._modules = {name: child and frozen(child, dtype) for name, child in model._modules.items()}
     twin.training = False
     return twin
+
+
+def cell_width(models: Sequence[nn.Module], size: int) -> int:
+    """Return the width (px) of the cells of an image of `size` x `size` px that the models can be given in its stead.
+
+    See :class:`~tuningfork.networks.frozen_encoder.FixedStem`. 1 where one of them was not made by :func:`frozen` from
+    a network with an encoder, or pixels would be left over.
+    """
+    encoders = [getattr(getattr(model, "trunk", None), "encoder", None) for model in models]
+    return 2 if size % 2 == 0 and all(isinstance(encoder, FixedEncoder) for encoder in encoders) else 1
