@@ -127,7 +127,8 @@ class Galaxy:
                 torch.add(self.turned[turn], pixels, out=copies[place])
             else:
                 order = _turning(tuple(self.image.shape), self.cell, turns[place - 1], turn, self.image.device)
-                pixels = pixels.flatten()[order].view_as(pixels)
+                # Several times faster along an inner axis.
+                pixels = pixels.flatten()[None].index_select(1, order).view_as(pixels)
                 torch.sub(self.turned[turn], pixels, out=copies[place])
 
     def _before_the_end(self) -> Tensor:

@@ -14,9 +14,10 @@ from torch import nn
 from tuningfork.networks.encoder import Encoder
 from tuningfork.networks.frozen_decoder import FixedDecoder, FixedMask
 from tuningfork.networks.frozen_encoder import FixedEncoder
+from tuningfork.networks.frozen_layers import FixedLinear
 from tuningfork.networks.frozen_pools import FixedPools
 from tuningfork.networks.morphology import BarMask, Decoder
-from tuningfork.networks.trunk import Pools
+from tuningfork.networks.trunk import Pools, Trunk
 
 FIXED: dict[type[nn.Module], type[nn.Module]] = {
     Encoder: FixedEncoder,
@@ -48,6 +49,8 @@ def frozen(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
         return fixed(model, dtype)
     twin = copy.copy(model)
     twin._modules = {name: child and frozen(child, dtype) for name, child in model._modules.items()}
+    if isinstance(twin, Trunk) and isinstance(model, Trunk):
+        twin.join = FixedLinear(model.join, dtype)  # type: ignore[assignment]
     twin.training = False
     return twin
 

@@ -22,6 +22,20 @@ class Fixed(nn.Module):
         return list(self.buffers(recurse=False))
 
 
+class FixedLinear(Fixed):
+    """A linear layer from and to float32."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+        super().__init__(dtype, weight=layer.weight, bias=layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., inputs) to (..., outputs)."""
+        return functional.linear(x.to(self.weight.dtype), self.weight, self.bias).float()
+
+
 def channels_last(x: Tensor) -> Tensor:
     """Return images in the layout in which convolutions are fast."""
     return x.contiguous(memory_format=torch.channels_last)

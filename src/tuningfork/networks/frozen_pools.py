@@ -34,13 +34,12 @@ class FixedPool(Fixed):
 
     def __init__(self, attention: AttentionPool, harmonic: HarmonicPool, dtype: torch.dtype) -> None:
         super().__init__(dtype, score=attention.score.weight)
-        self.harmonic, self.weights = harmonic, torch.empty(0)
+        self.harmonic = harmonic
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, 5 x rings + 1, C), float32."""
-        if self.weights.shape[-1] != x.shape[2] * x.shape[3] or self.weights.device != x.device:
-            self.weights = self.harmonic.weights(*x.shape[2:], x.device).to(self.score.dtype)
-        sums: Tensor = _PoolFunction.apply(x, self.score, self.weights)
+        weights = self.harmonic.weights(*x.shape[2:], x.device).to(self.score.dtype)
+        sums: Tensor = _PoolFunction.apply(x, self.score, weights)
         return sums
 
 
@@ -64,5 +63,7 @@ class _PoolFunction(torch.autograd.Function):
         by_score = attention * (by_attention - (by_attention * attention).sum(1, keepdim=True))
         parts = torch.stack([attention, by_score], dim=2).to(flat.dtype)
         towards = torch.cat([slope[:, -1:], score.expand(len(slope), 1, -1)], dim=1)
-        found = torch.matmul(weights.T, slope[:, :-1]).baddbmm_(parts, towards)
+        # A transposed view would be copied once for every image.
+        rings = weights.T.contiguous().expand(len(slope), -1, -1)
+        found = torch.bmm(rings, slope[:, :-1]).baddbmm_(parts, towards)
         return unflattened(found, *ctx.size), None, None
