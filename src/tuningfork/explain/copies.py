@@ -2,16 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from tuningfork.explain.importance import azimuthal_mean
-from tuningfork.networks.inputs import dihedral, undo_dihedral
+from tuningfork.explain.orientations import orientations
 
 BLOCK = 8
 """Fewest copies of a stamp that are added at once."""
@@ -56,7 +54,7 @@ class Attribution:
 
     @property
     def block(self) -> int:
-        """Copies that are added at once: whole pairs of opposite noise, every orientation equally often."""
+        """Copies that are added at once: whole pairs of opposite noise, every orientation equally often, in turn."""
         step = math.lcm(2, self.rotations)
         return step * -(-BLOCK // step)
 
@@ -91,18 +89,14 @@ class Galaxy:
     def __init__(
         self, row: int, image: Tensor, seed: int, how: Attribution, models: int, cell: int = 1
     ) -> None:
-        self.row, self.image, self.seed, self.how, self.cell = row, image, seed, how, cell
+        self.row, self.image, self.seed, self.how = row, image, seed, how
+        self.views = orientations(tuple(image.shape), cell, how.rotations, image.device)
         self.shown = 0
-        self.turned = self._turned(image)
+        self.turned = self.views.turned(image)
         self.sums = torch.zeros(2, models, *self.turned.shape, device=image.device)
         self.squares = torch.zeros_like(self.sums) if how.method == "vargrad" else None
         self.spread = how.noise_level * float(image.max() - image.min())
         self.excess = image - _without_bar(image) if how.method == "integrated_gradients" else None
-
-    def _turned(self, image: Tensor) -> Tensor:
-        """Return the cells (rotations, S / cell, S / cell, B x cell^2) of the image in every orientation."""
-        images = torch.stack([dihedral(image, turn) for turn in range(self.how.rotations)])
-        return functional.pixel_unshuffle(images, self.cell).permute(0, 2, 3, 1).contiguous()
 
     @property
     def due(self) -> int:
@@ -111,25 +105,25 @@ class Galaxy:
 
     def copy_to(self, copies: Tensor) -> None:
         """Write the cells of the copies of the next block, each in its orientation, to (K, S / cell, S / cell, C)."""
-        turns = [copy % self.how.rotations for copy in range(self.shown, self.shown + self.due)]
+        images, turned = self._in_turn(self.turned), copies.shape[1:]
         if self.excess is not None:
-            excess = self._before_the_end()[:, None, None, None] * self._turned(self.excess)[turns]
-            copies.copy_(self.turned[turns] - excess)
+            excess = self._in_turn(self.views.turned(self.excess))
+            torch.sub(images, self._before_the_end()[:, None, None, None] * excess, out=copies)
             return
         generator = torch.Generator(self.image.device)
         generator.manual_seed((self.seed + self.shown // self.how.block) % 2**63)
-        noise = torch.empty((self.due + 1) // 2, *copies.shape[1:], device=self.image.device)
-        noise.normal_(generator=generator).mul_(self.spread)
-        for place, turn in enumerate(turns):
-            # Noise is as random in any orientation: that of a pair is drawn in the orientation of the first copy.
-            pixels = noise[place // 2]
-            if place % 2 == 0:
-                torch.add(self.turned[turn], pixels, out=copies[place])
-            else:
-                order = _turning(tuple(self.image.shape), self.cell, turns[place - 1], turn, self.image.device)
-                # Several times faster along an inner axis.
-                pixels = pixels.flatten()[None].index_select(1, order).view_as(pixels)
-                torch.sub(self.turned[turn], pixels, out=copies[place])
+        noise = torch.empty((self.due + 1) // 2, *turned, device=self.image.device)
+        noise.normal_(std=self.spread, generator=generator)
+        # Noise is as random in any orientation, so that of a pair is drawn in the orientation of the first copy.
+        torch.add(images[0::2], noise, out=copies[0::2])
+        opposite = self.views.partners(noise.flatten(1)[: self.due // 2])
+        torch.sub(images[1::2], opposite.unflatten(1, turned), out=copies[1::2])
+
+    def _in_turn(self, turned: Tensor) -> Tensor:
+        """Return from what (rotations, ...) stands in every orientation what the copies of the next block show."""
+        if self.due == self.how.rotations:
+            return turned
+        return turned[torch.arange(self.due, device=turned.device) % self.how.rotations]
 
     def _before_the_end(self) -> Tensor:
         """Return how far from the end of the path each copy of the next block is, from 1 (its start) to 0.
@@ -167,30 +161,12 @@ class Galaxy:
 
     def _maps(self, halves: slice) -> Tensor:
         number = self.shown * (halves.stop - halves.start) / 2
-        mean = self._turned_back(self.sums[halves].sum(0)) / number
+        mean = self.views.turned_back(self.sums[halves].sum(0)) / number
         if self.squares is not None:
-            mean = (self._turned_back(self.squares[halves].sum(0)) / number - mean.square()).clamp(min=0)
+            mean = (self.views.turned_back(self.squares[halves].sum(0)) / number - mean.square()).clamp(min=0)
         elif self.excess is not None:
             mean = mean * self.excess
         return mean.abs().amax(1)
-
-    def _turned_back(self, sums: Tensor) -> Tensor:
-        """Return the sum (M, B, S, S) over the orientations (axis 1) of cells, each turned back."""
-        images = functional.pixel_shuffle(sums.permute(0, 1, 4, 2, 3), self.cell)
-        total = images[:, 0]
-        for turn in range(1, self.how.rotations):
-            total = total + undo_dihedral(images[:, turn], turn)
-        return total
-
-
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)
-def _turning(shape: tuple[int, ...], cell: int, start: int, end: int, device: torch.device) -> Tensor:
-    """Return from where each number of the cells of an image comes that goes from one orientation to another."""
-    bands, size = shape[0], shape[1] // cell
-    cells = torch.arange(math.prod(shape)).reshape(size, size, bands * cell**2).permute(2, 0, 1)
-    image = dihedral(undo_dihedral(functional.pixel_shuffle(cells, cell), start), end)
-    return functional.pixel_unshuffle(image, cell).permute(1, 2, 0).flatten().to(device)
 
 
 def _without_bar(image: Tensor) -> Tensor:

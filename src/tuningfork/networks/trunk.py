@@ -54,7 +54,7 @@ class HarmonicPool(nn.Module):
 
     def forward(self, flat: Tensor, height: int, width: int) -> Tensor:
         """Map (N, H x W, channels) to (N, 5 x rings x channels): mean, lopsidedness, cosine, sine and amplitude."""
-        return amplitudes(self.weights(height, width, flat.device) @ flat)
+        return amplitudes(self.weights(height, width, flat.device) @ flat).flatten(1)
 
     def weights(self, height: int, width: int, device: torch.device) -> Tensor:
         """Return the weights (5 x rings, H x W) of the positions: mean, and the waves once and twice around."""
@@ -62,11 +62,11 @@ class HarmonicPool(nn.Module):
 
 
 def amplitudes(waves: Tensor) -> Tensor:
-    """Map (N, 5 x rings, channels), mean, once around and twice, to what :class:`HarmonicPool` returns."""
+    """Map (N, 5 x rings, C), mean, once around and twice, to mean, lopsidedness, cosine, sine and amplitude."""
     mean, across, along, cosine, sine = waves.chunk(5, dim=1)
     lopsided = torch.sqrt(across**2 + along**2 + 1e-4)
     elongated = torch.sqrt(cosine**2 + sine**2 + 1e-4)
-    return torch.cat([mean, lopsided, cosine, sine, elongated], dim=1).flatten(1)
+    return torch.cat([mean, lopsided, cosine, sine, elongated], dim=1)
 
 
 @lru_cache(maxsize=32)
