@@ -86,9 +86,7 @@ class Galaxy:
         is seen of the copies is their cells, channels last.
     """
 
-    def __init__(
-        self, row: int, image: Tensor, seed: int, how: Attribution, models: int, cell: int = 1
-    ) -> None:
+    def __init__(self, row: int, image: Tensor, seed: int, how: Attribution, models: int, cell: int = 1) -> None:
         self.row, self.image, self.seed, self.how = row, image, seed, how
         self.views = orientations(tuple(image.shape), cell, how.rotations, image.device)
         self.shown = 0

@@ -3,61 +3,60 @@
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tuningfork.networks.frozen_layers import Fixed, channels_last, flattened, mirrored, unflattened
+from tuningfork.networks.frozen_layers import FixedConv, channels_last, flattened, through_silu, unflattened
 from tuningfork.networks.morphology import BarMask, Decoder, enlarged, share_of_bar
 
 
-class FixedDecoder(Fixed):
+class FixedDecoder(nn.Module):
     """The features of :class:`~tuningfork.networks.morphology.Decoder`."""
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
-        blend = decoder.blend.kernel()
-        tensors = {"blend": blend, "blend_bias": decoder.blend.bias, "blend_back": mirrored(blend)}
-        for level, layer in enumerate(decoder.lateral):
-            tensors |= {f"lateral_{level}": layer.weight, f"bias_{level}": layer.bias}
-        super().__init__(dtype, **tensors)
+        super().__init__()
+        self.lateral = [(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)) for layer in decoder.lateral]
+        self.blend = FixedConv(dtype, decoder.blend.kernel(), decoder.blend.bias)
+        self.blend_back = self.blend.back()
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
         """Map the encoder's maps to (N, depth, S / 4, S / 4)."""
-        blend, blend_bias, blend_back, *lateral = self.tensors()
-        levels = list(zip(maps, lateral[0::2], lateral[1::2], strict=True))
-        quarter, eighth, sixteenth = (functional.conv2d(*level) for level in levels)
+        quarter, eighth, sixteenth = (functional.conv2d(x, *layer) for x, layer in zip(maps, self.lateral, strict=True))
         total = quarter + enlarged(eighth + enlarged(sixteenth, eighth), quarter)
-        return cast(Tensor, _BlendFunction.apply(total, blend, blend_bias, blend_back))
+        return cast(Tensor, _BlendFunction.apply(total, self))
 
 
 class _BlendFunction(torch.autograd.Function):
     """silu(f + blend(f)) of f = silu(x)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor, back: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layer: FixedDecoder) -> Tensor:
         features = functional.silu(x)
-        y = functional.conv2d(features, kernel, bias, padding=1).add_(features)
-        ctx.save_for_backward(x, y, back)
+        y = layer.blend(features).add_(features)
+        ctx.save_for_backward(x, y)
+        ctx.layer = layer
         return functional.silu(y)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, back = ctx.saved_tensors
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        x, y = ctx.saved_tensors
         slope = torch.ops.aten.silu_backward(channels_last(slope), y)
-        found = functional.conv2d(slope, back, padding=1).add_(slope)
-        return torch.ops.aten.silu_backward.grad_input(found, x, grad_input=found), None, None, None
+        return through_silu(ctx.layer.blend_back(slope).add_(slope), x), None
 
 
-class FixedMask(Fixed):
+class FixedMask(nn.Module):
     """The mask and the means of :class:`~tuningfork.networks.morphology.BarMask`."""
 
     def __init__(self, mask: BarMask, dtype: torch.dtype) -> None:
-        super().__init__(dtype, weight=mask.weight.flatten(1), bias=mask.bias)
+        super().__init__()
+        self.weight = mask.weight.detach().flatten(1).to(dtype)
+        self.bias = None if mask.bias is None else mask.bias.detach().to(dtype)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Map (N, depth, H, W) to the mask's logits (N, 1, H, W) and the two means (N, 2 x depth), float32."""
-        mask, means = _MaskFunction.apply(features, *self.tensors())
+        mask, means = _MaskFunction.apply(features, self.weight, self.bias)
         return mask, means
 
 

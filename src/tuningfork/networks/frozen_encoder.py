@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from tuningfork.networks.encoder import INPUT_SCALE, Encoder, Residual, SmoothDown
-from tuningfork.networks.frozen_layers import Fixed, channels_last, halved_back, mirrored, through_silu
+from tuningfork.networks.frozen_layers import FixedConv, channels_last, through_silu
 
 
 class FixedEncoder(nn.Module):
@@ -30,7 +30,7 @@ class FixedEncoder(nn.Module):
         return tuple(maps[1:])
 
 
-class FixedStem(Fixed):
+class FixedStem(nn.Module):
     """The first halving convolution and its activation, of few channels, at the cost of one that has many.
 
     Convolutions and their derivatives work on blocks of 16 channels of the input, most of which are empty in an image.
@@ -46,75 +46,68 @@ class FixedStem(Fixed):
     """
 
     def __init__(self, layer: SmoothDown, scale: float, dtype: torch.dtype) -> None:
+        super().__init__()
         # (outputs, inputs, 6, 6) to (outputs, inputs x 2 x 2, 3, 3), in the order of pixel_unshuffle.
-        kernel = functional.pixel_unshuffle(scale * layer.kernel(), 2)
-        super().__init__(dtype, kernel=kernel, bias=layer.bias, back=mirrored(kernel))
+        self.conv = FixedConv(dtype, functional.pixel_unshuffle(scale * layer.kernel(), 2), layer.bias)
+        self.back = self.conv.back()
         self.inputs = layer.weight.shape[1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W), or its cells (N, 4 x inputs, H / 2, W / 2), to (N, outputs, H / 2, W / 2)."""
         height, width = x.shape[-2:]
         if x.shape[1] != self.inputs:
-            return cast(Tensor, _StemFunction.apply(x, *self.tensors()))
+            return cast(Tensor, _StemFunction.apply(x, self))
         cells = functional.pixel_unshuffle(functional.pad(x, (0, width % 2, 0, height % 2)), 2)
-        y = cast(Tensor, _StemFunction.apply(cells, *self.tensors()))
+        y = cast(Tensor, _StemFunction.apply(cells, self))
         return channels_last(y[..., : height // 2, : width // 2])
 
 
 class _StemFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor, back: Tensor) -> Tensor:
-        y = functional.conv2d(channels_last(x.to(kernel.dtype)), kernel, bias, padding=1)
-        ctx.save_for_backward(y, back)
-        ctx.dtype = x.dtype
+    def forward(ctx: Any, x: Tensor, layer: FixedStem) -> Tensor:
+        y = layer.conv(channels_last(x.to(layer.conv.kernel.dtype)))
+        ctx.save_for_backward(y)
+        ctx.layer, ctx.dtype = layer, x.dtype
         return functional.silu(y)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        y, back = ctx.saved_tensors
-        slope = torch.ops.aten.silu_backward(channels_last(slope), y)
-        return functional.conv2d(slope, back, padding=1).to(ctx.dtype), None, None, None
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return ctx.layer.back(torch.ops.aten.silu_backward(channels_last(slope), y)).to(ctx.dtype), None
 
 
-class FixedStage(Fixed):
+class FixedStage(nn.Module):
     """A halving convolution, a residual block, its gain part of the second kernel, and an activation."""
 
     def __init__(self, down: SmoothDown, block: Residual, dtype: torch.dtype) -> None:
-        first, second = block.first.kernel(), block.gain * block.second.kernel()
-        super().__init__(
-            dtype,
-            down=down.kernel(),
-            down_bias=down.bias,
-            first=first,
-            first_bias=block.first.bias,
-            second=second,
-            second_bias=block.gain * block.second.bias,
-            first_back=mirrored(first),
-            second_back=mirrored(second),
-        )
+        super().__init__()
+        self.down = FixedConv(dtype, down.kernel(), down.bias, stride=2)
+        self.first = FixedConv(dtype, block.first.kernel(), block.first.bias)
+        self.second = FixedConv(dtype, block.gain * block.second.kernel(), block.gain * block.second.bias)
+        self.first_back, self.second_back = self.first.back(), self.second.back()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H / 2, W / 2), rounded down."""
-        return cast(Tensor, _StageFunction.apply(x, *self.tensors()))
+        return cast(Tensor, _StageFunction.apply(x, self))
 
 
 class _StageFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *kernels: Tensor) -> Tensor:
-        down, down_bias, first, first_bias, second, second_bias, first_back, second_back = kernels
-        halved = functional.conv2d(x, down, down_bias, stride=2, padding=1)
-        middle = functional.conv2d(functional.silu(halved), first, first_bias, padding=1)
-        y = functional.conv2d(functional.silu(middle), second, second_bias, padding=1).add_(halved)
-        ctx.save_for_backward(halved, middle, y, down, first_back, second_back)
-        ctx.size = x.shape[-2:]
+    def forward(ctx: Any, x: Tensor, layer: FixedStage) -> Tensor:
+        halved = layer.down(x)
+        middle = layer.first(functional.silu(halved))
+        y = layer.second(functional.silu(middle)).add_(halved)
+        ctx.save_for_backward(halved, middle, y)
+        ctx.layer, ctx.odd = layer, tuple(length % 2 for length in x.shape[-2:])
         return functional.silu(y)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        halved, middle, y, down, first_back, second_back = ctx.saved_tensors
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        layer: FixedStage = ctx.layer
+        halved, middle, y = ctx.saved_tensors
         slope = torch.ops.aten.silu_backward(channels_last(slope), y)
-        back = through_silu(functional.conv2d(slope, second_back, padding=1), middle)
-        back = through_silu(functional.conv2d(back, first_back, padding=1), halved)
-        return halved_back(back.add_(slope), down, *ctx.size), *[None] * 8
+        back = through_silu(layer.second_back(slope), middle)
+        back = through_silu(layer.first_back(back), halved).add_(slope)
+        return functional.conv_transpose2d(back, layer.down.kernel, None, 2, 1, ctx.odd), None

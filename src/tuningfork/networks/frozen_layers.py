@@ -1,5 +1,7 @@
 """What the parts of a network that only answers have in common."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,29 +9,50 @@ from torch.nn import functional
 silu_backward = torch.ops.aten.silu_backward.grad_input
 
 
-class Fixed(nn.Module):
-    """Tensors that do not change, by name."""
+class FixedConv:
+    """A convolution without derivatives by its kernel, which does not change.
 
-    def __init__(self, dtype: torch.dtype, **tensors: Tensor) -> None:
-        super().__init__()
-        self.training = False
-        for name, tensor in tensors.items():
-            tensor = tensor.detach().to(dtype)
-            self.register_buffer(name, channels_last(tensor) if tensor.ndim == 4 else tensor, persistent=False)
+    Parameters
+    ----------
+    kernel : Tensor
+        (outputs, inputs, size, size)
+    bias : Tensor, optional
+        (outputs,)
+    stride : int
+    dtype : torch.dtype
+        Of images and kernel.
+    """
 
-    def tensors(self) -> list[Tensor]:
-        """Return the tensors in the order in which they were given."""
-        return list(self.buffers(recurse=False))
+    def __init__(self, dtype: torch.dtype, kernel: Tensor, bias: Tensor | None = None, stride: int = 1) -> None:
+        self.kernel = channels_last(kernel.detach().to(dtype))
+        self.bias = None if bias is None else bias.detach().to(dtype)
+        self.stride, self.padding = stride, (kernel.shape[-1] - 1) // 2
+        self.packed: dict[torch.Size, Tensor] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Convolve (N, inputs, H, W)."""
+        if not torch.backends.mkldnn.is_available() or x.device.type != "cpu":
+            return functional.conv2d(x, self.kernel, self.bias, self.stride, self.padding)
+        # conv2d would bring the kernel into the order of the processor's vectors in every call.
+        size = x.shape[2:]
+        how = [self.padding] * 2, [self.stride] * 2, [1, 1], 1
+        if size not in self.packed:
+            self.packed[size] = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *how, list(x.shape))
+        return cast(
+            Tensor, torch.ops.mkldnn._convolution_pointwise(x, self.packed[size], self.bias, *how, "none", [], "")
+        )
+
+    def back(self) -> "FixedConv":
+        """Return the convolution that turns slopes by the output into those by the input, of odd size and stride 1."""
+        return FixedConv(self.kernel.dtype, self.kernel.flip(2, 3).transpose(0, 1))
 
 
-class FixedLinear(Fixed):
-    """A linear layer from and to float32."""
-
-    weight: Tensor
-    bias: Tensor
+class FixedLinear(nn.Module):
+    """A linear layer from and to float32 that does not change."""
 
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
-        super().__init__(dtype, weight=layer.weight, bias=layer.bias)
+        super().__init__()
+        self.weight, self.bias = layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., inputs) to (..., outputs)."""
@@ -39,11 +62,6 @@ class FixedLinear(Fixed):
 def channels_last(x: Tensor) -> Tensor:
     """Return images in the layout in which convolutions are fast."""
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def mirrored(kernel: Tensor) -> Tensor:
-    """Return the kernel whose convolution is the derivative of that with `kernel`, of odd size and without stride."""
-    return kernel.flip(2, 3).transpose(0, 1)
 
 
 def flattened(x: Tensor) -> Tensor:
@@ -59,9 +77,3 @@ def unflattened(x: Tensor, height: int, width: int) -> Tensor:
 def through_silu(slope: Tensor, x: Tensor) -> Tensor:
     """Turn slopes by silu(x), which are overwritten, into those by x."""
     return silu_backward(slope, x, grad_input=slope)
-
-
-def halved_back(slope: Tensor, kernel: Tensor, height: int, width: int) -> Tensor:
-    """Return slopes by the input (N, C, height, width) of a convolution of stride 2 with a kernel of size 4."""
-    odd = height % 2, width % 2
-    return functional.conv_transpose2d(slope, kernel, stride=2, padding=1, output_padding=odd)

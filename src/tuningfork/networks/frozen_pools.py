@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tuningfork.networks.frozen_layers import Fixed, channels_last, flattened, unflattened
+from tuningfork.networks.frozen_layers import channels_last, flattened, unflattened
 from tuningfork.networks.trunk import AttentionPool, HarmonicPool, Pools, amplitudes
 
 
@@ -27,14 +27,12 @@ class FixedPools(nn.Module):
         return torch.cat([*means, *rings], dim=1)
 
 
-class FixedPool(Fixed):
+class FixedPool(nn.Module):
     """The harmonics of a map and, last, its mean by attention."""
 
-    score: Tensor
-
     def __init__(self, attention: AttentionPool, harmonic: HarmonicPool, dtype: torch.dtype) -> None:
-        super().__init__(dtype, score=attention.score.weight)
-        self.harmonic = harmonic
+        super().__init__()
+        self.score, self.harmonic = attention.score.weight.detach().to(dtype), harmonic
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (N, C, H, W) to (N, C) and (N, 5 x rings x C), float32."""
