@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -110,8 +111,7 @@ class Galaxy:
             return
         generator = torch.Generator(self.image.device)
         generator.manual_seed((self.seed + self.shown // self.how.block) % 2**63)
-        noise = torch.empty((self.due + 1) // 2, *turned, device=self.image.device)
-        noise.normal_(std=self.spread, generator=generator)
+        noise = gaussian(((self.due + 1) // 2, *turned), self.spread, generator)
         # Noise is as random in any orientation, so that of a pair is drawn in the orientation of the first copy.
         torch.add(images[0::2], noise, out=copies[0::2])
         opposite = self.views.partners(noise.flatten(1)[: self.due // 2])
@@ -165,6 +165,25 @@ class Galaxy:
         elif self.excess is not None:
             mean = mean * self.excess
         return mean.abs().amax(1)
+
+
+def gaussian(shape: tuple[int, ...], spread: float, generator: torch.Generator) -> Tensor:
+    """Return Gaussian noise: quantiles of the distribution, chosen by 16 random bits each.
+
+    Less than half the time of torch's `normal_`; no number is beyond 4.3 times `spread`.
+    """
+    bits = torch.empty(-(-math.prod(shape) // 4), dtype=torch.int64, device=generator.device)
+    bits.random_(-(2**63), None, generator=generator)
+    chosen = bits.view(torch.int16).int().add_(2**15)[: math.prod(shape)]
+    return (spread * _quantiles(generator.device)).index_select(1, chosen).reshape(shape)
+
+
+@cache
+@torch.inference_mode(False)
+def _quantiles(device: torch.device) -> Tensor:
+    """Return as many quantiles (1, 2^16) of the normal distribution as 16 bits can tell apart, of unit variance."""
+    found = torch.special.ndtri((torch.arange(2**16, dtype=torch.float64) + 0.5) / 2**16)
+    return (found / found.std(correction=0)).float()[None].to(device)
 
 
 def _without_bar(image: Tensor) -> Tensor:
