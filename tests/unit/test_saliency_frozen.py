@@ -10,7 +10,7 @@ from torch.nn import functional
 from tuningfork.explain.saliency import TARGETS, gradient
 from tuningfork.networks.encoder import SmoothDown
 from tuningfork.networks.frozen import frozen
-from tuningfork.networks.frozen_encoder import FixedStem
+from tuningfork.networks.frozen_encoder import FixedStart
 from tuningfork.networks.inputs import conditions_size
 from tuningfork.networks.model_file import build
 
@@ -82,10 +82,10 @@ def test_cells_of_pixels_give_the_strided_convolution_and_its_derivative(
     height: int, width: int, channels: int
 ) -> None:
     torch.manual_seed(1)
-    layer = SmoothDown(channels, 8, blur=4, standardise=False)
-    x = torch.randn(2, channels, height, width, requires_grad=True)
-    weight = torch.randn(2, 8, 10, 6)
-    answers = [functional.silu(layer(0.3 * x)), FixedStem(layer, 0.3, torch.float32)(x)]
+    stem, down = SmoothDown(channels, 8, blur=4, standardise=False), SmoothDown(8, 12)
+    x = torch.randn(20, channels, height, width, requires_grad=True)
+    weight = torch.randn(20, 12, 5, 3)
+    answers = [down(functional.silu(stem(0.3 * x))), FixedStart(stem, down, torch.float32)(x)]
     torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-5)
     slopes = [torch.autograd.grad((answer * weight).sum(), x)[0] for answer in answers]
     torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-4, atol=1e-5)
