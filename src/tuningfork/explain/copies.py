@@ -134,11 +134,11 @@ class Galaxy:
         return (1 - (copy // self.how.rotations + 0.5) / steps).to(self.image)
 
     def add(self, model: int, slopes: Tensor) -> None:
-        """Add a model's derivatives (K, S / cell, S / cell, C) by the copies of a block."""
+        """Add a model's derivatives (K, S / cell, S / cell, C) by the copies of a block, which are overwritten."""
         half = self.shown // self.how.block % 2
         for first in range(0, len(slopes), self.how.rotations):
             part = slopes[first : first + self.how.rotations]
-            self.sums[half, model, : len(part)] += part.abs() if self.how.takes_absolute else part
+            self.sums[half, model, : len(part)] += part.abs_() if self.how.takes_absolute else part
             if self.squares is not None:
                 self.squares[half, model, : len(part)] += part.square()
 

@@ -48,7 +48,8 @@ class Orientations:
 
     def turned_back(self, cells: Tensor) -> Tensor:
         """Return the sum (M, B, S, S) of cells (M, rotations, ...) over the orientations, each turned back."""
-        total = sum(_taken(part.flatten(1), place) for part, place in zip(cells.unbind(1), self.places, strict=True))
+        parts = zip(cells.unbind(1), self.places, strict=True)
+        total = torch.stack([_taken(part.flatten(1), place) for part, place in parts]).sum(0)
         return total.unflatten(1, self.shape)
 
     def partners(self, cells: Tensor) -> Tensor:

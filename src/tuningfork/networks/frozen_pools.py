@@ -36,7 +36,7 @@ class FixedPool(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (N, C, H, W) to (N, C) and (N, 5 x rings x C), float32."""
-        weights = self.harmonic.weights(*x.shape[2:], x.device).to(self.score.dtype)
+        weights = self.harmonic.weights(x.shape[2], x.shape[3], x.device).to(self.score.dtype)
         mean, rings = _PoolFunction.apply(x, self.score, weights)
         return mean, rings
 

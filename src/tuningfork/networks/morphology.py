@@ -65,7 +65,7 @@ class BarMask(nn.Conv2d):
     def __init__(self, depth: int) -> None:
         super().__init__(depth, 1, 1)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Map (N, depth, H, W) to the mask's logits (N, 1, H, W) and the two means (N, 2 x depth), float32."""
         mask = super().forward(features)
         with torch.autocast(features.device.type, enabled=False):
