@@ -17,7 +17,9 @@ class FixedDecoder(nn.Module):
     def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
         super().__init__()
         laterals = [cast(nn.Conv2d, layer) for layer in decoder.lateral]
-        self.lateral = [(layer.weight.detach().to(dtype), cast(Tensor, layer.bias).detach().to(dtype)) for layer in laterals]
+        self.lateral = [
+            (layer.weight.detach().to(dtype), cast(Tensor, layer.bias).detach().to(dtype)) for layer in laterals
+        ]
         self.blend = FixedConv(dtype, decoder.blend.kernel(), decoder.blend.bias)
         self.blend_back = self.blend.back()
 

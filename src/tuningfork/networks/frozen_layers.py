@@ -1,7 +1,5 @@
 """What the parts of a network that only answers have in common."""
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,20 +25,10 @@ class FixedConv:
         self.kernel = channels_last(kernel.detach().to(dtype))
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.stride, self.padding = stride, (kernel.shape[-1] - 1) // 2
-        self.packed: dict[torch.Size, Tensor] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         """Convolve (N, inputs, H, W)."""
-        if not torch.backends.mkldnn.is_available() or x.device.type != "cpu":
-            return functional.conv2d(x, self.kernel, self.bias, self.stride, self.padding)
-        # conv2d would bring the kernel into the order of the processor's vectors in every call.
-        size = x.shape[2:]
-        how = [self.padding] * 2, [self.stride] * 2, [1, 1], 1
-        if size not in self.packed:
-            self.packed[size] = torch.ops.mkldnn._reorder_convolution_weight(self.kernel, *how, list(x.shape))
-        return cast(
-            Tensor, torch.ops.mkldnn._convolution_pointwise(x, self.packed[size], self.bias, *how, "none", [], "")
-        )
+        return functional.conv2d(x, self.kernel, self.bias, self.stride, self.padding)
 
     def back(self) -> "FixedConv":
         """Return the convolution that turns slopes by the output into those by the input, of odd size and stride 1."""
