@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from tuningfork.explain.copies import Attribution, Galaxy, gaussian
 from tuningfork.explain.saliency import TARGETS, gradient
 from tuningfork.networks.encoder import SmoothDown
-from tuningfork.networks.frozen import FixedStem, frozen
-from tuningfork.networks.inputs import conditions_size
+from tuningfork.networks.frozen import frozen
+from tuningfork.networks.frozen_encoder import FixedStart
+from tuningfork.networks.inputs import conditions_size, dihedral, undo_dihedral
 from tuningfork.networks.model_file import build
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -76,14 +79,40 @@ def test_half_precision_loses_no_more_with_kernels_that_are_kept_in_it() -> None
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("height", "width"), [(20, 12), (21, 13)])
-def test_pairs_and_phases_of_pixels_give_the_strided_convolution_and_its_derivative(
+def test_cells_of_pixels_give_the_strided_convolution_and_its_derivative(
     height: int, width: int, channels: int
 ) -> None:
     torch.manual_seed(1)
-    layer = SmoothDown(channels, 8, blur=4, standardise=False)
-    x = torch.randn(2, channels, height, width, requires_grad=True)
-    weight = torch.randn(2, 8, 10, 6)
-    answers = [layer(0.3 * x), FixedStem(layer, 0.3, torch.float32)(x)]
+    stem, down = SmoothDown(channels, 8, blur=4, standardise=False), SmoothDown(8, 12)
+    x = torch.randn(20, channels, height, width, requires_grad=True)
+    weight = torch.randn(20, 12, 5, 3)
+    answers = [down(functional.silu(stem(0.3 * x))), FixedStart(stem, down, torch.float32)(x)]
     torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-5)
     slopes = [torch.autograd.grad((answer * weight).sum(), x)[0] for answer in answers]
     torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rotations", "cell"), [(8, 2), (3, 2), (5, 1)])
+def test_the_noise_of_a_pair_is_opposite_pixel_by_pixel_in_whatever_orientation_its_copies_are(
+    rotations: int, cell: int
+) -> None:
+    image = torch.randn(3, 12, 12)
+    how = Attribution(4 * rotations, 0.1, 64, rotations=rotations)
+    galaxy = Galaxy(0, image, 7, how, 1, cell)
+    cells = torch.empty(galaxy.due, 12 // cell, 12 // cell, 3 * cell**2)
+    galaxy.copy_to(cells)
+    shown = functional.pixel_shuffle(cells.permute(0, 3, 1, 2), cell)
+    back = torch.stack([undo_dihedral(copy, place % rotations) for place, copy in enumerate(shown)])
+    torch.testing.assert_close((back[0::2] + back[1::2]) / 2, image.expand(len(back) // 2, -1, -1, -1))
+    noise = (back[0::2] - image) / (0.1 * (image.max() - image.min()))
+    assert float(noise.std()) == pytest.approx(1, abs=0.05)
+    turned = functional.pixel_shuffle(galaxy.turned.permute(0, 3, 1, 2), cell)
+    assert all(torch.equal(view, dihedral(image, turn)) for turn, view in enumerate(turned))
+    torch.testing.assert_close(galaxy.views.turned_back(galaxy.turned[None])[0], rotations * image)
+
+
+def test_noise_is_gaussian() -> None:
+    noise = gaussian((1000, 1001), 2.0, torch.Generator().manual_seed(3)).double()
+    expected = torch.tensor([0.0, 4.0, 0.0, 3 * 16.0], dtype=torch.float64)
+    moments = torch.stack([noise.pow(power).mean() for power in range(1, 5)])
+    torch.testing.assert_close(moments, expected, rtol=0.01, atol=0.03)

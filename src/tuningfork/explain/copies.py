@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tuningfork.explain.importance import azimuthal_mean
+from tuningfork.explain.orientations import orientations
 
 BLOCK = 8
 """Fewest copies of a stamp that are added at once."""
@@ -53,7 +55,7 @@ class Attribution:
 
     @property
     def block(self) -> int:
-        """Copies that are added at once: whole pairs of opposite noise, every orientation equally often."""
+        """Copies that are added at once: whole pairs of opposite noise, every orientation equally often, in turn."""
         step = math.lcm(2, self.rotations)
         return step * -(-BLOCK // step)
 
@@ -80,12 +82,17 @@ class Galaxy:
     how : Attribution
     models : int
         Networks in the ensemble.
+    cell : int
+        Width (px) of the cells whose pixels become channels, in the order of torch's pixel_unshuffle; 1: none do. What
+        is seen of the copies is their cells, channels last.
     """
 
-    def __init__(self, row: int, image: Tensor, seed: int, how: Attribution, models: int) -> None:
+    def __init__(self, row: int, image: Tensor, seed: int, how: Attribution, models: int, cell: int = 1) -> None:
         self.row, self.image, self.seed, self.how = row, image, seed, how
+        self.views = orientations(tuple(image.shape), cell, how.rotations, image.device)
         self.shown = 0
-        self.sums = torch.zeros(2, models, *image.shape, device=image.device)
+        self.turned = self.views.turned(image)
+        self.sums = torch.zeros(2, models, *self.turned.shape, device=image.device)
         self.squares = torch.zeros_like(self.sums) if how.method == "vargrad" else None
         self.spread = how.noise_level * float(image.max() - image.min())
         self.excess = image - _without_bar(image) if how.method == "integrated_gradients" else None
@@ -95,18 +102,26 @@ class Galaxy:
         """Copies in the next block; 0 if there is none."""
         return min(self.how.block, self.how.samples - self.shown)
 
-    def copies(self) -> Tensor:
-        """Return the copies (K, B, S, S) of the next block, none of them turned."""
+    def copy_to(self, copies: Tensor) -> None:
+        """Write the cells of the copies of the next block, each in its orientation, to (K, S / cell, S / cell, C)."""
+        images, turned = self._in_turn(self.turned), copies.shape[1:]
         if self.excess is not None:
-            return self.image - self._before_the_end()[:, None, None, None] * self.excess
-        noise = torch.empty((self.due + 1) // 2, *self.image.shape, device=self.image.device)
+            excess = self._in_turn(self.views.turned(self.excess))
+            torch.sub(images, self._before_the_end()[:, None, None, None] * excess, out=copies)
+            return
         generator = torch.Generator(self.image.device)
         generator.manual_seed((self.seed + self.shown // self.how.block) % 2**63)
-        noise.normal_(generator=generator).mul_(self.spread)
-        copies = torch.empty(self.due, *self.image.shape, device=self.image.device)
-        torch.add(self.image, noise, out=copies[0::2])
-        torch.sub(self.image, noise[: self.due // 2], out=copies[1::2])
-        return copies
+        noise = gaussian(((self.due + 1) // 2, *turned), self.spread, generator)
+        # Noise is as random in any orientation, so that of a pair is drawn in the orientation of the first copy.
+        torch.add(images[0::2], noise, out=copies[0::2])
+        opposite = self.views.partners(noise.flatten(1)[: self.due // 2])
+        torch.sub(images[1::2], opposite.unflatten(1, turned), out=copies[1::2])
+
+    def _in_turn(self, turned: Tensor) -> Tensor:
+        """Return from what (rotations, ...) stands in every orientation what the copies of the next block show."""
+        if self.due == self.how.rotations:
+            return turned
+        return turned[torch.arange(self.due, device=turned.device) % self.how.rotations]
 
     def _before_the_end(self) -> Tensor:
         """Return how far from the end of the path each copy of the next block is, from 1 (its start) to 0.
@@ -118,13 +133,14 @@ class Galaxy:
         steps = (self.how.samples - turn + self.how.rotations - 1) // self.how.rotations
         return (1 - (copy // self.how.rotations + 0.5) / steps).to(self.image)
 
-    def add(self, sums: Tensor, squares: Tensor | None) -> None:
-        """Add the sums over the copies of a block, each (M, B, S, S)."""
+    def add(self, model: int, slopes: Tensor) -> None:
+        """Add a model's derivatives (K, S / cell, S / cell, C) by the copies of a block, which are overwritten."""
         half = self.shown // self.how.block % 2
-        self.sums[half] += sums
-        if self.squares is not None and squares is not None:
-            self.squares[half] += squares
-        self.shown += self.due
+        for first in range(0, len(slopes), self.how.rotations):
+            part = slopes[first : first + self.how.rotations]
+            self.sums[half, model, : len(part)] += part.abs_() if self.how.takes_absolute else part
+            if self.squares is not None:
+                self.squares[half, model, : len(part)] += part.square()
 
     def done(self) -> bool:
         """Return whether no further copy is needed."""
@@ -143,12 +159,31 @@ class Galaxy:
 
     def _maps(self, halves: slice) -> Tensor:
         number = self.shown * (halves.stop - halves.start) / 2
-        mean = self.sums[halves].sum(0) / number
+        mean = self.views.turned_back(self.sums[halves].sum(0)) / number
         if self.squares is not None:
-            mean = (self.squares[halves].sum(0) / number - mean.square()).clamp(min=0)
+            mean = (self.views.turned_back(self.squares[halves].sum(0)) / number - mean.square()).clamp(min=0)
         elif self.excess is not None:
             mean = mean * self.excess
         return mean.abs().amax(1)
+
+
+def gaussian(shape: tuple[int, ...], spread: float, generator: torch.Generator) -> Tensor:
+    """Return Gaussian noise: quantiles of the distribution, chosen by 16 random bits each.
+
+    Less than half the time of torch's `normal_`; no number is beyond 4.3 times `spread`.
+    """
+    bits = torch.empty(-(-math.prod(shape) // 4), dtype=torch.int64, device=generator.device)
+    bits.random_(-(2**63), None, generator=generator)
+    chosen = bits.view(torch.int16).int().add_(2**15)[: math.prod(shape)]
+    return (spread * _quantiles(generator.device)).index_select(1, chosen).reshape(shape)
+
+
+@cache
+@torch.inference_mode(False)
+def _quantiles(device: torch.device) -> Tensor:
+    """Return as many quantiles (1, 2^16) of the normal distribution as 16 bits can tell apart, of unit variance."""
+    found = torch.special.ndtri((torch.arange(2**16, dtype=torch.float64) + 0.5) / 2**16)
+    return (found / found.std(correction=0)).float()[None].to(device)
 
 
 def _without_bar(image: Tensor) -> Tensor:

@@ -17,8 +17,7 @@ from tuningfork.core.decision_tree import question
 from tuningfork.core.memory import keep_freed_memory
 from tuningfork.explain.copies import Attribution, Galaxy
 from tuningfork.networks.ensemble import mixed_precision
-from tuningfork.networks.frozen import frozen
-from tuningfork.networks.inputs import dihedral, undo_dihedral
+from tuningfork.networks.frozen import cell_width, frozen
 
 Target = Callable[[Mapping[str, Tensor]], Tensor]
 """Takes a network's prediction for K stamps to the K numbers whose derivatives are wanted."""
@@ -94,11 +93,12 @@ def attribute(
     """
     keep_freed_memory()
     members = _prepared(models, inputs.device, how.half_precision)
+    cell = cell_width(members, inputs.shape[-1])
     maps = torch.empty(len(inputs), len(models), *inputs.shape[-2:], device=inputs.device)
     copies = torch.zeros(len(inputs), dtype=torch.int64)
 
     def work(rows: range) -> None:
-        galaxies = (Galaxy(row, inputs[row], seeds[row], how, len(models)) for row in rows)
+        galaxies = (Galaxy(row, inputs[row], seeds[row], how, len(models), cell) for row in rows)
         for galaxy in _finished(galaxies, members, conditions, how, target):
             maps[galaxy.row], copies[galaxy.row] = galaxy.maps(), galaxy.shown
 
@@ -144,37 +144,22 @@ def _add_block(
     galaxies: Sequence[Galaxy], models: Sequence[nn.Module], conditions: Tensor, how: Attribution, target: Target
 ) -> None:
     """Show every model the next block of copies of some galaxies, equally many of each."""
-    number, turns = galaxies[0].due, range(min(how.rotations, galaxies[0].due))
-    image = galaxies[0].image
-    copies = torch.empty(len(galaxies) * number, *image.shape, device=image.device, memory_format=torch.channels_last)
-    for place, galaxy in enumerate(galaxies):
-        own, block = galaxy.copies(), copies[place * number : (place + 1) * number]
-        for turn in turns:
-            # Every rotations-th copy has the same orientation, in every block.
-            block[turn :: how.rotations] = dihedral(own[turn :: how.rotations], turn)
-    rows = torch.tensor([galaxy.row for galaxy in galaxies], device=conditions.device)
+    number, shape, device = galaxies[0].due, galaxies[0].turned.shape[1:], conditions.device
+    cells = torch.empty(len(galaxies), number, *shape, device=device)
+    for galaxy, copies in zip(galaxies, cells, strict=True):
+        galaxy.copy_to(copies)
+    rows = torch.tensor([galaxy.row for galaxy in galaxies], device=device)
     repeated = conditions[rows].repeat_interleave(number, dim=0)
-    sums, squares = [], []
-    for model in models:
-        pieces = zip(copies.split(how.batch_size), repeated.split(how.batch_size), strict=True)
-        found = [gradient(model, *piece, target, how.half_precision) for piece in pieces]
-        slopes = (found[0] if len(found) == 1 else torch.cat(found)).unflatten(0, (len(galaxies), number))
-        sums.append(_turned_back(slopes.abs_() if how.takes_absolute else slopes, turns, how.rotations))
-        if how.method == "vargrad":
-            squares.append(_turned_back(slopes.square_(), turns, how.rotations))
-    for place, galaxy in enumerate(galaxies):
-        galaxy.add(
-            torch.stack([found[place] for found in sums]),
-            torch.stack([found[place] for found in squares]) if squares else None,
+    for place, model in enumerate(models):
+        pieces = zip(
+            cells.flatten(0, 1).permute(0, 3, 1, 2).split(how.batch_size), repeated.split(how.batch_size), strict=True
         )
-
-
-def _turned_back(slopes: Tensor, turns: range, rotations: int) -> Tensor:
-    """Return the sum over the copies (axis 1) of maps (N, K, B, S, S), each turned back."""
-    total = slopes[:, ::rotations].sum(1)
-    for turn in turns[1:]:
-        total += undo_dihedral(slopes[:, turn::rotations], turn).sum(1)
-    return total
+        found = [gradient(model, *piece, target, how.half_precision).permute(0, 2, 3, 1) for piece in pieces]
+        slopes = found[0] if len(found) == 1 else torch.cat(found)
+        for galaxy, own in zip(galaxies, slopes.split(number), strict=True):
+            galaxy.add(place, own)
+    for galaxy in galaxies:
+        galaxy.shown += number
 
 
 def gradient(

@@ -50,13 +50,35 @@ class Decoder(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Return (N, depth, S / 4, S / 4)."""
         quarter, eighth, sixteenth = (layer(x) for layer, x in zip(self.lateral, maps, strict=True))
-        features = functional.silu(quarter + _enlarged(eighth + _enlarged(sixteenth, eighth), quarter))
+        features = functional.silu(quarter + enlarged(eighth + enlarged(sixteenth, eighth), quarter))
         return functional.silu(features + self.blend(features))
 
 
-def _enlarged(x: Tensor, like: Tensor) -> Tensor:
+def enlarged(x: Tensor, like: Tensor) -> Tensor:
     """Return maps at the resolution of another: twice their own, or nearly where it is an odd number."""
     return functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class BarMask(nn.Conv2d):
+    """Which cells lie on the bar, and the features on it and everywhere."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__(depth, 1, 1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Map (N, depth, H, W) to the mask's logits (N, 1, H, W) and the two means (N, 2 x depth), float32."""
+        mask = super().forward(features)
+        with torch.autocast(features.device.type, enabled=False):
+            mask, features = mask.float(), features.float()
+            weight = share_of_bar(mask)
+            return mask, torch.cat([(features * weight).sum((2, 3)), features.mean((2, 3))], dim=1)
+
+
+def share_of_bar(mask: Tensor) -> Tensor:
+    """Return the weight of every cell in a mean over the bar, from the logits (N, 1, H, W)."""
+    weight = torch.sigmoid(mask)
+    # A tenth of a cell keeps the mean finite, and small, where there is no bar.
+    return weight / (weight.sum((2, 3), keepdim=True) + 0.1)
 
 
 class MorphologyNetwork(nn.Module):
@@ -88,7 +110,7 @@ class MorphologyNetwork(nn.Module):
             further=2 * depth,
         )
         self.decoder = Decoder(self.trunk.encoder.channels, depth)
-        self.mask = nn.Conv2d(depth, 1, 1)
+        self.mask = BarMask(depth)
         self.votes = nn.Linear(HIDDEN, len(answers()) + len(questions()))
         self.evidence = nn.Linear(HIDDEN, 1)
         self.length = nn.Linear(HIDDEN, 2)
@@ -119,15 +141,8 @@ class MorphologyNetwork(nn.Module):
             position angle in the pixel frame, shorter than one where it is not sure.
         """
         maps = self.trunk.encoder(inputs)
-        features = self.decoder(maps)
-        mask = self.mask(features)
-        with torch.autocast(inputs.device.type, enabled=False):
-            mask, features = mask.float(), features.float()
-            # A tenth of a cell keeps the mean finite, and small, where there is no bar.
-            weight = torch.sigmoid(mask)
-            weight = weight / (weight.sum((2, 3), keepdim=True) + 0.1)
-            on_bar, everywhere = (features * weight).sum((2, 3)), features.mean((2, 3))
-        vector, _ = self.trunk.join_up(maps, conditions, on_bar, everywhere)
+        mask, on_bar_and_everywhere = self.mask(self.decoder(maps))
+        vector, _ = self.trunk.join_up(maps, conditions, on_bar_and_everywhere)
         with torch.autocast(inputs.device.type, enabled=False):
             scores, totals = self.votes(vector).split([len(answers()), len(questions())], dim=1)
             totals = bounded(totals, *LOG_TOTAL).exp()

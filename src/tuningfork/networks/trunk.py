@@ -54,11 +54,19 @@ class HarmonicPool(nn.Module):
 
     def forward(self, flat: Tensor, height: int, width: int) -> Tensor:
         """Map (N, H x W, channels) to (N, 5 x rings x channels): mean, lopsidedness, cosine, sine and amplitude."""
-        weights = _harmonics(height, width, self.shrink, self.rings, flat.device)
-        mean, across, along, cosine, sine = (weights @ flat).chunk(5, dim=1)
-        lopsided = torch.sqrt(across**2 + along**2 + 1e-4)
-        elongated = torch.sqrt(cosine**2 + sine**2 + 1e-4)
-        return torch.cat([mean, lopsided, cosine, sine, elongated], dim=1).flatten(1)
+        return amplitudes(self.weights(height, width, flat.device) @ flat).flatten(1)
+
+    def weights(self, height: int, width: int, device: torch.device) -> Tensor:
+        """Return the weights (5 x rings, H x W) of the positions: mean, and the waves once and twice around."""
+        return _harmonics(height, width, self.shrink, self.rings, device)
+
+
+def amplitudes(waves: Tensor) -> Tensor:
+    """Map (N, 5 x rings, C), mean, once around and twice, to mean, lopsidedness, cosine, sine and amplitude."""
+    mean, across, along, cosine, sine = waves.chunk(5, dim=1)
+    lopsided = torch.sqrt(across**2 + along**2 + 1e-4)
+    elongated = torch.sqrt(cosine**2 + sine**2 + 1e-4)
+    return torch.cat([mean, lopsided, cosine, sine, elongated], dim=1)
 
 
 @lru_cache(maxsize=32)
@@ -78,6 +86,36 @@ def _harmonics(height: int, width: int, shrink: int, rings: tuple[float, ...], d
     angle = torch.atan2(y, x)
     waves = [torch.ones_like(angle), *(wave(m * angle) for m in (1, 2) for wave in (torch.cos, torch.sin))]
     return torch.cat([window * wave for wave in waves]).flatten(1).to(device)
+
+
+class Pools(nn.ModuleList):
+    """All that is pooled from the encoder's three maps: by attention, and in rings.
+
+    Parameters
+    ----------
+    channels : sequence of int
+        Of the three maps.
+    rings : sequence of sequences of float
+        Radii (px) of the rings in each map.
+    """
+
+    def __init__(self, channels: Sequence[int], rings: Rings) -> None:
+        super().__init__(AttentionPool(number) for number in channels)
+        self.extend(HarmonicPool(4 * 2**level, radii) for level, radii in enumerate(rings))
+        self.length = sum(number * (1 + 5 * len(radii)) for number, radii in zip(channels, rings, strict=True))
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Pool (N, C, H, W) each to (N, `length`), float32."""
+        attentions, harmonics = self.pairs()
+        flat = [x.permute(0, 2, 3, 1).flatten(1, 2).float() for x in maps]
+        pooled = [pool(x) for pool, x in zip(attentions, flat, strict=True)]
+        pooled += [pool(x, *whole.shape[-2:]) for pool, x, whole in zip(harmonics, flat, maps, strict=True)]
+        return torch.cat(pooled, dim=1)
+
+    def pairs(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Return the attention pools and the harmonic pools."""
+        layers = list(self)
+        return layers[: len(layers) // 2], layers[len(layers) // 2 :]
 
 
 class Trunk(nn.Module):
@@ -123,11 +161,9 @@ class Trunk(nn.Module):
         count = conditions_size(len(bands), profile)
         self.register_buffer("conditions_mean", torch.zeros(count))
         self.register_buffer("conditions_std", torch.ones(count))
-        self.pools = nn.ModuleList(AttentionPool(channels) for channels in self.encoder.channels)
+        self.pools = Pools(self.encoder.channels, rings)
         self.embed = nn.Linear(count, hidden)
-        self.harmonics = nn.ModuleList(HarmonicPool(4 * 2**level, radii) for level, radii in enumerate(rings))
-        pooled = sum(number * (1 + 5 * len(radii)) for number, radii in zip(self.encoder.channels, rings, strict=True))
-        self.join = nn.Linear(pooled + further + hidden, hidden)
+        self.join = nn.Linear(self.pools.length + further + hidden, hidden)
         self.mix = nn.Linear(hidden, hidden)
 
     def standardise(self, conditions: Tensor) -> None:
@@ -143,12 +179,10 @@ class Trunk(nn.Module):
     def join_up(self, maps: Sequence[Tensor], conditions: Tensor, *further: Tensor) -> tuple[Tensor, Tensor]:
         """Do the work of :meth:`forward` on the encoder's maps; `further` are (N, K), the values that a network adds."""
         with torch.autocast(maps[0].device.type, enabled=False):
-            flat = [x.permute(0, 2, 3, 1).flatten(1, 2).float() for x in maps]
-            pooled = [pool(x) for pool, x in zip(self.pools, flat, strict=True)]
-            pooled += [pool(x, *whole.shape[-2:]) for pool, x, whole in zip(self.harmonics, flat, maps, strict=True)]
+            pooled = self.pools(maps)
             facts = conditions[:, : len(self.conditions_mean)].float()
             facts = ((facts - self.conditions_mean) / self.conditions_std).clamp(-6, 6)
-            joined = torch.cat([*pooled, *further, functional.silu(self.embed(facts))], dim=1)
+            joined = torch.cat([pooled, *further, functional.silu(self.embed(facts))], dim=1)
             vector = functional.silu(self.join(joined))
             return vector + functional.silu(self.mix(vector)), facts
 

@@ -242,7 +242,7 @@ class Saliency(Section):
         0.1, "standard deviation of the noise in units of (max - min) of the network's input", ge=0, le=1
     )
     rotations: int = option(8, "orientations of the square that the copies take in turn", ge=1, le=8)
-    batch_size: int = option(64, "noisy copies in one forward and backward pass", ge=1, le=16_384)
+    batch_size: int = option(128, "noisy copies in one forward and backward pass", ge=1, le=16_384)
 
 
 class Features(Section):
