@@ -1,8 +1,9 @@
 """What the shipped morphology network is worth on real pictures that people have labelled.
 
 Two sets of labels, a fifth of each held out: the six classes of Galaxy Zoo 1 on SDSS pictures, and ring or no ring on
-DECaLS pictures. A new head on the network's vector, or the whole network trained further on the colour pictures,
-whichever is better on a part of the rest. Vote fractions of the DECaLS pictures, before and after the same training.
+DECaLS pictures. A new head on the network's vector, the whole network trained further on the colour pictures, or the
+mean of both, whichever is better on a part of the rest. Vote fractions of the DECaLS pictures, before and after the same
+training.
 Then bars without any training on real images: the bars of EFIGI galaxies, drawn as pictures, beside their attribute
 Bar_Length, and p_bar beside the votes of Galaxy Zoo 2.
 
@@ -14,7 +15,6 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,28 +63,32 @@ def classify(card: Path, data: Path, name: str, epochs: int, quick: bool) -> dic
     test, validation, train = np.split(np.arange(len(order)), [fifth, 2 * fifth])
     mirror = CLASSES[name]
 
-    def fitted(kind: str, rows: np.ndarray):
-        part = pictures[rows]
-        return frozen(card, part, mirror) if kind == "frozen" else fine_tuned(card, part, mirror, epochs, SEED)
+    def answers(learnt: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the probabilities for some pictures by what others have taught."""
+        part = pictures[learnt]
+        heads = {"frozen": frozen(card, part, mirror), "fine-tuned": fine_tuned(card, part, mirror, epochs, SEED)}
+        found = {kind: probabilities(head, pictures[asked], mirror) for kind, head in heads.items()}
+        return found | {"both": (found["frozen"] + found["fine-tuned"]) / 2}
 
     truth = pictures.labels.numpy()
-    scores = {}
-    for kind in ("frozen", "fine-tuned"):
-        found = probabilities(fitted(kind, train), pictures[validation], mirror).argmax(1)
-        scores[kind] = float(np.mean(found == truth[validation]))
-    best = max(scores, key=lambda kind: scores[kind])
-    rest = np.concatenate([validation, train])
-    found = probabilities(fitted(best, rest), pictures[test], mirror).argmax(1)
+    losses = {kind: cross_entropy(found, truth[validation]) for kind, found in answers(train, validation).items()}
+    best = min(losses, key=lambda kind: losses[kind])
+    found = answers(np.concatenate([validation, train]), test)[best].argmax(1)
     accuracy = float(np.mean(found == truth[test]))
     null = float(np.bincount(truth[test]).max() / len(test))
     error = float(np.sqrt(accuracy * (1 - accuracy) / len(test)))
     print(
-        f"{name}: accuracy {accuracy:.3f} +- {error:.3f} on {len(test)} held-out pictures ({best}; on validation "
-        + ", ".join(f"{kind} {score:.3f}" for kind, score in scores.items())
+        f"{name}: accuracy {accuracy:.3f} +- {error:.3f} on {len(test)} held-out pictures ({best}; loss on validation "
+        + ", ".join(f"{kind} {loss:.3f}" for kind, loss in losses.items())
         + f"), commonest class {null:.3f}"
     )
     print(pd.crosstab(truth[test], found, rownames=["truth"], colnames=["found"]).to_string())
     return {f"accuracy_{name}": accuracy, f"accuracy_error_{name}": error, f"accuracy_null_{name}": null}
+
+
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean negative logarithm of the probabilities (N, classes) of the labels."""
+    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-6, 1)).mean())
 
 
 def bars_of_efigi(card: Path, data: Path, gallery: Path | None) -> dict[str, float]:
@@ -140,7 +144,7 @@ def bars_of_votes(card: Path, data: Path, quick: bool) -> dict[str, float]:
     paths, _, table = labelled(data, "rings")
     votes = table["gz2s82_bar_debiased"].to_numpy(dtype=float)
     chosen = np.flatnonzero(np.isfinite(votes))[: 8 if quick else None]
-    how = replace(how_of(card), stretch=STRETCHES["rings"])
+    how = how_of(card)
     with tempfile.TemporaryDirectory() as folder:
         found = measure_files([paths[row] for row in chosen], Path(folder) / "table.parquet", how).to_pandas()
     good = found["bar_yes_fraction"].notna().to_numpy()
