@@ -32,7 +32,7 @@ TOGETHER = 512
 ROTATIONS, BATCH = 8, 128
 BETA = 3.0
 """Exponent of the Moffat profile that is taken for the PSF."""
-SIZE_ERROR = 0.10
+SIZE_ERROR = 0.16
 """Standard deviation of ln(r90): its scatter among SDSS pictures that were scaled by the galaxy's size."""
 AXIS_RATIO = "axis_ratio"
 CALIBRATED = (*ESTIMATORS, AXIS_RATIO)
