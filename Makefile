@@ -14,7 +14,8 @@ run: $(VENV)/.core
 	$(SNAKEMAKE) --cores $(CORES) --notemp --keep-going $(if $(CONFIG),--configfile $(CONFIG))
 
 test: $(VENV)/.test
-	$(BIN)/pytest -m "not byhand"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not byhand" --numprocesses auto --dist loadfile tests/unit tests/dag
+	$(BIN)/pytest -m "not byhand" tests/browser tests/pipeline tests/slurm
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
