@@ -14,7 +14,8 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,17 +64,20 @@ def classify(card: Path, data: Path, name: str, epochs: int, quick: bool) -> dic
     test, validation, train = np.split(np.arange(len(order)), [fifth, 2 * fifth])
     mirror = CLASSES[name]
 
-    def answers(learnt: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the probabilities for some pictures by what others have taught."""
+    heads = {"frozen": frozen, "fine-tuned": partial(fine_tuned, epochs=epochs, seed=SEED)}
+
+    def answers(learnt: np.ndarray, asked: np.ndarray, kinds: Collection[str]) -> dict[str, np.ndarray]:
+        """Return the probabilities for some pictures by what others have taught, and their mean over `kinds`."""
         part = pictures[learnt]
-        heads = {"frozen": frozen(card, part, mirror), "fine-tuned": fine_tuned(card, part, mirror, epochs, SEED)}
-        found = {kind: probabilities(head, pictures[asked], mirror) for kind, head in heads.items()}
-        return found | {"both": (found["frozen"] + found["fine-tuned"]) / 2}
+        found = {kind: probabilities(heads[kind](card, part, mirror), pictures[asked], mirror) for kind in kinds}
+        return found | {"both": np.mean(list(found.values()), axis=0)}
 
     truth = pictures.labels.numpy()
-    losses = {kind: cross_entropy(found, truth[validation]) for kind, found in answers(train, validation).items()}
+    tried = answers(train, validation, heads)
+    losses = {kind: cross_entropy(found, truth[validation]) for kind, found in tried.items()}
     best = min(losses, key=lambda kind: losses[kind])
-    found = answers(np.concatenate([validation, train]), test)[best].argmax(1)
+    kinds = [best] if best in heads else heads
+    found = answers(np.concatenate([validation, train]), test, kinds)[best].argmax(1)
     accuracy = float(np.mean(found == truth[test]))
     null = float(np.bincount(truth[test]).max() / len(test))
     error = float(np.sqrt(accuracy * (1 - accuracy) / len(test)))

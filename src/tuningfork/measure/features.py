@@ -17,6 +17,7 @@ from tuningfork.core.tables import numpy_column
 from tuningfork.explain.copies import Attribution
 from tuningfork.explain.saliency import Target, arms_logit, attribute, bulge_logit, scale_to_unit
 from tuningfork.measure.azimuthal import Azimuthal, azimuthal
+from tuningfork.measure.bar_estimators import psf_pixels
 from tuningfork.measure.bar_maps import central_region
 from tuningfork.networks.ensemble import Batch, Ensemble, batches
 
@@ -93,7 +94,7 @@ def measure_features(
     if settings.samples == 0:
         return
     band, place = ensemble.reference_band, ensemble.bands.index(ensemble.reference_band)
-    psf = numpy_column(rows, f"psf_fwhm_{band}").astype(float) / numpy_column(rows, "pixel_scale")
+    psf = psf_pixels(rows, band)
     noise = numpy_column(rows, f"sky_noise_{band}").astype(float)
     for batch in batches(rows, pixels, ensemble, CHUNK):
         own = [int(key) for key in keys[batch.rows]]

@@ -58,7 +58,7 @@ def frozen(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
 def cell_width(models: Sequence[nn.Module], size: int) -> int:
     """Return the width (px) of the cells of an image of `size` x `size` px that the models can be given in its stead.
 
-    See :class:`~tuningfork.networks.frozen_encoder.FixedStem`. 1 where one of them was not made by :func:`frozen` from
+    See :class:`~tuningfork.networks.frozen_encoder.FixedStart`. 1 where one of them was not made by :func:`frozen` from
     a network with an encoder, or pixels would be left over.
     """
     encoders = [getattr(getattr(model, "trunk", None), "encoder", None) for model in models]

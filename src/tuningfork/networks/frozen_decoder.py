@@ -17,15 +17,13 @@ class FixedDecoder(nn.Module):
     def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
         super().__init__()
         laterals = [cast(nn.Conv2d, layer) for layer in decoder.lateral]
-        self.lateral = [
-            (layer.weight.detach().to(dtype), cast(Tensor, layer.bias).detach().to(dtype)) for layer in laterals
-        ]
+        self.lateral = [FixedConv(dtype, layer.weight, layer.bias) for layer in laterals]
         self.blend = FixedConv(dtype, decoder.blend.kernel(), decoder.blend.bias)
         self.blend_back = self.blend.back()
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
         """Map the encoder's maps to (N, depth, S / 4, S / 4)."""
-        quarter, eighth, sixteenth = (functional.conv2d(x, *layer) for x, layer in zip(maps, self.lateral, strict=True))
+        quarter, eighth, sixteenth = (layer(x) for x, layer in zip(maps, self.lateral, strict=True))
         total = quarter + enlarged(eighth + enlarged(sixteenth, eighth), quarter)
         return cast(Tensor, _BlendFunction.apply(total, self))
 

@@ -211,6 +211,17 @@ class Structure(Section):
     )
 
 
+# What maps of any answer have in common.
+_TOLERANCE = option(
+    0.05,
+    "relative standard error of a map at which no further copies of that stamp are made; 0: always all samples",
+    ge=0,
+    le=1,
+)
+_NOISE_LEVEL = option(0.1, "standard deviation of the noise in units of (max - min) of the network's input", ge=0, le=1)
+_TURNS = option(8, "orientations of the square that the copies take in turn", ge=1, le=8)
+
+
 class Saliency(Section):
     """Maps of the pixels on which it hangs what the network says about the bar."""
 
@@ -232,16 +243,9 @@ class Saliency(Section):
     samples: int = option(
         32, "noisy copies of each stamp, at most; for integrated_gradients the steps of the way", ge=1, le=4096
     )
-    tolerance: float = option(
-        0.05,
-        "relative standard error of a map at which no further copies of that stamp are made; 0: always all samples",
-        ge=0,
-        le=1,
-    )
-    noise_level: float = option(
-        0.1, "standard deviation of the noise in units of (max - min) of the network's input", ge=0, le=1
-    )
-    rotations: int = option(8, "orientations of the square that the copies take in turn", ge=1, le=8)
+    tolerance: float = _TOLERANCE
+    noise_level: float = _NOISE_LEVEL
+    rotations: int = _TURNS
     batch_size: int = option(128, "noisy copies in one forward and backward pass", ge=1, le=16_384)
 
 
@@ -254,16 +258,9 @@ class Features(Section):
         ge=0,
         le=4096,
     )
-    tolerance: float = option(
-        0.05,
-        "relative standard error of a map at which no further copies of that stamp are made; 0: always all samples",
-        ge=0,
-        le=1,
-    )
-    noise_level: float = option(
-        0.1, "standard deviation of the noise in units of (max - min) of the network's input", ge=0, le=1
-    )
-    rotations: int = option(8, "orientations of the square that the copies take in turn", ge=1, le=8)
+    tolerance: float = _TOLERANCE
+    noise_level: float = _NOISE_LEVEL
+    rotations: int = _TURNS
     batch_size: int = option(64, "noisy copies in one forward and backward pass", ge=1, le=16_384)
 
 
