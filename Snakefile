@@ -4,7 +4,7 @@ import sys
 
 from snakemake.utils import min_version
 
-from tuningfork.core import paths
+from tuningfork.core.stage import paths
 from tuningfork.core.errors import TuningforkError
 from tuningfork.plan import plan_run, read_plan, write_plan
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 from tuningfork.core.config import Configuration, validate
 from tuningfork.core.description import Description, describe
 from tuningfork.core.seeds import generator_for
-from tuningfork.simulate.canvas import canvas_size, north_up
-from tuningfork.simulate.conditions import draw_settings
-from tuningfork.simulate.galaxies import Galaxy, draw_galaxy
-from tuningfork.simulate.observe import fit, observe
+from tuningfork.simulate.galaxies.draw import Galaxy, draw_galaxy
+from tuningfork.simulate.imaging.conditions import draw_settings
+from tuningfork.simulate.imaging.observe import fit, observe
+from tuningfork.simulate.light.canvas import canvas_size, north_up
 from tuningfork.stamps.quality import sky_noise
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +21,7 @@ SEED = 1618
 """No network has been trained with it, and nothing was chosen on its galaxies."""
 SIZE = 128
 ARMS = 3
-"""Place of the arms among the parts of a spiral; see tuningfork.simulate.discs."""
+"""Place of the arms among the parts of a spiral; see tuningfork.simulate.galaxies.discs."""
 CLASSES = {"elliptical": 0, "spiral": 1, "barred_spiral": 1, "edge_on": 0, "merger": 0, "lens": 0}
 POPULATION = {"arms_fraction": 1.0, "inner_ring_fraction": 0.0, "outer_ring_fraction": 0.0, "classes": CLASSES}
 

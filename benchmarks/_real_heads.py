@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tuningfork.core.seeds import generator_for
-from tuningfork.measure.folder import store_of
-from tuningfork.measure.pictures import read_picture
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare
 from tuningfork.networks.model_file import load
-from tuningfork.stamps.pictures import PictureStamp, unstretch
+from tuningfork.pictures.measure import store_of
+from tuningfork.pictures.read import read_picture
+from tuningfork.stamps.picture.stamp import PictureStamp, unstretch
 
 BATCH = 32
 RATE, DECAY, SMOOTHING = 1e-3, 0.05, 0.05

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from tuningfork.core.decision_tree import question
 from tuningfork.core.seeds import generator_for
-from tuningfork.measure.vote_evaluation import mean_deviation, noise_floor
+from tuningfork.evaluate.votes import mean_deviation, noise_floor
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral
 from tuningfork.networks.losses import dirichlet_multinomial_nll
 from tuningfork.networks.model_file import load
 from tuningfork.sky.coordinates import distance
-from tuningfork.surveys.lists.trees.tree import read_tree
+from tuningfork.surveys.lists.labels.trees.tree import read_tree
 
 ANSWERS = {"smooth_or_featured": "featured", "edge_on": "no", "spiral_arms": "no"}
 """The answers whose fraction is published; what the others got together is what remains of one."""

@@ -9,12 +9,12 @@ import torch
 from _structure_sets import PIXEL_SCALE, Sample
 from _structure_start import PARAMETERS, Values
 
+from tuningfork.calibrate.structure_weighting import learn
 from tuningfork.core.config.stages import Structure
-from tuningfork.measure.combine import Combination, Gaussians, StructureCalibration, combine
-from tuningfork.measure.fit import FitSettings, Moffat, fit_profiles
-from tuningfork.measure.profiles import physical
-from tuningfork.measure.structure import measure, predict
-from tuningfork.measure.weighting import learn
+from tuningfork.measure.structure.combine import Combination, Gaussians, StructureCalibration, combine
+from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
+from tuningfork.measure.structure.profiles import physical
+from tuningfork.measure.structure.shard import measure, predict
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.networks.structure import shear_of

@@ -12,9 +12,9 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.stages import Stamps
 from tuningfork.core.description import Description, describe
 from tuningfork.core.seeds import generator_for
-from tuningfork.measure.fit import Moffat, model_images
+from tuningfork.measure.structure.fit import Moffat, model_images
 from tuningfork.networks.structure import shear_of
-from tuningfork.training.parts import simulate_galaxy
+from tuningfork.training.sets.parts import simulate_galaxy
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 128

@@ -25,10 +25,10 @@ from _bar_isophotes import CRITERIA, isophote_lengths
 from _bar_mocks import PIXEL_SCALE, PSF_BETA, PSF_FWHM, SIZE, Mock, mocks
 
 from tuningfork.core.config.stages import Saliency
+from tuningfork.core.statistics import robust_scatter
 from tuningfork.explain.shard import map_stamps
-from tuningfork.measure.bar_estimators import of_maps, of_network
-from tuningfork.measure.fourier import measure_fourier
-from tuningfork.measure.scores import robust_scatter
+from tuningfork.measure.bars.estimators import of_maps, of_network
+from tuningfork.measure.bars.fourier import measure_fourier
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
 

@@ -27,14 +27,14 @@ from tuningfork.core.config import validate
 from tuningfork.core.config.stages import Features
 from tuningfork.core.description import describe
 from tuningfork.core.seeds import generator_for
-from tuningfork.measure.azimuthal import azimuthal
-from tuningfork.measure.classify import vote_values
-from tuningfork.measure.feature_calibration import FEATURES
-from tuningfork.measure.feature_evaluation import learn_features, score_features
-from tuningfork.measure.features import arms_where, measure_features, profile_heights, without_specks
+from tuningfork.evaluate.features import learn_features, score_features
+from tuningfork.measure.features.azimuthal import azimuthal
+from tuningfork.measure.features.calibration import FEATURES
+from tuningfork.measure.features.maps import arms_where, measure_features, profile_heights, without_specks
+from tuningfork.measure.votes.shard import vote_values
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
-from tuningfork.training.parts import simulate_galaxy
+from tuningfork.training.sets.parts import simulate_galaxy
 
 ARM_LIGHT, VISIBLE = 0.68, 0.7
 """Share of the arms' light in the true mask, and how bright they are there at least, in units of the sky's noise."""

@@ -23,13 +23,13 @@ import yaml
 
 from tuningfork.core.config import Configuration, validate
 from tuningfork.core.description import describe
-from tuningfork.core.parameters import Parameters
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.networks.ensemble import choose_device, workers_for
-from tuningfork.training.data import TaskData, fix_threads
-from tuningfork.training.dataset import TrainingSet, open_training_set
 from tuningfork.training.figures import figures
 from tuningfork.training.loop import Recipe, fit
-from tuningfork.training.parts import simulate_part
+from tuningfork.training.sets.data import TaskData, fix_threads
+from tuningfork.training.sets.dataset import TrainingSet, open_training_set
+from tuningfork.training.sets.parts import simulate_part
 from tuningfork.training.start import start
 from tuningfork.training.tasks import structure_task
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from tuningfork.core.config import validate
 from tuningfork.core.description import describe
 from tuningfork.core.files import write_json
-from tuningfork.measure.picture_calibration import calibrate_pictures
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
+from tuningfork.pictures.calibrate import calibrate_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 2718

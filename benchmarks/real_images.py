@@ -28,10 +28,10 @@ from astropy.io import fits
 from PIL import Image
 
 from tuningfork.core.seeds import generator_for
-from tuningfork.measure.folder import How, measure_files
 from tuningfork.networks.compact import compact_card
-from tuningfork.report.folder_gallery import draw_gallery
-from tuningfork.stamps.pictures import sky_of
+from tuningfork.pictures.gallery import draw_gallery
+from tuningfork.pictures.measure import How, measure_files
+from tuningfork.stamps.picture.stamp import sky_of
 
 CLASSES = {"gz1": [0, 2, 1, 3, 4, 5], "rings": [0, 1]}
 """What each class is in a mirror: the sense of the spiral arms changes."""

@@ -26,12 +26,12 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.stages import Stamps
 from tuningfork.core.description import Description, describe
 from tuningfork.core.seeds import generator_for
-from tuningfork.simulate.canvas import Light, canvas_size, north_up
-from tuningfork.simulate.galaxies import draw_galaxy
-from tuningfork.simulate.noise import SKY_BRIGHTNESS
-from tuningfork.simulate.priors import draw_magnitude, draw_radius, log_uniform
-from tuningfork.simulate.profiles import EdgeOn, Sersic
-from tuningfork.training.parts import simulate_galaxy
+from tuningfork.simulate.galaxies.draw import draw_galaxy
+from tuningfork.simulate.galaxies.priors import draw_magnitude, draw_radius, log_uniform
+from tuningfork.simulate.imaging.noise import SKY_BRIGHTNESS
+from tuningfork.simulate.light.canvas import Light, canvas_size, north_up
+from tuningfork.simulate.light.profiles import EdgeOn, Sersic
+from tuningfork.training.sets.parts import simulate_galaxy
 
 SIZE = 128
 GALSIM_INDICES = (0.3, 6.2)

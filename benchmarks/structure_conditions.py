@@ -22,7 +22,7 @@ from _structure_scores import Catalogue, errors, resampled
 from _structure_sets import Sample, profiles, realistic, single_profiles
 from _structure_start import PARAMETERS, starts
 
-from tuningfork.measure.scores import challenge_scores
+from tuningfork.evaluate.scores import challenge_scores
 
 MAGNITUDES = (20.7, 22.7, 24.8)
 """Middles of the bins of I_E, 0.6 mag wide, of which dispersions are published."""

@@ -22,10 +22,10 @@ from _structure_scores import scatter
 from _structure_sets import Sample
 from _structure_start import PARAMETERS, starts
 
-from tuningfork.measure.fit import Fit, PsfImages, fit_profiles
-from tuningfork.measure.structure import predict
+from tuningfork.measure.structure.fit import Fit, PsfImages, fit_profiles
+from tuningfork.measure.structure.shard import predict
 from tuningfork.networks.structure import PROFILE, shape_of
-from tuningfork.simulate.psf import fit_moffat
+from tuningfork.simulate.imaging.psf import fit_moffat
 
 FEWEST = 5
 DISC, LONG = 2.0, 0.85

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
-from tuningfork.core.program import run
-from tuningfork.measure.vote_bias import report_bias
-from tuningfork.measure.vote_people import People
+from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.program import run
+from tuningfork.evaluate.audit.bias import report_bias
+from tuningfork.evaluate.audit.volunteers import People
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from tuningfork.catalogue.merge import build_catalogue
-from tuningfork.core.parameters import read_parameters
-from tuningfork.core.program import run
+from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.program import run
 
 
 def main() -> None:

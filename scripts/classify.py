@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
-from tuningfork.core.program import run
-from tuningfork.measure.classify import classify_shard
+from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.program import run
+from tuningfork.measure.votes.shard import classify_shard
 
 
 def main() -> None:

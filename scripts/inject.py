@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters, read_transfer
-from tuningfork.core.program import run
-from tuningfork.measure.selection.shard import inject_shard
+from tuningfork.core.stage.parameters import read_parameters, read_transfer
+from tuningfork.core.stage.program import run
+from tuningfork.injection.shard import inject_shard
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
-from tuningfork.core.program import run
-from tuningfork.training.matched import Outputs
-from tuningfork.training.measurements import match_measurements
+from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.program import run
+from tuningfork.training.labels.matched import Outputs
+from tuningfork.training.labels.measurements import match_measurements
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
-from tuningfork.core.program import run
-from tuningfork.measure.held_out_profiles import weigh_profiles
+from tuningfork.calibrate.structure import weigh_profiles
+from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.program import run
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
-from tuningfork.core.program import run
+from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.program import run
 from tuningfork.explain.shard import saliency_shard
 
 

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
-from tuningfork.core.program import run
-from tuningfork.measure.selection.function import gather
+from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.program import run
+from tuningfork.injection.function import gather
 
 
 def main() -> None:

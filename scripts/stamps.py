@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters, read_transfer
-from tuningfork.core.program import run
+from tuningfork.core.stage.parameters import read_parameters, read_transfer
+from tuningfork.core.stage.program import run
 from tuningfork.stamps.shard import cut_shard
 
 

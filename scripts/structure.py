@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters
-from tuningfork.core.program import run
-from tuningfork.measure.structure import structure_shard
+from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.program import run
+from tuningfork.measure.structure.shard import structure_shard
 
 
 def main() -> None:

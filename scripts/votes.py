@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from tuningfork.core.parameters import read_parameters, read_transfer
-from tuningfork.core.program import run
-from tuningfork.training.matched import Outputs
-from tuningfork.training.votes import match_votes
+from tuningfork.core.stage.parameters import read_parameters, read_transfer
+from tuningfork.core.stage.program import run
+from tuningfork.training.labels.matched import Outputs
+from tuningfork.training.labels.votes import match_votes
 
 
 def main() -> None:

@@ -5,9 +5,9 @@ import difflib
 import sys
 from pathlib import Path
 
-from tuningfork.core import paths
 from tuningfork.core.errors import TuningforkError
 from tuningfork.core.files import write_text
+from tuningfork.core.stage import paths
 
 ROOT = Path(__file__).resolve().parents[2]
 """Root of the clone, whose config/ has the descriptions of the surveys."""
@@ -152,10 +152,10 @@ def _missing(options: argparse.Namespace) -> None:
 
 
 def _measure_folder(options: argparse.Namespace) -> None:
-    from tuningfork.measure.folder import How, measure_files, summary
-    from tuningfork.measure.folder_table import check_name
-    from tuningfork.measure.pictures import files_of
-    from tuningfork.report.folder_gallery import check_gallery, draw_gallery
+    from tuningfork.pictures.gallery import check_gallery, draw_gallery
+    from tuningfork.pictures.measure import How, measure_files, summary
+    from tuningfork.pictures.read import files_of
+    from tuningfork.pictures.table import check_name
 
     stretch = {} if options.stretch is None else {"stretch": options.stretch}
     how = How(

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tuningfork.core import paths
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import read_json, write_json
+from tuningfork.core.stage import paths
 
 TASKS = ("morphology", "structure")
 SAMPLE = 8
@@ -89,11 +89,11 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
     # Imported here because a cluster job, which only reads the plan, should start quickly.
     from tuningfork.core.config import validate
     from tuningfork.core.description import describe
-    from tuningfork.core.parameters import freeze
+    from tuningfork.core.stage.parameters import freeze
     from tuningfork.networks.compact import start_digest
     from tuningfork.surveys.area import shards_of, shards_of_measurements
     from tuningfork.surveys.inputs import inputs_of
-    from tuningfork.surveys.lists.votes import shards_with_votes
+    from tuningfork.surveys.lists.labels.votes import shards_with_votes
 
     configuration = validate(values)
     description = describe(configuration, root / "config" / "surveys")

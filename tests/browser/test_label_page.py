@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from labelling import labelled_run, serving
+from helpers.labelling import labelled_run, serving
 
 from browser.driver import Browser, wait_until
 

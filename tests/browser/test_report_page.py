@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from synthetic_evaluation import report_arguments
-from synthetic_results import parameters, results
+from helpers.synthetic_evaluation import report_arguments
+from helpers.synthetic_results import parameters, results
 
 from browser.driver import Browser, wait_until
 from tuningfork.report.page import build_report

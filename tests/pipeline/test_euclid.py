@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from frozen import parameters
-from servers.euclid import ZERO_POINTS, EuclidServer, draw
-from servers.faults import HEALING, Fault, Faults
+from helpers.frozen import parameters
+from helpers.servers.euclid import ZERO_POINTS, EuclidServer, draw
+from helpers.servers.faults import HEALING, Fault, Faults
 
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.files import open_array

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campaign import (
+from helpers.campaign import (
     BLANK,
     BRICKS,
     MASKED,
@@ -35,11 +35,11 @@ from campaign import (
     outcome,
     sky,
 )
-from frozen import ROOT
-from servers.base import Request
-from servers.faults import HEALING, Fault, Faults
-from servers.legacy import LegacyServer
-from transfers import small_disk
+from helpers.frozen import ROOT
+from helpers.servers.base import Request
+from helpers.servers.faults import HEALING, Fault, Faults
+from helpers.servers.legacy import LegacyServer
+from helpers.transfers import small_disk
 
 from tuningfork.core.tables import read_table
 

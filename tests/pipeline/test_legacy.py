@@ -8,9 +8,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.io import fits
-from frozen import parameters
-from servers.faults import Fault, Faults
-from servers.legacy import NOISE, PSF, SCALE, Given, LegacyServer, Patch, Sky, Source, gaussian, psf_fwhm, wcs_of
+from helpers.frozen import parameters
+from helpers.servers.faults import Fault, Faults
+from helpers.servers.legacy import (
+    NOISE,
+    PSF,
+    SCALE,
+    Given,
+    LegacyServer,
+    Patch,
+    Sky,
+    Source,
+    gaussian,
+    psf_fwhm,
+    wcs_of,
+)
 
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.files import open_array

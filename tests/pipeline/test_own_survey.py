@@ -14,7 +14,7 @@ import pytest
 import yaml
 from astropy.io import fits
 from astropy.wcs import WCS
-from servers.base import NOT_FOUND, Answer, Request, Service
+from helpers.servers.base import NOT_FOUND, Answer, Request, Service
 
 SIZE, SCALE, NOISE = 400, 0.4, 0.1
 TILES = {"east": (210.02, 0.1), "west": (209.99, 0.1)}
@@ -24,7 +24,7 @@ PLAN = """
 from pathlib import Path
 from sys import argv
 import yaml
-from tuningfork.core import paths
+from tuningfork.core.stage import paths
 from tuningfork.core.files import write_text
 from tuningfork.plan import plan_run, write_plan
 plan = plan_run(yaml.safe_load(Path("atlas.yaml").read_text()), Path(argv[1]))

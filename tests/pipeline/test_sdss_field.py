@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from frozen import frozen, parameters
-from sdss_server import CAMCOL, FIELD, GALAXY_ZOO, RERUN, RUN, Field, SdssServer, Source, shared_field
-from servers.faults import Fault, Faults
+from helpers.frozen import frozen, parameters
+from helpers.sdss_server import CAMCOL, FIELD, GALAXY_ZOO, RERUN, RUN, Field, SdssServer, Source, shared_field
+from helpers.servers.faults import Fault, Faults
 
 from tuningfork.core.config.sky import Box
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import TransferError
 from tuningfork.core.files import open_array
 from tuningfork.core.flags import Flag, decode
-from tuningfork.core.parameters import Parameters, read_parameters
+from tuningfork.core.stage.parameters import Parameters, read_parameters
 from tuningfork.core.tables import read_table
 from tuningfork.sky.footprint import shards_of_footprint
 from tuningfork.stamps.cut import Mapping, extract

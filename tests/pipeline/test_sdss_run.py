@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from helpers.sdss_server import GALAXY_ZOO, Field, SdssServer, shared_field
 from scipy import special
-from sdss_server import GALAXY_ZOO, Field, SdssServer, shared_field
 
 from pipeline.workflow import Run, go_on_from, run_workflow
 from tuningfork.core.flags import Flag

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import sep
 from astropy.io import fits
-from sdss_field import CAMCOL, FIELD, RUN, Field, Listed, Source
-from sdss_server import SdssServer
-from servers.base import NOT_FOUND, Answer, Request
-from servers.des import Des, listed
-from servers.panstarrs import Panstarrs
-from servers.stages import Stages, run_stages
+from helpers.sdss_field import CAMCOL, FIELD, RUN, Field, Listed, Source
+from helpers.sdss_server import SdssServer
+from helpers.servers.base import NOT_FOUND, Answer, Request
+from helpers.servers.des import Des, listed
+from helpers.servers.panstarrs import Panstarrs
+from helpers.servers.stages import Stages, run_stages
 
 from tuningfork.sky.shards import Shard, pixels
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tuningfork.core.parameters import read_parameters
+from tuningfork.core.stage.parameters import read_parameters
 from tuningfork.core.tables import lineage_of
 
 pytestmark = pytest.mark.slurm

@@ -17,7 +17,7 @@ from tuningfork.core.decision_tree import question
 from tuningfork.core.memory import keep_freed_memory
 from tuningfork.explain.copies import Attribution, Galaxy
 from tuningfork.networks.ensemble import mixed_precision
-from tuningfork.networks.frozen import cell_width, frozen
+from tuningfork.networks.inference.network import cell_width, frozen
 
 Target = Callable[[Mapping[str, Tensor]], Tensor]
 """Takes a network's prediction for K stamps to the K numbers whose derivatives are wanted."""

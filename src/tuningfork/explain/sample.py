@@ -11,15 +11,16 @@ from torch import Tensor, nn
 
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.files import new_array
-from tuningfork.core.parameters import Parameters
 from tuningfork.core.progress import track
 from tuningfork.core.seeds import generator_for
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, read_table, require_same_sources, write_table
 from tuningfork.explain.adversarial import smallest_flip
 from tuningfork.explain.gradcam import gradcam
 from tuningfork.explain.importance import RINGS, band_importance, ring_importance
-from tuningfork.networks.ensemble import Ensemble, load_ensemble, open_store
+from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.networks.inputs import measurable, prepare
+from tuningfork.stamps.store import StampFiles, open_store
 
 DECISIVE = {
     "elliptical": "smooth_or_featured_smooth",
@@ -74,7 +75,9 @@ def explain_sample(
     places, classes = candidates(stamps, morphology, ensemble)
     generator = generator_for(parameters.configuration.seed, "explain")
     chosen = sorted(choose(classes, parameters.configuration.explain.sources, generator))
-    size = open_store(stamps[0], ensemble.bands, ensemble.reference_band)[1].shape[-1] if stamps else 0
+    size = (
+        open_store(StampFiles.beside(stamps[0]), ensemble.bands, ensemble.reference_band)[1].shape[-1] if stamps else 0
+    )
     rows = []
     with new_array(maps, (len(chosen), size, size), np.float16) as cams:
         for place in track(range(len(chosen)), "explanations", len(chosen)):
@@ -140,7 +143,7 @@ def choose(classes: Sequence[str], number: int, generator: np.random.Generator) 
 
 def explain_one(ensemble: Ensemble, stamps: Path, row: int, name: str) -> tuple[dict[str, Any], np.ndarray]:
     """Return the explanation of one source of class `name` and its (S, S) Grad-CAM map."""
-    table, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
+    table, pixels = open_store(StampFiles.beside(stamps), ensemble.bands, ensemble.reference_band)
     inputs, conditions = prepare(pixels[row : row + 1], table.slice(row, 1), ensemble.bands, ensemble.reference_band)
     inputs, conditions = inputs.to(ensemble.device), conditions.to(ensemble.device)
     label = DECISIVE[name]

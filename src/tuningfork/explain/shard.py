@@ -8,13 +8,14 @@ import pyarrow as pa
 
 from tuningfork.core.config.stages import Saliency
 from tuningfork.core.files import new_array
-from tuningfork.core.parameters import Parameters
 from tuningfork.core.progress import track
 from tuningfork.core.seeds import seed_for
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, write_table
 from tuningfork.explain.copies import Attribution
 from tuningfork.explain.saliency import TARGETS, attribute, scale_to_unit
-from tuningfork.networks.ensemble import Ensemble, batches, load_ensemble, open_store
+from tuningfork.networks.ensemble import Ensemble, batches, load_ensemble
+from tuningfork.stamps.store import StampFiles, open_store
 
 CHUNK = 64
 """Fewest stamps that are read and prepared at once."""
@@ -39,7 +40,7 @@ def saliency_shard(parameters: Parameters, stamps: Path, models: Sequence[Path],
     """
     configuration = parameters.configuration
     ensemble = load_ensemble(models, "morphology")
-    rows, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
+    rows, pixels = open_store(StampFiles.beside(stamps), ensemble.bands, ensemble.reference_band)
     source_id = numpy_column(rows, "source_id")
     shape = (len(pixels), len(ensemble.members), *pixels.shape[-2:])
     with new_array(output, shape, np.float16) as maps:

@@ -18,7 +18,7 @@ from scipy.special import digamma, xlogy
 
 from tuningfork.core.decision_tree import answers, question, questions
 from tuningfork.core.flags import Flag
-from tuningfork.core.parameters import Parameters
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, require_same_sources, write_table
 
 UNSUITABLE = Flag.NO_SIGNAL | Flag.DUPLICATE_ID

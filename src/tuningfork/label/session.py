@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from tuningfork.core import paths
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array
+from tuningfork.core.stage import paths
 from tuningfork.core.tables import detail_of, lineage_of, read_table
 from tuningfork.label.store import LabelledStamp, VoteStore
 from tuningfork.report.images import colour

@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tuningfork.core import paths
 from tuningfork.core.columns import schema, stamps, vote_columns
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array, open_array
+from tuningfork.core.stage import paths
 from tuningfork.core.tables import detail_of, read_table, write_table
 
 

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from tuningfork.core.ahead import ahead
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import open_array
-from tuningfork.core.tables import detail_of, read_table
 from tuningfork.networks.inputs import measurable, prepare
 from tuningfork.networks.model_file import load
 
@@ -100,71 +98,6 @@ def load_ensemble(cards: Sequence[str | Path], task: str, device: torch.device |
                 f"{path}: reads the bands {card['input']['bands']}, {cards[0]} {ensemble.bands}; train them alike"
             )
     return ensemble
-
-
-def survey_of(table_path: str | Path) -> tuple[list[str], str]:
-    """Return the bands and the reference band of a table of stamps.
-
-    Raises
-    ------
-    InputError
-        It is missing or says nothing of them.
-    """
-    try:
-        return detail_of(table_path, "bands"), detail_of(table_path, "reference_band")
-    except FileNotFoundError:
-        raise InputError(f"{table_path}: no such file") from None
-    except (KeyError, ValueError, OSError) as error:
-        raise InputError(f"{table_path}: not a table of stamps ({error}); delete it and run again") from None
-
-
-def open_store(table_path: str | Path, bands: Sequence[str], reference_band: str) -> tuple[pa.Table, np.ndarray]:
-    """Return a table of stamps (of a shard, or a training part) and the memory-mapped stamps beside it.
-
-    Parameters
-    ----------
-    table_path : path
-    bands : sequence of str
-        The table's bands, or one of them: of the others nothing is read from the disk.
-    reference_band : str
-
-    Returns
-    -------
-    table : pyarrow.Table
-    stamps : ndarray
-        (N, 2, B, S, S) with the planes of `bands` alone.
-
-    Raises
-    ------
-    InputError
-        The stamps lack a band, have another reference band, or are fewer than the rows.
-    """
-    table = read_table(table_path)
-    found, reference = survey_of(table_path)
-    if reference != reference_band or (list(bands) != found and not (len(bands) == 1 and bands[0] in found)):
-        raise InputError(
-            f"{table_path}: stamps in the bands {found} (reference {reference}), but the network was trained on "
-            f"{list(bands)} (reference {reference_band}); train on this survey"
-        )
-    path = Path(table_path).with_suffix(".npy")
-    try:
-        stamps = open_array(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from None
-    # Votes append the stamp before the row: a stamp without a row is what a killed labelling leaves.
-    if len(stamps) < table.num_rows:
-        raise InputError(
-            f"{path}: {len(stamps)} stamps for {table.num_rows} rows of {table_path}; delete both and run again"
-        )
-    return table, in_bands(stamps, found, bands)
-
-
-def in_bands(stamps: np.ndarray, bands: Sequence[str], chosen: Sequence[str]) -> np.ndarray:
-    """Return a view of stamps (N, 2, B, S, S) in the bands `bands` with all of them, or the one that is `chosen`."""
-    if list(chosen) == list(bands):
-        return stamps
-    place = list(bands).index(chosen[0])
-    return stamps[:, :, place : place + 1]
 
 
 def batches(table: pa.Table, stamps: np.ndarray, ensemble: Ensemble, size: int) -> Iterator[Batch]:

@@ -14,7 +14,7 @@ from tuningfork.core.columns import TRUTH
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array, read_json
 from tuningfork.core.tables import detail_of, lineage_of, read_table
-from tuningfork.measure.selection.function import SCHEMA
+from tuningfork.injection.function import SCHEMA
 from tuningfork.networks.model_file import read_card
 from tuningfork.sky.shards import Shard
 

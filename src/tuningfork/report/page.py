@@ -10,20 +10,21 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from tuningfork.core.files import write_text
-from tuningfork.core.parameters import Parameters
-from tuningfork.report import comparisons, disagreement, gallery, summary
-from tuningfork.report.features import held_out_features, rows_of, spirals
-from tuningfork.report.figures_explain import importance
-from tuningfork.report.figures_quality import comparisons as comparison_chart
-from tuningfork.report.figures_quality import confusion, reliability, roc, vote_errors
-from tuningfork.report.figures_selection import bar_fractions, selection_panels
-from tuningfork.report.figures_structure import integral_transforms, scatter_against_signal
-from tuningfork.report.figures_survey import histograms, sky_map
-from tuningfork.report.figures_training import training_curves
+from tuningfork.core.stage.parameters import Parameters
+from tuningfork.report import gallery, summary
+from tuningfork.report.figures import comparisons, disagreement
+from tuningfork.report.figures.explain import importance
+from tuningfork.report.figures.features import held_out_features, rows_of, spirals
+from tuningfork.report.figures.quality import comparisons as comparison_chart
+from tuningfork.report.figures.quality import confusion, reliability, roc, vote_errors
+from tuningfork.report.figures.residuals import residuals
+from tuningfork.report.figures.selection import bar_fractions, selection_panels
+from tuningfork.report.figures.structure import integral_transforms, scatter_against_signal
+from tuningfork.report.figures.survey import histograms, sky_map
+from tuningfork.report.figures.training import training_curves
 from tuningfork.report.images import Chart, chart
 from tuningfork.report.inputs import Inputs, read_inputs
-from tuningfork.report.residuals import residuals
-from tuningfork.report.style import style
+from tuningfork.core.figure_style import style
 
 EXPLAINED = 12
 """Explained galaxies that are shown."""

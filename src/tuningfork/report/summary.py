@@ -4,7 +4,7 @@ from typing import Any
 
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.flags import MEANINGS, Flag
-from tuningfork.report.figures_structure import NAMES
+from tuningfork.report.figures.structure import NAMES
 from tuningfork.report.inputs import Inputs
 from tuningfork.sky.shards import Shard
 

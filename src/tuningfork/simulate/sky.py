@@ -13,10 +13,10 @@ from astropy.wcs import WCS
 from tuningfork.core.config.survey import SimulatedSky
 from tuningfork.core.description import Description
 from tuningfork.core.seeds import generator_for
-from tuningfork.simulate.canvas import Canvas, Light, canvas_size
-from tuningfork.simulate.conditions import Conditions
-from tuningfork.simulate.galaxies import Galaxy, draw_galaxy
-from tuningfork.simulate.observe import FAINTER, draw_neighbour, draw_star, listed_radius
+from tuningfork.simulate.galaxies.draw import Galaxy, draw_galaxy
+from tuningfork.simulate.imaging.conditions import Conditions
+from tuningfork.simulate.imaging.observe import FAINTER, draw_neighbour, draw_star, listed_radius
+from tuningfork.simulate.light.canvas import Canvas, Light, canvas_size
 from tuningfork.sky.coordinates import jacobian
 from tuningfork.sky.shards import Shard
 

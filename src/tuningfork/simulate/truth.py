@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from tuningfork.simulate.profiles import Knots, Profile, Sersic, sersic_quantile, to_axes
+from tuningfork.simulate.light.profiles import Knots, Profile, Sersic, sersic_quantile, to_axes
 
 SERSIC_RANGE = (0.2, 8.0)
 """Range of the equivalent Sersic index; profiles more or less concentrated get its ends."""
@@ -32,7 +32,7 @@ class Part:
     fraction : float
         Part of the galaxy's flux in the reference band; negative for a dust lane.
     population : str
-        A key of `tuningfork.simulate.colours.SPECTRA`.
+        A key of `tuningfork.simulate.galaxies.colours.SPECTRA`.
     x, y : float
         Place relative to the galaxy's centre (arcsec, west and north).
     """

@@ -16,7 +16,7 @@ Hart+ 2016).
 import numpy as np
 
 from tuningfork.core.decision_tree import questions
-from tuningfork.simulate.galaxies import Galaxy
+from tuningfork.simulate.galaxies.draw import Galaxy
 
 ARTIFACT = 0.01
 MISTAKE = 0.04

@@ -11,7 +11,7 @@ import pyarrow as pa
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import InputError
 from tuningfork.core.flags import Flag
-from tuningfork.core.parameters import Parameters
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, shard_table, write_table
 from tuningfork.sky.coordinates import directions, distance
 from tuningfork.stamps.astrometry import Expected, contradiction

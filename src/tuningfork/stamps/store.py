@@ -1,4 +1,4 @@
-"""The .npy file of a shard's stamps while it is written.
+"""The stamp store: a table with one row per stamp, and a .npy file with their pixels.
 
 Stamps are written with `pwrite` into space that is reserved at once: a memory map of a new file costs a page fault
 for every 4 kB, which took four times as long, and its pages count as memory of the job.
@@ -8,17 +8,120 @@ import contextlib
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from tuningfork.core.errors import TuningforkError
-from tuningfork.core.files import replacing
+from tuningfork.core.errors import InputError, TuningforkError
+from tuningfork.core.files import open_array, replacing
+from tuningfork.core.tables import detail_of, read_table
 
 TYPE = np.dtype(np.float32)
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class StampFiles:
+    """The two files of a stamp store.
+
+    Attributes
+    ----------
+    table : Path
+        Parquet, one row per stamp.
+    pixels : Path
+        .npy, float32 (N, 2, B, S, S): flux and inverse variance in every band.
+    """
+
+    table: Path
+    pixels: Path
+
+    @classmethod
+    def beside(cls, table: str | Path) -> "StampFiles":
+        """Return the store whose pixels stand beside its table."""
+        return cls(Path(table), Path(table).with_suffix(".npy"))
+
+
+def paired(tables: Sequence[Path], pixels: Sequence[Path]) -> list[StampFiles]:
+    """Return the stores whose tables and pixels are given in the same order.
+
+    Raises
+    ------
+    InputError
+        There are not as many tables as files of pixels.
+    """
+    if len(tables) != len(pixels):
+        raise InputError(
+            f"{len(tables)} tables of stamps but {len(pixels)} files of pixels; give one of each per store"
+        )
+    return [StampFiles(*pair) for pair in zip(tables, pixels, strict=True)]
+
+
+def survey_of(table_path: str | Path) -> tuple[list[str], str]:
+    """Return the bands and the reference band of a table of stamps.
+
+    Raises
+    ------
+    InputError
+        It is missing or says nothing of them.
+    """
+    try:
+        return detail_of(table_path, "bands"), detail_of(table_path, "reference_band")
+    except FileNotFoundError:
+        raise InputError(f"{table_path}: no such file") from None
+    except (KeyError, ValueError, OSError) as error:
+        raise InputError(f"{table_path}: not a table of stamps ({error}); delete it and run again") from None
+
+
+def open_store(files: StampFiles, bands: Sequence[str], reference_band: str) -> tuple[pa.Table, np.ndarray]:
+    """Return a table of stamps (of a shard, or a training part) and its memory-mapped pixels.
+
+    Parameters
+    ----------
+    files : StampFiles
+    bands : sequence of str
+        The table's bands, or one of them: of the others nothing is read from the disk.
+    reference_band : str
+
+    Returns
+    -------
+    table : pyarrow.Table
+    stamps : ndarray
+        (N, 2, B, S, S) with the planes of `bands` alone.
+
+    Raises
+    ------
+    InputError
+        The stamps lack a band, have another reference band, or are fewer than the rows.
+    """
+    table = read_table(files.table)
+    found, reference = survey_of(files.table)
+    if reference != reference_band or (list(bands) != found and not (len(bands) == 1 and bands[0] in found)):
+        raise InputError(
+            f"{files.table}: stamps in the bands {found} (reference {reference}), but the network was trained on "
+            f"{list(bands)} (reference {reference_band}); train on this survey"
+        )
+    try:
+        stamps = open_array(files.pixels)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{files.pixels}: cannot be read ({error}); delete it and run again") from None
+    # Votes append the stamp before the row: a stamp without a row is what a killed labelling leaves.
+    if len(stamps) < table.num_rows:
+        raise InputError(
+            f"{files.pixels}: {len(stamps)} stamps for {table.num_rows} rows of {files.table}; delete both and run again"
+        )
+    return table, in_bands(stamps, found, bands)
+
+
+def in_bands(stamps: np.ndarray, bands: Sequence[str], chosen: Sequence[str]) -> np.ndarray:
+    """Return a view of stamps (N, 2, B, S, S) in the bands `bands` with all of them, or the one that is `chosen`."""
+    if list(chosen) == list(bands):
+        return stamps
+    place = list(bands).index(chosen[0])
+    return stamps[:, :, place : place + 1]
 
 
 class StampStore:

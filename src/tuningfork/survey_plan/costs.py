@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tuningfork.core.columns import published
 from tuningfork.core.config import Configuration
 from tuningfork.core.description import Description
-from tuningfork.core.parameters import STAGES
+from tuningfork.core.stage.parameters import STAGES
 from tuningfork.survey_plan.figure import Figure
 
 PER_SHARD = ("sources", "tiles", "stamps", "classify", "structure", "saliency", "bars", "features")

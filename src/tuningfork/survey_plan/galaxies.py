@@ -13,7 +13,7 @@ from tuningfork.sky.shards import Shard, pixels, valid_position
 from tuningfork.survey_plan.area import shard_area
 from tuningfork.survey_plan.figure import Figure
 from tuningfork.surveys.folder.survey import FolderSurvey
-from tuningfork.surveys.lists.table import UserTable
+from tuningfork.surveys.lists.sources.table import UserTable
 
 KNOTS = ((16.0, 11.0), (17.77, 92.0), (19.5, 864.0), (24.9, 88_600.0), (27.0, 330_000.0))
 """Galaxies a square degree brighter than a magnitude in r: 92 at 17.77 (SDSS main sample, Strauss+ 2002), 864 at 19.5

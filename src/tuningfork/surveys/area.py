@@ -8,12 +8,12 @@ from tuningfork.core.config.sky import TableFootprint, TileList
 from tuningfork.core.config.sources import SurveyCatalogue
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError, TransferError
-from tuningfork.core.parameters import Parameters
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.sky.footprint import shards_of_footprint, shards_of_outlines
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.inputs import checked_table
-from tuningfork.surveys.lists.measured import KEY, read_measured
+from tuningfork.surveys.lists.labels.measured import KEY, read_measured
 from tuningfork.surveys.registry import open_survey
 from tuningfork.surveys.transfer.network import Network
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-NORMAL_MAD = 1.4826
-"""Standard deviation of a normal distribution in units of its median absolute deviation."""
+from tuningfork.core.statistics import MAD_TO_SIGMA
 
 
 def sky_level_and_noise(values: np.ndarray, clip: float = 3.0, rounds: int = 8) -> tuple[float, float]:
@@ -43,4 +42,4 @@ def sky_level_and_noise(values: np.ndarray, clip: float = 3.0, rounds: int = 8) 
 
 def _median_and_noise(values: np.ndarray) -> tuple[float, float]:
     level = float(np.median(values))
-    return level, NORMAL_MAD * float(np.median(np.abs(values - level)))
+    return level, MAD_TO_SIGMA * float(np.median(np.abs(values - level)))

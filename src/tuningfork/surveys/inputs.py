@@ -8,14 +8,14 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.sources import Detection, HatsCatalogue, SurveyCatalogue, TableCatalogue
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.simulate.patches import SkyPatches, patch_files
-from tuningfork.simulate.psf_images import PsfStack
+from tuningfork.simulate.imaging.patches import SkyPatches, patch_files
+from tuningfork.simulate.imaging.psf_images import PsfStack
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.lists.columns import require_position
-from tuningfork.surveys.lists.hats import Hats
-from tuningfork.surveys.lists.measured import read_measured
-from tuningfork.surveys.lists.table import UserTable
-from tuningfork.surveys.lists.trees.tree import read_tree, tree_file
+from tuningfork.surveys.lists.labels.measured import read_measured
+from tuningfork.surveys.lists.labels.trees.tree import read_tree, tree_file
+from tuningfork.surveys.lists.sources.hats import Hats
+from tuningfork.surveys.lists.sources.table import UserTable
 
 
 def inputs_of(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:

@@ -10,12 +10,12 @@ from tuningfork.core.config.stages import Stamps
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import Description
 from tuningfork.core.errors import TransferError
-from tuningfork.core.parameters import Parameters
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.stamp_scale import stamp_steps
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, write_table
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import MARGIN, OwnImages, Survey, Tile
-from tuningfork.surveys.lists.sources import list_of_sources
+from tuningfork.surveys.lists.sources.listed import list_of_sources
 from tuningfork.surveys.manifest import fetch_all
 from tuningfork.surveys.near import needed
 from tuningfork.surveys.registry import open_survey

@@ -1,6 +1,6 @@
 """From the name of a survey to its module."""
 
-from tuningfork.core.parameters import Parameters
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.surveys.base import Survey
 from tuningfork.surveys.transfer.network import Network
 

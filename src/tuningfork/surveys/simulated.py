@@ -18,8 +18,8 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.tables import shard_table
-from tuningfork.simulate.conditions import draw_conditions
-from tuningfork.simulate.noise import add_noise
+from tuningfork.simulate.imaging.conditions import draw_conditions
+from tuningfork.simulate.imaging.noise import add_noise
 from tuningfork.simulate.sky import Cell, Sky, cells_of_shard
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard

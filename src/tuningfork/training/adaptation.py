@@ -22,11 +22,11 @@ from tuningfork.core.ahead import ahead
 from tuningfork.core.config.stages import StructureTraining
 from tuningfork.core.errors import InputError
 from tuningfork.core.seeds import generator_for
-from tuningfork.training.data import TaskData
-from tuningfork.training.dataset import Batch, TrainingSet, open_training_set
 from tuningfork.training.figures import figures
 from tuningfork.training.loop import Recipe, fit, mean_loss
 from tuningfork.training.metrics import finite
+from tuningfork.training.sets.data import TaskData
+from tuningfork.training.sets.dataset import Batch, TrainingSet, open_training_set
 from tuningfork.training.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def adapt(
     simulated : TaskData
         What it has learnt from.
     table : path
-        Measured galaxies, from :func:`tuningfork.training.measurements.match_measurements`.
+        Measured galaxies, from :func:`tuningfork.training.labels.measurements.match_measurements`.
     settings : StructureTraining
     checkpoint : path
         Written every epoch, gone on from if it is there; the caller removes it.

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from tuningfork.networks.losses import mean_of_known
 from tuningfork.networks.morphology import MASK_SHRINK
-from tuningfork.training.dataset import Batch
+from tuningfork.training.sets.dataset import Batch
 
 NOISE_LEVEL = 0.1
 """Standard deviation of the noise under which the derivative is taken, in units of (max - min) of each input."""

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tuningfork.networks.ensemble import mixed_precision
-from tuningfork.training.data import TaskData
 from tuningfork.training.metrics import finite
+from tuningfork.training.sets.data import TaskData
 from tuningfork.training.tasks import Task
 
 

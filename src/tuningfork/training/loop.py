@@ -15,7 +15,7 @@ from tuningfork.core.errors import InputError
 from tuningfork.core.progress import track
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.training.checkpoints import State, restore_checkpoint, save_checkpoint
-from tuningfork.training.dataset import Batch
+from tuningfork.training.sets.dataset import Batch
 
 logger = logging.getLogger(__name__)
 

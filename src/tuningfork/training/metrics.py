@@ -7,10 +7,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from tuningfork.core.decision_tree import questions
+from tuningfork.core.statistics import FEWEST, robust_scatter
 from tuningfork.networks.structure import TARGETS, bulge_ratio, shape_of
-
-FEWEST = 5
-"""Fewer galaxies than this give no figure."""
 
 
 def area_under_curve(score: np.ndarray, positive: np.ndarray) -> float | None:
@@ -43,15 +41,9 @@ def regression(prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         "r2": determination(prediction, truth),
         "r": float(np.corrcoef(prediction, truth)[0, 1]) if varies else None,
         "bias": float(np.median(error)),
-        "scatter": _half_width(error),
-        "scatter_of_constant": _half_width(truth),
+        "scatter": robust_scatter(error),
+        "scatter_of_constant": robust_scatter(truth),
     }
-
-
-def _half_width(values: np.ndarray) -> float:
-    """Return half the width of the central 68 %."""
-    low, high = np.percentile(values, [16, 84])
-    return float(high - low) / 2
 
 
 def of_votes(fractions: np.ndarray, votes: np.ndarray) -> dict[str, Any]:

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import cast
 
 from tuningfork.core.errors import InputError
-from tuningfork.core.parameters import Parameters
 from tuningfork.core.seeds import seed_for
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
 from tuningfork.networks.encoder import Encoder
 from tuningfork.networks.ensemble import choose_device, workers_for
 from tuningfork.networks.model_file import build, input_of, save
-from tuningfork.training.data import fix_threads
-from tuningfork.training.dataset import TrainingSet, open_training_set
 from tuningfork.training.loop import Recipe, fit
 from tuningfork.training.metrics import finite
 from tuningfork.training.restoration import RestorationData, restoration_figures, restoration_loss, split_rows
+from tuningfork.training.sets.data import fix_threads
+from tuningfork.training.sets.dataset import TrainingSet, open_training_set
 
 WEIGHT_DECAY = 0.01
 

@@ -12,7 +12,7 @@ from tuningfork.core.ahead import ahead
 from tuningfork.core.seeds import generator_for
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare_images
-from tuningfork.training.dataset import Batch, TrainingSet
+from tuningfork.training.sets.dataset import Batch, TrainingSet
 
 PATCH = 8
 """Width of a patch that is hidden or not (px)."""

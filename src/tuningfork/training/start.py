@@ -16,7 +16,7 @@ from tuningfork.networks.encoder import Encoder
 from tuningfork.networks.inputs import conditions_of
 from tuningfork.networks.model_file import build, load
 from tuningfork.networks.trunk import Trunk
-from tuningfork.training.dataset import TrainingSet
+from tuningfork.training.sets.dataset import TrainingSet
 
 STANDARDISING = 2000
 """Galaxies from which mean and spread of the conditions are taken."""

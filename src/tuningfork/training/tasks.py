@@ -14,8 +14,8 @@ from tuningfork.networks.inputs import dihedral_angle
 from tuningfork.networks.losses import gaussian_nll, mean_of_known, multivariate_nll, vote_nll
 from tuningfork.networks.structure import COLUMNS, TARGETS, bulge_logit, shear_of
 from tuningfork.training import metrics
-from tuningfork.training.dataset import Batch, Targets, TrainingSet
 from tuningfork.training.evidence import angle_loss, answer_loss, bars_of, evidence_loss, mask_loss
+from tuningfork.training.sets.dataset import Batch, Targets, TrainingSet
 
 RESOLVED = 1.5
 """A galaxy is resolved if its half-light radius is so many widths of the PSF."""

@@ -12,18 +12,18 @@ import numpy as np
 
 from tuningfork.core.config.stages import MorphologyTraining, StructureTraining, Training
 from tuningfork.core.errors import InputError
-from tuningfork.core.parameters import Parameters
+from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
 from tuningfork.networks.ensemble import choose_device, workers_for
 from tuningfork.networks.model_file import input_of, save
 from tuningfork.networks.structure import TARGETS
 from tuningfork.training.adaptation import adapt
-from tuningfork.training.balance import account, classes_of, with_simulated
-from tuningfork.training.data import TaskData, fix_threads
-from tuningfork.training.dataset import TrainingSet, open_training_set
 from tuningfork.training.figures import figures
 from tuningfork.training.loop import Recipe, fit
 from tuningfork.training.metrics import finite
+from tuningfork.training.sets.balance import account, classes_of, with_simulated
+from tuningfork.training.sets.data import TaskData, fix_threads
+from tuningfork.training.sets.dataset import TrainingSet, open_training_set
 from tuningfork.training.start import start
 from tuningfork.training.tasks import morphology_task, structure_task, structure_truth
 
@@ -68,7 +68,7 @@ def train_member(
     measurements : path, optional
         Measured galaxies of the survey, to which the structure network is adapted in the end.
     people : path, optional
-        Votes of people, from :func:`tuningfork.training.votes.match_votes`, for the morphology network.
+        Votes of people, from :func:`tuningfork.training.labels.votes.match_votes`, for the morphology network.
 
     Raises
     ------

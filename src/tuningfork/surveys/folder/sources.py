@@ -13,8 +13,8 @@ from astropy.wcs import WCS
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
 from tuningfork.surveys.base import OwnImages
 from tuningfork.surveys.folder.images import Layout, safe, stem
-from tuningfork.surveys.lists.rows import sources_of
-from tuningfork.surveys.lists.table import UserTable, home_of
+from tuningfork.surveys.lists.sources.rows import sources_of
+from tuningfork.surveys.lists.sources.table import UserTable, home_of
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.folder.images import Layout, find_images, footprint, read_band, upright
 from tuningfork.surveys.folder.sources import FolderSources, Place
-from tuningfork.surveys.lists.table import UserTable
+from tuningfork.surveys.lists.sources.table import UserTable
 from tuningfork.surveys.near import reaches
 from tuningfork.surveys.transfer.network import Network
 

@@ -9,7 +9,7 @@ from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.lists.columns import ALIASES, NUMBERS, as_numbers, factor, require_numbers
-from tuningfork.surveys.lists.rows import identified
+from tuningfork.surveys.lists.sources.rows import identified
 from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Limit, Network
 

@@ -1,0 +1,1 @@
+"""What every stage shares: its frozen parameters, its paths, its program."""

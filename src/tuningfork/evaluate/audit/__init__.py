@@ -1,0 +1,1 @@
+"""Audit of labels: likely errors among votes, and what they depend on beyond the truth."""

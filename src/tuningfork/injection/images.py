@@ -1,0 +1,137 @@
+"""Images of a survey with simulated galaxies in them; all else is left as it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tuningfork.core.description import Description
+from tuningfork.core.seeds import generator_for
+from tuningfork.injection.place import Injection
+from tuningfork.simulate.imaging.noise import Correlation, add_noise
+from tuningfork.simulate.imaging.psf import Moffat
+from tuningfork.simulate.light.canvas import Canvas, canvas_size
+from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.stamps.cut import overlap
+from tuningfork.surveys.base import Image
+
+DRAWN_RADII, WIDTHS = 12, (64, 512)
+"""Width of a galaxy's drawn image in half-light radii, and its limits (pixel)."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where in an image a galaxy is drawn.
+
+    Attributes
+    ----------
+    injection : Injection
+    x, y : float
+        Pixel position of its centre.
+    matrix : ndarray
+        (2, 2), from offsets west and north (arcsec) to offsets in pixels.
+    scale : float
+        Width of a pixel (arcsec).
+    width : int
+        Of the drawn square (pixel).
+    """
+
+    injection: Injection
+    x: float
+    y: float
+    matrix: np.ndarray
+    scale: float
+    width: int
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Column and row of the first drawn pixel."""
+        return int(np.floor(self.x + 0.5)) - self.width // 2, int(np.floor(self.y + 0.5)) - self.width // 2
+
+
+def spots(image: Image, injections: Sequence[Injection]) -> list[Spot]:
+    """Return where in an image the galaxies lie whose light falls on it."""
+    ra, dec = np.array([(one.ra, one.dec) for one in injections], dtype=float).reshape(-1, 2).T
+    x, y = (np.asarray(values, dtype=float) for values in image.wcs.all_world2pix(ra, dec, 0))
+    found = []
+    for place in np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist():
+        reach = WIDTHS[1]
+        if not (-reach < x[place] < image.shape[1] + reach and -reach < y[place] < image.shape[0] + reach):
+            continue
+        sky = jacobian(image.wcs, x[place : place + 1], y[place : place + 1])
+        scale = float(directions(sky)[0][0])
+        matrix = np.linalg.inv(sky[0]) @ np.diag([-1.0, 1.0])
+        width = int(np.clip(DRAWN_RADII * injections[place].galaxy.r_eff / scale, *WIDTHS))
+        found.append(Spot(injections[place], float(x[place]), float(y[place]), matrix, scale, width))
+    return found
+
+
+def with_galaxies(
+    image: Image, tile: str, band: str, injections: Sequence[Injection], description: Description, seed: int
+) -> Image:
+    """Return an image in which galaxies have been put, seen through its PSF, with the photon noise of their light.
+
+    The PSF is the Moffat profile of the width that the image has at the galaxy. The noise of their light follows from
+    the inverse variance about them, see :func:`tuningfork.simulate.imaging.noise.add_noise`, and is added to that of the image.
+
+    Parameters
+    ----------
+    image : Image
+    tile, band : str
+    injections : sequence of Injection
+    description : Description
+    seed : int
+        The configuration's.
+    """
+    placed = spots(image, injections)
+    if not placed:
+        return image
+
+    def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        flux, weight = (np.array(plane, dtype=np.float32) for plane in image.rows(start, stop))
+        for spot in placed:
+            left, bottom = spot.corner
+            part, window = overlap(left, bottom - start, (spot.width, spot.width), flux.shape)
+            good = (weight[window] > 0) & np.isfinite(weight[window]) & np.isfinite(flux[window])
+            if not good.any():
+                continue
+            level = float(1 / np.sqrt(np.median(weight[window][good])))
+            rng = generator_for(seed, "inject", spot.injection.source_id, tile, band)
+            light, variance = (plane[part] for plane in draw(spot, image, band, level, description, rng))
+            flux[window] += np.where(good, light, 0)
+            weight[window] = np.where(good, weight[window] / (1 + np.where(good, weight[window], 0) * variance), 0)
+        return flux, weight
+
+    return replace(image, rows=rows)
+
+
+def draw(
+    spot: Spot, image: Image, band: str, level: float, description: Description, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the light of a galaxy with its photon noise, and the variance of that, (width, width) each.
+
+    Parameters
+    ----------
+    spot : Spot
+    image : Image
+    band : str
+    level : float
+        Sky noise of a pixel (flux units).
+    description : Description
+    rng : numpy.random.Generator
+    """
+    place = description.bands.index(band)
+    lights = spot.injection.galaxy.lights(description.bands, description.reference, image.zero_point)
+    lights = [replace(light, fluxes=light.fluxes[place : place + 1]) for light in lights]
+    width = float(image.psf_fwhm(np.array([spot.x]), np.array([spot.y]))[0])
+    psf = Moffat(width if np.isfinite(width) else description.psf_fwhm[place], description.psf_beta)
+    canvas = Canvas(canvas_size(spot.width), spot.matrix)
+    offset = spot.x - np.floor(spot.x + 0.5), spot.y - np.floor(spot.y + 0.5)
+    first = canvas.size // 2 - spot.width // 2
+    middle = slice(first, first + spot.width)
+    light = canvas.draw_through(lights, [psf], float(offset[0]), float(offset[1]))[:, middle, middle].copy()
+    own = description.of_bands([band]).model_copy(
+        update={"zero_point": image.zero_point, "pixel_scale": spot.scale, "reference_band": band}
+    )
+    variance = add_noise(rng, light, np.array([level]), own, Correlation.of(own), background=np.zeros_like(light))
+    return light[0], np.maximum(variance[0] - np.float32(level**2), 0)

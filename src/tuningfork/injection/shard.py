@@ -1,0 +1,133 @@
+"""The job that puts simulated barred galaxies into the images of a shard and measures them."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tuningfork.core.columns import of_stage, schema
+from tuningfork.core.config.transfer import Transfer
+from tuningfork.core.files import read_json
+from tuningfork.core.stage.parameters import Parameters
+from tuningfork.core.tables import lineage_of, read_table, write_table
+from tuningfork.injection.cut import cut_stamps, source_rows
+from tuningfork.injection.measures import measured
+from tuningfork.injection.place import Injection, groups, place_galaxies
+from tuningfork.networks.ensemble import load_ensemble
+from tuningfork.sky.shards import Shard
+from tuningfork.stamps.store import StampFiles, open_store
+from tuningfork.surveys.jobs import reach
+from tuningfork.surveys.manifest import read_tiles
+from tuningfork.surveys.registry import open_survey
+from tuningfork.surveys.transfer.network import Network
+
+logger = logging.getLogger(__name__)
+
+LARGEST_GROUP = 256
+"""Galaxies whose stamps and maps are there at once."""
+SEPARATION = 1.5
+"""Least distance of two galaxies that are put into the images together, in widths of a stamp."""
+TRUTH = (
+    "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "bulge_fraction", "arm_strength",
+    "bar_length", "bar_position_angle", "bar_axis_ratio", "bar_strength", "redshift",
+)  # fmt: skip
+"""What is written of a galaxy's truth, as `true_...`."""
+CONDITIONS = ("pixel_scale", "psf_fwhm", "sky_noise", "valid_fraction")
+"""What is written of its stamp; `psf_fwhm` (arcsec) and `sky_noise` are of the reference band."""
+VOTES = ("p_bar", "bar_yes_fraction")
+SCHEMA = pa.schema(
+    [
+        ("source_id", pa.int64()),
+        ("shard", pa.string()),
+        ("ra", pa.float64()),
+        ("dec", pa.float64()),
+        *((f"true_{name}", pa.float32()) for name in TRUTH),
+        ("tile", pa.string()),
+        *((name, pa.float32()) for name in CONDITIONS),
+        ("morphology", pa.string()),
+        *((name, pa.float32()) for name in VOTES),
+        *schema(of_stage("bars")),
+        ("flags", pa.int64()),
+        ("recovered", pa.bool_()),
+    ]
+)
+
+
+def inject_shard(
+    parameters: Parameters,
+    shard: str,
+    tiles: Path,
+    models: Sequence[Path],
+    evaluation: Path,
+    transfer: Transfer,
+    output: Path,
+) -> None:
+    """Write the truth and the measurements of barred galaxies that have been put into the images of a shard.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the stage inject.
+    shard : str
+        Name of the shard.
+    tiles : Path
+        Its manifest.
+    models : sequence of Path
+        Cards of the morphology networks.
+    evaluation : Path
+        evaluation.json, with the calibrations of the bar lengths.
+    transfer : Transfer
+        How to deal with services, and the cache.
+    output : Path
+        The Parquet file to write: one row a galaxy, columns of `SCHEMA`.
+    """
+    configuration, description = parameters.configuration, parameters.survey
+    network = Network(transfer)
+    survey = open_survey(parameters, network)
+    ensemble, calibrations = load_ensemble(models, "morphology"), read_json(evaluation)
+    fetched = list(read_tiles(read_table(tiles)).values())
+    usable = [one.tile for one in fetched if description.reference_band in one.files]
+    number, population = configuration.selection.galaxies, configuration.simulate.population
+    placed = place_galaxies(configuration.seed, Shard.parse(shard), number, population, usable)
+    if len(placed) < number:
+        logger.warning("shard %s: the outlines of its tiles have room for %d galaxies only", shard, len(placed))
+    half = reach(source_rows(placed), configuration.stamps, description).max(initial=0.0)
+    parts = [SCHEMA.empty_table()]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for group in groups(placed, SEPARATION * 2 * float(half), LARGEST_GROUP):
+        with tempfile.TemporaryDirectory(prefix=".inject-", dir=output.parent) as folder:
+            table = Path(folder) / "stamps.parquet"
+            cut_stamps(parameters, survey, network, fetched, group, table)
+            rows, pixels = open_store(StampFiles.beside(table), ensemble.bands, ensemble.reference_band)
+            found = measured(ensemble, source_rows(group), rows, pixels, configuration, calibrations)
+            parts.append(rows_of(shard, group, rows, *found, description.reference_band))
+        logger.info("shard %s: %d of %d galaxies", shard, sum(part.num_rows for part in parts), len(placed))
+    lineage = parameters.lineage(lineage_of(tiles, evaluation, *models))
+    write_table(output, pa.concat_tables(parts).sort_by("source_id"), lineage)
+
+
+def rows_of(
+    shard: str, group: Sequence[Injection], stamps: pa.Table, classes: pa.Table, bars: pa.Table, band: str
+) -> pa.Table:
+    """Return truth and measurements of some galaxies, in their order.
+
+    A galaxy is recovered if the pipeline publishes a bar length: it found a barred disc.
+    """
+    names = {"psf_fwhm": f"psf_fwhm_{band}", "sky_noise": f"sky_noise_{band}"}
+    values = {"shard": [shard] * len(group), "ra": [one.ra for one in group], "dec": [one.dec for one in group]}
+    truth = {name: np.array([getattr(one.galaxy, name) for one in group], dtype=float) for name in TRUTH}
+    columns = {name: pa.array(column) for name, column in values.items()}
+    columns |= {f"true_{name}": pa.array(column, from_pandas=True) for name, column in truth.items()}
+    columns |= {"tile": stamps["tile"]} | {name: stamps[names.get(name, name)] for name in CONDITIONS}
+    columns |= {name: classes[name] for name in ("morphology", *VOTES)}
+    columns |= {name: bars[name] for name in bars.column_names}
+    columns["recovered"] = pc.is_valid(bars["bar_length"])
+    arrays = [
+        (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).cast(field.type)
+        for field, column in ((field, columns[field.name]) for field in SCHEMA)
+    ]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)

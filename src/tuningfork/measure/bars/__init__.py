@@ -1,0 +1,1 @@
+"""Bars: estimators, calibration, combination, and the stage."""

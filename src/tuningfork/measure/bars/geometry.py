@@ -1,0 +1,54 @@
+"""From a bar as it is seen to the bar in its disc, and to kiloparsecs."""
+
+import numpy as np
+
+from tuningfork.core.config.stages import Bars
+from tuningfork.core.statistics import angle_difference
+from tuningfork.simulate.galaxies.redshift import cosmology
+
+THICKNESS = 0.2
+"""Axis ratio of a disc seen edge-on (Holmberg 1958)."""
+STEEPEST = 0.25
+"""Smallest cosine of the inclination at which lengths are deprojected; below, the disc hides the bar's true length."""
+KPC_PER_MPC = 1000.0
+
+
+def cos_inclination(axis_ratio: np.ndarray) -> np.ndarray:
+    """Return the cosine of the inclination of discs of an axis ratio (Hubble 1926)."""
+    squared = (np.square(axis_ratio) - THICKNESS**2) / (1 - THICKNESS**2)
+    return np.sqrt(np.clip(squared, 0, 1))
+
+
+def deprojected(bar_angle: np.ndarray, axis_ratio: np.ndarray, position_angle: np.ndarray) -> np.ndarray:
+    """Return the factor from the length of a thin bar on the sky to that in the plane of its disc.
+
+    The disc is stretched by 1 / cos(inclination) along its minor axis (Martin 1995, AJ 109, 2428).
+
+    Parameters
+    ----------
+    bar_angle, position_angle : ndarray
+        (N,) of the bar and of the disc's major axis (deg), from the same direction.
+    axis_ratio : ndarray
+        (N,) of the disc.
+
+    Returns
+    -------
+    ndarray
+        (N,) at least 1; NaN where an angle is missing or the disc is steeper than `STEEPEST`.
+    """
+    off = np.deg2rad(angle_difference(bar_angle, position_angle))
+    cosine = cos_inclination(axis_ratio)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.hypot(np.cos(off), np.sin(off) / cosine)
+    return np.where(cosine >= STEEPEST, factor, np.nan)
+
+
+def kiloparsecs(redshift: np.ndarray, settings: Bars) -> np.ndarray:
+    """Return how many kiloparsecs an arcsecond is at each redshift (N,); NaN where none above zero is known."""
+    known = np.isfinite(redshift) & (redshift > 0)
+    result = np.full(len(redshift), np.nan)
+    if known.any():
+        universe = cosmology(settings.hubble_constant, settings.omega_matter)
+        distance = universe.angular_diameter_distance(redshift[known]).to_value("Mpc")
+        result[known] = np.deg2rad(1 / 3600) * distance * KPC_PER_MPC
+    return result

@@ -1,0 +1,1 @@
+"""Bulges and spiral arms."""

@@ -1,0 +1,224 @@
+"""Bulge and spiral arms, measured where the network looks when it answers for them.
+
+Bhambra, Joachimi & Lahav (2022, MNRAS 511, 5032) propose it beside bar lengths: what an answer hangs on is marked by
+its saliency map, so a feature can be measured that nobody has labelled. Maps are kept no longer than a batch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy import ndimage
+
+from tuningfork.core.config.stages import Features
+from tuningfork.core.seeds import seed_for
+from tuningfork.core.tables import numpy_column
+from tuningfork.explain.copies import Attribution
+from tuningfork.explain.saliency import Target, arms_logit, attribute, bulge_logit, scale_to_unit
+from tuningfork.measure.bars.estimators import psf_pixels
+from tuningfork.measure.bars.maps import central_region
+from tuningfork.measure.features.azimuthal import Azimuthal, azimuthal
+from tuningfork.networks.ensemble import Batch, Ensemble, batches
+
+TARGETS: dict[str, Target] = {"spiral_arms": arms_logit, "bulge_size": bulge_logit}
+CHUNK = 64
+"""Stamps whose maps are in memory at once."""
+SMALLEST = 1.5
+"""A galaxy that ends in the noise within so many PSF widths has no features that could be measured."""
+BULGE_SMOOTHING, ARMS_SMOOTHING = 1.0, 2.0
+"""Gaussian widths (px) of the smoothing of the two maps."""
+BORDER = 0.4
+"""Radius, in widths of the stamp, beyond which a map is background."""
+BULGE_LEVEL, ARMS_LEVEL = 0.5, 0.005
+"""Heights above which the maps mark a pixel, between the background (0) and the peak (1): arms weigh little beside
+the centre, but more than what lies outside of the galaxy."""
+LIGHT_SMOOTHING = 1.0
+"""Gaussian width (px) of the smoothing of the light before it is compared with its azimuthal mean."""
+SIGNIFICANT, BRIGHTER = 1.0, 0.4
+"""Arms are brighter than the mean of their ring by so many standard deviations of the smoothed noise, and by so many over
+the square root of the map's height: where the map says little, the light must say more."""
+NEIGHBOUR = 1.5, 5.0
+"""What is brighter than the mean of its ring by more than this part of it and this many standard deviations is a
+neighbour."""
+ARMS_ZONE = 0.15, 0.9
+"""Radii between which arms are looked for, in units of the radius at which the galaxy ends: within, there are bulge and
+bar, beyond, noise and neighbours."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured on N stamps; NaN where the galaxy cannot be seen well enough.
+
+    Attributes
+    ----------
+    bulge : ndarray
+        (N,) share of the galaxy's light in the central region that the bulge map marks.
+    arms : ndarray
+        (N,) share of its light in the mask of the spiral arms.
+    end : ndarray
+        (N,) radius at which the galaxy is lost in the noise (px).
+    concentration, residual : ndarray
+        (N,) what the light says without a map, for comparison: ratio of the radii of 90 and 50 % of the light; share
+        of the light in a mask for which the galaxy's own profile takes the place of the map.
+    masks : ndarray
+        bool (N, S, S), the spiral arms.
+    """
+
+    bulge: np.ndarray
+    arms: np.ndarray
+    end: np.ndarray
+    concentration: np.ndarray
+    residual: np.ndarray
+    masks: np.ndarray
+
+
+def measure_features(
+    ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, keys: np.ndarray, seed: int, settings: Features
+) -> Iterator[tuple[np.ndarray, Measured]]:
+    """Yield row numbers of the stamps that networks can read, and what is measured on them, a batch at a time.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Of morphology networks; their maps are averaged.
+    rows, pixels
+        Table and stamps (N, 2, B, S, S) of a stamp store.
+    keys : ndarray
+        (N,) whole numbers that name the stamps; with `seed` they decide the noise.
+    seed : int
+        The configuration's seed.
+    settings : Features
+        Nothing is yielded for `samples` = 0.
+    """
+    if settings.samples == 0:
+        return
+    band, place = ensemble.reference_band, ensemble.bands.index(ensemble.reference_band)
+    psf = psf_pixels(rows, band)
+    noise = numpy_column(rows, f"sky_noise_{band}").astype(float)
+    for batch in batches(rows, pixels, ensemble, CHUNK):
+        own = [int(key) for key in keys[batch.rows]]
+        maps = {name: _map(ensemble, batch, name, own, seed, settings) for name in TARGETS}
+        stamps = np.asarray(pixels[batch.rows][:, :, place], dtype=np.float32)
+        light = stamps[:, 0] / noise[batch.rows, None, None].astype(np.float32)
+        galaxies = azimuthal(light, stamps[:, 1], psf[batch.rows])
+        yield batch.rows, measured(galaxies, maps["bulge_size"], maps["spiral_arms"], psf[batch.rows])
+
+
+def _map(ensemble: Ensemble, batch: Batch, name: str, keys: list[int], seed: int, settings: Features) -> np.ndarray:
+    """Return the mean of the members' maps (N, S, S), each scaled to [0, 1]."""
+    how = Attribution(**settings.model_dump(), half_precision=True)
+    seeds = [seed_for(seed, "features", name, key) for key in keys]
+    found, _ = attribute(ensemble.members, batch.inputs, batch.conditions, seeds, how, TARGETS[name])
+    return np.asarray(scale_to_unit(found)[0].mean(1).cpu().numpy())
+
+
+def measured(galaxies: Azimuthal, bulge_maps: np.ndarray, arms_maps: np.ndarray, psf_fwhm: np.ndarray) -> Measured:
+    """Measure bulges and arms on maps (N, S, S) and the light of the stamps.
+
+    Parameters
+    ----------
+    galaxies : Azimuthal
+    bulge_maps, arms_maps : ndarray
+        (N, S, S), not negative.
+    psf_fwhm : ndarray
+        (N,) px.
+    """
+    total = galaxies.total
+    seen = (galaxies.end > SMALLEST * psf_fwhm) & (total > 0)
+    masks, unmapped = (
+        without_specks(arms_where(galaxies, one) & seen[:, None, None], psf_fwhm)
+        for one in (heights(arms_maps, ARMS_SMOOTHING), profile_heights(galaxies))
+    )
+    regions = bulge_regions(bulge_maps, psf_fwhm)
+    share = np.where(seen, 1 / np.where(seen, total, 1), np.nan)
+    return Measured(
+        bulge=np.where(regions.any((1, 2)), _light(galaxies, regions) * share, np.nan),
+        arms=_light(galaxies, masks) * share,
+        end=np.where(seen, galaxies.end, np.nan),
+        concentration=np.where(seen, concentrations(galaxies), np.nan),
+        residual=_light(galaxies, unmapped) * share,
+        masks=masks,
+    )
+
+
+def _light(galaxies: Azimuthal, masks: np.ndarray) -> np.ndarray:
+    """Return the light (N,) in masks (N, S, S)."""
+    return np.asarray(np.where(masks, galaxies.light, 0).sum((1, 2), dtype=np.float64))
+
+
+def arms_where(galaxies: Azimuthal, height: np.ndarray) -> np.ndarray:
+    """Return which pixels (N, S, S) of the disc a map marks and are brighter than the galaxy's own azimuthal mean.
+
+    Parameters
+    ----------
+    galaxies : Azimuthal
+    height : ndarray
+        (N, S, S) of the map, between background (0) and peak (1).
+    """
+    excess = _smooth(galaxies.light - galaxies.profile, LIGHT_SMOOTHING)
+    noise = 1 / (2 * np.sqrt(np.pi) * LIGHT_SMOOTHING)
+    share, level = NEIGHBOUR
+    neighbours = excess > share * np.maximum(galaxies.profile, 0) + level * noise
+    radius = galaxies.radius / galaxies.end[:, None, None]
+    low, high = ARMS_ZONE
+    needed = np.maximum(SIGNIFICANT, BRIGHTER / np.sqrt(np.maximum(height, ARMS_LEVEL)))
+    brighter = (excess > needed * noise) & (height > ARMS_LEVEL)
+    return np.asarray(brighter & ~neighbours & (radius > low) & (radius < high))
+
+
+def heights(maps: np.ndarray, smoothing: float) -> np.ndarray:
+    """Return smoothed maps (N, S, S) between their background (0) and their peak (1); 0 for a constant one."""
+    smooth = _smooth(maps, smoothing)
+    background = np.median(smooth[:, _radius(maps.shape[-1]) > BORDER * maps.shape[-1]], axis=1)[:, None, None]
+    span = smooth.max((1, 2), keepdims=True) - background
+    return np.asarray((smooth - background) / np.where(span > 0, span, np.inf))
+
+
+def profile_heights(galaxies: Azimuthal) -> np.ndarray:
+    """Return the galaxies' profiles (N, S, S) in units of their peaks: a map that no network has made."""
+    profile = np.maximum(galaxies.profile, 0)
+    return np.asarray(profile / np.maximum(profile.max((1, 2), keepdims=True), 1e-6))
+
+
+def bulge_regions(maps: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
+    """Return the connected regions (N, S, S) that the bulge maps mark in the middle, none where they mark none."""
+    radius = _radius(maps.shape[-1])
+    found = heights(maps, BULGE_SMOOTHING) > BULGE_LEVEL
+    for row, one in enumerate(found):
+        found[row] = central_region(one, radius, max(float(psf_fwhm[row]), 2.0))[0] if one.any() else one
+    return found
+
+
+def without_specks(masks: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
+    """Return masks (N, S, S) without pieces of fewer pixels than the square of the PSF's width."""
+    kept = np.zeros_like(masks)
+    for row, mask in enumerate(masks):
+        labels, number = ndimage.label(mask)
+        if number:
+            sizes = np.bincount(labels.ravel())
+            sizes[0] = 0
+            kept[row] = (sizes >= psf_fwhm[row] ** 2)[labels]
+    return kept
+
+
+def concentrations(galaxies: Azimuthal) -> np.ndarray:
+    """Return the ratio (N,) of the radii that hold 90 and 50 % of the profile's light."""
+    result = np.full(len(galaxies.light), np.nan)
+    for row, inside in enumerate(galaxies.inside):
+        radius, light = galaxies.radius[row][inside], np.maximum(galaxies.profile[row][inside], 0)
+        order = np.argsort(radius)
+        growth = np.cumsum(light[order], dtype=np.float64)
+        if len(growth) and growth[-1] > 0:
+            half, most = np.interp([0.5 * growth[-1], 0.9 * growth[-1]], growth, radius[order])
+            result[row] = most / max(half, 0.5)
+    return result
+
+
+def _smooth(images: np.ndarray, sigma: float) -> np.ndarray:
+    return np.asarray(ndimage.gaussian_filter(images, (0, sigma, sigma)))
+
+
+def _radius(size: int) -> np.ndarray:
+    rows, columns = np.indices((size, size)) - size // 2
+    return np.asarray(np.hypot(rows, columns))

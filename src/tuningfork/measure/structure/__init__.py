@@ -1,0 +1,1 @@
+"""Profile parameters: network and fit, combined."""

@@ -1,0 +1,181 @@
+"""Levenberg-Marquardt for a batch of galaxies, each with its own damping; those that have converged leave it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tuningfork.measure.structure.fit.model import ETA_1, ETA_2, LOG_N, LOG_R, MAG, SKY, X, Y
+from tuningfork.measure.structure.fit.settings import FitSettings
+
+FREE = 8
+DAMPING_START, DAMPING_LIMITS = 1e-3, (1e-7, 1e8)
+DAMPING_FACTOR, DAMPING_FIRST = 8.0, 0.1
+"""By which the damping changes, and what it is at least after a step that was too long."""
+LARGEST_STEP = (1.5, 2.0, 2.0, 0.7, 0.7, 0.7, 0.7, 1e9)
+"""Of each parameter in one step: beyond it the linearised model means nothing."""
+WALL_ETA, WALL_SIGMA = 2.5, 0.2
+"""Where the wall against needles begins (axis ratio 0.08) and how steep it is."""
+ROUNDING = 1e-6
+"""Relative error of chi^2 in single precision; a step that raises it by less is no worse."""
+
+Equations = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""Parameters (M, 8) and the rows (M,) of the galaxies -> J^T W J (M, 8, 8), J^T W r (M, 8), chi^2 (M,); float64."""
+
+
+@dataclass
+class Solution:
+    """State of the fits of N galaxies.
+
+    Attributes
+    ----------
+    parameters : Tensor
+        float64 (N, 8).
+    normal : Tensor
+        (N, 8, 8), normal matrix with the priors.
+    gradient : Tensor
+        (N, 8), minus half the derivative of `chi2`.
+    chi2 : Tensor
+        (N,), with the priors' part.
+    damping : Tensor
+        (N,)
+    converged : Tensor
+        bool (N,)
+    iterations : Tensor
+        (N,), models drawn.
+    """
+
+    parameters: Tensor
+    normal: Tensor
+    gradient: Tensor
+    chi2: Tensor
+    damping: Tensor
+    converged: Tensor
+    iterations: Tensor
+
+
+def initial(parameters: Tensor) -> Solution:
+    """Return the state before the first model is drawn."""
+    number, device = len(parameters), parameters.device
+    zeros = torch.zeros(number, FREE, dtype=torch.float64, device=device)
+    return Solution(
+        parameters=parameters.clone(),
+        normal=torch.eye(FREE, dtype=torch.float64, device=device).repeat(number, 1, 1),
+        gradient=zeros,
+        chi2=torch.full((number,), torch.inf, dtype=torch.float64, device=device),
+        damping=torch.full((number,), DAMPING_START, dtype=torch.float64, device=device),
+        converged=torch.zeros(number, dtype=torch.bool, device=device),
+        iterations=torch.zeros(number, dtype=torch.int64, device=device),
+    )
+
+
+def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSettings, iterations: int) -> None:
+    """Fit the galaxies `rows` (M,), in place, drawing no more than `iterations` models of each."""
+    if not len(rows):
+        return
+    state.chi2[rows] = torch.inf
+    state.converged[rows] = False
+    state.damping[rows] = DAMPING_START
+    trial, promise = state.parameters[rows], torch.ones(len(rows), dtype=torch.float64, device=rows.device)
+    for _ in range(iterations):
+        normal, gradient, chi2 = _with_priors(trial, *equations(trial, rows), settings)
+        old = state.chi2[rows]
+        better = chi2 <= old + ROUNDING * chi2.abs()
+        state.iterations[rows] += 1
+        accepted = rows[better]
+        state.parameters[accepted] = trial[better]
+        state.normal[accepted], state.gradient[accepted] = normal[better], gradient[better]
+        state.chi2[accepted] = chi2[better]
+        state.damping[rows] = _next_damping(state.damping[rows], old - chi2, promise)
+        trial, promise = _steps(state, rows, settings)
+        done = (promise < settings.tolerance) & torch.isfinite(state.chi2[rows])
+        state.converged[rows] = done
+        # The last step is so small that nothing need be drawn to see that it is right.
+        state.parameters[rows[done]] = trial[done]
+        rows, trial, promise = rows[~done], trial[~done], promise[~done]
+        if not len(rows):
+            break
+
+
+def _next_damping(damping: Tensor, gain: Tensor, promise: Tensor) -> Tensor:
+    """Return the damping after a step that lowered chi^2 by `gain` where a linear model would have by `promise`."""
+    kept = gain / promise.clamp_min(1e-12)
+    factor = torch.where(kept > 0.75, 1 / DAMPING_FACTOR, 1.0)
+    raised = torch.clamp(damping * DAMPING_FACTOR, min=DAMPING_FIRST)
+    first = torch.isinf(gain) & (gain > 0)
+    changed = torch.where(kept > 0.25, damping * factor, raised)
+    return torch.where(first, damping, changed).clamp(*DAMPING_LIMITS)
+
+
+def _with_priors(
+    parameters: Tensor, normal: Tensor, gradient: Tensor, chi2: Tensor, settings: FitSettings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Add the Gaussian priors of place and sky."""
+    precision = torch.zeros(FREE, dtype=torch.float64, device=parameters.device)
+    precision[[X, Y]] = settings.centre_sigma**-2
+    precision[SKY] = max(settings.sky_sigma, 1e-6) ** -2
+    normal = normal + torch.diag(precision)
+    gradient = gradient - precision * parameters
+    chi2 = chi2 + (precision * parameters**2).sum(dim=1)
+    _add_wall(parameters, normal, gradient, chi2)
+    bad = ~(torch.isfinite(chi2) & torch.isfinite(normal).all(dim=(1, 2)))
+    return normal, gradient, torch.where(bad, torch.inf, chi2)
+
+
+def _add_wall(parameters: Tensor, normal: Tensor, gradient: Tensor, chi2: Tensor) -> None:
+    """Add, in place, the quadratic wall that keeps what is not resolved from becoming a needle."""
+    etas = parameters[:, [ETA_1, ETA_2]]
+    eta = torch.hypot(*etas.unbind(1)).clamp_min(1e-9)
+    excess = (eta - WALL_ETA).clamp_min(0) / WALL_SIGMA
+    direction = etas / eta[:, None] / WALL_SIGMA * (excess > 0)[:, None]
+    normal[:, ETA_1 : ETA_2 + 1, ETA_1 : ETA_2 + 1] += direction[:, :, None] * direction[:, None, :]
+    gradient[:, ETA_1 : ETA_2 + 1] -= direction * excess[:, None]
+    chi2 += excess**2
+
+
+def _steps(state: Solution, rows: Tensor, settings: FitSettings) -> tuple[Tensor, Tensor]:
+    """Return the next trial parameters and by how much they should lower chi^2 if the model were linear."""
+    parameters, gradient = state.parameters[rows], state.gradient[rows]
+    low, high = limits(settings, parameters.device)
+    # At a limit that the gradient pushes against, the parameter is held.
+    held = ((parameters <= low) & (gradient < 0)) | ((parameters >= high) & (gradient > 0))
+    free = (~held).double()
+    normal = state.normal[rows] * free[:, :, None] * free[:, None, :]
+    diagonal = normal.diagonal(dim1=1, dim2=2).clamp_min(1e-12)
+    scale = diagonal.rsqrt()
+    scaled = normal * scale[:, :, None] * scale[:, None, :]
+    identity = torch.eye(FREE, dtype=torch.float64, device=rows.device)
+    damping = state.damping[rows][:, None, None]
+    held_diagonal = torch.diag_embed(1 - free)
+    matrix = scaled + identity * (damping + 1e-10) + held_diagonal
+    right = gradient * free * scale
+    step = torch.linalg.solve_ex(matrix, right)[0]
+    promise = (step * right).sum(dim=1)
+    step = step * scale * free
+    largest = torch.tensor(LARGEST_STEP, dtype=torch.float64, device=rows.device)
+    shrink = (step.abs() / largest).amax(dim=1, keepdim=True).clamp_min(1)
+    trial = torch.clamp(parameters + torch.nan_to_num(step / shrink), low, high)
+    return round_enough(trial, settings), promise.abs()
+
+
+def limits(settings: FitSettings, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return lower and upper limits of the parameters, (8,) each."""
+    low = torch.full((FREE,), -torch.inf, dtype=torch.float64, device=device)
+    high = -low
+    for column, (lowest, highest) in ((LOG_R, settings.r_eff_limits), (LOG_N, settings.sersic_n_limits)):
+        limit = torch.tensor([lowest, highest], dtype=torch.float64, device=device).log()
+        low[column], high[column] = limit[0], limit[1]
+    low[MAG], high[MAG] = -40.0, 20.0
+    low[[X, Y]], high[[X, Y]] = -10 * settings.centre_sigma, 10 * settings.centre_sigma
+    return low, high
+
+
+def round_enough(parameters: Tensor, settings: FitSettings) -> Tensor:
+    """Shorten (eta_1, eta_2) to that of the smallest axis ratio."""
+    longest = -torch.log(torch.tensor(settings.axis_ratio_min, dtype=torch.float64))
+    eta = torch.hypot(parameters[:, ETA_1], parameters[:, ETA_2])
+    factor = (longest.to(eta.device) / eta.clamp_min(1e-9)).clamp_max(1)
+    parameters[:, ETA_1] *= factor
+    parameters[:, ETA_2] *= factor
+    return parameters

@@ -1,0 +1,67 @@
+"""Which part of a stamp a galaxy needs, and how many of the frequencies pass its PSF: galaxies alike are fitted at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuningfork.measure.structure.fit.psf import Psf
+from tuningfork.measure.structure.fit.settings import FitSettings
+
+WINDOWS = (64, 96, 128, 160, 192, 256, 320, 384, 512)
+"""Widths (pixel) of which the FFT is fast."""
+ALIASED = 1e-2
+"""Amplitude of the PSF at Nyquist's frequency from which aliases are drawn; less biases no parameter by 0.02 %."""
+
+
+def groups(
+    start: np.ndarray, psf: Psf, size: int, usable: np.ndarray, settings: FitSettings
+) -> list[tuple[tuple[int, float], np.ndarray]]:
+    """Return (window, reach) and the rows of the galaxies that share them.
+
+    Parameters
+    ----------
+    start : ndarray
+        (N, 5), see :func:`~tuningfork.measure.structure.fit.profiles.fit_profiles`.
+    psf : Moffat or PsfImages
+    size : int
+        Width of the stamps (pixel).
+    usable : ndarray
+        bool (N,); others are in no group.
+    settings : FitSettings
+    """
+    width = np.full(len(start), size + size % 2)
+    if settings.crop:
+        width = np.array([_next(needed, size) for needed in np.where(usable, widths_needed(start, psf), 0)])
+    keys = np.stack([width, reach_of(psf)], axis=1)
+    found = np.unique(keys[usable], axis=0)
+    return [((int(w), float(r)), np.flatnonzero(usable & (keys == (w, r)).all(axis=1))) for w, r in found]
+
+
+def widths_needed(start: np.ndarray, psf: Psf) -> np.ndarray:
+    """Return the width (pixel) of the window that a galaxy needs."""
+    return np.asarray(16 * np.exp(start[:, 1]) + 6 * psf.fwhm())
+
+
+def reach_of(psf: Psf) -> np.ndarray:
+    """Return how far each PSF lets frequencies pass, in units of Nyquist's: 1, or 2 with aliases; shape (N,)."""
+    return np.where(psf.reach(ALIASED) > np.pi, 2.0, 1.0)
+
+
+def cut(images: np.ndarray, rows: np.ndarray, width: int, device: torch.device) -> Tensor:
+    """Return the central windows (M, width, width); beyond the stamp they hold zero."""
+    size = images.shape[-1]
+    first = size // 2 - width // 2
+    inside = slice(max(first, 0), min(first + width, size))
+    part = np.ascontiguousarray(images[rows, inside, inside])
+    if part.shape[-1] < width:
+        before = max(-first, 0)
+        margin = (before, width - part.shape[-1] - before)
+        part = np.pad(part, ((0, 0), margin, margin))
+    return torch.from_numpy(part).to(device)
+
+
+def _next(needed: float, size: int, choices: Sequence[int] = WINDOWS) -> int:
+    """Return the smallest window that is wide enough, or the whole stamp."""
+    return next((width for width in choices if needed <= width < size), size + size % 2)

@@ -1,0 +1,109 @@
+"""From the space of the networks' targets to the catalogue's profile parameters: magnitudes, arcsec, axis ratios, deg.
+
+Ellipticities are conformal shears (Bernstein & Jarvis 2002, AJ 123, 583), eta = -ln(axis ratio), of which the axis
+ratio is no linear function: its mean and that of the position angle are integrals over the two components.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tuningfork.measure.structure.estimates import Gaussians
+from tuningfork.training.tasks import noise_magnitude
+
+ETA = slice(3, 5)
+BULGE = 5
+UNKNOWN_ANGLE = 180 / np.sqrt(12)
+"""Standard deviation (deg) of a position angle of which nothing is known."""
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
+# An even number: at the origin, where the axis ratio has its cusp, must be no node.
+CORRELATIONS = {"mag_r_eff": (0, 1), "mag_sersic_n": (0, 2), "r_eff_sersic_n": (1, 2)}
+
+
+def physical(found: Gaussians, table: pa.Table | Mapping[str, Any], reference_band: str) -> dict[str, np.ndarray]:
+    """Return the profile parameters, position angles in the pixel frame (deg, from the +y axis counter-clockwise).
+
+    Parameters
+    ----------
+    found : Gaussians
+        Of the N sources' targets.
+    table : pyarrow.Table or mapping
+        The rows' `zero_point`, `pixel_scale` (arcsec) and `sky_noise_{reference_band}` (flux units).
+    reference_band : str
+
+    Returns
+    -------
+    dict
+        Column -> array (N,), NaN where nothing is known: mag, r_eff (arcsec), sersic_n (these two are medians of
+        their distributions), axis_ratio, position_angle, bulge_to_total (means), each with `_error`, and the
+        correlations of the first three.
+    """
+    noise = f"sky_noise_{reference_band}"
+    facts = {name: np.asarray(table[name], dtype=float) for name in ("zero_point", "pixel_scale", noise)}
+    mean, sigma = found.mean.T, np.sqrt(np.diagonal(found.covariance, axis1=1, axis2=2)).T
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        mag = mean[0] + noise_magnitude(facts, reference_band)
+        r_eff, sersic_n = np.exp(mean[1]) * facts["pixel_scale"], np.exp(mean[2])
+    ratio, ratio_error, angle, angle_error = shape(found.mean[:, ETA], found.covariance[:, ETA, ETA])
+    bulge, bulge_error = bulge_to_total(mean[BULGE], sigma[BULGE])
+    values = {
+        "mag": mag,
+        "mag_error": sigma[0],
+        "r_eff": r_eff,
+        "r_eff_error": r_eff * sigma[1],
+        "sersic_n": sersic_n,
+        "sersic_n_error": sersic_n * sigma[2],
+        "axis_ratio": ratio,
+        "axis_ratio_error": ratio_error,
+        "position_angle": angle,
+        "position_angle_error": angle_error,
+        "bulge_to_total": bulge,
+        "bulge_to_total_error": bulge_error,
+    }
+    for name, (one, other) in CORRELATIONS.items():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values[f"{name}_correlation"] = found.covariance[:, one, other] / (sigma[one] * sigma[other])
+    return values
+
+
+def shape(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return axis ratio and position angle (deg), each with its standard deviation, from the ellipticity.
+
+    Parameters
+    ----------
+    mean, covariance : ndarray
+        (N, 2) and (N, 2, 2) of eta_1 and eta_2, which are eta times cosine and sine of twice the position angle.
+
+    Returns
+    -------
+    axis_ratio, axis_ratio_error, angle, angle_error : ndarray
+        (N,) mean and standard deviation over the normal distribution; the error of an angle is the circular standard
+        deviation, at most `UNKNOWN_ANGLE`.
+    """
+    known = np.isfinite(mean).all(axis=1)
+    result = np.full((4, len(mean)), np.nan)
+    values, vectors = np.linalg.eigh(covariance[known])
+    root = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+    nodes = np.stack(np.meshgrid(NODES, NODES, indexing="ij"), axis=-1).reshape(-1, 2)
+    weight = np.outer(WEIGHTS, WEIGHTS).ravel() / WEIGHTS.sum() ** 2
+    eta = mean[known][:, None, :] + nodes @ root.transpose(0, 2, 1)
+    ratio = np.exp(-np.hypot(eta[..., 0], eta[..., 1]))
+    result[0, known] = ratio @ weight
+    result[1, known] = np.sqrt(np.maximum(ratio**2 @ weight - result[0, known] ** 2, 0))
+    direction = np.exp(1j * np.arctan2(eta[..., 1], eta[..., 0])) @ weight
+    # Twice, because a tiny negative angle becomes 180 the first time.
+    result[2, known] = np.mod(np.mod(np.rad2deg(np.angle(direction)) / 2, 180), 180)
+    # Circular standard deviation of twice the angle, halved.
+    circular = np.rad2deg(np.sqrt(-2 * np.log(np.clip(np.abs(direction), 1e-6, 1)))) / 2
+    result[3, known] = np.minimum(circular, UNKNOWN_ANGLE)
+    return result[0], result[1], result[2], result[3]
+
+
+def bulge_to_total(logit: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of the share of the bulge, whose logit is normally distributed."""
+    share = 1 / (1 + np.exp(-(logit[:, None] + sigma[:, None] * NODES)))
+    weight = WEIGHTS / WEIGHTS.sum()
+    mean = share @ weight
+    return mean, np.sqrt(np.maximum(share**2 @ weight - mean**2, 0))

@@ -1,0 +1,138 @@
+"""The networks' answer as the start of a least-squares fit of a PSF-convolved Sersic profile to each stamp."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from tuningfork.core.config.stages import Structure
+from tuningfork.core.progress import track
+from tuningfork.core.tables import numpy_column
+from tuningfork.measure.structure.estimates import Gaussians
+from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
+from tuningfork.networks.structure import PROFILE
+
+SMALLEST = 0.1
+"""Circularised half-light radius, in widths of the PSF (FWHM), below which the fit found a point: a star, perhaps."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Fits of N sources; NaN and False where nothing was fitted.
+
+    Attributes
+    ----------
+    fit : Gaussians
+        Of the five `PROFILE` targets.
+    reduced_chi2 : ndarray
+        (N,)
+    fitted : ndarray
+        (N,) bool, converged to something possible.
+    misfit : ndarray
+        (N,) root of the excess of chi^2 over its expectation, near the galaxy; see :func:`misfit_of`.
+    masked_fraction : ndarray
+        (N,) share of the pixels within two half-light radii that are masked as neighbours.
+    """
+
+    fit: Gaussians
+    reduced_chi2: np.ndarray
+    fitted: np.ndarray
+    misfit: np.ndarray
+    masked_fraction: np.ndarray
+
+
+def refine(
+    network: Gaussians,
+    table: pa.Table,
+    stamps: np.ndarray,
+    reference_band: str,
+    settings: Structure,
+    device: torch.device,
+) -> Refinement:
+    """Fit every stamp of which the networks know the profile.
+
+    Parameters
+    ----------
+    network : Gaussians
+        The networks' answer for N rows.
+    table : pyarrow.Table
+        Columns of the stamps table.
+    stamps : ndarray
+        (N, 2, 1, S, S) flux and inverse variance in the reference band.
+    reference_band : str
+    settings : Structure
+    device : torch.device
+    """
+    number, size = len(network), len(PROFILE)
+    mean, covariance = np.full((number, size), np.nan), np.full((number, size, size), np.nan)
+    chi2, misfit, masked = (np.full(number, np.nan) for _ in range(3))
+    converged = np.zeros(number, dtype=bool)
+    noise, scale, width, beta = (
+        numpy_column(table, name).astype(float)
+        for name in (f"sky_noise_{reference_band}", "pixel_scale", f"psf_fwhm_{reference_band}", "psf_beta")
+    )
+    known = np.flatnonzero(np.isfinite(network.mean[:, :size]).all(axis=1) & (beta > 1))
+    length = settings.batch_size
+    of_fit = FitSettings(device=str(device), batch_size=length, sky_sigma=settings.sky_sigma)
+    parts = [known[first : first + length] for first in range(0, len(known), length)]
+    for rows in track(parts, f"fits, {length} at a time", len(parts)):
+        images, weights = in_noise_units(stamps[rows], noise[rows])
+        psf = Moffat(width[rows] / scale[rows], beta[rows])
+        found = fit_profiles(images, weights, psf, network.mean[rows, :size], of_fit)
+        mean[rows], covariance[rows], chi2[rows] = found.mean, found.covariance, found.reduced_chi2
+        misfit[rows] = misfit_of(found.near_chi2, found.near_pixels)
+        converged[rows], masked[rows] = found.converged, found.masked_fraction
+    fit = Gaussians(mean, covariance)
+    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, masked)
+
+
+def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return images and inverse variances (N, S, S), float32, in units of the sky noise.
+
+    Parameters
+    ----------
+    stamps : ndarray
+        (N, 2, 1, S, S)
+    noise : ndarray
+        (N,) in flux units.
+    """
+    unit = noise[:, None, None].astype(np.float32)
+    images, weights = stamps[:, 0, 0] / unit, stamps[:, 1, 0] * unit**2
+    usable = np.isfinite(images) & np.isfinite(weights) & (weights > 0)
+    return np.where(usable, images, np.float32(0)), np.where(usable, weights, np.float32(0))
+
+
+def misfit_of(chi2: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return the root (N,) of the excess of chi^2 over its expectation and its standard deviation, 0 if there is none.
+
+    Parameters
+    ----------
+    chi2, pixels : ndarray
+        (N,) chi^2, and the number of pixels behind it.
+    """
+    return np.asarray(np.sqrt(np.maximum(chi2 - pixels - np.sqrt(2 * pixels), 0)))
+
+
+def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
+    """Return which fits (N,) ended as something extended, smaller than the stamp, with errors that mean something.
+
+    Parameters
+    ----------
+    fit : Gaussians
+    stamp : int
+        Width of the stamps (px).
+    psf_fwhm : ndarray
+        (N,) px.
+
+    Notes
+    -----
+    A Sersic index at the end of its range is not refused: with a low signal its error is large, and magnitude and size
+    are better known than by the network alone.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        size = np.exp(fit.mean[:, 1])
+        circularised = size * np.exp(-np.hypot(fit.mean[:, 3], fit.mean[:, 4]) / 2)
+        variances = np.diagonal(fit.covariance, axis1=1, axis2=2)
+        good = (circularised > SMALLEST * psf_fwhm) & (size < stamp) & (variances > 0).all(axis=1)
+        return np.asarray(good & np.isfinite(fit.covariance).all(axis=(1, 2)))

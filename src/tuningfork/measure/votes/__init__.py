@@ -1,0 +1,1 @@
+"""Vote fractions: the recipe and the stage."""

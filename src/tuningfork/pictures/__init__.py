@@ -1,0 +1,1 @@
+"""Loose JPEG and PNG pictures: read, measured, calibrated, shown."""

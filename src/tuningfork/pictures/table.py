@@ -1,0 +1,144 @@
+"""The table of `tuningfork measure-folder`: its columns, what pictures themselves put into it, how it is written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from tuningfork.core.columns import ESTIMATORS, F4, NAMES, TEXT, Column, schema
+from tuningfork.core.errors import ConfigurationError
+from tuningfork.core.files import replacing
+from tuningfork.core.flags import Flag
+from tuningfork.core.tables import write_table
+from tuningfork.pictures.read import Reading
+
+PIXEL = "pix"
+STAGE = "folder"
+
+
+def _length(name: str, description: str, unit: str | None = PIXEL) -> list[Column]:
+    return [
+        Column(name, F4, unit, "phys.angSize", description, STAGE),
+        Column(f"{name}_error", F4, unit, "stat.error;phys.angSize", f"standard deviation of {name}", STAGE),
+    ]
+
+
+COLUMNS = [
+    Column("file", TEXT, None, "meta.id;meta.file;meta.main", "name of the file", STAGE),
+    Column("flags", pa.int64(), None, "meta.code.qual", "bit flags; tuningfork.core.flags.decode names them", STAGE),
+    Column("reason", TEXT, None, "meta.note", "why nothing was measured; empty if it was", STAGE),
+    Column("width", pa.int32(), PIXEL, "pos.cartesian", "width of the picture", STAGE),
+    Column("height", pa.int32(), PIXEL, "pos.cartesian", "height of the picture", STAGE),
+    Column("x", F4, PIXEL, "pos.cartesian.x", "centre of the galaxy from the left edge", STAGE),
+    Column("y", F4, PIXEL, "pos.cartesian.y", "centre of the galaxy from the lower edge", STAGE),
+    Column("r50", F4, PIXEL, "phys.angSize", "radius of the circle with half of the galaxy's light", STAGE),
+    Column("r90", F4, PIXEL, "phys.angSize", "radius of the circle with 90 % of the galaxy's light", STAGE),
+    Column("psf_fwhm", F4, PIXEL, "instr.obsty.seeing", "full width at half maximum of the PSF", STAGE),
+    Column("morphology", NAMES, None, "src.morph.type", "class of the galaxy by the expected votes", STAGE),
+    Column("p_bar", F4, None, "stat.probability", "probability of a bar by the expected votes", STAGE),
+    Column("bar_yes_fraction", F4, None, "stat.probability", "expected vote fraction of a bar in a disc", STAGE),
+    *_length("bar_length_pixels", "full bar length, all estimators combined"),
+    *_length("bar_length_scaled", "full bar length over the galaxy's diameter, twice r90", None),
+    Column(
+        "bar_position_angle",
+        F4,
+        "deg",
+        "pos.posAng",
+        "angle of the bar from the picture's upward direction, counter-clockwise",
+        STAGE,
+    ),
+    Column("bar_position_angle_error", F4, "deg", "stat.error;pos.posAng", "standard deviation of it", STAGE),
+    Column("bar_ellipticity", F4, None, "src.ellipticity", "1 - width / length of the bar", STAGE),
+    Column("bar_length_method", NAMES, None, "meta.code.class", "estimators behind bar_length_pixels", STAGE),
+    *(
+        Column(f"bar_length_{name}_pixels", F4, PIXEL, "phys.angSize", f"full bar length {text}", STAGE)
+        for name, text in ESTIMATORS.items()
+    ),
+]
+
+
+def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
+    """Return the columns of the pictures themselves, and those of the bars still empty."""
+    number = len(readings)
+    values: dict[str, Any] = {
+        "file": [reading.file for reading in readings],
+        "flags": np.array([flags_of(reading) for reading in readings], dtype=np.int64),
+        "reason": [reading.reason or _unseen(reading) for reading in readings],
+        "width": [reading.width or None for reading in readings],
+        "height": [reading.height or None for reading in readings],
+        "psf_fwhm": np.array([reading.psf_fwhm for reading in readings]),
+    }
+    for name in ("x", "y", "r50", "r90"):
+        values[name] = np.array([_in_picture(reading, name) for reading in readings], dtype=float)
+    texts = ("morphology", "bar_length_method")
+    numbers = ("p_bar", "bar_yes_fraction", "bar_position_angle", "bar_position_angle_error", "bar_ellipticity")
+    lengths = [f"bar_length_{name}" for name in ("pixels", "pixels_error", "scaled", "scaled_error")]
+    lengths += [f"bar_length_{name}_pixels" for name in ESTIMATORS]
+    values |= {name: np.full(number, np.nan) for name in (*numbers, *lengths)}
+    return (
+        values | {name: np.full(number, None, dtype=object) for name in texts} | {"bar_flags": values["flags"].copy()}
+    )
+
+
+def _in_picture(reading: Reading, name: str) -> float:
+    """Return a place or radius in pixels of the picture; places from the edges."""
+    if reading.stamp is None:
+        return np.nan
+    value = float(getattr(reading.stamp, name))
+    if name not in ("x", "y"):
+        return value * reading.binned
+    left_over = (reading.width if name == "x" else reading.height) % reading.binned // 2
+    return (value + 0.5) * reading.binned + left_over
+
+
+def _unseen(reading: Reading) -> str:
+    seen = reading.stamp is not None and np.isfinite(reading.stamp.r90)
+    return "" if seen else "no galaxy is seen in the middle of the picture"
+
+
+def flags_of(reading: Reading) -> int:
+    """Return the flags that the picture itself gives."""
+    stamp = reading.stamp
+    if stamp is None:
+        return int(Flag.BAD_TILE)
+    if not np.isfinite(stamp.r90):
+        return int(Flag.NO_SIGNAL)
+    padded = Flag.PADDED if not stamp.valid.all() else Flag(0)
+    return int(padded | (Flag(0) if stamp.complete else Flag.LARGER_THAN_STAMP))
+
+
+def table_of(values: Mapping[str, Any]) -> pa.Table:
+    """Return the table of N files; a number that is not finite becomes null."""
+    arrays = []
+    for column in COLUMNS:
+        given = values[column.name]
+        if pa.types.is_floating(column.dtype):
+            given = np.asarray(given, dtype=np.float32)
+            arrays.append(pa.array(given, type=column.dtype, mask=~np.isfinite(given)))
+        else:
+            arrays.append(pa.array(list(given), type=column.dtype))
+    return pa.Table.from_arrays(arrays, schema=schema(COLUMNS))
+
+
+def check_name(path: Path) -> None:
+    """Check that a table can be written under a name.
+
+    Raises
+    ------
+    ConfigurationError
+        Its ending is neither .parquet nor .csv.
+    """
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise ConfigurationError(f"--out {path}: expected a name that ends in .parquet or .csv")
+
+
+def write(path: Path, table: pa.Table, **details: Any) -> None:
+    """Write the table as Parquet, with units, descriptions and `details` in its metadata, or as CSV."""
+    if path.suffix.lower() == ".csv":
+        with replacing(path) as temporary:
+            pyarrow.csv.write_csv(table, temporary)
+    else:
+        write_table(path, table, **details)

@@ -1,0 +1,146 @@
+"""What lies in the plane of a disc: spiral arms, rings, star-forming regions and bars; and tidal tails."""
+
+import numpy as np
+
+from tuningfork.simulate.galaxies.boxy import Bar, BoxyBar
+from tuningfork.simulate.light.profiles import Ferrers, Knots, from_axes
+
+MOST_KNOTS = 360
+
+
+def knots_in_disc(
+    radius: np.ndarray,
+    angle: np.ndarray,
+    sigma: np.ndarray,
+    weight: np.ndarray,
+    cos_inclination: float,
+    position_angle: float,
+) -> Knots:
+    """Return knots given in the plane of a disc as they are seen.
+
+    Parameters
+    ----------
+    radius, sigma : ndarray
+        arcsec, shape (K,).
+    angle : ndarray
+        rad from the line of nodes, shape (K,).
+    weight : ndarray
+        Relative fluxes, shape (K,).
+    cos_inclination : float
+    position_angle : float
+        Of the line of nodes (deg).
+    """
+    x, y = from_axes(radius * np.cos(angle), radius * np.sin(angle) * cos_inclination, position_angle)
+    return Knots(x, y, sigma * np.sqrt(cos_inclination), weight / weight.sum())
+
+
+def spiral_arms(
+    rng: np.random.Generator,
+    number: int,
+    pitch: float,
+    inner: float,
+    start: float,
+    scale: float,
+    cos_inclination: float,
+    position_angle: float,
+) -> Knots:
+    """Return logarithmic arms with random clumps.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    number : int
+        Arms, evenly spaced.
+    pitch : float
+        Pitch angle (deg); its sign is the sense of winding.
+    inner : float
+        Radius at which the arms begin (arcsec).
+    start : float
+        Angle of the first arm there, from the line of nodes (rad).
+    scale : float
+        Exponential scale of the arms' surface brightness (arcsec).
+    cos_inclination, position_angle : float
+        See :func:`knots_in_disc`.
+    """
+    width = rng.uniform(0.05, 0.13)
+    outer = max(rng.uniform(2.6, 3.8) * scale, 1.8 * inner)
+    length = np.log(outer / inner)
+    step = max(0.8 * width * np.sin(np.deg2rad(abs(pitch))), length * number / MOST_KNOTS)
+    along = np.tile(np.arange(0, length, step), number)
+    arm = np.repeat(np.arange(number), along.size // number)
+    radius = inner * np.exp(along) * (1 + 0.3 * width * rng.standard_normal(along.size))
+    angle = start + 2 * np.pi * arm / number + along / np.tan(np.deg2rad(pitch))
+    # Arms of one galaxy differ in strength, swell at the beginning and fade at the end.
+    taper = np.minimum(1, (along + 0.1) / 0.3) * np.minimum(1, (length - along) / 0.4)
+    weight = radius**2 * np.exp(-radius / scale) * taper * rng.uniform(0.6, 1.0, number)[arm]
+    weight *= rng.lognormal(0, 0.45, along.size)
+    return knots_in_disc(radius, angle, width * radius, weight, cos_inclination, position_angle)
+
+
+def star_formation(
+    rng: np.random.Generator, number: int, scale: float, cos_inclination: float, position_angle: float
+) -> Knots:
+    """Return `number` star-forming regions spread over an exponential disc of the scale (arcsec)."""
+    radius = rng.gamma(2.0, scale, number)
+    sigma = scale * rng.uniform(0.06, 0.18, number)
+    return knots_in_disc(
+        radius, rng.uniform(0, 2 * np.pi, number), sigma, rng.lognormal(0, 0.7, number), cos_inclination, position_angle
+    )
+
+
+def ring(rng: np.random.Generator, radius: float, cos_inclination: float, position_angle: float) -> Knots:
+    """Return a ring of the radius (arcsec)."""
+    number = 60
+    angle = 2 * np.pi * np.arange(number) / number
+    sigma = np.full(number, radius * rng.uniform(0.07, 0.14))
+    weight = rng.lognormal(0, 0.35, number)
+    return knots_in_disc(np.full(number, radius), angle, sigma, weight, cos_inclination, position_angle)
+
+
+def tidal_tail(rng: np.random.Generator, begin: tuple[float, float], reach: float) -> Knots:
+    """Return a curved tail from the place `begin` (arcsec), about `reach` long (arcsec), widening and fading."""
+    number = 40
+    t = np.linspace(0, 1, number)
+    turn = rng.uniform(0.8, 2.4) * rng.choice([-1, 1])
+    heading = rng.uniform(0, 2 * np.pi) + turn * t
+    x = begin[0] + reach * np.cumsum(np.cos(heading)) / number
+    y = begin[1] + reach * np.cumsum(np.sin(heading)) / number
+    sigma = reach * (0.05 + 0.09 * t) * rng.uniform(0.7, 1.2)
+    weight = (1.1 - t) * rng.lognormal(0, 0.25, number)
+    return Knots(x, y, sigma, weight / weight.sum())
+
+
+def bar_on_sky(
+    length: float,
+    axis_ratio: float,
+    angle: float,
+    index: float,
+    boxiness: float,
+    cos_inclination: float,
+    position_angle: float,
+) -> Bar:
+    """Return the bar that is seen when a flat one lies in an inclined disc.
+
+    Parameters
+    ----------
+    length : float
+        Full length as seen (arcsec); the one in the plane is at least as long.
+    axis_ratio : float
+        In the plane of the disc.
+    angle : float
+        In the plane, from the line of nodes (rad).
+    index : float
+        See :class:`tuningfork.simulate.light.profiles.Ferrers`.
+    boxiness : float
+        Of the isophotes as seen: 2 for ellipses; see :class:`tuningfork.simulate.galaxies.boxy.BoxyBar`.
+    cos_inclination, position_angle : float
+        Of the disc; see :func:`knots_in_disc`.
+    """
+    axes, lengths, _ = np.linalg.svd(
+        np.array([[1, 0], [0, cos_inclination]])
+        @ [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        @ np.diag([1, axis_ratio])
+    )
+    seen = np.rad2deg(np.arctan2(axes[1, 0], axes[0, 0]))
+    form = length, float(lengths[1] / lengths[0]), float((position_angle + seen) % 180), index
+    return Ferrers(*form) if boxiness == 2 else BoxyBar(*form, boxiness)

@@ -1,0 +1,175 @@
+"""Disc galaxies: spirals without and with a bar, and discs seen edge-on."""
+
+import numpy as np
+
+from tuningfork.core.config.population import Population
+from tuningfork.simulate.galaxies import arms
+from tuningfork.simulate.galaxies.boxy import Bar, draw_boxiness
+from tuningfork.simulate.galaxies.priors import log_uniform
+from tuningfork.simulate.galaxies.shape import Shape, flattened
+from tuningfork.simulate.light.profiles import EdgeOn, Knots, Sersic
+from tuningfork.simulate.truth import Part, growth_radii
+
+HALF_LIGHT_OF_SCALE = 1.678
+"""Half-light radius of an exponential disc in scale radii."""
+FITS_WITHIN = 0.07
+"""How far the half-light radius of a barred galaxy may be off, as a part of it, before another is drawn."""
+DUST_DEPTH, DUST_REACH = (0.15, 0.6), 0.9
+"""Part of the disc's light in its plane that a dust lane takes away at the centre, in the reference band, and the
+lane's scale radius in that of the disc: in u half as much again is taken, and less than there is."""
+
+
+def spiral(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
+    """Return an unbarred disc, with or without arms and rings."""
+    cos_i, angle = rng.uniform(0.3, 1.0), rng.uniform(0, 180)
+    bulge = log_uniform(rng, population.bulge_fraction_min, population.bulge_fraction_max)
+    strength = rng.uniform(0.12, 0.35) if rng.uniform() < population.arms_fraction else rng.uniform(0.0, 0.05)
+    strength *= 1 - bulge
+    scale = r_eff / HALF_LIGHT_OF_SCALE
+    ringed, outer = rng.uniform() < population.inner_ring_fraction, _outer_ring(rng, population) * (1 - bulge)
+    parts = _disc(rng, scale, bulge, strength + outer, cos_i, angle, population)
+    parts.append(Part(_pattern(rng, ringed, scale, cos_i, angle, population), strength, "young"))
+    if outer:
+        parts.append(Part(arms.ring(rng, scale * rng.uniform(2.8, 3.8), cos_i, angle), outer, "young"))
+    axis_ratio, rings = flattened(cos_i, population.disc_thickness), outer + ringed * strength
+    return Shape(parts, axis_ratio, angle, None, 0.0, bulge, strength + outer, cos_i, ring_strength=rings)
+
+
+def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
+    """Return a barred disc whose bar has the drawn length although the disc about it sets the half-light radius."""
+    low, high = population.bar_length_min, population.bar_length_max
+    for _ in range(20):
+        cos_i, angle, in_plane = rng.uniform(0.45, 1.0), rng.uniform(0, 180), rng.uniform(0, 2 * np.pi)
+        length = log_uniform(rng, np.clip(0.35 * r_eff, low, high / 1.05), np.clip(2.4 * r_eff, low * 1.05, high))
+        bar = _bar(rng, length, in_plane, cos_i, angle, population)
+        bar_strength = log_uniform(rng, np.clip(0.05 * length / r_eff, 0.05, 0.12), 0.3)
+        bulge = log_uniform(rng, population.bulge_fraction_min, _largest_barred_bulge(population))
+        strength = rng.uniform(0.08, 0.3) if rng.uniform() < population.arms_fraction else rng.uniform(0.0, 0.04)
+        strength *= 1 - bulge - bar_strength
+        ringed = rng.uniform() < population.inner_ring_fraction
+        outer = _outer_ring(rng, population) * (1 - bulge - bar_strength)
+        seed, axis_ratio = int(rng.integers(2**62)), flattened(cos_i, population.disc_thickness)
+        scale = r_eff / HALF_LIGHT_OF_SCALE
+        for _ in range(3):
+            # The bar stays as it is; the same disc around it is drawn larger or smaller.
+            again = np.random.default_rng(seed)
+            parts = _disc(again, scale, bulge, strength + outer + bar_strength, cos_i, angle, population)
+            end = bar.length / 2 / np.hypot(np.cos(in_plane), np.sin(in_plane) * cos_i)
+            pattern = _around_bar(again, ringed, end, in_plane, scale, cos_i, angle, population)
+            parts += [Part(pattern, strength, "young"), Part(bar, bar_strength, "old")]
+            if outer:
+                # About where the outer Lindblad resonance of a bar lies, which ends near its corotation.
+                parts.append(Part(arms.ring(again, end * again.uniform(1.8, 2.4), cos_i, angle), outer, "young"))
+            factor = r_eff / growth_radii(parts, axis_ratio, angle, [0.5])[0]
+            scale *= factor
+        if abs(factor - 1) < FITS_WITHIN:
+            break
+    rings = outer + ringed * strength
+    return Shape(parts, axis_ratio, angle, bar, bar_strength, bulge, strength + outer, cos_i, ring_strength=rings)
+
+
+def edge_on(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
+    """Return a disc seen edge-on, with or without a lane of dust."""
+    angle = rng.uniform(0, 180)
+    bulge = log_uniform(rng, population.bulge_fraction_min, population.bulge_fraction_max)
+    scale = r_eff / 1.4
+    disc = EdgeOn(scale, scale * rng.uniform(0.14, 0.35), angle)
+    thickness, depth = rng.uniform(0.25, 0.5), rng.uniform(*DUST_DEPTH)
+    dusty = rng.uniform() < population.dust_lane_fraction
+    # The part of the disc's light that a thinner and shorter disc of this depth takes away.
+    dust = depth * thickness * DUST_REACH if dusty else 0.0
+    index = rng.uniform(population.bulge_n_min, population.bulge_n_max)
+    spheroid = Sersic(index, scale * rng.uniform(0.2, 0.45), rng.uniform(0.6, 0.9), angle)
+    stars = (1 - bulge) / (1 - dust)
+    parts = [Part(disc, stars, "disc"), Part(spheroid, bulge, "old")]
+    if dusty:
+        lane = EdgeOn(scale * DUST_REACH, disc.scale_height * thickness, angle)
+        parts.append(Part(lane, -dust * stars, "dust"))
+    return Shape(parts, disc.axis_ratio, angle, bulge_fraction=bulge, cos_inclination=0.0)
+
+
+def _largest_barred_bulge(population: Population) -> float:
+    """Return the largest bulge of a barred galaxy: half that of others, for the bar needs light too."""
+    return max(population.bulge_fraction_max / 2, population.bulge_fraction_min * 1.01)
+
+
+def _bar(
+    rng: np.random.Generator, length: float, in_plane: float, cos_i: float, angle: float, population: Population
+) -> Bar:
+    axis_ratio = rng.uniform(population.bar_axis_ratio_min, population.bar_axis_ratio_max)
+    index, boxiness = float(rng.choice([1.0, 1.5])), draw_boxiness(rng, population.bar_boxiness_max)
+    return arms.bar_on_sky(length, axis_ratio, in_plane, index, boxiness, cos_i, angle)
+
+
+def _outer_ring(rng: np.random.Generator, population: Population) -> float:
+    """Return how much of the light outside bulge and bar an outer ring has; mostly there is none."""
+    return rng.uniform(0.04, 0.12) if rng.uniform() < population.outer_ring_fraction else 0.0
+
+
+def _pattern(
+    rng: np.random.Generator, ringed: bool, scale: float, cos_i: float, angle: float, population: Population
+) -> Knots:
+    """Return the ring or the arms of an unbarred disc."""
+    if ringed:
+        return arms.ring(rng, scale * rng.uniform(0.7, 1.6), cos_i, angle)
+    number, begin = int(rng.choice([2, 3, 4], p=[0.6, 0.2, 0.2])), scale * rng.uniform(0.4, 0.9)
+    return _arms(rng, number, begin, rng.uniform(0, 2 * np.pi), scale, cos_i, angle, population)
+
+
+def _around_bar(
+    rng: np.random.Generator,
+    ringed: bool,
+    end: float,
+    in_plane: float,
+    scale: float,
+    cos_i: float,
+    angle: float,
+    population: Population,
+) -> Knots:
+    """Return the ring about the bar, arms from its ends (at the radius `end`), or arms that know nothing of it."""
+    if ringed:
+        return arms.ring(rng, end * rng.uniform(0.95, 1.15), cos_i, angle)
+    if rng.uniform() < 0.7:
+        number, begin, start = 2, end * rng.uniform(0.9, 1.05), in_plane
+    else:
+        number, begin, start = int(rng.choice([2, 3, 4])), end * rng.uniform(0.8, 1.4), rng.uniform(0, 2 * np.pi)
+    return _arms(rng, number, begin, start, scale, cos_i, angle, population)
+
+
+def _arms(
+    rng: np.random.Generator,
+    number: int,
+    begin: float,
+    start: float,
+    scale: float,
+    cos_i: float,
+    angle: float,
+    population: Population,
+) -> Knots:
+    pitch = rng.uniform(population.pitch_min, population.pitch_max) * rng.choice([-1, 1])
+    return arms.spiral_arms(rng, number, pitch, begin, start, scale * rng.uniform(0.9, 1.3), cos_i, angle)
+
+
+def _disc(
+    rng: np.random.Generator,
+    scale: float,
+    bulge: float,
+    others: float,
+    cos_i: float,
+    angle: float,
+    population: Population,
+) -> list[Part]:
+    """Return disc, bulge and star-forming regions; `others` is the light of what comes besides."""
+    regions = float(rng.uniform(0.0, 0.06))
+    spheroid = Sersic(
+        rng.uniform(population.bulge_n_min, population.bulge_n_max),
+        scale * rng.uniform(0.12, 0.4),
+        flattened(cos_i, rng.uniform(0.5, 0.9)),
+        angle,
+    )
+    disc = Sersic(1.0, scale * HALF_LIGHT_OF_SCALE, flattened(cos_i, population.disc_thickness), angle)
+    return [
+        Part(disc, 1 - bulge - others - regions, "disc"),
+        Part(spheroid, bulge, "old"),
+        Part(arms.star_formation(rng, int(rng.integers(15, 60)), scale, cos_i, angle), regions, "young"),
+    ]

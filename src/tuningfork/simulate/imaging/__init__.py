@@ -1,0 +1,1 @@
+"""How a telescope sees it: PSF, noise and conditions."""

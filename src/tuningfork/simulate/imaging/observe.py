@@ -1,0 +1,169 @@
+"""What telescope and sky do to a galaxy: seeing, noise, neighbours, the edge of the image."""
+
+import numpy as np
+
+from tuningfork.core.config.population import Population
+from tuningfork.core.description import Description
+from tuningfork.simulate.galaxies.colours import relative_fluxes
+from tuningfork.simulate.galaxies.draw import Galaxy
+from tuningfork.simulate.galaxies.priors import draw_magnitude, log_uniform
+from tuningfork.simulate.imaging.conditions import Conditions
+from tuningfork.simulate.imaging.noise import add_noise
+from tuningfork.simulate.light.canvas import Light, canvas_size, north_up
+from tuningfork.simulate.light.profiles import Point, Sersic
+
+STAR_SLOPE, STAR_MAG_MIN = 0.15, 14.0
+FAINTER = 3.0
+"""Neighbours reach this much fainter than the population (mag)."""
+NEIGHBOUR_SLOPE = 0.25
+NEIGHBOURS = {"star": 0.44, "bright": 0.28, "faint": 0.28}
+"""What the neighbours are, as on the simulated sky: stars, galaxies like the population's, fainter ones."""
+RADIUS_ERROR = 0.05
+"""Standard deviation of ln(half-light radius) in a survey's catalogue."""
+NATIVE_SIZES = (0.375, 2.0)
+"""Limits of the width of the image that a galaxy is cut from, in widths of the stamp."""
+
+
+def listed_radius(rng: np.random.Generator, r_eff: np.ndarray, axis_ratio: np.ndarray) -> np.ndarray:
+    """Return the half-light radii (arcsec) that a survey's catalogue would have: circularised, with some error.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : ndarray
+        True half-light radii along the major axis (arcsec), shape (N,).
+    axis_ratio : ndarray
+        Shape (N,).
+    """
+    radius = np.asarray(r_eff, dtype=float) * np.sqrt(axis_ratio)
+    return np.asarray(radius * np.exp(RADIUS_ERROR * rng.standard_normal(radius.shape)))
+
+
+def draw_star(
+    rng: np.random.Generator, faintest: float, description: Description, x: float = 0.0, y: float = 0.0
+) -> Light:
+    """Return a star at (x, y) arcsec, down to the magnitude `faintest`."""
+    flux = 10 ** (
+        -0.4 * (draw_magnitude(rng, STAR_MAG_MIN, max(faintest, STAR_MAG_MIN + 1), STAR_SLOPE) - description.zero_point)
+    )
+    colours = relative_fluxes("disc", description.bands, description.reference, rng.uniform(-0.35, 0.8))
+    return Light(Point(), flux * colours, x, y)
+
+
+def draw_neighbour(
+    rng: np.random.Generator, population: Population, description: Description, x: float, y: float, faint: bool
+) -> Light:
+    """Return a plain galaxy at (x, y) arcsec, as bright as the population's or, if `faint`, fainter than these."""
+    if faint:
+        mag = draw_magnitude(rng, population.mag_max, population.mag_max + FAINTER, NEIGHBOUR_SLOPE)
+    else:
+        mag = draw_magnitude(rng, population.mag_min, population.mag_max, NEIGHBOUR_SLOPE)
+    red = rng.uniform() < 0.4
+    # Fainter galaxies are smaller: 1.2 arcsec at 21, 4 arcsec at 16.
+    radius = log_uniform(rng, 0.7, 1.4) * 10 ** (0.105 * (21.0 - mag)) * 1.2
+    profile = Sersic(
+        4.0 if red else 1.0,
+        float(np.clip(radius, 0.4, population.r_eff_max)),
+        rng.uniform(0.25, 1),
+        rng.uniform(0, 180),
+    )
+    flux = 10 ** (-0.4 * (mag - description.zero_point))
+    return Light(
+        profile, flux * relative_fluxes("old" if red else "disc", description.bands, description.reference), x, y
+    )
+
+
+def draw_neighbours(
+    rng: np.random.Generator, width: float, density: float, population: Population, description: Description
+) -> list[Light]:
+    """Return the neighbours in a square field.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    width : float
+        Of the field (arcsec).
+    density : float
+        Galaxies and stars per square degree.
+    population : Population
+    description : Description
+    """
+    lights = []
+    for _ in range(rng.poisson(density * (width / 3600) ** 2)):
+        x, y = rng.uniform(-width / 2, width / 2, 2)
+        kind = rng.choice(list(NEIGHBOURS), p=list(NEIGHBOURS.values()))
+        if kind == "star":
+            lights.append(draw_star(rng, population.mag_max + FAINTER, description, x, y))
+        else:
+            lights.append(draw_neighbour(rng, population, description, x, y, kind == "faint"))
+    return lights
+
+
+def draw_native_size(rng: np.random.Generator, r_eff_pixels: float, size: int) -> int:
+    """Return the width (pixel) of the image that a galaxy is cut from, for a stamp of `size` pixels.
+
+    Any width holds at least twice the half-light radius on every side; beyond that it says nothing about the
+    galaxy, so that a network cannot read the size off the padding. Wide images are the more frequent ones.
+    """
+    low, high = (int(fraction * size) for fraction in NATIVE_SIZES)
+    smallest = min(max(low, int(np.ceil(4 * r_eff_pixels))), high)
+    return int(rng.integers(smallest, high + 1, 2).max())
+
+
+def fit(image: np.ndarray, size: int) -> np.ndarray:
+    """Cut or pad (with zeros) the planes of `image` (..., N, N) to (..., size, size) about the pixel [N // 2, N // 2]."""
+    native = image.shape[-1]
+    result = np.zeros((*image.shape[:-2], size, size), dtype=image.dtype)
+    kept = min(native, size)
+    source = slice(native // 2 - kept // 2, native // 2 - kept // 2 + kept)
+    target = slice(size // 2 - kept // 2, size // 2 - kept // 2 + kept)
+    result[..., target, target] = image[..., source, source]
+    return result
+
+
+def observe(
+    rng: np.random.Generator,
+    galaxy: Galaxy,
+    native_size: int,
+    size: int,
+    density: float,
+    population: Population,
+    conditions: Conditions,
+    description: Description,
+    offset: np.ndarray,
+) -> np.ndarray:
+    """Return a galaxy on the survey's pixels, as the stamps stage cuts it.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    galaxy : Galaxy
+    native_size : int
+        Width of the image before it is cut or padded (pixel).
+    size : int
+        Width of the stamp (pixel).
+    density : float
+        Neighbours per square degree.
+    population : Population
+        Of the neighbours.
+    conditions : Conditions
+        Empty sky, if they have any, as wide as what is seen of the image: the lesser of the two widths.
+    description : Description
+    offset : ndarray
+        Column and row of the galaxy's centre less those of the pixel [size // 2, size // 2].
+
+    Returns
+    -------
+    ndarray
+        float32 (2, B, size, size): image (flux units) and inverse variance, both zero in the padding.
+    """
+    visible = min(native_size, size)
+    canvas = north_up(
+        canvas_size(max(visible, int(5 * galaxy.r_eff / description.pixel_scale))), description.pixel_scale
+    )
+    lights = galaxy.lights(description.bands, description.reference, description.zero_point)
+    lights += draw_neighbours(rng, (visible + 12) * description.pixel_scale, density, population, description)
+    image = fit(canvas.draw_through(lights, conditions.psfs(), *offset), visible)
+    noise = conditions.sky_noise, description, conditions.correlation, conditions.background
+    variance = add_noise(rng, image, *noise)
+    return np.stack([fit(image, size), fit(1 / variance, size)])

@@ -1,0 +1,73 @@
+"""Measured PSFs: a stack of images of stars that take the place of Moffat profiles."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from tuningfork.core.description import Description
+from tuningfork.core.errors import InputError
+from tuningfork.simulate.imaging.psf import PsfImage, fit_moffat
+from tuningfork.simulate.light.planes import read_planes
+
+WIDTHS = (7, 257)
+"""Narrowest and widest image of a star (pixel)."""
+KEY = "simulate.psf_images"
+
+
+class PsfStack:
+    """A stack of PSF images.
+
+    Parameters
+    ----------
+    path : str
+        .npy or FITS: (N, P, P), each for all bands, or (N, B, P, P); pixels of the survey's scale, their response
+        included, the star at the centre of the pixel [P // 2, P // 2]. Sums are brought to one.
+    description : Description
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or holds no such images.
+    """
+
+    def __init__(self, path: str, description: Description) -> None:
+        stack = read_planes(Path(path), KEY)
+        bands, expected = len(description.bands), f"expected (N, P, P) or (N, {len(description.bands)}, P, P)"
+        if stack.ndim == 3:
+            stack = stack[:, None]
+        if stack.ndim != 4 or stack.shape[1] not in (1, bands) or stack.shape[2] != stack.shape[3] or not len(stack):
+            raise InputError(f"{KEY}: {path}: shape {stack.shape}; {expected}")
+        if not WIDTHS[0] <= stack.shape[-1] <= WIDTHS[1]:
+            raise InputError(f"{KEY}: {path}: images of {stack.shape[-1]} pixels; expected {WIDTHS[0]} to {WIDTHS[1]}")
+        total = stack.sum(axis=(2, 3), dtype=float)
+        if not (total > 0).all():
+            raise InputError(f"{KEY}: {path}: image {int(np.argwhere(total <= 0)[0, 0])} has no positive sum")
+        self.path = path
+        self.stack = stack / total[:, :, None, None]
+        self.description = description
+        self._fit = lru_cache(maxsize=None)(self._fitted)
+
+    @staticmethod
+    def of(path: str, description: Description) -> "PsfStack":
+        """Return the stack, which a process reads once."""
+        return _read(path, description.model_dump_json())
+
+    def draw(self, rng: np.random.Generator) -> tuple[tuple[PsfImage, ...], np.ndarray, float]:
+        """Return a PSF for each band, with the widths (arcsec, (B,)) and the exponent of Moffat fits to them.
+
+        The exponent is that of the reference band.
+        """
+        place, scale = int(rng.integers(len(self.stack))), self.description.pixel_scale
+        images = np.broadcast_to(self.stack[place], (len(self.description.bands), *self.stack.shape[2:]))
+        fits = [self._fit(place, min(band, self.stack.shape[1] - 1)) for band in range(len(images))]
+        widths = np.array([fwhm for fwhm, _ in fits])
+        return tuple(PsfImage(image, scale) for image in images), widths, fits[self.description.reference][1]
+
+    def _fitted(self, place: int, band: int) -> tuple[float, float]:
+        return fit_moffat(self.stack[place, band].astype(float), self.description.pixel_scale)
+
+
+@lru_cache(maxsize=1)
+def _read(path: str, description: str) -> PsfStack:
+    return PsfStack(path, Description.model_validate_json(description))

@@ -1,0 +1,108 @@
+"""The Fourier amplitude of the Sersic (1968) profile for any index, by one logarithmic Hankel transform.
+
+GalSim takes a tenth of a second for each new index; the transform of Hamilton (2000, MNRAS 312, 257) takes half a
+millisecond and agrees with GalSim within some parts in a million, so indices need not be rounded.
+"""
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+from scipy import special
+from scipy.fft import fht, fhtoffset
+
+from tuningfork.simulate.light.interpolation import interpolate_evenly
+
+N_RANGE = (0.2, 8.0)
+"""Sersic indices that can be drawn."""
+LOG_RADIUS = (-14.0, 12.0)
+POINTS = 4096
+BIAS = -0.4
+"""Of the transform; it keeps the cusp of a high index from leaking round the ends of the logarithmic grid."""
+LOG_K_RANGE = (-7.5, 8.0)
+LOG_N_STEP = 0.02
+
+
+@dataclass(frozen=True)
+class SersicTable:
+    """Fourier amplitudes of round Sersic profiles of unit flux and unit half-light radius, on an even grid.
+
+    Attributes
+    ----------
+    log_n : ndarray
+        ln(n), shape (N,), evenly spaced.
+    log_k : ndarray
+        ln(k r_eff), shape (K,), evenly spaced.
+    values : ndarray
+        float32 (N, K).
+    """
+
+    log_n: np.ndarray
+    log_k: np.ndarray
+    values: np.ndarray
+
+    def amplitude(self, n: float, squared: np.ndarray) -> np.ndarray:
+        """Return the amplitude, float32, of the index `n` at squares of k r_eff (float32).
+
+        Raises
+        ------
+        ValueError
+            The index lies outside of `N_RANGE`.
+        """
+        low, high = N_RANGE
+        if not low * (1 - 1e-6) <= n <= high * (1 + 1e-6):
+            raise ValueError(f"a Sersic index of {n}: expected {low} to {high}")
+        place = np.clip((np.log(n) - self.log_n[0]) / (self.log_n[1] - self.log_n[0]), 0, len(self.log_n) - 1)
+        below = min(int(place), len(self.log_n) - 2)
+        row = self.values[below] + np.float32(place - below) * (self.values[below + 1] - self.values[below])
+        step = self.log_k[1] - self.log_k[0]
+        position = np.log(np.maximum(squared, np.float32(1e-30)))
+        position *= np.float32(0.5 / step)
+        position -= np.float32(self.log_k[0] / step)
+        return interpolate_evenly(row, position)
+
+
+def sersic_b(n: float | np.ndarray) -> np.ndarray:
+    """Return b(n) of the Sersic profile, for which r_eff holds half of the light."""
+    return np.asarray(special.gammaincinv(2 * np.asarray(n, dtype=float), 0.5))
+
+
+def sersic_beyond(n: float | np.ndarray, radius: float | np.ndarray) -> np.ndarray:
+    """Return the part of the light of a Sersic profile beyond a radius in units of r_eff."""
+    n = np.asarray(n, dtype=float)
+    return np.asarray(special.gammaincc(2 * n, sersic_b(n) * np.asarray(radius) ** (1 / n)))
+
+
+@lru_cache(maxsize=512)
+def sersic_amplitude(n: float) -> np.ndarray:
+    """Return the Fourier amplitude, float64 (K,), at the places :func:`log_wave_numbers` of ln(k r_eff)."""
+    b = float(sersic_b(n))
+    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (POINTS - 1)
+    radius = np.exp(LOG_RADIUS[0] + step * np.arange(POINTS))
+    centre = b ** (2 * n) / (2 * np.pi * n * special.gamma(2 * n))
+    ring = radius * centre * np.exp(-b * radius ** (1 / n))
+    transform = fht(ring, step, 0, offset=fhtoffset(step, mu=0, bias=BIAS), bias=BIAS)
+    wave, kept = _grid()
+    return np.asarray(2 * np.pi * transform[kept] / np.exp(wave))
+
+
+def log_wave_numbers() -> np.ndarray:
+    """Return ln(k r_eff) at which amplitudes are known, evenly spaced, shape (K,)."""
+    return _grid()[0]
+
+
+@cache
+def _grid() -> tuple[np.ndarray, slice]:
+    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (POINTS - 1)
+    wave = fhtoffset(step, mu=0, bias=BIAS) - LOG_RADIUS[1] + step * np.arange(POINTS)
+    first, last = np.searchsorted(wave, LOG_K_RANGE)
+    return wave[first:last], slice(int(first), int(last))
+
+
+@cache
+def sersic_table() -> SersicTable:
+    """Return the amplitudes of all indices in `N_RANGE`, in steps so fine that a straight line joins them."""
+    low, high = np.log(N_RANGE)
+    log_n = np.linspace(low, high, int(np.ceil((high - low) / LOG_N_STEP)) + 1)
+    values = np.stack([sersic_amplitude(float(n)) for n in np.exp(log_n)]).astype(np.float32)
+    return SersicTable(log_n, log_wave_numbers(), values)

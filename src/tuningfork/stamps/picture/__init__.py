@@ -1,0 +1,1 @@
+"""Pictures made for the eye, turned back into light."""

@@ -1,0 +1,1 @@
+"""Sources found on the tiles themselves."""

@@ -1,0 +1,217 @@
+"""From a published table of votes to votes on our own questions."""
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from tuningfork.core.decision_tree import answers, questions
+from tuningfork.core.errors import InputError
+
+KNOWN = ("gz2", "gz_decals")
+KEY = "train.morphology.votes.tree"
+MOST = 1e6
+"""Votes on one answer beyond which a number is no number of votes."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(_Part):
+    """Names of the columns of votes, with the places {question} and {answer}.
+
+    Attributes
+    ----------
+    count, fraction : str or None
+        Votes on an answer, or their share of those on the question.
+    asked : str or None
+        Votes on a question, where only the fractions are given.
+    everyone : str, float or None
+        How many looked at the galaxy: a column, or a number where it is the same for all.
+    """
+
+    count: str | None = None
+    fraction: str | None = None
+    asked: str | None = None
+    everyone: str | float | None = None
+
+
+class Tree(_Part):
+    """A decision tree, the columns of its published table, and what its answers mean.
+
+    Attributes
+    ----------
+    title : str
+    columns : Columns
+    questions : dict
+        Question -> answer -> the question that follows, or None.
+    meaning : dict
+        Our question -> our answer -> the answers ("question.answer") that add up to it.
+    """
+
+    title: str
+    columns: Columns
+    questions: dict[str, dict[str, str | None]]
+    meaning: dict[str, dict[str, list[str]]]
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Tree":
+        seen: set[str] = set()
+        for name, entry in self.questions.items():
+            seen.add(name)
+            for answer, following in entry.items():
+                if following is not None and (following not in self.questions or following in seen):
+                    raise ValueError(f"{name}.{answer} leads to {following!r}, which is no question further down")
+        known = {f"{name}.{answer}" for name, entry in self.questions.items() for answer in entry}
+        ours = {question.name: question.answers for question in questions()}
+        for name, meaning in self.meaning.items():
+            if set(meaning) != set(ours.get(name, ())):
+                raise ValueError(f"meaning.{name}: expected one of our questions with all of its answers, of {ours}")
+            wrong = [part for parts in meaning.values() for part in parts if part not in known]
+            if wrong:
+                raise ValueError(f"meaning.{name}: {wrong[0]!r} is no answer; expected question.answer")
+        return self
+
+    def columns_in(self, available: Iterable[str]) -> dict[str, str]:
+        """Return plain name -> column for the columns of votes that a table has."""
+        plain = {plainly(column): column for column in reversed(list(available))}
+        return {name: plain[name] for name in self._names() if name in plain}
+
+    def _names(self) -> list[str]:
+        found = [self._name("asked", question) for question in self.questions]
+        found += [
+            self._name(kind, question, answer)
+            for question, entry in self.questions.items()
+            for answer in entry
+            for kind in ("count", "fraction")
+        ]
+        everyone = self.columns.everyone
+        return [*filter(None, found), *([plainly(everyone)] if isinstance(everyone, str) else [])]
+
+    def example(self) -> str:
+        """Return the name of a column of votes."""
+        question, entry = next(iter(self.questions.items()))
+        kind = "count" if self.columns.count else "fraction"
+        return str(getattr(self.columns, kind)).format(question=question, answer=next(iter(entry)))
+
+    def _name(self, kind: str, question: str, answer: str = "") -> str:
+        template = getattr(self.columns, kind)
+        return plainly(template.format(question=question, answer=answer)) if template else ""
+
+    def counts(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the votes on each question that can be read, (N, its answers).
+
+        Where a table gives fractions and how many were asked, their product, which need not be an integer. A question
+        with a value that is missing, negative or impossible has no votes in that row. More votes than lead to a
+        question are scaled down to those: published tables have one too many here and there.
+
+        Parameters
+        ----------
+        values : mapping
+            Plain name -> values (N,), of :meth:`columns_in`.
+        """
+        found: dict[str, np.ndarray] = {}
+        for question, entry in self.questions.items():
+            led = self._led(question, found)
+            names = {kind: [self._name(kind, question, answer) for answer in entry] for kind in ("count", "fraction")}
+            if all(name in values for name in names["count"]):
+                votes = np.stack([values[name] for name in names["count"]], axis=1)
+            elif all(name in values for name in names["fraction"]):
+                asked = self._asked(question, led, values)
+                if asked is None:
+                    continue
+                shares = np.stack([values[name] for name in names["fraction"]], axis=1)
+                votes = np.where((shares <= 1).all(axis=1, keepdims=True), shares * asked[:, None], np.nan)
+            else:
+                continue
+            with np.errstate(invalid="ignore"):
+                votes[~((votes >= 0) & (votes <= MOST)).all(axis=1)] = 0
+            if led is not None:
+                votes *= np.minimum(led / np.maximum(votes.sum(axis=1), 1e-9), 1)[:, None]
+            found[question] = votes
+        return found
+
+    def _led(self, question: str, found: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return how many votes lead to a question, None for the first one and where this is not known."""
+        before = [name for name, entry in self.questions.items() if question in entry.values()]
+        if not before or any(name not in found for name in before):
+            return None
+        return np.asarray(
+            sum(
+                found[name][:, place]
+                for name in before
+                for place, following in enumerate(self.questions[name].values())
+                if following == question
+            )
+        )
+
+    def _asked(self, question: str, led: np.ndarray | None, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        asked = values.get(self._name("asked", question))
+        if asked is not None or led is not None:
+            return asked if asked is not None else led
+        everyone = self.columns.everyone
+        if any(question in entry.values() for entry in self.questions.values()):
+            return None
+        if isinstance(everyone, str):
+            return values.get(plainly(everyone))
+        return None if everyone is None else np.full(len(next(iter(values.values()))), float(everyone))
+
+    def votes(self, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return the votes on all answers of our questions, (N, all answers); None if no question can be read."""
+        counts = self.counts(values)
+        number = len(next(iter(values.values()), ()))
+        result, read = np.zeros((number, len(answers()))), False
+        for entry in questions():
+            meaning = self.meaning.get(entry.name, {})
+            parts = [[part.split(".", 1) for part in meaning[answer]] for answer in entry.answers if meaning]
+            if not parts or any(question not in counts for part in parts for question, _ in part):
+                continue
+            read = True
+            for place, part in enumerate(parts, entry.first):
+                for question, answer in part:
+                    result[:, place] += counts[question][:, list(self.questions[question]).index(answer)]
+        return result if read else None
+
+
+def plainly(name: str) -> str:
+    """Return a name in small letters, with anything but letters and digits as one underscore."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def tree_file(name: str) -> Any:
+    """Return the file of a decision tree that comes with the package, or of the user's own."""
+    return files("tuningfork.surveys.lists.labels.trees") / f"{name}.yaml" if name in KNOWN else Path(name)
+
+
+def read_tree(name: str) -> Tree:
+    """Return a decision tree.
+
+    Parameters
+    ----------
+    name : str
+        One that comes with the package, or the path of a file like those.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is no decision tree.
+    """
+    what = f"{KEY}: {name}"
+    try:
+        return Tree.model_validate(yaml.safe_load(tree_file(name).read_text(encoding="utf-8")))
+    except OSError:
+        raise InputError(f"{what}: no such file; expected {', '.join(KNOWN)} or the path of a .yaml file") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{what}: {f'{where}: ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{what}: not a YAML file ({' '.join(str(error).split())[:200]})") from None

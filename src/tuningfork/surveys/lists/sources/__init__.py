@@ -1,0 +1,1 @@
+"""Lists of sources, wherever the configuration takes them from."""

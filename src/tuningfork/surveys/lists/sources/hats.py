@@ -1,0 +1,172 @@
+"""A HATS catalogue (IVOA note 1.0) on disk: Parquet files by HEALPix pixel, of which only those of a shard are read."""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from tuningfork.core.config.sources import HatsCatalogue
+from tuningfork.core.errors import InputError
+from tuningfork.sky.shards import Shard
+from tuningfork.surveys.lists.columns import NUMBERS, as_numbers, choose, factor, require_position
+from tuningfork.surveys.lists.files import UNREADABLE
+from tuningfork.surveys.lists.sources.rows import FINEST, identified
+
+INDEX = "_healpix_29"
+PARTITION = re.compile(r"Norder=(\d{1,2})/Dir=\d{1,18}/Npix=(\d{1,18})(\.[a-z.]+)?")
+PART_OF_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+"""The name of the catalogue within a collection."""
+ENDING = re.compile(r"/|(\.[A-Za-z0-9]+)+")
+
+
+class Hats:
+    """A HATS catalogue, or the main one of a HATS collection.
+
+    Parameters
+    ----------
+    catalogue : HatsCatalogue
+
+    Raises
+    ------
+    InputError
+        The folder holds none, or one that cannot be read.
+    """
+
+    def __init__(self, catalogue: HatsCatalogue) -> None:
+        self.what = f"sources.catalogue.path: {catalogue.path}"
+        self._mapping = dict(catalogue.columns)
+        self.folder = Path(catalogue.path)
+        if (self.folder / "collection.properties").is_file():
+            name = self._read_properties(["collection.properties"]).get("hats_primary_table_url", "")
+            if not PART_OF_PATH.fullmatch(name):
+                raise InputError(f"{self.what}: the collection names no catalogue of its own folder ({name[:80]!r})")
+            self.folder /= name
+        self._properties = self._read_properties(["hats.properties", "properties"])
+        self._ending = self._properties.get("hats_npix_suffix", ".parquet")
+        if not ENDING.fullmatch(self._ending):
+            raise InputError(f"{self.what}: hats_npix_suffix {self._ending[:80]!r} is no ending of a file")
+
+    def _read_properties(self, names: list[str]) -> dict[str, str]:
+        for name in names:
+            path = self.folder / name
+            if path.is_file():
+                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                pairs = [line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#")]
+                return {key.strip(): re.sub(r"\\(.)", r"\1", value.strip()) for key, _, value in pairs}
+        raise InputError(f"{self.what}: no HATS catalogue (it has no {names[0]})")
+
+    @cached_property
+    def partitions(self) -> list[Shard]:
+        """The pixels that have a file, each its own order.
+
+        Raises
+        ------
+        InputError
+            They cannot be told.
+        """
+        path = self.folder / "partition_info.csv"
+        try:
+            if path.is_file():
+                with path.open(encoding="utf-8", newline="") as file:
+                    rows = [(row["Norder"], row["Npix"]) for row in csv.DictReader(file)]
+            else:
+                rows = list(self._in_folders())
+            return sorted({Shard.parse(f"{order}-{pixel}") for order, pixel in rows})
+        except (OSError, ValueError, KeyError, TypeError, csv.Error, InputError) as error:
+            raise InputError(f"{path}: no list of the partitions of a HATS catalogue ({error})") from None
+
+    def _in_folders(self) -> Iterator[tuple[str, str]]:
+        dataset = self.folder / "dataset"
+        for path in dataset.glob("Norder=*/Dir=*/Npix=*"):
+            match = PARTITION.fullmatch(path.relative_to(dataset).as_posix())
+            if match:
+                yield match[1], match[2]
+
+    def _path(self, partition: Shard) -> Path:
+        folder = Path(f"Norder={partition.order}", f"Dir={partition.pixel // 10_000 * 10_000}")
+        return self.folder / "dataset" / folder / f"Npix={partition.pixel}{self._ending.rstrip('/')}"
+
+    def check(self) -> dict[str, str]:
+        """Return our name -> column, after a check of the columns of the first partition.
+
+        Raises
+        ------
+        InputError
+            There is no partition, or it cannot be read, or lacks the position.
+        """
+        if not self.partitions:
+            raise InputError(f"{self.what}: no partition in it")
+        return self._columns(self._open(self.partitions[0]).schema)
+
+    def digest(self) -> str:
+        """Return a hash of what the catalogue says of itself, and of the sizes of its files."""
+        parts = [f"{key}={value}" for key, value in sorted(self._properties.items())]
+        for partition in self.partitions:
+            path = self._path(partition)
+            files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+            parts += [f"{partition.name} {file.name} {file.stat().st_size}" for file in files if file.is_file()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def _open(self, partition: Shard) -> ds.Dataset:
+        path = self._path(partition)
+        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not files or not all(file.is_file() for file in files):
+            raise InputError(f"{path}: missing, though the catalogue lists it")
+        try:
+            return ds.dataset([str(file) for file in files], schema=pq.read_schema(files[0]), format="parquet")
+        except UNREADABLE as error:
+            raise self._unreadable(path, error) from None
+
+    @staticmethod
+    def _unreadable(path: Path, error: Exception) -> InputError:
+        return InputError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())[:200]})")
+
+    def _columns(self, schema: pa.Schema) -> dict[str, str]:
+        stated = {name: self._properties.get(f"hats_col_{name}", "") for name in ("ra", "dec")}
+        mapping = {name: column for name, column in stated.items() if column in schema.names} | self._mapping
+        columns = choose(schema.names, mapping, self.what)
+        require_position(columns, schema.names, self.what)
+        return columns
+
+    def sources(self, shard: Shard) -> pa.Table:
+        """Return the rows of a shard as a table of the stage `sources`.
+
+        Raises
+        ------
+        InputError
+            A partition is missing or cannot be read.
+        """
+        parts = [self._read(partition, shard) for partition in self.partitions if _overlap(partition, shard)]
+        return identified(pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"ra": [], "dec": []}))
+
+    def _read(self, partition: Shard, shard: Shard) -> pd.DataFrame:
+        data = self._open(partition)
+        columns = self._columns(data.schema)
+        indexed = INDEX in data.schema.names and pa.types.is_integer(data.schema.field(INDEX).type)
+        shift = 2 * (FINEST - shard.order)
+        within = (ds.field(INDEX) >= shard.pixel << shift) & (ds.field(INDEX) < (shard.pixel + 1) << shift)
+        try:
+            table = data.to_table(list(dict.fromkeys(columns.values())), filter=within if indexed else None)
+        except UNREADABLE as error:
+            raise self._unreadable(self._path(partition), error) from None
+        frame = pd.DataFrame(index=range(table.num_rows))
+        for name, column in columns.items():
+            unit = (data.schema.field(column).metadata or {}).get(b"unit", b"").decode(errors="replace")
+            values = table[column].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+            frame[name] = as_numbers(values) * factor(name, unit, self.what) if name in NUMBERS else values
+        if indexed:
+            return frame
+        return frame[shard.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())]
+
+
+def _overlap(first: Shard, second: Shard) -> bool:
+    order = min(first.order, second.order)
+    return len(np.unique([shard.pixel >> 2 * (shard.order - order) for shard in (first, second)])) == 1

@@ -1,0 +1,191 @@
+"""The user's own table of sources."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tuningfork.core.config.sources import TableCatalogue
+from tuningfork.sky.shards import Shard, pixels, shards_of_positions, valid_position
+from tuningfork.sky.surroundings import Surroundings
+from tuningfork.surveys.lists.columns import NUMBERS, TEXTS, as_numbers, as_texts, choose, factor, require_numbers
+from tuningfork.surveys.lists.files import Ranges, open_table, readable
+from tuningfork.surveys.lists.sources.rows import INTEGER, LARGEST, sources_of
+
+Wanted = Callable[[Ranges], bool]
+
+
+def everything(ranges: Ranges) -> bool:
+    """Want every part of a table."""
+    return True
+
+
+class UserTable:
+    """A table of sources in a file, of which a part at a time is in memory.
+
+    Rows without a possible position belong to the shard of the first row that has one.
+
+    Parameters
+    ----------
+    catalogue : TableCatalogue
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a column that the configuration names is not there.
+    """
+
+    def __init__(self, catalogue: TableCatalogue) -> None:
+        path = Path(catalogue.path)
+        self.what = f"sources.catalogue.path: {path}"
+        self._file = open_table(path, self.what)
+        self.available: Sequence[str] = self._file.columns
+        self.columns = choose(self.available, catalogue.columns, self.what)
+        self._factors = {
+            name: factor(name, self._file.units.get(column), self.what) for name, column in self.columns.items()
+        }
+
+    def check(self) -> None:
+        """Check that the columns of numbers hold numbers, at the beginning of the table.
+
+        Raises
+        ------
+        InputError
+            One holds text.
+        """
+        columns = {self.columns[name]: name for name in NUMBERS if name in self.columns}
+        with readable(self.what):
+            _, part = next(self._file.parts(list(columns), [], everything), (0, pd.DataFrame(columns=list(columns))))
+        for column, name in columns.items():
+            require_numbers(part[column], name, self.what)
+
+    def frames(self, names: Sequence[str], wanted: Wanted = everything) -> Iterator[pd.DataFrame]:
+        """Yield parts of the table, under our names and in our units; the index is the number of the row.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Ours; those that the table does not have are left out.
+        wanted : callable
+            Our name -> smallest and largest value in a part -> whether the part is needed.
+        """
+        columns = {name: self.columns[name] for name in names if name in self.columns}
+        texts = [column for name, column in columns.items() if name in TEXTS]
+
+        def wanted_here(ranges: Ranges) -> bool:
+            return wanted({name: self._in_our_unit(name, ranges[c]) for name, c in columns.items() if c in ranges})
+
+        with readable(self.what):
+            for first, part in self._file.parts(list(dict.fromkeys(columns.values())), texts, wanted_here):
+                values = {
+                    name: as_numbers(part[column]) * self._factors[name] if name in NUMBERS else part[column].array
+                    for name, column in columns.items()
+                }
+                yield pd.DataFrame(values, index=pd.RangeIndex(first, first + len(part)))
+
+    def _in_our_unit(self, name: str, ends: tuple[Any, Any]) -> tuple[Any, Any]:
+        if self._factors[name] == 1 or not all(map(_is_number, ends)):
+            return ends
+        return ends[0] * self._factors[name], ends[1] * self._factors[name]
+
+    def whole(self) -> pd.DataFrame:
+        """Return all rows and columns that are understood, for tables that are no longer than a list of images."""
+        parts = list(self.frames(list(self.columns)))
+        return pd.concat(parts) if parts else pd.DataFrame(columns=list(self.columns))
+
+    def shards(self, order: int) -> list[Shard]:
+        """Return the shards in which sources lie, in order of their number; at least one."""
+        found: set[Shard] = set()
+        for frame in self.frames(["ra", "dec"]):
+            found.update(shards_of_positions(frame["ra"].to_numpy(), frame["dec"].to_numpy(), order))
+        return sorted(found) or [Shard(order, 0)]
+
+    def home(self, order: int) -> Shard:
+        """Return the shard of the rows without a position."""
+        for frame in self.frames(["ra", "dec"]):
+            shard = home_of(frame["ra"].to_numpy(), frame["dec"].to_numpy(), order)
+            if shard is not None:
+                return shard
+        return Shard(order, 0)
+
+    def sources(self, shard: Shard) -> pa.Table:
+        """Return the rows of a shard as a table of the stage `sources`."""
+        home = self.home(shard.order) == shard
+        chosen = []
+        wanted = everything if home else may_hold(Surroundings.around(shard))
+        for frame in self.frames([name for name in self.columns if name != "file"], wanted):
+            ra, dec = frame["ra"].to_numpy(), frame["dec"].to_numpy()
+            here = shard.contains(ra, dec)
+            here |= home & ~valid_position(ra, dec)
+            if here.any():
+                chosen.append(frame[here])
+        rows = pd.concat(chosen) if chosen else pd.DataFrame(columns=list(self.columns))
+        return sources_of(rows, *self.identify(rows))
+
+    def identify(self, rows: pd.DataFrame) -> tuple[np.ndarray, list[str | None], np.ndarray]:
+        """Return for each row an integer identifier, a name, and whether any row of the table has the same identifier.
+
+        If the identifiers of the table are no integers they become names, and the numbers of the rows take their
+        place.
+        """
+        names: list[str | None] = as_texts(rows["name"]) if "name" in rows else [None] * len(rows)
+        numbers = rows.index.to_numpy(dtype=np.int64)
+        if "source_id" not in self.columns or not len(rows):
+            return numbers, names, np.zeros(len(rows), dtype=bool)
+        ours, _ = _keys(rows["source_id"])
+        counts = pd.Series(0, index=pd.Index(ours.dropna().unique()))
+        integers = True
+        for frame in self.frames(["source_id"]):
+            keys, all_integers = _keys(frame["source_id"])
+            integers &= all_integers
+            counts = counts.add(keys[keys.isin(counts.index)].value_counts(), fill_value=0)
+        twice = ours.map(counts).fillna(0).to_numpy(dtype=float) > 1
+        if integers:
+            return ours.astype(np.int64).to_numpy(), names, twice
+        texts = as_texts(rows["source_id"])
+        return numbers, [text or name for text, name in zip(texts, names, strict=True)], twice
+
+
+def _keys(ids: pd.Series) -> tuple[pd.Series, bool]:
+    """Return identifiers in a form that can be compared, and whether they all are integers of 64 bits."""
+    if pd.api.types.is_integer_dtype(ids):
+        return ids, not ids.isna().any() and (len(ids) == 0 or int(ids.max()) <= LARGEST)
+    if pd.api.types.is_float_dtype(ids):
+        return pd.Series(as_texts(ids), index=ids.index, dtype="str"), False
+    texts = ids.astype("str").str.strip().mask(ids.isna())
+    integers = texts.str.fullmatch(INTEGER.pattern).fillna(False).astype(bool)
+    texts = texts.mask(integers, texts.str.replace(r"^\+?0+(?=\d)", "", regex=True))
+    return texts, bool(integers.all()) and bool((texts.str.lstrip("+-").str.zfill(19) <= str(LARGEST)).all())
+
+
+def home_of(ra: np.ndarray, dec: np.ndarray, order: int) -> Shard | None:
+    """Return the shard of the first possible position (deg), None if there is none."""
+    good = np.flatnonzero(valid_position(ra, dec))
+    return Shard(order, int(pixels(ra[good[:1]], dec[good[:1]], order)[0])) if len(good) else None
+
+
+def may_hold(box: Surroundings) -> Wanted:
+    """Return a function that says of ranges of positions (deg) whether any may lie in the box."""
+
+    def wanted(ranges: Mapping[str, tuple[Any, Any]]) -> bool:
+        if _apart(ranges.get("dec"), box.dec_min, box.dec_max):
+            return False
+        # Negative right ascensions and a box across zero would have to be unwrapped; such parts are read.
+        low, high = ranges.get("ra", (-1.0, -1.0))
+        plain = _is_number(low) and low >= 0 and high <= 360 and not box.wraps and box.half < 180
+        return not (plain and _apart((low, high), box.ra - box.half, box.ra + box.half))
+
+    return wanted
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real)
+
+
+def _apart(ends: tuple[Any, Any] | None, low: float, high: float) -> bool:
+    # A range that is not a number compares as false: the part is read.
+    return ends is not None and _is_number(ends[0]) and bool(ends[1] < low or ends[0] > high)

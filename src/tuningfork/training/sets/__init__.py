@@ -1,0 +1,1 @@
+"""Training sets: drawn, read and balanced."""

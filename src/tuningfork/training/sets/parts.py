@@ -1,0 +1,169 @@
+"""One part of the simulated training set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tuningfork.core.columns import vote_columns
+from tuningfork.core.config.stages import Simulate, Stamps
+from tuningfork.core.description import Description
+from tuningfork.core.files import new_array
+from tuningfork.core.progress import track
+from tuningfork.core.seeds import generator_for
+from tuningfork.core.stage.parameters import Parameters
+from tuningfork.core.stamp_scale import stamp_steps
+from tuningfork.core.tables import write_table
+from tuningfork.simulate.galaxies.draw import Galaxy, draw_galaxy
+from tuningfork.simulate.imaging.conditions import Conditions, coarser, draw_settings
+from tuningfork.simulate.imaging.observe import draw_native_size, listed_radius, observe
+from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_to_noise
+from tuningfork.stamps.quality import sky_noise
+from tuningfork.stamps.scale import rescale, window_size
+
+TRUTH = (
+    "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "arm_strength", "bar_length",
+    "bar_position_angle", "bar_axis_ratio", "bar_strength", "redshift",
+)  # fmt: skip
+"""What is written of a galaxy's truth, beside its class."""
+
+
+def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) -> None:
+    """Draw the galaxies of one part and write stamps and truth.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the stage `simulate`.
+    part : int
+        The part holds the galaxies part x galaxies_per_part and following.
+    output : Path
+        .npy, float32 (N, 2, B, S, S): image and inverse variance.
+    table : Path
+        .parquet, one row for each galaxy: split, truth, conditions and votes.
+    """
+    settings, description = parameters.configuration.simulate, parameters.survey
+    form, number = parameters.configuration.stamps, settings.galaxies_per_part
+    indices = range(part * number, (part + 1) * number)
+    rows = []
+    with new_array(output, (number, 2, len(description.bands), form.size, form.size), np.float32) as stamps:
+        for place, index in track(enumerate(indices), "galaxies", number):
+            rng = generator_for(parameters.configuration.seed, "simulate", index)
+            stamps[place], row = simulate_galaxy(rng, settings, description, form)
+            rows.append({"index": index, "split": split(index)} | row)
+        write_table(
+            table,
+            _table(rows, description.bands),
+            parameters.lineage(),
+            bands=description.bands,
+            reference_band=description.reference_band,
+        )
+
+
+def split(index: int) -> str:
+    """Return to which of train, validation and test (8:1:1) a galaxy belongs."""
+    return {8: "validation", 9: "test"}.get(index % 10, "train")
+
+
+def simulate_galaxy(
+    rng: np.random.Generator, settings: Simulate, description: Description, form: Stamps
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the stamp of one galaxy, (2, B, S, S), and its row of the table.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    settings : Simulate
+    description : Description
+    form : Stamps
+        Size and scale of the stamps.
+    """
+    scale, reference = description.pixel_scale, description.reference
+    galaxy = draw_galaxy(rng, settings.population)
+    conditions = draw_settings(rng, description, settings)
+    step = _step(rng, galaxy, description, form)
+    native = draw_native_size(rng, galaxy.r_eff / (step * scale), form.size)
+    stamp = draw_stamp(rng, galaxy, step, native, settings, conditions, description, form)
+    fwhm, noise = float(conditions.psf_fwhm[reference]), float(conditions.sky_noise[reference])
+    signal = signal_to_noise(galaxy, noise, fwhm, scale, description.zero_point)
+    votes = draw_votes(rng, answer_probabilities(galaxy, signal, fwhm), settings.volunteers)
+    row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in TRUTH}
+    row["bulge_to_total"] = galaxy.bulge_fraction
+    row |= {"native_size": native, "pixel_scale": step * scale, "zero_point": description.zero_point}
+    row["psf_beta"] = conditions.psf_beta
+    row |= {
+        f"psf_fwhm_{band}": float(value) for band, value in zip(description.bands, conditions.psf_fwhm, strict=True)
+    }
+    row |= {
+        f"sky_noise_{band}": float(value) for band, value in zip(description.bands, sky_noise(stamp[1]), strict=True)
+    }
+    return stamp, row | dict(zip(vote_columns(), votes.tolist(), strict=True))
+
+
+def _step(rng: np.random.Generator, galaxy: Galaxy, description: Description, form: Stamps) -> float:
+    """Return how wide the stamp's pixels are in pixels of the survey, by the radius that a catalogue would have."""
+    radius = np.nan
+    if form.scale == "radius":
+        radius = float(listed_radius(rng, np.array(galaxy.r_eff), np.array(galaxy.axis_ratio)))
+    return float(stamp_steps(form, description.pixel_scale, radius))
+
+
+def draw_stamp(
+    rng: np.random.Generator,
+    galaxy: Galaxy,
+    step: float,
+    native_size: int,
+    settings: Simulate,
+    conditions: Conditions,
+    description: Description,
+    form: Stamps,
+) -> np.ndarray:
+    """Draw the galaxy on the survey's pixels and rescale them as those of real stamps are.
+
+    Where many pixels become one, whole numbers of them are drawn as one from the start, which is much faster:
+    their flux and noise add up exactly.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    galaxy : Galaxy
+    step : float
+        Width of the stamp's pixels in pixels of the survey.
+    native_size : int
+        Width of the image before it is cut or padded, in pixels of the stamp.
+    settings : Simulate
+    conditions : Conditions
+        With the sky noise of the survey's pixels.
+    description : Description
+    form : Stamps
+        Size and scale of the stamps.
+
+    Returns
+    -------
+    ndarray
+        float32 (2, B, S, S): image (flux units) and inverse variance, both zero in the padding.
+    """
+    together = max(int(step / 2), 1)
+    rest = step / together
+    coarse = description.model_copy(update={"pixel_scale": description.pixel_scale * together})
+    window, visible = window_size(form.size, rest), int(np.ceil(native_size * rest))
+    noisier = coarser(rng, conditions, together, min(window, visible))
+    offset = rng.uniform(-0.5, 0.5, 2)
+    image, weight = observe(
+        rng, galaxy, visible, window, settings.neighbour_density, settings.population, noisier, coarse, offset
+    )
+    return np.stack(rescale(image, weight, rest, (float(offset[0]), float(offset[1])), form.size))
+
+
+def _table(rows: Sequence[dict[str, Any]], bands: Sequence[str]) -> pa.Table:
+    """Return the rows as a table; NaN becomes null."""
+    types = {"index": pa.int64(), "split": pa.string(), "class": pa.string(), "native_size": pa.int32()}
+    types |= {name: pa.int32() for name in vote_columns()}
+    columns = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        kind = types.get(name, pa.float32())
+        columns[name] = pa.array(values, type=kind, from_pandas=pa.types.is_floating(kind))
+    return pa.table(columns)

@@ -1,0 +1,80 @@
+"""Estimators joined: on errors whose covariance is known."""
+
+import numpy as np
+import pytest
+
+from tuningfork.core.statistics import angle_difference, robust_scatter
+from tuningfork.measure.bars.combination import BarCombination, alone, learn
+
+COVARIANCE = np.array([[1.0, 0.3, 0.2], [0.3, 0.8, 0.2], [0.2, 0.2, 2.5]])
+NAMES = ("direct", "mask", "fourier")
+
+
+def drawn(
+    number: int, seed: int
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Return lengths, the error of the first, true lengths, angles and true angles."""
+    rng = np.random.default_rng(seed)
+    truth, unit = rng.uniform(5, 50, number), rng.uniform(0.05, 0.3, number)
+    misses = rng.multivariate_normal(np.zeros(3), COVARIANCE, number) * unit[:, None]
+    angle = rng.uniform(0, 180, number)
+    found = {name: truth * np.exp(misses[:, k]) for k, name in enumerate(NAMES)}
+    angles = {name: (angle + rng.normal(0, 4 + 4 * k, number)) % 180 for k, name in enumerate(NAMES)}
+    return found, unit, truth, angles, angle
+
+
+def test_weights_are_those_of_the_best_linear_unbiased_estimate() -> None:
+    combination = learn(*drawn(4000, 1))
+    found, unit, truth, angles, angle = drawn(4000, 2)
+    length, error, method = combination.lengths(found, unit)
+    miss = np.log(length / truth)
+    best = 1 / np.sqrt(np.linalg.inv(COVARIANCE).sum())
+    assert robust_scatter(miss / unit) == pytest.approx(best, rel=0.05)
+    assert np.mean(np.abs(miss) < error) == pytest.approx(0.683, abs=0.03)
+    assert set(method) == {"direct+mask+fourier"}
+    joined, scatter = combination.angle(angles, {name: np.zeros(4000) for name in angles})
+    assert robust_scatter(angle_difference(joined, angle)) == pytest.approx(
+        np.sqrt(1 / (1 / 16 + 1 / 64 + 1 / 144)), rel=0.1
+    )
+    assert scatter[0] == pytest.approx(robust_scatter(angle_difference(joined, angle)), rel=0.1)
+
+
+def test_what_is_missing_is_left_out_and_nothing_is_lost() -> None:
+    found, unit, truth, angles, angle = drawn(500, 3)
+    combination = learn(found, unit, truth, angles, angle)
+    full = combination.lengths(found, unit)
+    holes = {name: values.copy() for name, values in found.items()}
+    holes["mask"][:3], holes["direct"][1], holes["fourier"][2:4] = np.nan, np.nan, np.nan
+    for values in holes.values():
+        values[4] = np.nan
+    length, error, method = combination.lengths(holes, unit)
+    assert np.isfinite(length).tolist() == [True, True, True, True, False] + [True] * 495
+    assert list(method[:5]) == ["direct+fourier", "fourier", "direct", "direct+mask", None]
+    assert length[2] == pytest.approx(found["direct"][2])
+    assert np.all(error[:4] > full[1][:4])
+    np.testing.assert_allclose(length[5:], full[0][5:])
+
+
+def test_lost_bars_do_not_decide_and_a_useless_estimator_gets_no_weight() -> None:
+    found, unit, truth, angles, angle = drawn(1000, 4)
+    rng = np.random.default_rng(5)
+    found["mask"][:50] *= 20
+    # It knows what the first knows, with noise besides.
+    found["copy"] = found["direct"] * np.exp(rng.normal(0, 2, 1000) * unit)
+    combination = learn(found, unit, truth, angles, angle)
+    miss = np.log(combination.lengths(found, unit)[0] / truth) / unit
+    assert robust_scatter(miss[50:]) < 0.85
+    assert "copy" not in combination.lengths(found, unit)[2][100]
+
+
+def test_without_galaxies_the_first_stands_alone() -> None:
+    found, unit, truth, angles, angle = (
+        {name: values[:5] for name, values in part.items()} if isinstance(part, dict) else part[:5]
+        for part in drawn(20, 6)
+    )
+    combination = learn(found, unit, truth, angles, angle)
+    assert combination == alone() == BarCombination.from_dict(combination.as_dict())
+    length, error, method = combination.lengths(found, unit)
+    np.testing.assert_allclose(length, found["direct"])
+    np.testing.assert_allclose(error, unit)
+    assert set(method) == {"direct"}
