@@ -10,11 +10,12 @@ from tuningfork.core.config.sky import Sky
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.stages import (
     Bars,
+    Calibrate,
     Catalogue,
-    Classify,
     Evaluate,
     Explain,
     Features,
+    Infer,
     Label,
     Pretrain,
     Report,
@@ -40,9 +41,10 @@ class Configuration(Section):
     simulate: Simulate = option(Simulate(), "the simulated training set")
     pretrain: Pretrain = option(Pretrain(), "self-supervised training of the encoder")
     train: Train = option(Train(), "training of the networks")
-    evaluate: Evaluate = option(Evaluate(), "tests on held-out simulated galaxies")
-    classify: Classify = option(Classify(), "prediction of vote fractions")
-    structure: Structure = option(Structure(), "prediction of profile parameters")
+    infer: Infer = option(Infer(), "how the networks are asked about every stamp")
+    calibrate: Calibrate = option(Calibrate(), "what held-out simulated galaxies teach the measurements")
+    evaluate: Evaluate = option(Evaluate(), "the test on held-out simulated galaxies")
+    structure: Structure = option(Structure(), "measurement of profile parameters")
     saliency: Saliency = option(Saliency(), "saliency maps of the bar answer")
     bars: Bars = option(Bars(), "measurement of bars")
     features: Features = option(Features(), "measurement of bulges and spiral arms")

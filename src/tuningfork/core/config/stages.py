@@ -169,35 +169,45 @@ class Train(Section):
     structure: StructureTraining = option(StructureTraining(), "profile parameters")
 
 
-class Evaluate(Section):
-    """The measurement, repeated on the held-out simulated galaxies whose truth is known."""
+class Calibrate(Section):
+    """What the validation galaxies, whose truth is known, teach the measurements."""
 
     bars: int = option(
-        120,
-        "held-out barred galaxies, each of validation and test, whose saliency maps are measured",
-        ge=10,
-        le=100_000,
+        120, "validation galaxies with a bar from which the calibration of bar lengths is learned", ge=10, le=100_000
     )
     features: int = option(
         200,
-        "held-out galaxies of any kind, each of validation and test, whose bulges and spiral arms are measured",
+        "validation galaxies of any kind from which the calibration of bulges and spiral arms is learned",
         ge=10,
         le=100_000,
     )
 
 
-class Classify(Section):
-    """How vote fractions are predicted."""
+class Evaluate(Section):
+    """The test: the whole measurement on simulated galaxies from which nothing was learned."""
 
-    batch_size: int = option(256, "stamps predicted at once", ge=1, le=16_384)
-    rotations: int = option(4, "orientations averaged, of the eight of the square", ge=1, le=8)
+    bars: int = option(120, "test galaxies with a bar whose saliency maps are measured", ge=10, le=100_000)
+    features: int = option(
+        200, "test galaxies of any kind whose bulges and spiral arms are measured", ge=10, le=100_000
+    )
+
+
+class Infer(Section):
+    """How the networks are asked about every stamp."""
+
+    batch_size: int = option(256, "stamps that the networks see at once", ge=1, le=16_384)
+    rotations: int = option(
+        4, "orientations averaged for votes and profile parameters, of the eight of the square", ge=1, le=8
+    )
+    bar_rotations: int = option(
+        8, "orientations averaged for the regressed bar length and the bar mask, of the eight of the square", ge=1, le=8
+    )
 
 
 class Structure(Section):
     """How profile parameters are measured."""
 
-    batch_size: int = option(256, "stamps predicted and fitted at once", ge=1, le=16_384)
-    rotations: int = option(4, "orientations averaged, of the eight of the square", ge=1, le=8)
+    batch_size: int = option(256, "stamps fitted at once", ge=1, le=16_384)
     refine: bool = option(
         True,
         "polish the network's answer by a least-squares fit of a Sersic profile convolved with the PSF, and combine both",
