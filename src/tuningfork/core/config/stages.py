@@ -93,12 +93,7 @@ class Pretrain(Section):
         1, "passes over the stamps; 0: no pretraining, and start: pretrained uses random weights", ge=0, le=1000
     )
     masked_fraction: float = option(0.3, "share of the patches that are hidden", ge=0, le=0.9)
-    width: int = option(
-        16,
-        "channels of the first layer; larger encoders are slower and need more galaxies; multiples of 16 are fast",
-        ge=8,
-        le=256,
-    )
+    width: int = option(16, "channels of the first layer; multiples of 16 are fast", ge=8, le=256)
     batch_size: int = option(64, "stamps per training step", ge=2, le=4096)
     learning_rate: float = option(2e-3, "peak learning rate", gt=0, le=1)
 
@@ -110,10 +105,7 @@ class Training(Section):
     epochs: int = option(3, "passes over the training set; training time is proportional", ge=1, le=1000)
     batch_size: int = option(32, "stamps per training step", ge=2, le=4096)
     learning_rate: float = option(
-        1e-3,
-        "peak learning rate of the one-cycle schedule; use 0.005 if start is random or pretrained",
-        gt=0,
-        le=1,
+        1e-3, "peak learning rate of the one-cycle schedule; use 0.005 if start is random or pretrained", gt=0, le=1
     )
     weight_decay: float = option(0.01, "weight decay of AdamW", ge=0, le=1)
     start: str = option(
@@ -127,7 +119,7 @@ class Training(Section):
 
 
 class MorphologyTraining(Training):
-    """The training of the morphology network."""
+    """The training of the morphology networks."""
 
     members: int = option(
         2,
@@ -165,7 +157,7 @@ class MorphologyTraining(Training):
 
 
 class StructureTraining(Training):
-    """The training of the structure network."""
+    """The training of the structure networks."""
 
     members: int = option(2, "networks in the ensemble, each trained by a job of its own", plan=True, ge=1, le=64)
     targets: list[Literal["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"]] = option(
@@ -173,9 +165,7 @@ class StructureTraining(Training):
         "parameters that are learned; the others are null in the catalogue",
         min_length=1,
     )
-    measurements: Measurements = option(
-        Measurements(), "measured galaxies of the survey, to which the networks are adapted"
-    )
+    measurements: Measurements = option(Measurements(), "measured galaxies to which the networks are adapted")
 
 
 class Train(Section):
@@ -208,20 +198,14 @@ class Classify(Section):
     """The prediction of vote fractions."""
 
     batch_size: int = option(256, "stamps predicted at once; larger batches need more memory", ge=1, le=16_384)
-    rotations: int = option(
-        4, "how many of the eight orientations of the square are averaged; time is proportional", ge=1, le=8
-    )
+    rotations: int = option(4, "orientations of the stamp that are averaged; time is proportional", ge=1, le=8)
 
 
 class Structure(Section):
     """The measurement of light profiles."""
 
-    batch_size: int = option(
-        256, "stamps predicted and fitted at once; larger batches need more memory", ge=1, le=16_384
-    )
-    rotations: int = option(
-        4, "how many of the eight orientations of the square are averaged; time is proportional", ge=1, le=8
-    )
+    batch_size: int = option(256, "stamps measured at once; larger batches need more memory", ge=1, le=16_384)
+    rotations: int = option(4, "orientations of the stamp that are averaged; time is proportional", ge=1, le=8)
     refine: bool = option(
         True,
         "whether to fit a PSF-convolved Sersic profile by least squares, starting from the network's answer, and "
@@ -248,7 +232,7 @@ _TOLERANCE = option(
 _NOISE_LEVEL = option(
     0.1, "standard deviation of the added noise, in units of (max - min) of the network's input", ge=0, le=1
 )
-_TURNS = option(8, "how many of the eight orientations of the square the noisy copies cycle through", ge=1, le=8)
+_TURNS = option(8, "orientations of the stamp that the noisy copies cycle through", ge=1, le=8)
 
 
 class Saliency(Section):
@@ -276,9 +260,7 @@ class Saliency(Section):
     tolerance: float = _TOLERANCE
     noise_level: float = _NOISE_LEVEL
     rotations: int = _TURNS
-    batch_size: int = option(
-        128, "noisy copies in one forward and backward pass; larger batches need more memory", ge=1, le=16_384
-    )
+    batch_size: int = option(128, "noisy copies per pass through the network, limited by memory", ge=1, le=16_384)
 
 
 class Features(Section):
@@ -293,9 +275,7 @@ class Features(Section):
     tolerance: float = _TOLERANCE
     noise_level: float = _NOISE_LEVEL
     rotations: int = _TURNS
-    batch_size: int = option(
-        64, "noisy copies in one forward and backward pass; larger batches need more memory", ge=1, le=16_384
-    )
+    batch_size: int = option(64, "noisy copies per pass through the network, limited by memory", ge=1, le=16_384)
 
 
 class Bars(Section):
