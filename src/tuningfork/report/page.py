@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from tuningfork.core.figure_style import style
 from tuningfork.core.files import write_text
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.report import gallery, summary
@@ -24,7 +25,6 @@ from tuningfork.report.figures.survey import histograms, sky_map
 from tuningfork.report.figures.training import training_curves
 from tuningfork.report.images import Chart, chart
 from tuningfork.report.inputs import Inputs, read_inputs
-from tuningfork.core.figure_style import style
 
 EXPLAINED = 12
 """Explained galaxies that are shown."""

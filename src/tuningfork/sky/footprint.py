@@ -11,12 +11,12 @@ from astropy.coordinates import Latitude, Longitude
 
 from tuningfork.core.config.sky import Box, Cone, Moc, Polygon
 from tuningfork.core.errors import ConfigurationError
-from tuningfork.sky.shards import LARGEST_RADIUS, Shard
+from tuningfork.sky.shards import MAX_RADIUS_OF_ORDER_0, Shard
 
-MOST = 1_000_000
+MAX_SHARDS = 1_000_000
 """Largest number of shards of a run; the whole sky has 786,432 of order 8."""
-FINEST = 29
-MOC_BYTES = 2**30
+MOC_ORDER = 29
+MAX_MOC_BYTES = 2**30
 """Largest file of a coverage map that is read."""
 Cells = tuple[np.ndarray, np.ndarray]
 
@@ -66,7 +66,7 @@ def _listed(pixels: np.ndarray, order: int, what: str) -> list[Shard]:
 
 def _too_many(count: int, order: int) -> ConfigurationError:
     return ConfigurationError(
-        f"sky.footprint: it touches {count} shards of order {order}, more than {MOST}; lower sky.shard_order"
+        f"sky.footprint: it touches {count} shards of order {order}, more than {MAX_SHARDS}; lower sky.shard_order"
     )
 
 
@@ -74,7 +74,7 @@ def _flat(cells: Cells, order: int) -> np.ndarray:
     """Return the pixels of `order` that cells of it and of coarser orders consist of."""
     pixels, depths = (np.asarray(values, dtype=np.int64) for values in cells)
     count = int(np.sum(4.0 ** (order - depths)))
-    if count > MOST:
+    if count > MAX_SHARDS:
         raise _too_many(count, order)
     shift = 2 * (order - depths)
     inside = [np.arange(pixel << bits, (pixel + 1) << bits) for pixel, bits in zip(pixels, shift, strict=True)]
@@ -101,7 +101,7 @@ def _polygon(ra: np.ndarray, dec: np.ndarray, order: int) -> Cells:
     for depth in np.unique(depths[~keep]):
         edge = np.flatnonzero(~keep & (depths == depth))
         lon, lat = healpix.healpix_to_lonlat(pixels[edge], np.uint8(depth))
-        keep[edge] = distance_to_outline(lon.deg, lat.deg, ra, dec) <= LARGEST_RADIUS / 2 ** int(depth)
+        keep[edge] = distance_to_outline(lon.deg, lat.deg, ra, dec) <= MAX_RADIUS_OF_ORDER_0 / 2 ** int(depth)
     return pixels[keep], depths[keep]
 
 
@@ -141,12 +141,12 @@ def pixels_of_ranges(ranges: np.ndarray, order: int) -> np.ndarray:
     ranges : ndarray of int64
         First pixel and the one after the last, shape (N, 2).
     """
-    shift = 2 * (FINEST - order)
+    shift = 2 * (MOC_ORDER - order)
     first, last = ranges[:, 0] >> shift, (ranges[:, 1] - 1) >> shift
     # Ranges are in order; two neighbours may end and begin in the same pixel.
     first = np.maximum(first, np.append(-1, last[:-1]) + 1)
     count = int(np.sum(last - first + 1))
-    if count > MOST:
+    if count > MAX_SHARDS:
         raise _too_many(count, order)
     inside = [np.arange(start, stop + 1) for start, stop in zip(first, last, strict=True)]
     return np.concatenate([np.zeros(0, dtype=np.int64), *inside])
@@ -163,8 +163,8 @@ def read_moc(path: Path) -> np.ndarray:
     what = f"sky.footprint.path: {path}"
     if not path.is_file():
         raise ConfigurationError(f"{what}: no such file")
-    if path.stat().st_size > MOC_BYTES:
-        raise ConfigurationError(f"{what}: {path.stat().st_size} bytes are more than the limit of {MOC_BYTES}")
+    if path.stat().st_size > MAX_MOC_BYTES:
+        raise ConfigurationError(f"{what}: {path.stat().st_size} bytes are more than the limit of {MAX_MOC_BYTES}")
     try:
         # Not at the top: mocpy brings matplotlib, half a second at every start of the workflow.
         from mocpy import MOC
@@ -173,7 +173,7 @@ def read_moc(path: Path) -> np.ndarray:
     except (OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"{what}: no coverage map of the sky in FITS, JSON or ASCII ({reason})") from None
-    if (ranges > np.uint64(12 << 2 * FINEST)).any() or (ranges[:, 0] >= ranges[:, 1]).any():
+    if (ranges > np.uint64(12 << 2 * MOC_ORDER)).any() or (ranges[:, 0] >= ranges[:, 1]).any():
         raise ConfigurationError(f"{what}: no coverage map of the sky (it has cells that HEALPix does not have)")
     return ranges.astype(np.int64)
 
@@ -191,6 +191,6 @@ def _kind(path: Path) -> str:
         orders = [int(order) for order in cells] if known else [-1]
     else:
         orders = [int(order) for order in re.findall(r"(\d+)\s*/", text)] or [-1]
-    if not all(0 <= order <= FINEST for order in orders):
-        raise ValueError(f"orders of cells must be 0 to {FINEST}")
+    if not all(0 <= order <= MOC_ORDER for order in orders):
+        raise ValueError(f"orders of cells must be 0 to {MOC_ORDER}")
     return "json" if head.startswith(b"{") else "ascii"

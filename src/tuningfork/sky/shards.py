@@ -11,9 +11,9 @@ from astropy.coordinates import Latitude, Longitude
 from tuningfork.core.errors import InputError
 from tuningfork.sky.coordinates import distance
 
-LARGEST_RADIUS = 62.0
+MAX_RADIUS_OF_ORDER_0 = 62.0
 """No shard's radius (deg) is larger than this divided by 2^order."""
-NAME = re.compile(r"(\d{1,2})-(\d{1,18})")
+SHARD_NAME = re.compile(r"(\d{1,2})-(\d{1,18})")
 
 
 @dataclass(frozen=True, order=True)
@@ -44,7 +44,7 @@ class Shard:
         InputError
             `name` is not `order-pixel` with a pixel of that order.
         """
-        match = NAME.fullmatch(name)
+        match = SHARD_NAME.fullmatch(name)
         if match:
             order, pixel = int(match[1]), int(match[2])
             if order <= 29 and pixel < 12 * 4**order:

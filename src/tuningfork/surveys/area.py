@@ -13,11 +13,11 @@ from tuningfork.sky.footprint import shards_of_footprint, shards_of_outlines
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.inputs import checked_table
-from tuningfork.surveys.lists.labels.measured import KEY, read_measured
+from tuningfork.surveys.lists.labels.measured import MEASUREMENTS_KEY, read_measured
 from tuningfork.surveys.registry import open_survey
 from tuningfork.surveys.transfer.network import Network
 
-TILE = re.compile(r"[A-Za-z0-9._+-]{1,200}")
+TILE_NAME = re.compile(r"[A-Za-z0-9._+-]{1,200}")
 
 
 def shards_of(configuration: Configuration, description: Description) -> list[Shard]:
@@ -72,7 +72,7 @@ def shards_of_measurements(configuration: Configuration, footprint: list[Shard])
             else f"without positions, all {len(found)} shards of the footprint are searched"
         )
         raise ConfigurationError(
-            f"{measured.what}: {where}, each of which is cut whole, and {KEY}.max_shards is {settings.max_shards}; "
+            f"{measured.what}: {where}, each of which is cut whole, and {MEASUREMENTS_KEY}.max_shards is {settings.max_shards}; "
             "give rows that lie closer together, or raise it"
         )
     return found
@@ -133,7 +133,7 @@ def names_of(footprint: TileList) -> list[str]:
             raise ConfigurationError(f"{what}: not a text file with one name a line ({error})") from None
         names += [(line.split("#")[0].strip(), what) for line in lines]
     for name, what in names:
-        if name and not TILE.fullmatch(name):
+        if name and not TILE_NAME.fullmatch(name):
             raise ConfigurationError(f"{what}: {name[:80]!r} is no name of a tile (letters, digits and ._+- only)")
     chosen = sorted({name for name, _ in names if name})
     if not chosen:

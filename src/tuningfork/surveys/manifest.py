@@ -14,7 +14,7 @@ import pyarrow as pa
 from tuningfork.core.progress import track
 from tuningfork.surveys.base import FetchedTile, Survey, Tile
 
-SCHEMA = pa.schema(
+MANIFEST_SCHEMA = pa.schema(
     [
         ("tile", pa.string()),
         ("ra", pa.float64()),
@@ -54,7 +54,7 @@ def fetch_all(
         fetched = pool.map(survey.fetch, tiles)
         for tile, files in zip(tiles, track(fetched, "tiles", len(tiles)), strict=True):
             rows += _rows(tile, files, bands, path)
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
 
 
 def _rows(tile: Tile, fetched: FetchedTile, bands: list[str], path: Callable[[str], Path]) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ from tuningfork.core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingImage:
     """One band of a tile that could not be had.
 
     Attributes
@@ -30,7 +30,7 @@ class Missing:
         return self.manifest.stem
 
 
-def find_missing(manifests: Path) -> list[Missing]:
+def find_missing(manifests: Path) -> list[MissingImage]:
     """Return what is missing according to the manifests in a folder, in order of shard, tile and band.
 
     Raises
@@ -46,11 +46,11 @@ def find_missing(manifests: Path) -> list[Missing]:
             )
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: not a manifest of tiles ({error}); delete it and run again") from None
-        found += [Missing(path, row["tile"], row["band"], row["reason"]) for row in table.to_pylist()]
+        found += [MissingImage(path, row["tile"], row["band"], row["reason"]) for row in table.to_pylist()]
     return found
 
 
-def ask_again(missing: list[Missing]) -> int:
+def ask_again(missing: list[MissingImage]) -> int:
     """Delete the manifests that name missing tiles, so that the next run asks for these; return how many there were.
 
     What the cache holds is not transferred again.
@@ -61,7 +61,7 @@ def ask_again(missing: list[Missing]) -> int:
     return len(manifests)
 
 
-def describe(missing: list[Missing]) -> str:
+def describe(missing: list[MissingImage]) -> str:
     """Return a text with one line for every missing band of a tile, and a sum."""
     if not missing:
         return "No tile is missing."

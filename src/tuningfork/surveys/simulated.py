@@ -26,13 +26,13 @@ from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.transfer.network import Network
 
-LARGEST_TURN = 1.0
+MAX_TILE_TURN = 1.0
 """Tiles are turned by up to this angle (deg), so that nobody can rely on north being up."""
-MIRRORED = 0.25
+MIRRORED_SHARE = 0.25
 """Fraction of the tiles with east to the right."""
-WEIGHT = "IVAR"
+WEIGHT_EXTENSION = "IVAR"
 """Extension of a tile's file that holds the inverse variance of the noise of sky and sources."""
-NAME = re.compile(r"sim-r(\d{4,6})-c(\d{4,6})")
+SIMULATED_TILE_NAME = re.compile(r"sim-r(\d{4,6})-c(\d{4,6})")
 
 
 class SimulatedSurvey:
@@ -106,7 +106,7 @@ class SimulatedSurvey:
             header["PSFFWHM"] = (float(conditions.psf_fwhm[place]), "full width at half maximum of the PSF [arcsec]")
             header["SKYNOISE"] = (float(conditions.sky_noise[place]), "standard deviation of the sky [BUNIT]")
             header["ZEROPNT"] = (self.description.zero_point, "AB magnitude of one flux unit")
-            planes = [fits.PrimaryHDU(image[place], header), fits.ImageHDU(weight[place], name=WEIGHT)]
+            planes = [fits.PrimaryHDU(image[place], header), fits.ImageHDU(weight[place], name=WEIGHT_EXTENSION)]
             self.network.make(path, fits.HDUList(planes).writeto)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
@@ -119,7 +119,7 @@ class SimulatedSurvey:
         """
         path = self.network.path(tile.files[band][IMAGE])
         try:
-            pixels, weight = (fitsio.read(str(path), ext=plane) for plane in (0, WEIGHT))
+            pixels, weight = (fitsio.read(str(path), ext=plane) for plane in (0, WEIGHT_EXTENSION))
             header = fits.getheader(path)
             wcs, fwhm, zero_point = WCS(header), float(header["PSFFWHM"]), float(header["ZEROPNT"])
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -166,9 +166,9 @@ class TileGrid:
 
     def _wcs(self, name: str, ra: float, dec: float) -> WCS:
         rng = generator_for(self.seed, "tile-orientation", name)
-        turn = np.deg2rad(rng.uniform(-LARGEST_TURN, LARGEST_TURN))
+        turn = np.deg2rad(rng.uniform(-MAX_TILE_TURN, MAX_TILE_TURN))
         north = np.array([-np.sin(turn), np.cos(turn)])
-        east = np.array([-np.cos(turn), -np.sin(turn)]) * (-1 if rng.uniform() < MIRRORED else 1)
+        east = np.array([-np.cos(turn), -np.sin(turn)]) * (-1 if rng.uniform() < MIRRORED_SHARE else 1)
         wcs = WCS(naxis=2)
         wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
         wcs.wcs.crval = [ra, dec]
@@ -204,7 +204,7 @@ class TileGrid:
         InputError
             There is none.
         """
-        match = NAME.fullmatch(name)
+        match = SIMULATED_TILE_NAME.fullmatch(name)
         if match and int(match[1]) < self.rows and int(match[2]) < self.columns[int(match[1])]:
             return self.tile(int(match[1]), int(match[2]))
         raise InputError(

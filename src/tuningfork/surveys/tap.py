@@ -11,15 +11,15 @@ from astropy.table import Table, vstack
 
 from tuningfork.core.errors import TransferError
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.transfer.attempts import PASSING, AttemptError, check_status
-from tuningfork.surveys.transfer.network import FREE, Limit, Network
+from tuningfork.surveys.transfer.attempts import TRANSIENT_STATUSES, AttemptError, check_status
+from tuningfork.surveys.transfer.network import NO_LIMIT, Limit, Network
 
 T = TypeVar("T")
-DATA_LAB = Limit(rate=4.0, connections=2)
+DATA_LAB_LIMIT = Limit(rate=4.0, connections=2)
 """For NOIRLab's Data Lab, which publishes no limit for anonymous users: our politeness."""
-SMALLEST = 1e-4
+MIN_BOX_HEIGHT = 1e-4
 """Height (deg) below which a box is not split further."""
-TOO_LONG = re.compile(r"time[ds]?[ -]?out|time limit|statement timeout|too long", re.IGNORECASE)
+TIMEOUT_TEXT = re.compile(r"time[ds]?[ -]?out|time limit|statement timeout|too long", re.IGNORECASE)
 """What services say of a query that has used up its time."""
 
 
@@ -27,7 +27,7 @@ class TooManyRowsError(TransferError):
     """The service has cut its answer, or has given up the query for its length."""
 
 
-def ask_tap(network: Network, url: str, query: str, limit: Limit = FREE, rows: int | None = None) -> Table:
+def ask_tap(network: Network, url: str, query: str, limit: Limit = NO_LIMIT, rows: int | None = None) -> Table:
     """Return the answer to one ADQL query.
 
     Parameters
@@ -54,12 +54,12 @@ def ask_tap(network: Network, url: str, query: str, limit: Limit = FREE, rows: i
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pyvo.dal.DALOverflowWarning)
             result = pyvo.dal.TAPService(url, session=session).run_sync(query, maxrec=rows)
-        return whole(result, url, rows)
+        return complete_table(result, url, rows)
 
     return ask_vo(network, url, question, limit)
 
 
-def whole(result: pyvo.dal.TAPResults, url: str, rows: int | None) -> Table:
+def complete_table(result: pyvo.dal.TAPResults, url: str, rows: int | None) -> Table:
     """Return the table of an answer that the service has not cut.
 
     Raises
@@ -73,7 +73,7 @@ def whole(result: pyvo.dal.TAPResults, url: str, rows: int | None) -> Table:
     return table
 
 
-def ask_vo(network: Network, url: str, question: Callable[[requests.Session], T], limit: Limit = FREE) -> T:
+def ask_vo(network: Network, url: str, question: Callable[[requests.Session], T], limit: Limit = NO_LIMIT) -> T:
     """Ask a service through pyvo, or a library that builds on it, and tell its faults apart.
 
     Parameters
@@ -115,9 +115,9 @@ def _fault(error: pyvo.dal.DALAccessError, url: str, seen: list[requests.Respons
         return cause
     reason = " ".join(str(error).split())[:300]
     told = isinstance(error, pyvo.dal.DALQueryError)
-    if told and TOO_LONG.search(reason):
+    if told and TIMEOUT_TEXT.search(reason):
         return TooManyRowsError(f"{url}: the query took the service too long ({reason}); ask for fewer sources")
-    if seen and (seen[-1].status_code in PASSING or not told):
+    if seen and (seen[-1].status_code in TRANSIENT_STATUSES or not told):
         try:
             check_status(seen[-1])
         except AttemptError as status:
@@ -130,7 +130,7 @@ def ask_around(
     url: str,
     query: Callable[[Surroundings], str],
     box: Surroundings,
-    limit: Limit = FREE,
+    limit: Limit = NO_LIMIT,
     rows: int | None = None,
 ) -> Table:
     """Return the answer to a query about a box; where the service cuts it, the box is split and asked in parts.
@@ -159,7 +159,7 @@ def in_parts(ask: Callable[[Surroundings], Table], box: Surroundings) -> Table:
     try:
         return ask(box)
     except TooManyRowsError:
-        if box.dec_max - box.dec_min < SMALLEST:
+        if box.dec_max - box.dec_min < MIN_BOX_HEIGHT:
             raise
     parts = [in_parts(ask, half) for half in box.halves()]
     # The columns of an answer without rows may have other types.

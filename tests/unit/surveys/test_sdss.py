@@ -23,7 +23,7 @@ from tuningfork.surveys.sdss import files as sdss_files
 from tuningfork.surveys.sdss import skyserver as sdss_skyserver
 from tuningfork.surveys.sdss.archive import Archive, FieldName, corners, equatorial, great_circle
 from tuningfork.surveys.sdss.survey import SdssSurvey, width_to_fwhm
-from tuningfork.surveys.transfer.network import FREE, Network
+from tuningfork.surveys.transfer.network import NO_LIMIT, Network
 
 DESCRIPTION = Description(
     title="test", bands=["g", "r", "i"], reference_band="r", pixel_scale=0.396, zero_point=22.5, flux_unit="nanomaggy",
@@ -111,7 +111,7 @@ def test_the_public_skyserver_has_a_limit_of_its_own(tmp_path: Path) -> None:
         sdss_skyserver.SkyServer(url, 17, ["r"], network(tmp_path))._limit
         for url in ("https://skyserver.sdss.org", "https://my.sdss.org.example.edu", "http://127.0.0.1:9")
     ]
-    assert limits == [sdss_skyserver.PUBLIC, FREE, FREE]
+    assert limits == [sdss_skyserver.PUBLIC, NO_LIMIT, NO_LIMIT]
     assert 50 < 60 * limits[0].rate < 60
 
 

@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.base import Image, everywhere
 
-LARGEST = 2**28
+MAX_TILE_PIXELS = 2**28
 """Pixels of the largest image that is accepted; tiles have 10,000 x 10,000."""
 EXTENSIONS = ("SCI", "MSK", "WGT")
 
@@ -40,20 +40,20 @@ def open_coadd(path: Path, band: str, psf_fwhm: float) -> Image:
     header = planes["SCI"].read_header()
     shapes = [tuple(plane.get_dims()) for plane in planes.values()]
     height, width = shape = shapes[0] if len(set(shapes)) == 1 and len(shapes[0]) == 2 else (0, 0)
-    if not 0 < height * width <= LARGEST:
-        raise fault(path, f"shapes of {', '.join(EXTENSIONS)}: {shapes}")
+    if not 0 < height * width <= MAX_TILE_PIXELS:
+        raise coadd_fault(path, f"shapes of {', '.join(EXTENSIONS)}: {shapes}")
     if str(header.get("BAND", band)).strip() != band:
-        raise fault(path, f"expected the band {band}, found {header['BAND']!r}")
+        raise coadd_fault(path, f"expected the band {band}, found {header['BAND']!r}")
     try:
         wcs, zero_point = _wcs(header), float(header["MAGZERO"])
     except (KeyError, TypeError, ValueError) as error:
-        raise fault(path, f"header: {' '.join(str(error).split())}") from None
+        raise coadd_fault(path, f"header: {' '.join(str(error).split())}") from None
 
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         try:
             pixels, mask, weight = (planes[name][start:stop, :] for name in EXTENSIONS)
         except (OSError, ValueError) as error:
-            raise fault(path, error) from None
+            raise coadd_fault(path, error) from None
         good = np.isfinite(pixels) & (mask == 0) & np.isfinite(weight) & (weight > 0)
         zero = np.float32(0)
         return np.where(good, pixels, zero).astype(np.float32), np.where(good, weight, zero).astype(np.float32)
@@ -61,7 +61,7 @@ def open_coadd(path: Path, band: str, psf_fwhm: float) -> Image:
     return Image(shape, rows, wcs, everywhere(psf_fwhm), zero_point)
 
 
-def fault(path: Path, reason: object) -> InputError:
+def coadd_fault(path: Path, reason: object) -> InputError:
     """Return the error that names a file and says what is wrong with it."""
     return InputError(f"{path}: not a coadded tile of DES ({reason}); delete it and run again")
 
@@ -72,9 +72,9 @@ def _planes(path: Path) -> dict[str, Any]:
         file = fitsio.FITS(str(path))
         planes = {name: file[name] for name in EXTENSIONS}
     except (OSError, ValueError) as error:
-        raise fault(path, error) from None
+        raise coadd_fault(path, error) from None
     if not all(hasattr(plane, "get_dims") for plane in planes.values()):
-        raise fault(path, "an extension is no image")
+        raise coadd_fault(path, "an extension is no image")
     return planes
 
 

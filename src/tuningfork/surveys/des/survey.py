@@ -20,25 +20,25 @@ from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile, require_bands
 from tuningfork.surveys.catalogue_answers import PSF, box_of, keep_widths, kept_width, sources_of, with_widths
 from tuningfork.surveys.des.coadd import open_coadd
-from tuningfork.surveys.tap import DATA_LAB, ask_around, ask_tap
+from tuningfork.surveys.tap import DATA_LAB_LIMIT, ask_around, ask_tap
 from tuningfork.surveys.transfer.network import Limit, Network
 
 logger = logging.getLogger(__name__)
 
-BANDS = "grizY"
-NCSA = Limit(rate=4.0, connections=4)
+DES_BANDS = "grizY"
+NCSA_LIMIT = Limit(rate=4.0, connections=4)
 """For the server of the tiles, which publishes no limit."""
-NAME = re.compile(r"DES\d{4}[+-]\d{4}")
+DES_TILE_NAME = re.compile(r"DES\d{4}[+-]\d{4}")
 TILE_SIZE = 0.7306
 """Width and height of a tile (deg): 10,000 pixels of 0.263 arcsec."""
-PIXEL = 0.263
+PIXEL_SCALE = 0.263
 """Width of a pixel (arcsec), the unit of radii and widths in the catalogue."""
-FOLDER = "des-dr2"
-WIDTHS = 0.4, 3.0
+CACHE_FOLDER = "des-dr2"
+PSF_FWHM_LIMITS = 0.4, 3.0
 """Widths of the PSF (arcsec) that are believed."""
 # The selection that the release paper recommends (Abbott et al. 2021, ApJS 255, 20): no source that lost pixels or was
 # cut off, and galaxies by the spread model of the coadd. The table has each object once.
-GALAXIES = """
+GALAXY_QUERY = """
 SELECT coadd_object_id AS source_id, ra, dec, mag_auto_{band} AS mag, {pixel} * flux_radius_{band} AS radius,
 flags_{band} AS extraction
 FROM des_dr2.main
@@ -46,14 +46,14 @@ WHERE {box} AND (mag_auto_{band} BETWEEN {mag_min} AND {mag_max})
 AND extended_class_coadd >= 2 AND flags_{band} < 4 AND imaflags_iso_{band} = 0"""
 # The image of each band is the first extension of its file; the same files without the background's subtraction are
 # listed as well.
-TILES = """
+TILE_QUERY = """
 SELECT object AS tile, filter AS band, fileref AS file, ra1, dec1, ra2, dec2, ra3, dec3, ra4, dec4
 FROM ivoa_des_dr2.siav1
 WHERE {which} AND obs_pub_did LIKE '%#1' AND fileref NOT LIKE '%nobkg%' AND filter IN ({bands})"""
-STARS = """
+STAR_QUERY = """
 SELECT {widths} FROM des_dr2.main
 WHERE {box} AND extended_class_coadd = 0 AND (mag_auto_{band} BETWEEN 17 AND 20.5) AND {clean}"""
-DEBLENDED = 2
+DEBLENDED_BIT = 2
 """Bit of SExtractor's flags: the source was separated from a neighbour."""
 
 
@@ -74,38 +74,42 @@ class DesSurvey:
     """
 
     def __init__(self, settings: Des, description: Description, network: Network) -> None:
-        require_bands("des", description.bands, BANDS)
+        require_bands("des", description.bands, DES_BANDS)
         self._settings = settings
         self._description = description
         self._network = network
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
         """Return the galaxies of the shard, as the release paper recommends to select them."""
-        values = {"band": self._description.reference_band.lower(), "pixel": PIXEL}
+        values = {"band": self._description.reference_band.lower(), "pixel": PIXEL_SCALE}
         values |= {"mag_min": selection.mag_min, "mag_max": selection.mag_max}
         url, around = self._settings.tap_url, Surroundings.around(shard)
         answer = ask_around(
-            self._network, url, lambda box: GALAXIES.format(box=box.condition(), **values), around, DATA_LAB
+            self._network, url, lambda box: GALAXY_QUERY.format(box=box.condition(), **values), around, DATA_LAB_LIMIT
         )
         extraction = np.ma.filled(np.ma.asarray(answer["extraction"]), 0).astype(np.int64)
-        answer["flags"] = np.where(extraction & DEBLENDED, int(Flag.BLENDED), 0)
+        answer["flags"] = np.where(extraction & DEBLENDED_BIT, int(Flag.BLENDED), 0)
         return sources_of(answer, shard)
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the tiles that touch the shard or come near it."""
         box = Surroundings.around(shard).enlarged(margin + TILE_SIZE)
         answer = ask_around(
-            self._network, self._settings.tap_url, lambda part: self._list(part.condition("ra1", "dec1")), box, DATA_LAB
+            self._network,
+            self._settings.tap_url,
+            lambda part: self._list(part.condition("ra1", "dec1")),
+            box,
+            DATA_LAB_LIMIT,
         )
         return self._tiles(answer)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
         """Return the tiles called `names`, such as DES0151+0001."""
         for name in names:
-            if not NAME.fullmatch(name):
+            if not DES_TILE_NAME.fullmatch(name):
                 raise InputError(f"tile {name!r} of DES: expected a name such as DES0151+0001")
         listed = ", ".join(f"'{name}'" for name in names)
-        answer = ask_tap(self._network, self._settings.tap_url, self._list(f"object IN ({listed})"), DATA_LAB)
+        answer = ask_tap(self._network, self._settings.tap_url, self._list(f"object IN ({listed})"), DATA_LAB_LIMIT)
         found = {tile.name: tile for tile in self._tiles(answer)}
         for name in names:
             if name not in found:
@@ -113,7 +117,7 @@ class DesSurvey:
         return [found[name] for name in names]
 
     def _list(self, which: str) -> str:
-        return TILES.format(which=f"({which})", bands=", ".join(f"'{band}'" for band in self._description.bands))
+        return TILE_QUERY.format(which=f"({which})", bands=", ".join(f"'{band}'" for band in self._description.bands))
 
     def _tiles(self, answer: Table) -> list[Tile]:
         """Return the tiles of the service's list, in order of their names; each row is one band of a tile."""
@@ -121,7 +125,7 @@ class DesSurvey:
         corners: dict[str, tuple[tuple[float, float], ...]] = {}
         for row in answer:
             name, band = str(row["tile"]), str(row["band"])
-            if not NAME.fullmatch(name):
+            if not DES_TILE_NAME.fullmatch(name):
                 logger.warning("the list of tiles of DES has one called %r, which is left out", name)
                 continue
             files.setdefault(name, {})[band] = str(row["file"])
@@ -146,31 +150,33 @@ class DesSurvey:
         return with_widths(FetchedTile(tile, files, faults), self._description.bands, self._widths)
 
     def _file(self, name: str, band: str, file: str) -> str:
-        if not NAME.fullmatch(name) or not re.fullmatch(rf"{re.escape(name)}_r\d{{4}}p\d{{2}}_{band}\.fits\.fz", file):
+        if not DES_TILE_NAME.fullmatch(name) or not re.fullmatch(
+            rf"{re.escape(name)}_r\d{{4}}p\d{{2}}_{band}\.fits\.fz", file
+        ):
             raise TransferError(
                 f"the list of tiles names the file {file!r}: expected one such as {name}_r4907p01_{band}.fits.fz"
             )
         url = f"{self._settings.data_url.rstrip('/')}/dr2_tiles/{name}/{file}"
-        return self._network.file(url, f"{FOLDER}/{file}", limit=NCSA)
+        return self._network.file(url, f"{CACHE_FOLDER}/{file}", limit=NCSA_LIMIT)
 
     def _widths(self, tile: Tile) -> str | None:
         bands = self._description.bands
-        query = STARS.format(
+        query = STAR_QUERY.format(
             widths=", ".join(f"AVG(fwhm_image_{band.lower()}) AS width_{band}" for band in bands),
             box=box_of(tile).condition(),
             band=self._description.reference_band.lower(),
             clean=" AND ".join(f"flags_{b.lower()} = 0 AND imaflags_iso_{b.lower()} = 0" for b in bands),
         )
-        file = f"{FOLDER}/psf-{tile.name}-{''.join(bands)}.json"
-        return keep_widths(self._network, file, self._settings.tap_url, query, bands, DATA_LAB)
+        file = f"{CACHE_FOLDER}/psf-{tile.name}-{''.join(bands)}.json"
+        return keep_widths(self._network, file, self._settings.tap_url, query, bands, DATA_LAB_LIMIT)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
         """Open one band of a tile."""
         files = tile.files[band]
-        limits = WIDTHS[0] / PIXEL, WIDTHS[1] / PIXEL
+        limits = PSF_FWHM_LIMITS[0] / PIXEL_SCALE, PSF_FWHM_LIMITS[1] / PIXEL_SCALE
         width = kept_width(self._network.path(files[PSF]), band, limits) if PSF in files else None
         known = self._description.psf_fwhm[self._description.bands.index(band)]
-        return open_coadd(self._network.path(files[IMAGE]), band, known if width is None else width * PIXEL)
+        return open_coadd(self._network.path(files[IMAGE]), band, known if width is None else width * PIXEL_SCALE)
 
 
 def _centre(corners: Sequence[tuple[float, float]]) -> tuple[float, float]:

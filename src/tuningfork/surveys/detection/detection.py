@@ -22,14 +22,14 @@ from tuningfork.sky.coordinates import ARCSEC, directions, distance, jacobian
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import FetchedTile, Image, Survey, Tile
 from tuningfork.surveys.detection.extraction import extract
-from tuningfork.surveys.detection.overlaps import each_once, standing, tiles_that_count
+from tuningfork.surveys.detection.overlaps import each_once, tile_priority, tiles_that_count
 from tuningfork.surveys.detection.windows import Window, windows
 from tuningfork.surveys.lists.sources.rows import ids_of_positions, sources_of
 from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
-BORDER = 30 / ARCSEC
+BORDER_WIDTH = 30 / ARCSEC
 """How far beyond the shard (deg) sources are looked at, to settle which of two detections counts."""
 
 
@@ -52,7 +52,7 @@ class Detector:
 
     def __post_init__(self) -> None:
         self._centre = self.shard.centre
-        self._reach = self.shard.radius + BORDER
+        self._reach = self.shard.radius + BORDER_WIDTH
 
     def on_tile(self, fetched: FetchedTile) -> pd.DataFrame:
         """Return the galaxies on a tile, in and about the shard.
@@ -147,7 +147,7 @@ def _listed(selection: Sources, shard: Shard, tiles: list[Tile], found: pd.DataF
     ra, dec, tile = (found[name].to_numpy() for name in ("ra", "dec", "tile"))
     best, own = np.full(len(found), -np.inf), np.full(len(found), -np.inf)
     for number, each in enumerate(tiles):
-        here = standing(each, ra, dec)
+        here = tile_priority(each, ra, dec)
         own = np.where(tile == number, here, own)
         best = np.where(tile == number, best, np.maximum(best, here))
     reach = float(found["fwhm"].max()) / ARCSEC if len(found) else 0.0

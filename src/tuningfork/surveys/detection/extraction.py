@@ -12,19 +12,19 @@ import sep
 from tuningfork.core.config.sources import Detection
 from tuningfork.core.errors import InputError
 
-KRON = 2.5
+KRON_APERTURE = 2.5
 """Radius of the elliptical aperture of the total flux, in Kron radii (Kron 1980)."""
-SMALLEST = 3.5
+MIN_APERTURE = 3.5
 """Radius of the smallest aperture, in half-light radii of the PSF: it holds 97 per cent of a Moffat PSF of beta 3."""
-SEARCHED = 6.0
+KRON_SEARCH_RADIUS = 6.0
 """Radius of the ellipse in which the Kron radius is measured, in units of the second moments."""
-PIXELS_STACKED = 2_000_000
-SUB_OBJECTS = 16_384
+SEP_PIXEL_BUFFER = 2_000_000
+SEP_SUB_OBJECT_BUFFER = 16_384
 """Sizes of sep's buffers: pixels above the threshold that are open at a time, and parts of one detection."""
 
 
 @dataclass
-class Found:
+class DetectedSources:
     """Sources in an image; arrays of shape (N,).
 
     Attributes
@@ -54,7 +54,7 @@ class Found:
 
 def extract(
     pixels: np.ndarray, inverse_variance: np.ndarray, psf_fwhm: float, psf_beta: float, settings: Detection
-) -> Found:
+) -> DetectedSources:
     """Return the sources in an image.
 
     Parameters
@@ -77,8 +77,8 @@ def extract(
     mask = ~((inverse_variance > 0) & np.isfinite(pixels) & np.isfinite(inverse_variance))
     data = np.where(mask, np.float32(0), pixels).astype(np.float32)
     noise = 1 / np.sqrt(np.where(mask, np.float32(1), inverse_variance)).astype(np.float32)
-    sep.set_extract_pixstack(PIXELS_STACKED)
-    sep.set_sub_object_limit(SUB_OBJECTS)
+    sep.set_extract_pixstack(SEP_PIXEL_BUFFER)
+    sep.set_sub_object_limit(SEP_SUB_OBJECT_BUFFER)
     try:
         objects, segments = sep.extract(
             data,
@@ -86,7 +86,7 @@ def extract(
             err=noise,
             mask=mask,
             minarea=settings.min_area,
-            filter_kernel=moffat(psf_fwhm, psf_beta),
+            filter_kernel=moffat_kernel(psf_fwhm, psf_beta),
             filter_type="matched",
             deblend_nthresh=settings.deblend_levels,
             deblend_cont=settings.deblend_contrast,
@@ -99,36 +99,39 @@ def extract(
 
 def _measure(
     data: np.ndarray, mask: np.ndarray, objects: np.ndarray, segments: np.ndarray, psf_fwhm: float, psf_beta: float
-) -> Found:
+) -> DetectedSources:
     number = np.arange(1, len(objects) + 1, dtype=np.int32)
     x, y, a, b = (np.ascontiguousarray(objects[name]) for name in ("x", "y", "a", "b"))
     theta = np.clip(objects["theta"], -np.pi / 2, np.pi / 2)
     others = {"mask": mask, "segmap": segments, "seg_id": number}
-    psf = seen_radius(psf_fwhm, psf_beta)
-    kron, _ = sep.kron_radius(data, x, y, a, b, theta, SEARCHED, **others)
+    psf = psf_half_light_radius(psf_fwhm, psf_beta)
+    kron, _ = sep.kron_radius(data, x, y, a, b, theta, KRON_SEARCH_RADIUS, **others)
     kron = np.where(np.isfinite(kron), kron, 0.0)
     # An aperture smaller than the PSF would lose flux: it becomes a circle.
-    small = KRON * kron * np.sqrt(a * b) < SMALLEST * psf
-    a, b = np.where(small, SMALLEST * psf, KRON * kron * a), np.where(small, SMALLEST * psf, KRON * kron * b)
+    small = KRON_APERTURE * kron * np.sqrt(a * b) < MIN_APERTURE * psf
+    a, b = (
+        np.where(small, MIN_APERTURE * psf, KRON_APERTURE * kron * a),
+        np.where(small, MIN_APERTURE * psf, KRON_APERTURE * kron * b),
+    )
     flux, _, _ = sep.sum_ellipse(data, x, y, a, b, np.where(small, 0.0, theta), 1.0, **others)
     seen, _ = sep.flux_radius(data, x, y, 1.5 * a, 0.5, normflux=flux, **others)
-    return Found(
+    return DetectedSources(
         x,
         y,
         objects["xcpeak"],
         objects["ycpeak"],
         flux,
         np.sqrt(np.maximum(seen**2 - psf**2, 0)),
-        seen < POINT_LIKE * psf,
-        (objects["flag"] & sep.OBJ_MERGED > 0) | np.isin(number, touching(segments)),
+        seen < MAX_STAR_RADIUS * psf,
+        (objects["flag"] & sep.OBJ_MERGED > 0) | np.isin(number, touching_segments(segments)),
     )
 
 
-POINT_LIKE = 1.15
+MAX_STAR_RADIUS = 1.15
 """Half-light radius, in units of that of the PSF, below which a source is taken for a star."""
 
 
-def touching(segments: np.ndarray) -> np.ndarray:
+def touching_segments(segments: np.ndarray) -> np.ndarray:
     """Return the numbers of the segments that have a pixel beside one of another segment."""
     found = []
     for first, second in (
@@ -142,7 +145,7 @@ def touching(segments: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate(found))
 
 
-def moffat(fwhm: float, beta: float) -> np.ndarray:
+def moffat_kernel(fwhm: float, beta: float) -> np.ndarray:
     """Return a Moffat profile on pixels out to 1.5 times its full width at half maximum (px), with a sum of one."""
     half = int(np.ceil(1.5 * fwhm))
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
@@ -151,7 +154,7 @@ def moffat(fwhm: float, beta: float) -> np.ndarray:
     return np.asarray(profile / profile.sum(), dtype=np.float32)
 
 
-def seen_radius(fwhm: float, beta: float) -> float:
+def psf_half_light_radius(fwhm: float, beta: float) -> float:
     """Return the half-light radius (px) of a Moffat PSF, in an image whose pixels widen it."""
     core = fwhm / 2 / np.sqrt(2 ** (1 / beta) - 1)
     radius = core * np.sqrt(2 ** (1 / (beta - 1)) - 1)

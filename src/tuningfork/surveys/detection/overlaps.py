@@ -6,22 +6,22 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from tuningfork.sky.coordinates import unit_vectors
-from tuningfork.sky.shards import LARGEST_RADIUS, Shard, centres
+from tuningfork.sky.shards import MAX_RADIUS_OF_ORDER_0, Shard, centres
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import depth, in_box
 
-SAMPLE = 6
+SAMPLE_ORDERS = 6
 """Orders by which the points at which a shard is sampled are finer than the shard."""
-NOWHERE = -180.0
+OUTSIDE_DEPTH = -180.0
 
 
-def standing(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+def tile_priority(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     """Return how strongly a tile counts at positions (deg), shape (N,): the largest of all tiles wins.
 
     That is how deep (deg) a position lies in the tile, and more than any depth where the survey's rule says that the
     tile is the one; negative outside.
     """
-    deep = np.nan_to_num(depth(tile, ra, dec), nan=NOWHERE)
+    deep = np.nan_to_num(depth(tile, ra, dec), nan=OUTSIDE_DEPTH)
     if tile.unique is None:
         return deep
     return np.where((deep > 0) & in_box(tile.unique, ra, dec), deep + 360.0, deep)
@@ -30,8 +30,8 @@ def standing(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
 def tiles_that_count(tiles: Sequence[Tile], shard: Shard) -> list[Tile]:
     """Return the tiles that count somewhere in the shard, and some that only nearly do."""
     ra, dec, spacing = _sample(shard)
-    deep = [np.nan_to_num(depth(tile, ra, dec), nan=NOWHERE) for tile in tiles]
-    deepest = np.max(deep, axis=0, initial=NOWHERE)
+    deep = [np.nan_to_num(depth(tile, ra, dec), nan=OUTSIDE_DEPTH) for tile in tiles]
+    deepest = np.max(deep, axis=0, initial=OUTSIDE_DEPTH)
     chosen = []
     for tile, here in zip(tiles, deep, strict=True):
         # Between two points the depths change by less than their distance.
@@ -45,11 +45,11 @@ def tiles_that_count(tiles: Sequence[Tile], shard: Shard) -> list[Tile]:
 
 def _sample(shard: Shard) -> tuple[np.ndarray, np.ndarray, float]:
     """Return points (deg) spread over a shard and its edge, and how far (deg) any of its points is from one at most."""
-    order = min(shard.order + SAMPLE, 29)
+    order = min(shard.order + SAMPLE_ORDERS, 29)
     parts = 4 ** (order - shard.order)
     ra, dec = centres(shard.pixel * parts + np.arange(parts), order)
-    edge_ra, edge_dec = shard.boundary(steps=2**SAMPLE)
-    return np.append(ra, edge_ra), np.append(dec, edge_dec), LARGEST_RADIUS / 2**order
+    edge_ra, edge_dec = shard.boundary(steps=2**SAMPLE_ORDERS)
+    return np.append(ra, edge_ra), np.append(dec, edge_dec), MAX_RADIUS_OF_ORDER_0 / 2**order
 
 
 def each_once(

@@ -8,11 +8,11 @@ import numpy as np
 
 from tuningfork.surveys.base import Image
 
-WHOLE = 4096
+MAX_WHOLE_WIDTH = 4096
 """Width and height (px) up to which an image is one window."""
-CORE = 2048
+CORE_WIDTH = 2048
 """Width and height (px) of the part of a window whose sources count; the parts tile the image."""
-OVERLAP = 512
+OVERLAP_WIDTH = 512
 """Width (px) of the part around it: no galaxy that is searched for reaches farther from its peak."""
 
 
@@ -60,8 +60,8 @@ def windows(image: Image, wanted: Callable[[Window], bool]) -> Iterator[tuple[Wi
 
 
 def _spans(size: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    if size <= WHOLE:
+    if size <= MAX_WHOLE_WIDTH:
         return [((0, size), (0, size))]
-    edges = np.linspace(0, size, -(-size // CORE) + 1).astype(int).tolist()
+    edges = np.linspace(0, size, -(-size // CORE_WIDTH) + 1).astype(int).tolist()
     cores = list(itertools.pairwise(edges))
-    return [(span, (max(span[0] - OVERLAP, 0), min(span[1] + OVERLAP, size))) for span in cores]
+    return [(span, (max(span[0] - OVERLAP_WIDTH, 0), min(span[1] + OVERLAP_WIDTH, size))) for span in cores]

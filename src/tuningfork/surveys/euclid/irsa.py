@@ -11,17 +11,17 @@ from astropy.table import Table
 from astroquery.ipac.irsa import IrsaClass
 
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.tap import TooManyRowsError, ask_vo, in_parts, whole
+from tuningfork.surveys.tap import TooManyRowsError, ask_vo, complete_table, in_parts
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.network import Limit, Network
 
 T = TypeVar("T")
 COLLECTION = "euclid_DpdMerBksMosaic"
-POLITE = Limit(connections=4)
+IRSA_LIMIT = Limit(connections=4)
 """IRSA publishes no limit; its pages ask not to disturb its synchronous services by large downloads."""
-ROWS = 200_000
+MAX_ROWS = 200_000
 """Rows that are asked for at once; without MAXREC, IRSA cuts an answer at 2,000."""
-NEEDED = ("access_url", "s_ra", "s_dec", "s_region")
+MOSAIC_COLUMNS = ("access_url", "s_ra", "s_dec", "s_region")
 
 
 class Irsa:
@@ -54,10 +54,10 @@ class Irsa:
                 warnings.simplefilter("error", pyvo.dal.DALOverflowWarning)
                 circle = (ra * u.deg, dec * u.deg, radius * u.deg)
                 try:
-                    rows = client.query_sia(pos=circle, collection=COLLECTION, maxrec=ROWS)
+                    rows = client.query_sia(pos=circle, collection=COLLECTION, maxrec=MAX_ROWS)
                 except pyvo.dal.DALOverflowWarning:
                     raise TooManyRowsError(f"{self._url}/SIA: the service has cut its answer") from None
-            for column in NEEDED:
+            for column in MOSAIC_COLUMNS:
                 if column not in rows.colnames:
                     raise AttemptError(f"the list of mosaics has no column {column}", final=True)
             return rows
@@ -78,7 +78,7 @@ class Irsa:
         def question(client: IrsaClass) -> Table:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", pyvo.dal.DALOverflowWarning)
-                return whole(client.query_tap(query, maxrec=ROWS), f"{self._url}/TAP", ROWS)
+                return complete_table(client.query_tap(query, maxrec=MAX_ROWS), f"{self._url}/TAP", MAX_ROWS)
 
         return self._ask(question, "TAP")
 
@@ -105,4 +105,4 @@ class Irsa:
                 # What the service says about itself is parsed without pyvo's usual care.
                 raise AttemptError(f"no good answer: {' '.join(str(error).split())[:300]}") from None
 
-        return ask_vo(self._network, url, through, POLITE)
+        return ask_vo(self._network, url, through, IRSA_LIMIT)

@@ -12,19 +12,19 @@ from scipy.spatial import cKDTree
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.base import Image
 
-INVALID = 1
+INVALID_BIT = 1
 """Bit of a flag map for pixels "which shall not be used for anything" (Euclid Data Product Description, VIS and NIR
 flag maps); the other bits say why, or describe pixels that can be used."""
-NO_COVERAGE = 1e6
+NO_COVERAGE_NOISE = 1e6
 """Noise maps have values near 1e16 where nothing was observed; real noise is below 10."""
 TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 """BITPIX -> how FITS stores a pixel."""
-LARGEST = 100_000
+MAX_MOSAIC_WIDTH = 100_000
 """Width and height (pixel) beyond which a file is not taken for a mosaic."""
 
 
 @dataclass(frozen=True)
-class Plane:
+class MosaicPlane:
     """The uncompressed pixels of an image in a FITS file.
 
     Rows are read from the file itself: nothing but these rows is in memory, and a file that the bounded cache has
@@ -49,7 +49,7 @@ class Plane:
     shape: tuple[int, int]
 
     @classmethod
-    def open(cls, path: Path) -> "Plane":
+    def open(cls, path: Path) -> "MosaicPlane":
         """Find the first image of a file.
 
         Raises
@@ -65,7 +65,7 @@ class Plane:
             shape = (int(header["NAXIS2"]), int(header["NAXIS1"]))
         except (OSError, StopIteration, KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}: no image in FITS ({error!r}); delete it and run again") from None
-        if min(shape) <= 0 or max(shape) > LARGEST or header.get("BSCALE", 1) != 1:
+        if min(shape) <= 0 or max(shape) > MAX_MOSAIC_WIDTH or header.get("BSCALE", 1) != 1:
             raise InputError(f"{path}: expected a mosaic, found an image of {shape[1]} x {shape[0]} scaled pixels")
         return cls(path, header, offset, dtype, shape)
 
@@ -112,8 +112,8 @@ def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, f
     InputError
         A file is not what it should be.
     """
-    pixels, sigma = Plane.open(image), Plane.open(noise)
-    flags = Plane.open(mask) if mask else None
+    pixels, sigma = MosaicPlane.open(image), MosaicPlane.open(noise)
+    flags = MosaicPlane.open(mask) if mask else None
     for plane in (sigma, flags):
         if plane is not None and plane.shape != pixels.shape:
             raise InputError(
@@ -125,18 +125,18 @@ def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, f
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         flux = pixels.rows(start, stop).astype(np.float32) * factor
         error = sigma.rows(start, stop).astype(np.float32)
-        good = np.isfinite(flux) & (error > 0) & (error < NO_COVERAGE)
+        good = np.isfinite(flux) & (error > 0) & (error < NO_COVERAGE_NOISE)
         if flags is not None:
-            good &= flags.rows(start, stop) & INVALID == 0
+            good &= flags.rows(start, stop) & INVALID_BIT == 0
         weight = np.zeros_like(flux)
         np.divide(1, (error * factor) ** 2, out=weight, where=good)
         flux[~good] = 0
         return flux, weight
 
-    return Image(pixels.shape, rows, _wcs(pixels), _Widths.read(psf, fwhm), flux_unit)
+    return Image(pixels.shape, rows, _wcs(pixels), _PsfWidths.read(psf, fwhm), flux_unit)
 
 
-def _zero_point(plane: Plane) -> float:
+def _zero_point(plane: MosaicPlane) -> float:
     value = plane.header.get("MAGZERO")
     if not isinstance(value, int | float) or not 0 < value < 50:
         raise InputError(
@@ -145,7 +145,7 @@ def _zero_point(plane: Plane) -> float:
     return float(value)
 
 
-def _wcs(plane: Plane) -> WCS:
+def _wcs(plane: MosaicPlane) -> WCS:
     try:
         wcs = WCS(plane.header)
         good = wcs.has_celestial and wcs.naxis == 2
@@ -156,7 +156,7 @@ def _wcs(plane: Plane) -> WCS:
     return wcs
 
 
-class _Widths:
+class _PsfWidths:
     """Width of the PSF as a function of the position: that of the nearest model."""
 
     def __init__(self, places: np.ndarray, widths: np.ndarray, otherwise: float) -> None:
@@ -165,7 +165,7 @@ class _Widths:
         self._otherwise = otherwise
 
     @classmethod
-    def read(cls, path: Path | None, otherwise: float) -> "_Widths":
+    def read(cls, path: Path | None, otherwise: float) -> "_PsfWidths":
         if path is None:
             return cls(np.empty((0, 2)), np.empty(0), otherwise)
         try:

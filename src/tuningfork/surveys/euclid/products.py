@@ -12,14 +12,19 @@ from tuningfork.core.errors import InputError
 from tuningfork.surveys.base import IMAGE, Tile
 
 NOISE, MASK, PSF = "noise", "mask", "psf"
-FILTERS = {"VIS": "VIS", "Y": "NIR-Y", "J": "NIR-J", "H": "NIR-H"}
+FILTER_OF_BAND = {"VIS": "VIS", "Y": "NIR-Y", "J": "NIR-J", "H": "NIR-H"}
 """Band as IRSA names it -> filter in the names of files."""
-TILE = re.compile(r"\d{9}")
-NAME = re.compile(
+TILE_NUMBER = re.compile(r"\d{9}")
+PRODUCT_NAME = re.compile(
     r"EUC_MER_(?P<kind>BGSUB-MOSAIC|MOSAIC|GRID-PSF)-(?P<filter>VIS|NIR-[YJH])(?P<plane>-RMS|-FLAG)?"
     r"_TILE(?P<tile>\d{9})-(?P<version>[0-9A-F]{6}_\d{8}T\d{6}\.\d{1,6}Z_\d\d\.\d\d)\.fits"
 )
-ROLES = {("BGSUB-MOSAIC", None): IMAGE, ("MOSAIC", "-RMS"): NOISE, ("MOSAIC", "-FLAG"): MASK, ("GRID-PSF", None): PSF}
+ROLE_OF_PRODUCT = {
+    ("BGSUB-MOSAIC", None): IMAGE,
+    ("MOSAIC", "-RMS"): NOISE,
+    ("MOSAIC", "-FLAG"): MASK,
+    ("GRID-PSF", None): PSF,
+}
 
 
 @dataclass(frozen=True)
@@ -47,15 +52,15 @@ class Product:
     @classmethod
     def parse(cls, name: str) -> "Product | None":
         """Return what a file is by its name, or None if it is nothing that is used here."""
-        match = NAME.fullmatch(name)
-        role = ROLES.get((match["kind"], match["plane"])) if match else None
+        match = PRODUCT_NAME.fullmatch(name)
+        role = ROLE_OF_PRODUCT.get((match["kind"], match["plane"])) if match else None
         if match is None or role is None:
             return None
-        band = next(band for band, filter_name in FILTERS.items() if filter_name == match["filter"])
+        band = next(band for band, filter_name in FILTER_OF_BAND.items() if filter_name == match["filter"])
         return cls(name, match["tile"], band, role, match["version"].partition("_")[2])
 
 
-def checked(url: str, service: str) -> str:
+def checked_url(url: str, service: str) -> str:
     """Return an address that came from the service, after a check that it leads there and to a known file.
 
     Parameters
@@ -116,7 +121,7 @@ def tiles_of_rows(rows: Iterable[Mapping[str, Any]], bands: Sequence[str], servi
         place = (product.tile, product.band, product.role)
         if product.made > newest.get(place, ""):
             newest[place] = product.made
-            tiles[product.tile].facts["files"].setdefault(product.band, {})[product.role] = checked(url, service)
+            tiles[product.tile].facts["files"].setdefault(product.band, {})[product.role] = checked_url(url, service)
     return dict(sorted(tiles.items()))
 
 

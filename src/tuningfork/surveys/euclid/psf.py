@@ -17,14 +17,14 @@ from astropy.io import fits
 from tuningfork.surveys.transfer.attempts import AttemptError, check_status
 from tuningfork.surveys.transfer.network import Limit, Network
 
-COLUMNS = ("x", "y", "FWHM")
-RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
-BLOCK = 2880
-HEAD = 16 * BLOCK
+WIDTH_COLUMNS = ("x", "y", "FWHM")
+CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+FITS_BLOCK = 2880
+HEADER_BYTES = 16 * FITS_BLOCK
 """Bytes that hold the header of an extension."""
-MOST_BYTES = 64 * 2**20
+MAX_TABLE_BYTES = 64 * 2**20
 """Largest table that is accepted; a real one has 25,590 rows."""
-MOST_EXTENSIONS = 8
+MAX_EXTENSIONS = 8
 
 
 def have_widths(network: Network, url: str, name: str, limit: Limit) -> str:
@@ -61,25 +61,25 @@ def have_widths(network: Network, url: str, name: str, limit: Limit) -> str:
 def _table(network: Network, url: str) -> dict[str, np.ndarray]:
     with network.session() as session:
         start, total = 0, 1
-        for _ in range(MOST_EXTENSIONS):
+        for _ in range(MAX_EXTENSIONS):
             if start >= total:
                 break
-            head, total = _part(session, url, start, HEAD)
+            head, total = _part(session, url, start, HEADER_BYTES)
             header, begin, length = _extension(head)
-            if set(COLUMNS) <= {header.get(f"TTYPE{number}") for number in range(1, 100)}:
+            if set(WIDTH_COLUMNS) <= {header.get(f"TTYPE{number}") for number in range(1, 100)}:
                 return _columns(_part(session, url, start, begin + length)[0])
             start += begin + length
-    return {name: np.empty(0) for name in COLUMNS}
+    return {name: np.empty(0) for name in WIDTH_COLUMNS}
 
 
 def _part(session: requests.Session, url: str, start: int, length: int) -> tuple[bytes, int]:
     """Return at most `length` bytes of a file from `start`, and the size of the file."""
-    if length > MOST_BYTES:
-        raise AttemptError(f"a table of {length} bytes is larger than the limit of {MOST_BYTES}", final=True)
+    if length > MAX_TABLE_BYTES:
+        raise AttemptError(f"a table of {length} bytes is larger than the limit of {MAX_TABLE_BYTES}", final=True)
     asked = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
     with session.get(url, headers=asked, stream=True) as response:
         check_status(response)
-        match = RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        match = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if response.status_code != requests.codes.partial_content or not match or int(match[1]) != start:
             raise AttemptError("expected a part of a file, which the table of PSFs needs, got something else")
         total = int(match[2])
@@ -106,13 +106,13 @@ def _extension(content: bytes) -> tuple[fits.Header, int, int]:
         length = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AttemptError(f"expected the header of a FITS extension, got something else ({error})") from None
-    return header, math.ceil(stream.tell() / BLOCK) * BLOCK, math.ceil(length / BLOCK) * BLOCK
+    return header, math.ceil(stream.tell() / FITS_BLOCK) * FITS_BLOCK, math.ceil(length / FITS_BLOCK) * FITS_BLOCK
 
 
 def _columns(content: bytes) -> dict[str, np.ndarray]:
     primary = fits.PrimaryHDU().header.tostring().encode()
     try:
         with fits.open(io.BytesIO(primary + content)) as hdus:
-            return {name: np.array(hdus[1].data[name], dtype=np.float32) for name in COLUMNS}
+            return {name: np.array(hdus[1].data[name], dtype=np.float32) for name in WIDTH_COLUMNS}
     except (OSError, IndexError, ValueError, KeyError, TypeError) as error:
         raise AttemptError(f"expected a table of PSFs, got something else ({error})") from None

@@ -14,26 +14,35 @@ from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.catalogue_answers import floats
-from tuningfork.surveys.euclid.irsa import COLLECTION, POLITE, Irsa
+from tuningfork.surveys.euclid.irsa import COLLECTION, IRSA_LIMIT, Irsa
 from tuningfork.surveys.euclid.mosaic import open_mosaic
-from tuningfork.surveys.euclid.products import FILTERS, MASK, NOISE, PSF, TILE, Product, checked, tiles_of_rows
+from tuningfork.surveys.euclid.products import (
+    FILTER_OF_BAND,
+    MASK,
+    NOISE,
+    PSF,
+    TILE_NUMBER,
+    Product,
+    checked_url,
+    tiles_of_rows,
+)
 from tuningfork.surveys.euclid.psf import have_widths
 from tuningfork.surveys.tap import TooManyRowsError
 from tuningfork.surveys.transfer.network import Network
 
-MICROJANSKY = 23.9
+MICROJANSKY_ZERO_POINT = 23.9
 """AB magnitude of the catalogue's flux unit."""
-POINT_LIKE = 0.5
+STAR_PROBABILITY = 0.5
 """Probability from which a source counts as a star."""
-GALAXIES = """
+GALAXY_QUERY = """
 SELECT m.object_id, m.ra, m.dec, m.flux_detection_total, s.sersic_sersic_vis_radius
 FROM euclid_q1_mer_catalogue AS m LEFT JOIN euclid_q1_mer_morphology AS s ON s.object_id = m.object_id
 WHERE {box} AND m.vis_det = 1 AND m.spurious_flag = 0
 AND (m.point_like_prob IS NULL OR m.point_like_prob < {point_like})
 AND m.flux_detection_total BETWEEN {faintest:.8g} AND {brightest:.8g}"""
-FOLDERS = "/ibe/data/euclid/"
+IRSA_DATA_PATH = "/ibe/data/euclid/"
 """What comes before the folders that IRSA and copies of it have in common."""
-FINEST = 12
+FINEST_SPLIT_ORDER = 12
 """Order of the shards below which a list of mosaics is not asked for in parts."""
 
 
@@ -54,7 +63,7 @@ class EuclidSurvey:
     """
 
     def __init__(self, settings: Euclid, description: Description, network: Network) -> None:
-        if not set(FILTERS).issuperset(description.bands) or description.reference_band != "VIS":
+        if not set(FILTER_OF_BAND).issuperset(description.bands) or description.reference_band != "VIS":
             raise InputError(
                 f"bands {description.bands} with the reference band {description.reference_band!r} of the survey "
                 "euclid: expected some of VIS, Y, J, H, with VIS as the reference band"
@@ -75,11 +84,13 @@ class EuclidSurvey:
         TransferError
             IRSA does not answer, or with an error.
         """
-        brightest, faintest = (10 ** (-0.4 * (mag - MICROJANSKY)) for mag in (selection.mag_min, selection.mag_max))
+        brightest, faintest = (
+            10 ** (-0.4 * (mag - MICROJANSKY_ZERO_POINT)) for mag in (selection.mag_min, selection.mag_max)
+        )
 
         def query(box: Surroundings) -> str:
             area = box.condition("m.ra", "m.dec")
-            return GALAXIES.format(box=area, point_like=POINT_LIKE, faintest=faintest, brightest=brightest)
+            return GALAXY_QUERY.format(box=area, point_like=STAR_PROBABILITY, faintest=faintest, brightest=brightest)
 
         rows = self._irsa.catalogue_around(query, Surroundings.around(shard))
         ids, first = np.unique(np.asarray(rows["object_id"], dtype=np.int64), return_index=True)
@@ -88,7 +99,12 @@ class EuclidSurvey:
         )
         here = shard.contains(ra, dec)
         with np.errstate(invalid="ignore", divide="ignore"):
-            values = {"ra": ra, "dec": dec, "survey_mag": MICROJANSKY - 2.5 * np.log10(flux), "survey_radius": radius}
+            values = {
+                "ra": ra,
+                "dec": dec,
+                "survey_mag": MICROJANSKY_ZERO_POINT - 2.5 * np.log10(flux),
+                "survey_radius": radius,
+            }
         values |= {"source_id": ids, "flags": np.zeros(len(ids), dtype=np.int64)}
         return shard_table("sources", {name: column[here] for name, column in values.items()})
 
@@ -105,7 +121,7 @@ class EuclidSurvey:
         try:
             rows = self._irsa.mosaics(centre_ra, centre_dec, radius)
         except TooManyRowsError:
-            if shard.order >= FINEST:
+            if shard.order >= FINEST_SPLIT_ORDER:
                 raise
             quarters = [Shard(shard.order + 1, 4 * shard.pixel + number) for number in range(4)]
             found = {tile.name: tile for quarter in quarters for tile in self.tiles(quarter, margin)}
@@ -123,7 +139,7 @@ class EuclidSurvey:
             IRSA does not answer, or with an error.
         """
         for name in names:
-            if not TILE.fullmatch(name):
+            if not TILE_NUMBER.fullmatch(name):
                 raise InputError(f"tile {name!r} of the survey euclid: expected nine digits, such as 102158277")
         wanted = ", ".join(f"'{name}_VIS'" for name in names)
         rows = self._irsa.catalogue(
@@ -156,12 +172,12 @@ class EuclidSurvey:
         return FetchedTile(tile, files, faults)
 
     def _have(self, url: str, role: str) -> str:
-        name = f"euclid-q1/{checked(url, self._service).rpartition('/')[2]}"
+        name = f"euclid-q1/{checked_url(url, self._service).rpartition('/')[2]}"
         if self._copy:
-            url = f"{self._copy}/{url.partition(FOLDERS)[2]}"
+            url = f"{self._copy}/{url.partition(IRSA_DATA_PATH)[2]}"
         if role == PSF:
-            return have_widths(self._network, url, name.replace("GRID-PSF", "PSF-WIDTHS"), POLITE)
-        return self._network.file(url, name, limit=POLITE)
+            return have_widths(self._network, url, name.replace("GRID-PSF", "PSF-WIDTHS"), IRSA_LIMIT)
+        return self._network.file(url, name, limit=IRSA_LIMIT)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
         """Open one band of a tile; its pixels are in the flux unit of the description.

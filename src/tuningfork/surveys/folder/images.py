@@ -16,11 +16,11 @@ from PIL import Image as Picture
 from tuningfork.core.errors import ConfigurationError, InputError
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
-PACKED = (".gz", ".bz2", ".fz")
+PACKED_ENDINGS = (".gz", ".bz2", ".fz")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
-WEIGHTS = {"invvar", "ivar", "wgt", "weight", "wht"}
+WEIGHT_NAMES = {"invvar", "ivar", "wgt", "weight", "wht"}
 """EXTNAME or IMAGETYP of an image of inverse variances."""
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error, struct.error, gzip.BadGzipFile)
+IMAGE_ERRORS = (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error, struct.error, gzip.BadGzipFile)
 """What astropy and Pillow raise for files that are damaged, cut short or something else."""
 
 
@@ -47,7 +47,7 @@ def stem(path: Path) -> str | None:
     name = path.name
     if is_picture(path):
         return name[: -len(path.suffix)]
-    for ending in PACKED:
+    for ending in PACKED_ENDINGS:
         name = name[: -len(ending)] if name.lower().endswith(ending) else name
     for ending in FITS_ENDINGS:
         if name.lower().endswith(ending):
@@ -55,7 +55,7 @@ def stem(path: Path) -> str | None:
     return None
 
 
-def safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """Return a name for a tile: every character that is no letter, digit, '.', '_', '+' or '-' becomes '_'."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", name)
 
@@ -78,7 +78,7 @@ def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
         if base is None or base.startswith("."):
             continue
         match = None if is_picture(path) else pattern.fullmatch(base)
-        name, own = (safe(match[1]), [match[2]]) if match else (safe(base), bands)
+        name, own = (safe_name(match[1]), [match[2]]) if match else (safe_name(base), bands)
         for band in own:
             other = files.setdefault(name, {}).setdefault(band, path)
             if other != path:
@@ -115,8 +115,8 @@ def read_band(
             hdu, plane = _find(images, band, bands, combined)
             weight = _weight_of(hdu, plane, images, band if combined and plane is None else None)
             pixels = np.array(hdu.data if plane is None else hdu.data[plane], dtype=np.float32)
-            return _flat(pixels), None if weight is None else _flat(weight), celestial(hdu.header)
-    except UNREADABLE as error:
+            return _flat(pixels), None if weight is None else _flat(weight), celestial_wcs(hdu.header)
+    except IMAGE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
 
@@ -137,13 +137,13 @@ def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, 
         with fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
             for hdu in hdus:
                 if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
-                    return celestial(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
+                    return celestial_wcs(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
             raise ValueError("no image in it")
-    except UNREADABLE as error:
+    except IMAGE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
 
-def celestial(header: fits.Header) -> WCS | None:
+def celestial_wcs(header: fits.Header) -> WCS | None:
     """Return the celestial WCS of a FITS header, None if it has none that can be used."""
     try:
         wcs = WCS(header, naxis=2)
@@ -155,7 +155,7 @@ def celestial(header: fits.Header) -> WCS | None:
     return wcs if np.isfinite(position).all() and np.ptp(position, axis=0).any() else None
 
 
-def upright(pixel_scale: float, shape: tuple[int, int]) -> WCS:
+def upright_wcs(pixel_scale: float, shape: tuple[int, int]) -> WCS:
     """Return the WCS that an image without one gets: north up, east left; its place on the sky means nothing."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
@@ -187,7 +187,7 @@ def _images(hdus: fits.HDUList) -> list[Any]:
 
 
 def _is_weight(hdu: Any) -> bool:
-    return any(str(hdu.header.get(key, "")).strip().lower() in WEIGHTS for key in ("EXTNAME", "IMAGETYP"))
+    return any(str(hdu.header.get(key, "")).strip().lower() in WEIGHT_NAMES for key in ("EXTNAME", "IMAGETYP"))
 
 
 def _find(images: list[Any], band: str, bands: list[str], combined: bool) -> tuple[Any, int | None]:

@@ -12,13 +12,13 @@ from astropy.wcs import WCS
 
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
 from tuningfork.surveys.base import OwnImages
-from tuningfork.surveys.folder.images import Layout, safe, stem
+from tuningfork.surveys.folder.images import Layout, safe_name, stem
 from tuningfork.surveys.lists.sources.rows import sources_of
 from tuningfork.surveys.lists.sources.table import UserTable, home_of
 
 
 @dataclass(frozen=True)
-class Place:
+class ImagePlace:
     """Where on the sky an image lies: its WCS and centre (deg), or None and NaN if it cannot say."""
 
     wcs: WCS | None = None
@@ -41,7 +41,7 @@ class FolderSources:
     """
 
     def __init__(
-        self, layouts: Mapping[str, Layout], places: Mapping[str, Place], table: UserTable | None = None
+        self, layouts: Mapping[str, Layout], places: Mapping[str, ImagePlace], table: UserTable | None = None
     ) -> None:
         self._layouts = layouts
         self._places = places
@@ -67,7 +67,7 @@ class FolderSources:
         path = Path(file)
         if path.name in by_file:
             return by_file[path.name]
-        return safe(path.name) if safe(path.name) in self._layouts else safe(stem(path) or path.name)
+        return safe_name(path.name) if safe_name(path.name) in self._layouts else safe_name(stem(path) or path.name)
 
     @cached_property
     def _positions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,7 +81,7 @@ class FolderSources:
         ra[~stated], dec[~stated] = np.nan, np.nan
         centred = np.zeros(count, dtype=bool)
         for row, name in enumerate(self._own):
-            place = self._places[name] if name is not None and name in self._layouts else Place()
+            place = self._places[name] if name is not None and name in self._layouts else ImagePlace()
             centred[row] = name is not None and not (stated[row] and place.wcs is not None)
             if not stated[row]:
                 ra[row], dec[row] = place.ra, place.dec

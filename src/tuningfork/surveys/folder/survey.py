@@ -24,21 +24,21 @@ from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.folder.images import Layout, find_images, footprint, read_band, upright
-from tuningfork.surveys.folder.sources import FolderSources, Place
+from tuningfork.surveys.folder.images import Layout, find_images, footprint, read_band, upright_wcs
+from tuningfork.surveys.folder.sources import FolderSources, ImagePlace
 from tuningfork.surveys.lists.sources.table import UserTable
 from tuningfork.surveys.near import reaches
 from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
-SMALL = 1000
+SMALL_IMAGE_WIDTH = 1000
 """Width (px) below which the sky is measured along the edges, where a galaxy at the centre does not reach."""
-AGREEMENT = 2.0
+MAX_NOISE_RATIO = 2.0
 """Weights whose noise differs from that of the pixels by more than this factor are rescaled."""
 
 
-class Places(Mapping[str, Place]):
+class ImagePlaces(Mapping[str, ImagePlace]):
     """Where the images lie, each looked up when it is first needed.
 
     Parameters
@@ -51,9 +51,9 @@ class Places(Mapping[str, Place]):
     def __init__(self, layouts: Mapping[str, Layout], bands: list[str]) -> None:
         self._layouts = layouts
         self._bands = bands
-        self._known: dict[str, Place] = {}
+        self._known: dict[str, ImagePlace] = {}
 
-    def __getitem__(self, name: str) -> Place:
+    def __getitem__(self, name: str) -> ImagePlace:
         if name not in self._known:
             self._known[name] = self._measure(self._layouts[name])
         return self._known[name]
@@ -64,19 +64,19 @@ class Places(Mapping[str, Place]):
     def __len__(self) -> int:
         return len(self._layouts)
 
-    def _measure(self, layout: Layout) -> Place:
+    def _measure(self, layout: Layout) -> ImagePlace:
         try:
             wcs, (height, width) = footprint(layout, self._bands)
         except InputError as error:
             logger.warning("%s", error)
-            return Place()
+            return ImagePlace()
         if wcs is None:
-            return Place()
+            return ImagePlace()
         x, y = np.array([-0.5, width - 0.5, width - 0.5, -0.5]), np.array([-0.5, -0.5, height - 0.5, height - 0.5])
         ra, dec = wcs.all_pix2world([*x, (width - 1) / 2], [*y, (height - 1) / 2], 0)
         corners = tuple((float(a), float(b)) for a, b in zip(ra[:4], dec[:4], strict=True))
         known = np.isfinite(ra).all() and np.isfinite(dec).all()
-        return Place(wcs, float(ra[4]), float(dec[4]), corners if known else ())
+        return ImagePlace(wcs, float(ra[4]), float(dec[4]), corners if known else ())
 
 
 class FolderSurvey:
@@ -115,9 +115,9 @@ class FolderSurvey:
         return found
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> ImagePlaces:
         """Where the images lie, by name."""
-        return Places(self.layouts, self._settings.bands)
+        return ImagePlaces(self.layouts, self._settings.bands)
 
     def check(self, table: UserTable | None) -> None:
         """Check that the folder can be used, before any job starts.
@@ -195,7 +195,7 @@ class FolderSurvey:
             pixels -= np.float32(level)
         inverse_variance = weigh(pixels, weights, noise, str(path))
         pixels[inverse_variance <= 0] = 0
-        wcs = wcs or upright(self._description.pixel_scale, (pixels.shape[0], pixels.shape[1]))
+        wcs = wcs or upright_wcs(self._description.pixel_scale, (pixels.shape[0], pixels.shape[1]))
         return Image.of_arrays(pixels, inverse_variance, wcs, self._settings.psf_fwhm, self._settings.zero_point)
 
 
@@ -203,7 +203,7 @@ def sky_of(pixels: np.ndarray, weights: np.ndarray | None) -> tuple[float, float
     """Return level and noise of the sky in an image: along the edges of a small one, everywhere in a large one."""
     good = np.isfinite(pixels) if weights is None else np.isfinite(pixels) & (weights > 0)
     height, width = pixels.shape
-    if max(height, width) < SMALL:
+    if max(height, width) < SMALL_IMAGE_WIDTH:
         border = max(min(height, width) // 10, 2)
         middle = np.zeros_like(good)
         middle[border : height - border, border : width - border] = True
@@ -226,7 +226,7 @@ def weigh(pixels: np.ndarray, weights: np.ndarray | None, noise: float, name: st
     result = np.where(good, weights, 0).astype(np.float32)
     if good.any():
         ratio = noise * float(np.sqrt(np.median(result[good])))
-        if not 1 / AGREEMENT < ratio < AGREEMENT:
+        if not 1 / MAX_NOISE_RATIO < ratio < MAX_NOISE_RATIO:
             logger.warning("%s: the weights' noise is %.3g times too small; they are rescaled", name, ratio)
             result /= np.float32(ratio**2)
     return result

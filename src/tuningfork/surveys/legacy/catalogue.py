@@ -18,19 +18,19 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.tap import DATA_LAB, ask_around
+from tuningfork.surveys.tap import DATA_LAB_LIMIT, ask_around
 from tuningfork.surveys.transfer.network import Network
 
-ROWS = 100_000
+MAX_ROWS = 100_000
 """Rows asked for at a time; a box with more is asked in parts."""
-COLUMNS = ("release", "brickid", "objid", "brickname", "ra", "dec", "shape_r")
-NOT_GALAXIES = ("PSF", "DUP")
-GALAXIES = """
+TRACTOR_COLUMNS = ("release", "brickid", "objid", "brickname", "ra", "dec", "shape_r")
+EXCLUDED_TYPES = ("PSF", "DUP")
+GALAXY_QUERY = """
 SELECT release, brickid, objid, brickname, ra, dec, shape_r, flux_{band} AS flux
 FROM ls_dr{release}.tractor_s
 WHERE {box} AND brick_primary = 1 AND type <> 'PSF' AND type <> 'DUP' AND flux_{band} BETWEEN {faint!r} AND {bright!r}"""
 """The table tractor_s holds the southern part, of which this survey reads the bricks."""
-ZERO_POINT = 22.5
+NANOMAGGY_ZERO_POINT = 22.5
 
 
 def ls_id(release: np.ndarray, brickid: np.ndarray, objid: np.ndarray) -> np.ndarray:
@@ -42,7 +42,9 @@ def ls_id(release: np.ndarray, brickid: np.ndarray, objid: np.ndarray) -> np.nda
 
 def _fluxes(selection: Sources) -> tuple[float, float]:
     """Return the faintest and the brightest flux (nanomaggies) that are taken."""
-    faint, bright = (float(10 ** (0.4 * (ZERO_POINT - limit))) for limit in (selection.mag_max, selection.mag_min))
+    faint, bright = (
+        float(10 ** (0.4 * (NANOMAGGY_ZERO_POINT - limit))) for limit in (selection.mag_max, selection.mag_min)
+    )
     return faint, bright
 
 
@@ -69,14 +71,14 @@ def from_tap(network: Network, url: str, release: int, band: str, shard: Shard, 
     faint, bright = _fluxes(selection)
 
     def query(box: Surroundings) -> str:
-        text = GALAXIES.format(release=release, band=band, box=box.condition(), faint=faint, bright=bright)
+        text = GALAXY_QUERY.format(release=release, band=band, box=box.condition(), faint=faint, bright=bright)
         return " ".join(text.split())
 
-    found = ask_around(network, url, query, Surroundings.around(shard), DATA_LAB, ROWS)
-    missing = [name for name in (*COLUMNS, "flux") if name not in found.colnames]
+    found = ask_around(network, url, query, Surroundings.around(shard), DATA_LAB_LIMIT, MAX_ROWS)
+    missing = [name for name in (*TRACTOR_COLUMNS, "flux") if name not in found.colnames]
     if missing:
         raise TransferError(f"{url}: the answer has no column {missing[0]}; it has {', '.join(found.colnames)}")
-    return _table({name: _plain(found[name]) for name in (*COLUMNS, "flux")}, shard)
+    return _table({name: _plain(found[name]) for name in (*TRACTOR_COLUMNS, "flux")}, shard)
 
 
 def _plain(column: Column) -> np.ndarray:
@@ -106,12 +108,12 @@ def from_files(paths: Iterable[Path], band: str, shard: Shard, selection: Source
     """
     parts = [_galaxies(path, band, shard, selection) for path in paths]
     if not parts:
-        return _table({name: np.empty(0) for name in (*COLUMNS, "flux")}, shard)
+        return _table({name: np.empty(0) for name in (*TRACTOR_COLUMNS, "flux")}, shard)
     return _table({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, shard)
 
 
 def _galaxies(path: Path, band: str, shard: Shard, selection: Sources) -> dict[str, np.ndarray]:
-    wanted = [*COLUMNS, "brick_primary", "type", f"flux_{band}"]
+    wanted = [*TRACTOR_COLUMNS, "brick_primary", "type", f"flux_{band}"]
     try:
         with fitsio.FITS(str(path), lower=True) as file:
             rows = file[1].read(columns=wanted)
@@ -121,9 +123,9 @@ def _galaxies(path: Path, band: str, shard: Shard, selection: Sources) -> dict[s
     faint, bright = _fluxes(selection)
     flux = rows[f"flux_{band}"].astype(float)
     kind = np.char.strip(rows["type"].astype(str))
-    chosen = rows["brick_primary"].astype(bool) & ~np.isin(kind, NOT_GALAXIES) & (flux >= faint) & (flux <= bright)
+    chosen = rows["brick_primary"].astype(bool) & ~np.isin(kind, EXCLUDED_TYPES) & (flux >= faint) & (flux <= bright)
     chosen[chosen] = shard.contains(rows["ra"][chosen], rows["dec"][chosen])
-    return {name: rows[name][chosen] for name in COLUMNS} | {"flux": flux[chosen]}
+    return {name: rows[name][chosen] for name in TRACTOR_COLUMNS} | {"flux": flux[chosen]}
 
 
 def _table(rows: dict[str, np.ndarray], shard: Shard) -> pa.Table:
@@ -144,7 +146,7 @@ def _table(rows: dict[str, np.ndarray], shard: Shard) -> pa.Table:
             ],
             "ra": rows["ra"].astype(float),
             "dec": rows["dec"].astype(float),
-            "survey_mag": ZERO_POINT - 2.5 * np.log10(rows["flux"].astype(float)),
+            "survey_mag": NANOMAGGY_ZERO_POINT - 2.5 * np.log10(rows["flux"].astype(float)),
             "survey_radius": np.where(radius > 0, radius, np.nan),
         },
     )

@@ -15,7 +15,7 @@ from tuningfork.surveys.base import IMAGE, Image
 
 INVVAR, PSFSIZE, MASKBITS = "invvar", "psfsize", "maskbits"
 ROLES = (IMAGE, INVVAR, PSFSIZE, MASKBITS)
-UNUSABLE = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
+UNUSABLE_BITS = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
 """Bits of MASKBITS that make a pixel of a band unusable (https://www.legacysurvey.org/dr10/bitmasks/).
 
 SATUR (saturated in an exposure: what the coadd shows there is the wing of the charge and the few short exposures) and
@@ -24,11 +24,11 @@ here; BAILOUT and SUB_BLOB, how sources were fitted; WISEM1 and WISEM2, another 
 there; BRIGHT and MEDIUM, that a star is near, whose halo a galaxy can be measured in.
 """
 WCS_KEYS = ("CTYPE1", "CTYPE2", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
-LARGEST = 1 << 15
+MAX_IMAGE_WIDTH = 1 << 15
 """Largest width or height (px) that is accepted."""
 
 
-class Packed:
+class PackedImage:
     """The first image of a FITS file, plain or tile-compressed, read by rows; each row of tiles is unpacked once.
 
     Parameters
@@ -62,8 +62,10 @@ class Packed:
         if self._image is None:
             raise InputError(f"{path}: expected an image of two dimensions; delete it and run again")
         height, width = (int(length) for length in self._image.get_dims())
-        if max(height, width) > LARGEST:
-            raise InputError(f"{path}: its {width} x {height} pixels are more than the limit of {LARGEST} a side")
+        if max(height, width) > MAX_IMAGE_WIDTH:
+            raise InputError(
+                f"{path}: its {width} x {height} pixels are more than the limit of {MAX_IMAGE_WIDTH} a side"
+            )
         self.shape = height, width
         self.step = int(self.header.get("ZTILE2", 1))
         self._first, self._kept = 0, np.empty((0, width))
@@ -135,7 +137,7 @@ def open_brick(files: Mapping[str, Path], brick: str, band: str, zero_point: flo
     lacking = [role for role in ROLES if role not in files]
     if lacking:
         raise InputError(f"brick {brick}, band {band}: no {lacking[0]} file; fetch the tiles again")
-    packed = {role: Packed(files[role]) for role in ROLES}
+    packed = {role: PackedImage(files[role]) for role in ROLES}
     image = packed[IMAGE]
     for role, part in packed.items():
         if part.shape != image.shape:
@@ -145,14 +147,14 @@ def open_brick(files: Mapping[str, Path], brick: str, band: str, zero_point: flo
             raise InputError(f"{files[role]}: is of brick {named}, expected {brick}; delete it and run again")
     return Image(
         image.shape,
-        _reader(image, packed[INVVAR], packed[MASKBITS], UNUSABLE[band]),
+        _reader(image, packed[INVVAR], packed[MASKBITS], UNUSABLE_BITS[band]),
         _wcs(image, files[IMAGE]),
         _psf(packed[PSFSIZE]),
         float(image.header.get("MAGZERO", zero_point)),
     )
 
 
-def _wcs(image: Packed, path: Path) -> WCS:
+def _wcs(image: PackedImage, path: Path) -> WCS:
     missing = [key for key in WCS_KEYS if key not in image.header]
     if missing:
         raise InputError(f"{path}: the header has no {missing[0]}; delete the file and run again")
@@ -160,7 +162,7 @@ def _wcs(image: Packed, path: Path) -> WCS:
 
 
 def _reader(
-    image: Packed, weight: Packed, bits: Packed, unusable: int
+    image: PackedImage, weight: PackedImage, bits: PackedImage, unusable: int
 ) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         pixels = image.rows(start, stop).astype(np.float32, copy=False)
@@ -174,7 +176,7 @@ def _reader(
     return rows
 
 
-def _psf(sizes: Packed) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _psf(sizes: PackedImage) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     def psf_fwhm(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         fwhm = sizes.at(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
         # Zero stands where no exposure contributes.

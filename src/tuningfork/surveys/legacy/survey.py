@@ -15,7 +15,15 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile, require_bands
-from tuningfork.surveys.legacy.bricks import BANDS, Brick, bands_of, brick_named, bricks_around, columns, write_index
+from tuningfork.surveys.legacy.bricks import (
+    LEGACY_BANDS,
+    Brick,
+    bands_of,
+    brick_named,
+    bricks_around,
+    bricks_per_row,
+    write_index,
+)
 from tuningfork.surveys.legacy.catalogue import from_files, from_tap
 from tuningfork.surveys.legacy.image import INVVAR, MASKBITS, PSFSIZE, open_brick
 from tuningfork.surveys.transfer.attempts import AttemptError
@@ -23,10 +31,10 @@ from tuningfork.surveys.transfer.network import Limit, Network
 
 logger = logging.getLogger(__name__)
 
-PORTAL = Limit(connections=8)
+NERSC_LIMIT = Limit(connections=8)
 """The portal of NERSC publishes no limit; this is our politeness, besides the rate of the configuration."""
-CHECKSUM = re.compile(r"([0-9a-f]{64}) [ *](\S+)")
-LARGEST_LIST = 1 << 22
+CHECKSUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](\S+)")
+MAX_CHECKSUM_LIST_BYTES = 1 << 22
 """Largest list of checksums (bytes) that is accepted; a brick's has 58 lines."""
 
 
@@ -51,7 +59,7 @@ class LegacySurvey:
         self.release = f"dr{settings.data_release}"
         self.base = f"{settings.data_url.rstrip('/')}/{self.release}/south"
         self.folder = f"legacy-{self.release}"
-        known = BANDS if settings.data_release >= 10 else BANDS.replace("i", "")
+        known = LEGACY_BANDS if settings.data_release >= 10 else LEGACY_BANDS.replace("i", "")
         require_bands("legacy", description.bands, known)
 
     @cached_property
@@ -60,14 +68,14 @@ class LegacySurvey:
         name = f"{self.folder}/bricks.npy"
         if not self.network.path(name).is_file():
             table = f"survey-bricks-{self.release}-south.fits.gz"
-            self.network.file(f"{self.base}/{table}", f"{self.folder}/{table}", limit=PORTAL)
+            self.network.file(f"{self.base}/{table}", f"{self.folder}/{table}", limit=NERSC_LIMIT)
             self.network.make(name, lambda path: write_index(self.network.path(f"{self.folder}/{table}"), path))
         path = self.network.path(name)
         try:
             index = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{path}: no readable index of bricks ({error}); delete it and run again") from None
-        if index.shape != (columns().sum() + 1,) or index.dtype != np.uint8:
+        if index.shape != (bricks_per_row().sum() + 1,) or index.dtype != np.uint8:
             raise InputError(f"{path}: no index of bricks; delete it and run again")
         return np.asarray(index)
 
@@ -76,7 +84,7 @@ class LegacySurvey:
         release, band = self.settings.data_release, self.description.reference_band
         if self.settings.catalogue == "tap":
             return from_tap(self.network, self.settings.tap_url, release, band, shard, selection)
-        bricks = (brick for brick in bricks_around(shard, 0) if bands_of(self._index, brick, BANDS) is not None)
+        bricks = (brick for brick in bricks_around(shard, 0) if bands_of(self._index, brick, LEGACY_BANDS) is not None)
         return from_files((self._tractor(brick) for brick in bricks), band, shard, selection)
 
     def _tractor(self, brick: Brick) -> Path:
@@ -84,7 +92,7 @@ class LegacySurvey:
         name, url = f"{self.folder}/{group}/{file}", f"{self.base}/tractor/{group}"
         listed = f"legacysurvey_{self.release}_south_tractor_{group}.sha256sum"
         sums = self._checksums(f"{url}/{listed}", f"{self.folder}/{group}/{listed}", [name])
-        return self.network.path(self.network.file(f"{url}/{file}", name, sha256=sums.get(file), limit=PORTAL))
+        return self.network.path(self.network.file(f"{url}/{file}", name, sha256=sums.get(file), limit=NERSC_LIMIT))
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
         """Return the bricks of the release that touch the shard or come within the margin of it."""
@@ -126,7 +134,9 @@ class LegacySurvey:
         for band, names in wanted.items():
             try:
                 files[band] = {
-                    role: self.network.file(f"{url}/{file}", f"{place}/{file}", sha256=sums.get(file), limit=PORTAL)
+                    role: self.network.file(
+                        f"{url}/{file}", f"{place}/{file}", sha256=sums.get(file), limit=NERSC_LIMIT
+                    )
                     for role, file in names.items()
                 }
             except TransferError as error:
@@ -138,11 +148,11 @@ class LegacySurvey:
         if all(self.network.path(file).is_file() for file in wanted):
             return {}
         try:
-            path = self.network.path(self.network.file(url, name, verify=_verify_list, limit=PORTAL))
+            path = self.network.path(self.network.file(url, name, verify=_verify_list, limit=NERSC_LIMIT))
         except TransferError as error:
             logger.warning("no published checksums (%s); the files' own ones must do", error)
             return {}
-        return {file: digest for digest, file in CHECKSUM.findall(path.read_text(encoding="ascii"))}
+        return {file: digest for digest, file in CHECKSUM_LINE.findall(path.read_text(encoding="ascii"))}
 
     def open(self, tile: FetchedTile, band: str) -> Image:
         """Open one band of a brick."""
@@ -159,10 +169,12 @@ def _names(brick: str, band: str) -> dict[str, str]:
 
 def _verify_list(path: Path) -> None:
     """Check that a file is a list as `sha256sum` writes it."""
-    if path.stat().st_size > LARGEST_LIST:
-        raise AttemptError(f"more bytes than the limit of {LARGEST_LIST} for a list of checksums", final=True)
+    if path.stat().st_size > MAX_CHECKSUM_LIST_BYTES:
+        raise AttemptError(
+            f"more bytes than the limit of {MAX_CHECKSUM_LIST_BYTES} for a list of checksums", final=True
+        )
     text = path.read_bytes().decode("ascii", errors="replace")
     lines = text.splitlines()
     # Without its last newline the list may be cut short within a name.
-    if not text.endswith("\n") or not all(CHECKSUM.fullmatch(line) for line in lines):
+    if not text.endswith("\n") or not all(CHECKSUM_LINE.fullmatch(line) for line in lines):
         raise AttemptError("expected a list of checksums, got something else")

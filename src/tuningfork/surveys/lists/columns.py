@@ -8,7 +8,7 @@ import pandas as pd
 
 from tuningfork.core.errors import InputError
 
-ALIASES = {
+COLUMN_ALIASES = {
     "source_id": ("source_id", "id", "objid", "object_id"),
     "name": ("name", "iauname"),
     "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
@@ -19,16 +19,16 @@ ALIASES = {
     "radius": ("survey_radius", "radius"),
 }
 """Names of columns that are understood without being told, in any case of letters."""
-NUMBERS = ("ra", "dec", "redshift", "mag", "radius")
-TEXTS = ("source_id", "name", "file")
-UNITS = {"ra": u.deg, "dec": u.deg, "radius": u.arcsec, "r_eff": u.arcsec, "position_angle": u.deg}
+NUMBER_COLUMNS = ("ra", "dec", "redshift", "mag", "radius")
+TEXT_COLUMNS = ("source_id", "name", "file")
+COLUMN_UNITS = {"ra": u.deg, "dec": u.deg, "radius": u.arcsec, "r_eff": u.arcsec, "position_angle": u.deg}
 
 
-def choose(
+def choose_columns(
     available: Sequence[str],
     mapping: Mapping[str, str],
     what: str,
-    known: Mapping[str, Sequence[str]] = ALIASES,
+    known: Mapping[str, Sequence[str]] = COLUMN_ALIASES,
     key: str = "sources.catalogue.columns",
 ) -> dict[str, str]:
     """Return which column of a list is which of ours.
@@ -90,7 +90,7 @@ def require_position(chosen: Mapping[str, str], available: Sequence[str], what: 
     )
 
 
-def factor(name: str, unit: str | None, what: str) -> float:
+def unit_factor(name: str, unit: str | None, what: str) -> float:
     """Return by what the values of a column must be multiplied to be in our unit.
 
     Raises
@@ -98,12 +98,12 @@ def factor(name: str, unit: str | None, what: str) -> float:
     InputError
         The column's unit is another kind of quantity.
     """
-    if not unit or name not in UNITS:
+    if not unit or name not in COLUMN_UNITS:
         return 1.0
     try:
-        return float(u.Unit(unit).to(UNITS[name]))
+        return float(u.Unit(unit).to(COLUMN_UNITS[name]))
     except (ValueError, TypeError, u.UnitConversionError):
-        raise InputError(f"{what}: column {name} has the unit {unit!r}; expected {UNITS[name]}") from None
+        raise InputError(f"{what}: column {name} has the unit {unit!r}; expected {COLUMN_UNITS[name]}") from None
 
 
 def as_numbers(values: pd.Series) -> np.ndarray:

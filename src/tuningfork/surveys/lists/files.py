@@ -16,9 +16,9 @@ from astropy.table import Table
 
 from tuningfork.core.errors import InputError
 
-PART = 200_000
+ROWS_PER_PART = 200_000
 """Rows that are read at a time."""
-INTEGERS = {
+NULLABLE_INTEGERS = {
     pa.int64(): pd.Int64Dtype(),
     pa.uint64(): pd.UInt64Dtype(),
     pa.int32(): pd.Int32Dtype(),
@@ -27,7 +27,7 @@ INTEGERS = {
 """Types of pandas that keep integers whole beside missing values."""
 Ranges = Mapping[str, tuple[Any, Any]]
 Wanted = Callable[[Ranges], bool]
-UNREADABLE = (
+TABLE_ERRORS = (
     OSError,
     ValueError,
     TypeError,
@@ -88,8 +88,8 @@ class ParquetTable:
                 rows = file.metadata.row_group(group)
                 if wanted(_ranges(rows)):
                     start = first
-                    for batch in file.iter_batches(PART, row_groups=[group], columns=list(columns)):
-                        yield start, pa.Table.from_batches([batch]).to_pandas(types_mapper=INTEGERS.get)
+                    for batch in file.iter_batches(ROWS_PER_PART, row_groups=[group], columns=list(columns)):
+                        yield start, pa.Table.from_batches([batch]).to_pandas(types_mapper=NULLABLE_INTEGERS.get)
                         start += batch.num_rows
                 first += rows.num_rows
 
@@ -121,7 +121,7 @@ class TextTable:
         types = dict.fromkeys(texts, str)
         first = 0
         with pd.read_csv(
-            self._path, usecols=list(columns), dtype=types, chunksize=PART, low_memory=False, **self._options
+            self._path, usecols=list(columns), dtype=types, chunksize=ROWS_PER_PART, low_memory=False, **self._options
         ) as file:
             for part in file:
                 yield first, part[list(columns)].reset_index(drop=True)
@@ -150,8 +150,8 @@ class FitsTable:
         """Yield parts."""
         with fitsio.FITS(str(self._path)) as file:
             hdu = file[self._place]
-            for first in range(0, self._rows, PART):
-                values = hdu[list(columns)][first : min(first + PART, self._rows)]
+            for first in range(0, self._rows, ROWS_PER_PART):
+                values = hdu[list(columns)][first : min(first + ROWS_PER_PART, self._rows)]
                 yield first, pd.DataFrame({name: self._column(values, name) for name in columns})
 
     def _column(self, values: np.ndarray, name: str) -> pd.Series:
@@ -182,7 +182,7 @@ class VoTable:
         yield 0, self._frame[list(columns)]
 
 
-KINDS: dict[str, type[TableFile]] = {
+TABLE_READERS: dict[str, type[TableFile]] = {
     ".parquet": ParquetTable, ".pq": ParquetTable, ".csv": TextTable, ".txt": TextTable, ".tsv": TextTable,
     ".vot": VoTable, ".xml": VoTable, ".votable": VoTable,
 }  # fmt: skip
@@ -200,7 +200,7 @@ def open_table(path: Path, what: str) -> TableFile:
     if not path.is_file():
         raise InputError(f"{what}: no such file")
     with readable(what):
-        return KINDS.get(ending, FitsTable)(path)  # type: ignore[call-arg]
+        return TABLE_READERS.get(ending, FitsTable)(path)  # type: ignore[call-arg]
 
 
 @contextlib.contextmanager
@@ -208,6 +208,6 @@ def readable(what: str) -> Iterator[None]:
     """Turn what the readers of tables raise in the block into an InputError about the table `what`."""
     try:
         yield
-    except UNREADABLE as error:
+    except TABLE_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{what}: not a readable table ({reason}); expected Parquet, FITS, CSV or VOTable") from None

@@ -8,14 +8,14 @@ from tuningfork.core.config.sources import VizierCatalogue
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.lists.columns import ALIASES, NUMBERS, as_numbers, factor, require_numbers
+from tuningfork.surveys.lists.columns import COLUMN_ALIASES, NUMBER_COLUMNS, as_numbers, require_numbers, unit_factor
 from tuningfork.surveys.lists.sources.rows import identified
 from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Limit, Network
 
-POSITION = {"ra": "RAJ2000", "dec": "DEJ2000"}
+POSITION_COLUMNS = {"ra": "RAJ2000", "dec": "DEJ2000"}
 """Where most tables of VizieR have the position, in degrees."""
-LIMIT = Limit(rate=5, connections=4)
+VIZIER_LIMIT = Limit(rate=5, connections=4)
 """VizieR publishes no figures; this is what it has been seen to bear."""
 
 
@@ -29,8 +29,8 @@ def of_vizier(catalogue: VizierCatalogue, shard: Shard, network: Network) -> pa.
     TransferError
         VizieR does not answer, or has no such table or column.
     """
-    mapping = POSITION | catalogue.columns
-    names = [name for name in ALIASES if name in mapping and name != "file"]
+    mapping = POSITION_COLUMNS | catalogue.columns
+    names = [name for name in COLUMN_ALIASES if name in mapping and name != "file"]
     columns = list(dict.fromkeys(mapping[name] for name in names))
     wanted = ", ".join(map(quoted, columns))
 
@@ -38,7 +38,7 @@ def of_vizier(catalogue: VizierCatalogue, shard: Shard, network: Network) -> pa.
         condition = box.condition(quoted(mapping["ra"]), quoted(mapping["dec"]))
         return f"SELECT {wanted} FROM {quoted(catalogue.table)} WHERE {condition}"
 
-    table = ask_around(network, catalogue.tap_url, query, Surroundings.around(shard), LIMIT)
+    table = ask_around(network, catalogue.tap_url, query, Surroundings.around(shard), VIZIER_LIMIT)
     what = f"sources.catalogue.table: {catalogue.table} of VizieR"
     if len(table.colnames) != len(columns):
         raise InputError(f"{what}: {len(columns)} columns were asked for, {len(table.colnames)} came")
@@ -58,10 +58,10 @@ def _frame(table: Table, places: dict[str, int], what: str) -> pd.DataFrame:
     frame = pd.DataFrame(index=values.index)
     for name, place in places.items():
         column = values[values.columns[place]]
-        if name in NUMBERS:
+        if name in NUMBER_COLUMNS:
             require_numbers(column, name, what)
             unit = table.columns[place].unit
-            frame[name] = as_numbers(column) * factor(name, None if unit is None else str(unit), what)
+            frame[name] = as_numbers(column) * unit_factor(name, None if unit is None else str(unit), what)
         else:
             frame[name] = column
     return frame

@@ -13,13 +13,13 @@ from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import reaches
 
-NAME = re.compile(r"(\d{4})\.0(\d)(\d)")
+SKY_CELL_NAME = re.compile(r"(\d{4})\.0(\d)(\d)")
 """Projection cell, row and column of the sky cell within it."""
-PIXEL = 0.25 / 3600
+PIXEL_DEGREES = 0.25 / 3600
 """Width of a pixel (deg)."""
-ACROSS = 10
+CELLS_ACROSS = 10
 """A projection cell has so many rows and columns of sky cells."""
-OVERLAP = 480
+CELL_OVERLAP = 480
 """Pixels that neighbouring sky cells of a projection cell share."""
 
 
@@ -90,7 +90,7 @@ RINGS = tuple(
         (2643, 1, 90.0, 6240, 6240, 239.5, 240.0),
     )
 )
-LARGEST = 3.3
+MAX_PROJECTION_RADIUS = 3.3
 """Distance (deg) from the centre of a projection cell to its corners, at most."""
 
 
@@ -102,7 +102,7 @@ def cell(name: str) -> Tile:
     InputError
         The survey has no such sky cell.
     """
-    match = NAME.fullmatch(name)
+    match = SKY_CELL_NAME.fullmatch(name)
     number = int(match[1]) if match else -1
     ring = next((ring for ring in RINGS if ring.first <= number < ring.first + ring.count), None)
     if match is None or ring is None:
@@ -121,7 +121,7 @@ def cells_around(shard: Shard, margin: float) -> list[Tile]:
     centre = shard.centre
     radius = shard.radius + margin
     found = []
-    for ring, number in _projection_cells(*centre, radius + LARGEST):
+    for ring, number in _projection_cells(*centre, radius + MAX_PROJECTION_RADIUS):
         found += [tile for tile in _tiles(ring, number) if reaches(tile, *centre, radius)]
     return sorted(found, key=lambda tile: tile.name)
 
@@ -136,18 +136,18 @@ def _projection_cells(ra: float, dec: float, radius: float) -> Iterator[tuple[Ri
 
 
 def _tiles(ring: Ring, number: int) -> Iterator[Tile]:
-    yield from (_tile(ring, number, row, column) for row in range(ACROSS) for column in range(ACROSS))
+    yield from (_tile(ring, number, row, column) for row in range(CELLS_ACROSS) for column in range(CELLS_ACROSS))
 
 
 def _tile(ring: Ring, number: int, row: int, column: int) -> Tile:
     """Return a sky cell; all cells of a projection cell share one gnomonic projection, north up and east left."""
-    x0 = ring.x + (ring.width - OVERLAP) * (5 - column)
-    y0 = ring.y + (ring.height - OVERLAP) * (5 - row)
+    x0 = ring.x + (ring.width - CELL_OVERLAP) * (5 - column)
+    y0 = ring.y + (ring.height - CELL_OVERLAP) * (5 - row)
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [(number - ring.first) * 360 / ring.count, ring.dec]
     wcs.wcs.crpix = [x0, y0]
-    wcs.wcs.cdelt = [-PIXEL, PIXEL]
+    wcs.wcs.cdelt = [-PIXEL_DEGREES, PIXEL_DEGREES]
     right, top = ring.width, ring.height
     ra, dec = wcs.wcs_pix2world([1, right, right, 1, (1 + right) / 2], [1, 1, top, top, (1 + top) / 2], 1)
     corners = tuple((float(a) % 360, float(d)) for a, d in zip(ra[:4], dec[:4], strict=True))

@@ -17,14 +17,14 @@ from astropy.wcs import WCS
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.base import Image, everywhere
 
-ZERO_POINT = 25.0
+STACK_ZERO_POINT = 25.0
 """AB magnitude of one count a second."""
-LARGEST = 2**27
+MAX_STACK_PIXELS = 2**27
 """Pixels of the largest image that is accepted; sky cells have about 6300 x 6300."""
-UNUSABLE = 0x217E
+UNUSABLE_BITS = 0x217E
 """Bits of the mask for pixels without valid signal: FLAT, DARK, BLANK, CTE, SAT, LOW (0x02 to 0x40), CR (0x100) and
 CONV.BAD (0x2000). The others mark ghosts, spikes, streaks and suspicions, where there is signal."""
-STEEPEST = 80.0
+MAX_SINH_ARGUMENT = 80.0
 """Largest argument of the hyperbolic sine, which float32 still holds; no true pixel is so bright."""
 
 
@@ -44,7 +44,7 @@ def open_stack(image: Path, variance: Path, mask: Path, band: str, psf_fwhm: flo
     InputError
         A file cannot be read, is of another band or of another shape, or lacks what the format demands.
     """
-    pixels, variances, bits = Plane(image), Plane(variance), Plane(mask)
+    pixels, variances, bits = StackPlane(image), StackPlane(variance), StackPlane(mask)
     found = str(pixels.header.get("FPA.FILTER") or pixels.header.get("HIERARCH FPA.FILTER") or band)
     if found.strip("' ")[:1] != band:
         raise InputError(f"{image}: expected the band {band}, found {found!r}; delete it and run again")
@@ -59,15 +59,15 @@ def open_stack(image: Path, variance: Path, mask: Path, band: str, psf_fwhm: flo
         flux = pixels.linear(start, stop) / np.float32(exposure)
         spread = variances.linear(start, stop) / np.float32(exposure) ** 2
         # The offset of 32768 by which unsigned numbers are stored changes none of these bits.
-        usable = bits.raw(start, stop).astype(np.int32) & UNUSABLE == 0
+        usable = bits.raw(start, stop).astype(np.int32) & UNUSABLE_BITS == 0
         good = np.isfinite(flux) & np.isfinite(spread) & (spread > 0) & usable
         weight = np.divide(1, spread, out=np.zeros_like(spread), where=good)
         return np.where(good, flux, np.float32(0)), weight
 
-    return Image(pixels.shape, rows, pixels.wcs(), everywhere(psf_fwhm), ZERO_POINT)
+    return Image(pixels.shape, rows, pixels.wcs(), everywhere(psf_fwhm), STACK_ZERO_POINT)
 
 
-class Plane:
+class StackPlane:
     """The image of a file, plain or packed, read a few rows at a time.
 
     Parameters
@@ -94,7 +94,7 @@ class Plane:
         self.header: Mapping[str, Any] = found.read_header()
         height, width = found.get_dims()
         self.shape = int(height), int(width)
-        if height * width > LARGEST:
+        if height * width > MAX_STACK_PIXELS:
             raise self.fault(f"{width} x {height} pixels are more than are accepted")
         self._soft = self.number("BSOFTEN") if "BSOFTEN" in self.header else None
         self._offset = self.number("BOFFSET") if self._soft is not None else 0.0
@@ -129,7 +129,7 @@ class Plane:
                     values[stored == int(self.number(key))] = np.nan
         if self._soft is None:
             return values
-        steep = np.clip(values * np.float32(np.log(10) / 2.5), -STEEPEST, STEEPEST)
+        steep = np.clip(values * np.float32(np.log(10) / 2.5), -MAX_SINH_ARGUMENT, MAX_SINH_ARGUMENT)
         return np.sinh(steep) * np.float32(2 * self._soft) + np.float32(self._offset)
 
     def wcs(self) -> WCS:

@@ -11,13 +11,13 @@ from astroquery.sdss import SDSS
 
 from tuningfork.core.errors import InputError
 
-BANDS = "ugriz"
-WIDTH, HEIGHT = 2048, 1489
+SDSS_BANDS = "ugriz"
+FRAME_WIDTH, FRAME_HEIGHT = 2048, 1489
 """Size (px) of every frame: across and along the scan."""
-PIXEL = 0.396
+PIXEL_SCALE = 0.396
 """Size of a pixel (arcsec)."""
-NAME = re.compile(r"(\d{1,4})-(\d{6})-([1-6])-(\d{4})")
-RESOLVE = {True: "2010-05-23", False: "2013-07-29"}
+FIELD_NAME = re.compile(r"(\d{1,4})-(\d{6})-([1-6])-(\d{4})")
+RESOLVE_VERSIONS = {True: "2010-05-23", False: "2013-07-29"}
 """Version of the resolve files up to Data Release 12, and later."""
 
 
@@ -42,7 +42,7 @@ class FieldName:
         InputError
             It is no such name.
         """
-        match = NAME.fullmatch(name)
+        match = FIELD_NAME.fullmatch(name)
         if match is None:
             raise InputError(f"SDSS tile {name!r}: expected rerun-run-camcol-field such as 301-006377-4-0399")
         return cls(*map(int, match.groups()))
@@ -99,7 +99,7 @@ class Archive:
 
     def window(self, name: str) -> tuple[str, str]:
         """Return the place of a file of the window function, such as window_flist.fits."""
-        url = f"{self._root}/resolve/{RESOLVE[self.release <= 12]}/{name}"
+        url = f"{self._root}/resolve/{RESOLVE_VERSIONS[self.release <= 12]}/{name}"
         return url, self._cached(url)
 
     def _cached(self, url: str) -> str:
@@ -121,8 +121,8 @@ def corners(ra: float, dec: float, node: float, incl: float) -> tuple[tuple[floa
     if not np.isfinite([ra, dec, node, incl]).all():
         return ()
     mu, nu = great_circle(np.array(ra), np.array(dec), node, incl)
-    along = HEIGHT / 2 * PIXEL / 3600 / np.cos(np.deg2rad(nu))
-    across = WIDTH / 2 * PIXEL / 3600
+    along = FRAME_HEIGHT / 2 * PIXEL_SCALE / 3600 / np.cos(np.deg2rad(nu))
+    across = FRAME_WIDTH / 2 * PIXEL_SCALE / 3600
     around = equatorial(mu + along * np.array([-1, -1, 1, 1]), nu + across * np.array([-1, 1, 1, -1]), node, incl)
     return tuple((float(x), float(y)) for x, y in zip(*around, strict=True))
 

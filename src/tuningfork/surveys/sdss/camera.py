@@ -27,7 +27,7 @@ LATER_GAIN = {(2, "u"): 1.825}
 """Gains that hold after run 1100."""
 LATER_DARK_VARIANCE = {(2, "i"): 6.25, (4, "i"): 7.5625, (4, "z"): 12.6025, (5, "z"): 2.1025}
 """Variances that hold after run 1500."""
-SATURATION = 20_000.0
+SATURATION_COUNTS = 20_000.0
 """Counts above which a pixel may be saturated: below the lowest full well of the CCDs (23,650 in i of column 4)."""
 
 

@@ -20,14 +20,22 @@ from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import MARGIN, Tile
 from tuningfork.surveys.near import depth
-from tuningfork.surveys.sdss.archive import BANDS, HEIGHT, PIXEL, WIDTH, Archive, FieldName, corners
+from tuningfork.surveys.sdss.archive import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    PIXEL_SCALE,
+    SDSS_BANDS,
+    Archive,
+    FieldName,
+    corners,
+)
 from tuningfork.surveys.transfer.network import Network
 
-HALF_DIAGONAL = float(np.hypot(WIDTH, HEIGHT)) / 2 * PIXEL / 3600
-PRIMARY, GALAXY = 1, 3
+HALF_FRAME_DIAGONAL = float(np.hypot(FRAME_WIDTH, FRAME_HEIGHT)) / 2 * PIXEL_SCALE / 3600
+PRIMARY_MODE, GALAXY_TYPE = 1, 3
 """MODE of the primary detection of an object, OBJC_TYPE of a galaxy: the views of SkyServer by these names."""
-FIELD = ["RERUN", "RUN", "CAMCOL", "FIELD", "RA", "DEC", "NODE", "INCL", "PSF_FWHM"]
-OBJECT = ["OBJID", "RA", "DEC", "MODE", "OBJC_TYPE", "PETROMAG", "PETROTH50"]
+FIELD_COLUMNS = ["RERUN", "RUN", "CAMCOL", "FIELD", "RA", "DEC", "NODE", "INCL", "PSF_FWHM"]
+OBJECT_COLUMNS = ["OBJID", "RA", "DEC", "MODE", "OBJC_TYPE", "PETROMAG", "PETROTH50"]
 
 
 class FlatFiles:
@@ -57,13 +65,13 @@ class FlatFiles:
         for tile in self.fields(shard, MARGIN):
             url, name = self._archive.objects(FieldName.parse(tile.name))
             path = self._network.path(self._network.file(url, name))
-            for number, values in _galaxies(path, BANDS.index(band), mag_min, mag_max):
+            for number, values in _galaxies(path, SDSS_BANDS.index(band), mag_min, mag_max):
                 found.setdefault(number, values)
         return found
 
     def fields(self, shard: Shard, margin: float) -> list[Tile]:
         """Return the fields that are primary somewhere and touch the shard or come near it, in order of names."""
-        fields, reach = self._fields(), shard.radius + margin + HALF_DIAGONAL
+        fields, reach = self._fields(), shard.radius + margin + HALF_FRAME_DIAGONAL
         near = distance(numpy_column(fields, "ra"), numpy_column(fields, "dec"), *shard.centre) <= reach
         tiles = [tile for tile in self._tiles(fields.filter(pa.array(near))) if _touches(tile, shard, margin)]
         return sorted(tiles, key=lambda tile: tile.name)
@@ -109,12 +117,12 @@ class FlatFiles:
             url, cached = self._archive.window(name)
             files.append(self._network.path(self._network.file(url, cached)))
         primary = np.unique(_read(files[1], ["IPRIMARY"])["IPRIMARY"])
-        fields = _read(files[0], FIELD)
+        fields = _read(files[0], FIELD_COLUMNS)
         primary = primary[(primary >= 0) & (primary < len(fields))]
         chosen = fields[primary]
         columns = {key.lower(): chosen[key].astype(np.int32) for key in ("RERUN", "RUN", "CAMCOL", "FIELD")}
         columns |= {key.lower(): chosen[key].astype(float) for key in ("RA", "DEC", "NODE", "INCL")}
-        columns |= {f"psf_width_{band}": chosen["PSF_FWHM"][:, place] for place, band in enumerate(BANDS)}
+        columns |= {f"psf_width_{band}": chosen["PSF_FWHM"][:, place] for place, band in enumerate(SDSS_BANDS)}
         pq.write_table(pa.table(columns), path)
 
 
@@ -128,10 +136,15 @@ def _touches(tile: Tile, shard: Shard, margin: float) -> bool:
 
 def _galaxies(path: Path, band: int, mag_min: float, mag_max: float) -> Iterator[tuple[int, tuple[float, ...]]]:
     """Yield objid and ra, dec, no redshift, magnitude and radius of the primary galaxies in a photoObj file."""
-    objects = _read(path, OBJECT)
+    objects = _read(path, OBJECT_COLUMNS)
     try:
         mag, radius = (objects[key][:, band].astype(float) for key in ("PETROMAG", "PETROTH50"))
-        chosen = (objects["MODE"] == PRIMARY) & (objects["OBJC_TYPE"] == GALAXY) & (mag >= mag_min) & (mag <= mag_max)
+        chosen = (
+            (objects["MODE"] == PRIMARY_MODE)
+            & (objects["OBJC_TYPE"] == GALAXY_TYPE)
+            & (mag >= mag_min)
+            & (mag <= mag_max)
+        )
         for place in np.flatnonzero(chosen):
             ra, dec = (float(objects[key][place]) for key in ("RA", "DEC"))
             yield int(objects["OBJID"][place]), (ra, dec, np.nan, float(mag[place]), float(radius[place]))

@@ -18,9 +18,9 @@ from astropy.wcs import WCS
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import Rows
-from tuningfork.surveys.sdss.camera import SATURATION
+from tuningfork.surveys.sdss.camera import SATURATION_COUNTS
 
-LARGEST = 2**25
+MAX_FRAME_PIXELS = 2**25
 """Pixels of the largest image that is accepted; a frame has 2048 x 1489."""
 REMEDY = "delete it and run again"
 WCS_KEYS = (
@@ -56,7 +56,7 @@ class Frame:
     pixels: np.ndarray
     wcs: WCS
     calibration: np.ndarray | None
-    sky: "Sky | None"
+    sky: "FrameSky | None"
 
     @classmethod
     def read(cls, path: Path, band: str) -> "Frame":
@@ -70,7 +70,7 @@ class Frame:
         try:
             with fitsio.FITS(str(path)) as file:
                 header, shape = file[0].read_header(), file[0].get_dims()
-                pixels = file[0].read() if len(shape) == 2 and 0 < shape[0] * shape[1] <= LARGEST else None
+                pixels = file[0].read() if len(shape) == 2 and 0 < shape[0] * shape[1] <= MAX_FRAME_PIXELS else None
                 calibration = file[1].read() if len(file) > 2 else None
                 sky = file[2].read(lower=True) if len(file) > 2 else None
             if pixels is None or str(header.get("FILTER", band)).strip() != band:
@@ -89,7 +89,7 @@ class Frame:
         """Return a frame of the contents of its HDUs; a calibration that does not fit the image is left out."""
         if calibration is None or sky is None or calibration.shape != pixels.shape[1:]:
             return cls(pixels, wcs, None, None)
-        return cls(pixels, wcs, calibration.astype(np.float32), Sky.of(sky, pixels.shape))
+        return cls(pixels, wcs, calibration.astype(np.float32), FrameSky.of(sky, pixels.shape))
 
     def rows(self, gain: float, dark_variance: float) -> Rows:
         """Return how to read image and inverse variance (1/nanomaggies^2) a few rows at a time.
@@ -120,14 +120,14 @@ class Frame:
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 counts = pixels / factor + sky.rows(start, stop)
                 variance = (np.clip(counts, 0, None) / np.float32(gain) + np.float32(dark_variance)) * factor**2
-                good = (counts < SATURATION) & np.isfinite(variance) & (variance > 0)
+                good = (counts < SATURATION_COUNTS) & np.isfinite(variance) & (variance > 0)
             return pixels, np.divide(1, variance, out=np.zeros_like(pixels), where=good)
 
         return calibrated
 
 
 @dataclass(frozen=True)
-class Sky:
+class FrameSky:
     """The sky under a frame (counts), to be interpolated linearly between the places of a coarse image.
 
     Attributes
@@ -142,7 +142,7 @@ class Sky:
     places: np.ndarray
 
     @classmethod
-    def of(cls, table: Mapping[str, Any] | np.ndarray, shape: tuple[int, ...]) -> "Sky":
+    def of(cls, table: Mapping[str, Any] | np.ndarray, shape: tuple[int, ...]) -> "FrameSky":
         """Return the sky of a frame of this shape, from the row with `allsky`, `xinterp` and `yinterp`."""
         coarse = np.asarray(table["allsky"], dtype=np.float32)
         coarse = coarse.reshape(coarse.shape[-2:])

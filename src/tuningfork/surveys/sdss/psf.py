@@ -18,24 +18,24 @@ from scipy import optimize
 from scipy.interpolate import RectBivariateSpline
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.sdss.archive import BANDS, HEIGHT, PIXEL, WIDTH
+from tuningfork.surveys.sdss.archive import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SCALE, SDSS_BANDS
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.verify import verify_fits
 
-SCALE = 0.001
+POSITION_SCALE = 0.001
 """The polynomials are in rows and columns times this."""
-LARGEST = 201
+MAX_BASIS_WIDTH = 201
 """Largest width (px) of the basis images that is accepted."""
-NODES = (4, 5)
+WIDTH_NODES = (4, 5)
 """Rows and columns of the grid of places at which the width is measured."""
-GAUSSIAN = float(2 * np.sqrt(np.log(2) / (2 * np.pi)))
+GAUSSIAN_FWHM = float(2 * np.sqrt(np.log(2) / (2 * np.pi)))
 """FWHM of a Gaussian in units of the square root of its effective area: by this `psf_width` is defined."""
-FARTHEST = 15
+MAX_FIT_RADIUS = 15
 """Half of the width (px) of the largest part of the image that is fitted."""
 
 
 @dataclass(frozen=True)
-class Psf:
+class FieldPsf:
     """The PSF of one band of a field, and what else the psField file says about the band.
 
     Attributes
@@ -59,7 +59,7 @@ class Psf:
     dark_variance: float
 
     @classmethod
-    def read(cls, path: Path, band: str) -> "Psf":
+    def read(cls, path: Path, band: str) -> "FieldPsf":
         """Read one band of a psField file.
 
         Raises
@@ -67,7 +67,7 @@ class Psf:
         InputError
             The file cannot be read or is no psField file.
         """
-        place = BANDS.index(band)
+        place = SDSS_BANDS.index(band)
         try:
             with warnings.catch_warnings(), fitsio.FITS(str(path), upper=True) as file:
                 # The header leaves open how long the variable columns are.
@@ -83,7 +83,9 @@ class Psf:
     def image(self, x: float, y: float) -> np.ndarray:
         """Return the PSF, pixel included, at a pixel position; its centre is that of the central pixel."""
         rows, columns = self.coefficients.shape[1:]
-        powers = np.outer((SCALE * (y + 0.5)) ** np.arange(rows), (SCALE * (x + 0.5)) ** np.arange(columns))
+        powers = np.outer(
+            (POSITION_SCALE * (y + 0.5)) ** np.arange(rows), (POSITION_SCALE * (x + 0.5)) ** np.arange(columns)
+        )
         image: np.ndarray = np.tensordot((self.coefficients * powers).sum(axis=(1, 2)), self.basis, axes=1)
         return image
 
@@ -107,7 +109,7 @@ class Psf:
         InputError
             The images are no PSF.
         """
-        rows, columns = (np.linspace(0, size - 1, count) for size, count in zip(shape, NODES, strict=True))
+        rows, columns = (np.linspace(0, size - 1, count) for size, count in zip(shape, WIDTH_NODES, strict=True))
         widths = np.array([[moffat_width(self.image(x, y)) for x in columns] for y in rows])
         if not np.isfinite(widths).all():
             raise InputError("the psField file gives no PSF whose width can be measured")
@@ -135,12 +137,12 @@ def verify_psf(path: Path) -> None:
     """
     verify_fits(path)
     try:
-        bands = {band: Psf.read(path, band) for band in BANDS}
+        bands = {band: FieldPsf.read(path, band) for band in SDSS_BANDS}
     except InputError as error:
         raise AttemptError(str(error)) from None
     for band, psf in bands.items():
-        image = psf.image(WIDTH / 2, HEIGHT / 2)
-        width = GAUSSIAN * PIXEL * np.sqrt(image.sum() ** 2 / np.square(image).sum())
+        image = psf.image(FRAME_WIDTH / 2, FRAME_HEIGHT / 2)
+        width = GAUSSIAN_FWHM * PIXEL_SCALE * np.sqrt(image.sum() ** 2 / np.square(image).sum())
         if not (0.5 < image.sum() < 1.5 and 0.8 < width / psf.width < 1.25):
             raise AttemptError(f"the PSF in {band} is {width:.2f} arcsec wide where the file states {psf.width:.2f}")
 
@@ -148,7 +150,7 @@ def verify_psf(path: Path) -> None:
 def _terms(terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = int(terms["NROW_B"].max()), int(terms["NCOL_B"].max())
     height, width = int(terms["RNROW"][0]), int(terms["RNCOL"][0])
-    if not (0 < rows <= 5 and 0 < columns <= 5 and 8 < height <= LARGEST and 8 < width <= LARGEST):
+    if not (0 < rows <= 5 and 0 < columns <= 5 and 8 < height <= MAX_BASIS_WIDTH and 8 < width <= MAX_BASIS_WIDTH):
         raise ValueError(f"{rows} x {columns} coefficients of images of {height} x {width} pixels")
     coefficients = np.zeros((len(terms), rows, columns))
     for term, (used_rows, used_columns) in enumerate(zip(terms["NROW_B"], terms["NCOL_B"], strict=True)):
@@ -171,7 +173,7 @@ def moffat_width(image: np.ndarray) -> float:
     """
     y, x = np.unravel_index(np.argmax(image), image.shape)
     peak = float(image[y, x])
-    reach = min(y, x, image.shape[0] - 1 - y, image.shape[1] - 1 - x, FARTHEST)
+    reach = min(y, x, image.shape[0] - 1 - y, image.shape[1] - 1 - x, MAX_FIT_RADIUS)
     if not (peak > 0 and reach >= 4):
         return float("nan")
     start = 2 * np.sqrt(np.count_nonzero(image > peak / 2) / np.pi)

@@ -16,32 +16,32 @@ from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.sdss.archive import FieldName, corners
 from tuningfork.surveys.transfer.attempts import AttemptError
-from tuningfork.surveys.transfer.network import FREE, Limit, Network
+from tuningfork.surveys.transfer.network import NO_LIMIT, Limit, Network
 
-PUBLIC = Limit(rate=0.9, connections=2)
+PUBLIC_LIMIT = Limit(rate=0.9, connections=2)
 """The public SkyServer answers 60 queries a minute."""
 ROW_LIMIT = 500_000
 """Rows that SkyServer returns at most."""
 Row: TypeAlias = dict[str, int | float]
-AT_ONCE = 50
+FIELDS_PER_QUERY = 50
 """Fields that are asked for by name in one query."""
-INTEGERS = {"total", "objid", "rerun", "run", "camcol", "field"}
-SENSIBLE = {"ra": (0, 360), "dec": (-90, 90), "mag": (0, 40), "radius": (-1e4, 1e4), "psf": (-1e4, 1e4)}
+INTEGER_COLUMNS = {"total", "objid", "rerun", "run", "camcol", "field"}
+COLUMN_LIMITS = {"ra": (0, 360), "dec": (-90, 90), "mag": (0, 40), "radius": (-1e4, 1e4), "psf": (-1e4, 1e4)}
 """Limits of some columns, by the first part of their names: an answer that breaks them is damaged."""
-COLUMN = re.compile(r" AS (\w\w+)")
+COLUMN_NAME = re.compile(r" AS (\w\w+)")
 """The name of a column of the answer; those of the tables in a query have one letter."""
 # Each row says how many there are: an answer that was cut short is noticed.
-GALAXIES = """
+GALAXY_QUERY = """
 SELECT COUNT(*) OVER () AS total, p.objID AS objid, p.ra AS ra, p.dec AS dec, p.petroMag_{band} AS mag, p.petroR50_{band} AS radius, s.z AS redshift
 FROM Galaxy AS p LEFT OUTER JOIN SpecObj AS s ON s.bestObjID = p.objID AND s.zWarning = 0
 WHERE {box} AND (p.petroMag_{band} BETWEEN {mag_min} AND {mag_max})"""
 # All zoom levels of a frame have the same great circle.
-FIELDS = """
+FIELD_QUERY = """
 SELECT COUNT(*) OVER () AS total, f.rerun AS rerun, f.run AS run, f.camcol AS camcol, f.field AS field, f.ra AS ra, f.dec AS dec,
 (SELECT MAX(g.node) FROM Frame AS g WHERE g.fieldID = f.fieldID) AS node,
 (SELECT MAX(g.incl) FROM Frame AS g WHERE g.fieldID = f.fieldID) AS incl, {psf}
 FROM Field AS f WHERE """
-PRIMARY = "f.fieldID IN (SELECT p.fieldID FROM PhotoPrimary AS p WHERE {box})"
+PRIMARY_CONDITION = "f.fieldID IN (SELECT p.fieldID FROM PhotoPrimary AS p WHERE {box})"
 
 
 class SkyServer:
@@ -59,12 +59,12 @@ class SkyServer:
 
     def __init__(self, url: str, release: int, bands: Sequence[str], network: Network) -> None:
         self._url, self._release, self._network = url, release, network
-        self._limit = PUBLIC if str(urlsplit(url).hostname).endswith("sdss.org") else FREE
-        self._fields = FIELDS.format(psf=", ".join(f"f.psfWidth_{band} AS psf_width_{band}" for band in bands))
+        self._limit = PUBLIC_LIMIT if str(urlsplit(url).hostname).endswith("sdss.org") else NO_LIMIT
+        self._fields = FIELD_QUERY.format(psf=", ".join(f"f.psfWidth_{band} AS psf_width_{band}" for band in bands))
 
     def galaxies(self, shard: Shard, band: str, mag_min: float, mag_max: float) -> dict[int, tuple[float, ...]]:
         """Return the primary galaxies around a shard: objid -> ra, dec (deg), redshift, magnitude, radius (arcsec)."""
-        template = GALAXIES.format(box="{box}", band=band, mag_min=mag_min, mag_max=mag_max)
+        template = GALAXY_QUERY.format(box="{box}", band=band, mag_min=mag_min, mag_max=mag_max)
         found: dict[int, tuple[float, ...]] = {}
         for row in self._rows(template, Surroundings.around(shard)):
             found.setdefault(int(row["objid"]), tuple(row[key] for key in ("ra", "dec", "redshift", "mag", "radius")))
@@ -72,7 +72,7 @@ class SkyServer:
 
     def fields(self, shard: Shard, margin: float) -> list[Tile]:
         """Return the fields that are primary somewhere in the shard or near it, in order of their names."""
-        rows = self._rows(self._fields + PRIMARY, Surroundings.around(shard).enlarged(margin))
+        rows = self._rows(self._fields + PRIMARY_CONDITION, Surroundings.around(shard).enlarged(margin))
         return _tiles(rows)
 
     def locate(self, fields: Sequence[FieldName]) -> list[Tile]:
@@ -84,8 +84,8 @@ class SkyServer:
             SkyServer does not know one of them.
         """
         found: dict[str, Tile] = {}
-        for start in range(0, len(fields), AT_ONCE):
-            names = fields[start : start + AT_ONCE]
+        for start in range(0, len(fields), FIELDS_PER_QUERY):
+            names = fields[start : start + FIELDS_PER_QUERY]
             which = " OR ".join(
                 "(" + " AND ".join(f"f.{key} = {value}" for key, value in vars(name).items()) + ")" for name in names
             )
@@ -104,7 +104,7 @@ class SkyServer:
 
     def _ask(self, query: str) -> list[Row]:
         query = " ".join(query.split())
-        columns = COLUMN.findall(query)
+        columns = COLUMN_NAME.findall(query)
 
         def once() -> list[Row]:
             service = SDSSClass()
@@ -150,12 +150,12 @@ def _parse(text: str, columns: list[str]) -> list[Row]:
 
 
 def _number(key: str, text: str) -> int | float:
-    if key in INTEGERS:
+    if key in INTEGER_COLUMNS:
         return int(text)
     if text.strip().lower() in {"", "null"}:
         return float("nan")
     value = float(text)
-    low, high = SENSIBLE.get(key.split("_")[0], (-np.inf, np.inf))
+    low, high = COLUMN_LIMITS.get(key.split("_")[0], (-np.inf, np.inf))
     if not low <= value <= high:
         raise ValueError(f"{key} {text}")
     return value

@@ -22,11 +22,11 @@ from tuningfork.surveys.base import (
     everywhere,
     require_bands,
 )
-from tuningfork.surveys.sdss.archive import BANDS, Archive, FieldName
+from tuningfork.surveys.sdss.archive import SDSS_BANDS, Archive, FieldName
 from tuningfork.surveys.sdss.camera import gain_and_dark_variance
 from tuningfork.surveys.sdss.files import FlatFiles
 from tuningfork.surveys.sdss.frame import Frame
-from tuningfork.surveys.sdss.psf import Psf, verify_psf
+from tuningfork.surveys.sdss.psf import FieldPsf, verify_psf
 from tuningfork.surveys.sdss.skyserver import SkyServer
 from tuningfork.surveys.transfer.network import Network
 
@@ -53,7 +53,7 @@ class SdssSurvey:
     """
 
     def __init__(self, settings: Sdss, description: Description, network: Network) -> None:
-        require_bands("sdss", description.bands, BANDS)
+        require_bands("sdss", description.bands, SDSS_BANDS)
         self._description, self._network = description, network
         self._archive = Archive(settings.sas_url, settings.data_release)
         self._lists: SkyServer | FlatFiles
@@ -131,7 +131,7 @@ class SdssSurvey:
         gain, dark_variance = gain_and_dark_variance(field.run, field.camcol, band)
         if PSF in tile.files[band]:
             try:
-                psf = Psf.read(self._network.path(tile.files[band][PSF]), band)
+                psf = FieldPsf.read(self._network.path(tile.files[band][PSF]), band)
                 fwhm, gain, dark_variance = self._fwhm(psf, (height, width)), psf.gain, psf.dark_variance
             except InputError as error:
                 logger.warning(
@@ -139,7 +139,7 @@ class SdssSurvey:
                 )
         return Image((height, width), frame.rows(gain, dark_variance), frame.wcs, fwhm, self._description.zero_point)
 
-    def _fwhm(self, psf: Psf, shape: tuple[int, int]) -> FullWidths:
+    def _fwhm(self, psf: FieldPsf, shape: tuple[int, int]) -> FullWidths:
         width = psf.fwhm(shape)
         return lambda x, y: width(x, y) * self._description.pixel_scale
 

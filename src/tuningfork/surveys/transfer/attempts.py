@@ -18,13 +18,13 @@ from tuningfork.core.errors import TransferError
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-LONGEST_PAUSE = 120.0
+MAX_RETRY_PAUSE = 120.0
 """Longest pause (s) between two attempts that a service has not asked for."""
-LONGEST_WAIT = 600.0
+MAX_RETRY_AFTER = 600.0
 """Longest pause (s) that a service is granted by Retry-After; it is then asked again."""
-PASSING = {408, 425, 429, 500, 502, 503, 504}
+TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses that may be gone at the next attempt."""
-LATER = "check the network and the service, then run again: what has come is kept"
+ADVICE_TO_RETRY = "check the network and the service, then run again: what has come is kept"
 
 
 class AttemptError(Exception):
@@ -43,7 +43,13 @@ class AttemptError(Exception):
     """
 
     def __init__(
-        self, reason: str, final: bool = False, wait: float = 0.0, *, progress: bool = False, advice: str = LATER
+        self,
+        reason: str,
+        final: bool = False,
+        wait: float = 0.0,
+        *,
+        progress: bool = False,
+        advice: str = ADVICE_TO_RETRY,
     ) -> None:
         super().__init__(reason)
         self.final = final
@@ -81,8 +87,8 @@ def attempt(action: Callable[[], T], what: str, transfer: Transfer) -> T:
             end = f"gave up after {made} attempts" if made > 1 else "1 attempt"
             raise TransferError(f"{what}: {fault} ({end}); {fault.advice}")
         # Jobs that failed together must not come back together.
-        pause = min(transfer.backoff * 2 ** (fruitless - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.5)
-        pause = max(pause, min(fault.wait, LONGEST_WAIT))
+        pause = min(transfer.backoff * 2 ** (fruitless - 1), MAX_RETRY_PAUSE) * random.uniform(0.5, 1.5)
+        pause = max(pause, min(fault.wait, MAX_RETRY_AFTER))
         logger.info("%s: %s; next attempt in %.1f s", what, fault, pause)
         time.sleep(pause)
 
@@ -122,13 +128,13 @@ def check_status(response: requests.Response) -> None:
     status = response.status_code
     if response.ok:
         return
-    advice = LATER
+    advice = ADVICE_TO_RETRY
     if status in {404, 410}:
         advice = "the service does not have it; check its address in the configuration"
     elif status in {401, 403}:
         advice = "the service refuses it to the public; check its address in the configuration"
     wait = retry_after(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
-    raise AttemptError(f"HTTP {status}", final=status not in PASSING, wait=wait, advice=advice)
+    raise AttemptError(f"HTTP {status}", final=status not in TRANSIENT_STATUSES, wait=wait, advice=advice)
 
 
 def retry_after(text: str, date: str = "") -> float:
@@ -143,12 +149,12 @@ def retry_after(text: str, date: str = "") -> float:
     """
     text = text.strip()
     if text.isdigit():
-        return min(float(text), LONGEST_WAIT)
+        return min(float(text), MAX_RETRY_AFTER)
     until = _date(text)
     if until is None:
         return 0.0
     now = _date(date) or datetime.datetime.now(datetime.UTC)
-    return min(max((until - now).total_seconds(), 0.0), LONGEST_WAIT)
+    return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def _date(text: str) -> datetime.datetime | None:

@@ -9,10 +9,10 @@ import urllib3
 
 from tuningfork.surveys.transfer.attempts import AttemptError, fault_of
 
-CHUNK = 2**20
-SLOWEST = 1000.0
+READ_BYTES = 2**20
+MIN_TRANSFER_SPEED = 1000.0
 """Speed (bytes/s) below which a transfer is given up; it is measured over each `patience`."""
-LONGEST = 6 * 3600.0
+MAX_TRANSFER_TIME = 6 * 3600.0
 """Longest time (s) for one answer."""
 
 
@@ -40,7 +40,7 @@ def pieces(response: requests.Response, patience: float, decode: bool = False) -
     came = 0
     while True:
         try:
-            piece = response.raw.read1(CHUNK, decode_content=decode)
+            piece = response.raw.read1(READ_BYTES, decode_content=decode)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             raise fault_of(error) from None
         if not piece:
@@ -48,9 +48,9 @@ def pieces(response: requests.Response, patience: float, decode: bool = False) -
         came += len(piece)
         now = time.monotonic()
         if now - mark > patience:
-            if came < SLOWEST * (now - mark):
+            if came < MIN_TRANSFER_SPEED * (now - mark):
                 raise AttemptError(f"the answer came too slowly ({came} bytes in {now - mark:.0f} s)")
             mark, came = now, 0
-        if now - began > LONGEST:
-            raise AttemptError(f"the answer had not come whole after {LONGEST / 3600:.0f} h")
+        if now - began > MAX_TRANSFER_TIME:
+            raise AttemptError(f"the answer had not come whole after {MAX_TRANSFER_TIME / 3600:.0f} h")
         yield piece

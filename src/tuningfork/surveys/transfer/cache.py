@@ -16,12 +16,12 @@ from tuningfork.core.errors import InputError
 from tuningfork.surveys.transfer.ledger import Ledger
 from tuningfork.surveys.transfer.locks import locked
 
-HIDDEN = ".transfer"
-PART = re.compile(r"[^\x00-\x1f\x7f/\\.][^\x00-\x1f\x7f/\\]{0,199}")
+HIDDEN_FOLDER = ".transfer"
+NAME_PART = re.compile(r"[^\x00-\x1f\x7f/\\.][^\x00-\x1f\x7f/\\]{0,199}")
 """One part of a file's name: neither hidden nor a way up."""
-JUST_NOW = 600.0
+USE_RESOLUTION = 600.0
 """Uses within this time (s) of each other are noted once."""
-STALE = 7 * 86400.0
+MAX_PARTIAL_AGE = 7 * 86400.0
 """Age (s) at which a part of a file is dropped that nobody has continued."""
 
 
@@ -37,7 +37,7 @@ class Cache:
 
     def __init__(self, folder: Path, size: float) -> None:
         self.folder = folder
-        self.hidden = folder / HIDDEN
+        self.hidden = folder / HIDDEN_FOLDER
         self._parts = self.hidden / "parts"
         self._locks = self.hidden / "locks"
         self._ledger = Ledger(folder, self.hidden, size)
@@ -49,7 +49,7 @@ class Cache:
             status = path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return False
-        if status.st_mtime < time.time() - JUST_NOW:
+        if status.st_mtime < time.time() - USE_RESOLUTION:
             # A cache may belong to somebody else, or be read-only.
             with contextlib.suppress(OSError):
                 os.utime(path)
@@ -64,7 +64,7 @@ class Cache:
         InputError
             `name` could mean a file outside of the cache, or a hidden one.
         """
-        if not all(PART.fullmatch(part) for part in name.split("/")):
+        if not all(NAME_PART.fullmatch(part) for part in name.split("/")):
             raise InputError(f"{name!r} is no name of a file in the cache; expected folder/file without '..'")
         self._locks.mkdir(parents=True, exist_ok=True)
         with locked(self._locks / f"{_digest(name)}.lock", name, remove=True):
@@ -93,7 +93,7 @@ class Cache:
     def _drop_stale_parts(self) -> None:
         for path in self._parts.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - STALE:
+                if path.stat().st_mtime < time.time() - MAX_PARTIAL_AGE:
                     path.unlink()
 
 

@@ -12,12 +12,12 @@ from tuningfork.surveys.transfer.attempts import AttemptError, check_status
 from tuningfork.surveys.transfer.body import pieces
 from tuningfork.surveys.transfer.partial import Origin, Partial
 
-MAX_BYTES = 8 * 2**30
+MAX_FILE_BYTES = 8 * 2**30
 """Largest file that is accepted."""
-PROGRESS = 2**20
+PROGRESS_BYTES = 2**20
 """New bytes that make an attempt a success in part."""
-FULL = {errno.ENOSPC, errno.EDQUOT}
-NO_ROOM = 2**20
+DISK_FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
+MIN_FREE_BYTES = 2**20
 """Free bytes below which a library's failure to write is taken for a full disk, if it does not say why it failed."""
 
 
@@ -79,7 +79,7 @@ def _receive(
 
 def full_disk(error: OSError, folder: Path) -> OSError | None:
     """Return the error of a full disk that names `folder`, if that is what `error` is about."""
-    full = error.errno in FULL or (error.errno is None and shutil.disk_usage(folder).free < NO_ROOM)
+    full = error.errno in DISK_FULL_ERRORS or (error.errno is None and shutil.disk_usage(folder).free < MIN_FREE_BYTES)
     code = error.errno or errno.ENOSPC
     return OSError(code, os.strerror(code), str(folder)) if full else None
 
@@ -111,8 +111,8 @@ def _validator(response: requests.Response) -> str | None:
 def _check_room(length: int | None, have: int, folder: Path) -> None:
     if length is None:
         return
-    if length > MAX_BYTES:
-        raise AttemptError(f"{length} bytes are more than the limit of {MAX_BYTES}", final=True)
+    if length > MAX_FILE_BYTES:
+        raise AttemptError(f"{length} bytes are more than the limit of {MAX_FILE_BYTES}", final=True)
     if length - have > shutil.disk_usage(folder).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -124,11 +124,11 @@ def _write(response: requests.Response, partial: Partial, have: int, length: int
         try:
             for piece in pieces(response, timeout):
                 have += len(piece)
-                if have > MAX_BYTES:
-                    raise AttemptError(f"more bytes than the limit of {MAX_BYTES}", final=True)
+                if have > MAX_FILE_BYTES:
+                    raise AttemptError(f"more bytes than the limit of {MAX_FILE_BYTES}", final=True)
                 file.write(piece)
         except AttemptError as fault:
-            fault.progress = have - began >= PROGRESS
+            fault.progress = have - began >= PROGRESS_BYTES
             raise
     if length is not None and have != length:
-        raise AttemptError(f"{have} of {length} bytes came", progress=have - began >= PROGRESS)
+        raise AttemptError(f"{have} of {length} bytes came", progress=have - began >= PROGRESS_BYTES)

@@ -11,18 +11,18 @@ import numpy as np
 
 from tuningfork.surveys.transfer.attempts import AttemptError
 
-BLOCK = 2880
-CARD = 80
-BUFFER = 1024 * BLOCK
-MAX_HEADER = 4000 * BLOCK
+FITS_BLOCK = 2880
+FITS_CARD = 80
+BUFFER_BYTES = 1024 * FITS_BLOCK
+MAX_HEADER_BYTES = 4000 * FITS_BLOCK
 """Longest header that is accepted (bytes)."""
-MAX_BYTES = 16 * 2**30
+MAX_CONTENT_BYTES = 16 * 2**30
 """Largest content that is accepted, after unpacking."""
 ALL_ONES = 0xFFFFFFFF
-KEYS = re.compile(rb"SIMPLE  |XTENSION|BITPIX  |NAXIS\d{0,3} *|PCOUNT  |GCOUNT  |GROUPS  |DATASUM |CHECKSUM")
+HEADER_KEYS = re.compile(rb"SIMPLE  |XTENSION|BITPIX  |NAXIS\d{0,3} *|PCOUNT  |GCOUNT  |GROUPS  |DATASUM |CHECKSUM")
 
 
-class Content(Protocol):
+class Readable(Protocol):
     """What can be read into a buffer."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
@@ -30,7 +30,7 @@ class Content(Protocol):
         ...
 
 
-class Walk:
+class FitsWalk:
     """One pass over the content of a FITS file.
 
     Parameters
@@ -39,9 +39,9 @@ class Walk:
         The file, unpacked.
     """
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Readable) -> None:
         self._content = content
-        self._buffer = memoryview(bytearray(BUFFER))
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._read_so_far = 0
 
     def check(self, sums: bool = True) -> int:
@@ -58,21 +58,23 @@ class Walk:
             The file is cut short, too long, damaged, or no FITS.
         """
         number = 0
-        block = self._take(BLOCK)
+        block = self._take(FITS_BLOCK)
         while len(block):
             if number and bytes(block[:8]) != b"XTENSION":
                 self._check_padding(block, number)
                 break
             self._hdu(block, number, sums)
             number += 1
-            block = self._take(BLOCK)
+            block = self._take(FITS_BLOCK)
         return number
 
     def _hdu(self, block: memoryview, number: int, sums: bool) -> None:
         cards, total = self._header(block, number)
         length = _data_length(cards, number)
-        if length > MAX_BYTES:
-            raise AttemptError(f"HDU {number} says that it has {length} bytes, more than the limit of {MAX_BYTES}")
+        if length > MAX_CONTENT_BYTES:
+            raise AttemptError(
+                f"HDU {number} says that it has {length} bytes, more than the limit of {MAX_CONTENT_BYTES}"
+            )
         data = self._data(length, number, sums)
         if not sums:
             return
@@ -87,25 +89,25 @@ class Walk:
         """Return the cards that matter and the checksum of a header that begins with `block`."""
         cards: dict[str, str] = {}
         total = length = 0
-        while len(block) == BLOCK and length < MAX_HEADER:
+        while len(block) == FITS_BLOCK and length < MAX_HEADER_BYTES:
             total = add(total, ones_sum(block))
-            length += BLOCK
+            length += FITS_BLOCK
             text = bytes(block)
-            for place in range(0, BLOCK, CARD):
-                card = text[place : place + CARD]
+            for place in range(0, FITS_BLOCK, FITS_CARD):
+                card = text[place : place + FITS_CARD]
                 if card.rstrip() == b"END":
                     return cards, total
-                if KEYS.fullmatch(card[:8]) and card[8:9] == b"=":
+                if HEADER_KEYS.fullmatch(card[:8]) and card[8:9] == b"=":
                     cards.setdefault(card[:8].decode().strip(), card[10:].decode("latin-1").split("/")[0].strip())
-            block = self._take(BLOCK)
+            block = self._take(FITS_BLOCK)
         raise AttemptError(f"the FITS file is cut short or damaged: the header of HDU {number} has no end")
 
     def _data(self, length: int, number: int, sums: bool) -> int:
         """Pass over `length` bytes of data and their padding; return their checksum."""
-        total, left = 0, -(-length // BLOCK) * BLOCK
+        total, left = 0, -(-length // FITS_BLOCK) * FITS_BLOCK
         while left:
-            piece = self._take(min(left, BUFFER))
-            if len(piece) < min(left, BUFFER):
+            piece = self._take(min(left, BUFFER_BYTES))
+            if len(piece) < min(left, BUFFER_BYTES):
                 raise AttemptError(
                     f"the FITS file is cut short: {left - len(piece)} bytes are missing in HDU {number}, after "
                     f"{self._read_so_far}"
@@ -118,9 +120,9 @@ class Walk:
     def _check_padding(self, block: memoryview, number: int) -> None:
         """Accept whole blocks of zeros or blanks after the last HDU, and nothing else."""
         while len(block):
-            if len(block) < BLOCK or bytes(block).strip(b"\0 "):
+            if len(block) < FITS_BLOCK or bytes(block).strip(b"\0 "):
                 raise AttemptError(f"the FITS file is too long or damaged: bytes that are no HDU follow after {number}")
-            block = self._take(BLOCK)
+            block = self._take(FITS_BLOCK)
 
     def _take(self, length: int) -> memoryview:
         """Return the next `length` bytes, fewer only at the end; they are valid until the next call."""
@@ -131,8 +133,8 @@ class Walk:
                 break
             have += count
         self._read_so_far += have
-        if self._read_so_far > MAX_BYTES:
-            raise AttemptError(f"the content is larger than the limit of {MAX_BYTES} bytes", final=True)
+        if self._read_so_far > MAX_CONTENT_BYTES:
+            raise AttemptError(f"the content is larger than the limit of {MAX_CONTENT_BYTES} bytes", final=True)
         return self._buffer[:have]
 
 

@@ -18,10 +18,10 @@ from urllib.parse import quote, urlsplit
 
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import TransferError
-from tuningfork.surveys.transfer.attempts import LONGEST_WAIT
+from tuningfork.surveys.transfer.attempts import MAX_RETRY_AFTER
 from tuningfork.surveys.transfer.locks import Lock, locked, pauses
 
-REMEMBERED = 64
+REMEMBERED_REQUESTS = 64
 """Requests of which the times are kept."""
 
 
@@ -44,20 +44,20 @@ class Limit:
     window: float = 1.0
 
 
-FREE = Limit()
+NO_LIMIT = Limit()
 
 
 @dataclass(frozen=True)
-class Rule:
+class RateRule:
     """At most `count` requests start in any `seconds` seconds."""
 
     count: int
     seconds: float
 
     @classmethod
-    def of(cls, rate: float, window: float) -> "Rule":
+    def of(cls, rate: float, window: float) -> "RateRule":
         """Return the rule for `rate` requests a second, counted over about `window` seconds."""
-        count = max(1, min(math.floor(rate * window), REMEMBERED))
+        count = max(1, min(math.floor(rate * window), REMEMBERED_REQUESTS))
         return cls(count, count / rate)
 
 
@@ -78,7 +78,7 @@ class Gate:
         self._queues: dict[Path, threading.Lock] = {}
 
     @contextlib.contextmanager
-    def request(self, url: str, limit: Limit = FREE) -> Iterator[None]:
+    def request(self, url: str, limit: Limit = NO_LIMIT) -> Iterator[None]:
         """Wait until a request to the host of `url` may start; it ends with the block.
 
         A request within another one of the same thread to the same host needs no further connection.
@@ -91,11 +91,11 @@ class Gate:
         host = self._host(url)
         if is_loopback(url):
             # The limit of a public service is not that of a mirror on the user's own machine.
-            limit = FREE
+            limit = NO_LIMIT
         count = min(self._settings.connections, limit.connections)
-        rules = [Rule.of(self._settings.rate, 1.0)]
+        rules = [RateRule.of(self._settings.rate, 1.0)]
         if math.isfinite(limit.rate):
-            rules.append(Rule.of(limit.rate, limit.window))
+            rules.append(RateRule.of(limit.rate, limit.window))
         with self._connection(host, count):
             _wait_for_turn(host, rules)
             yield
@@ -121,7 +121,7 @@ class Gate:
         host = self._host(url)
         with locked(host / "times.lock"):
             starts, until = _read(host)
-            _write(host, starts, max(until, time.time() + min(seconds, LONGEST_WAIT)))
+            _write(host, starts, max(until, time.time() + min(seconds, MAX_RETRY_AFTER)))
 
     def _host(self, url: str) -> Path:
         folder = self._folder / host_name(url)
@@ -168,7 +168,7 @@ def _free_slot(paths: list[Path]) -> Lock:
         time.sleep(next(pause))
 
 
-def _wait_for_turn(host: Path, rules: list[Rule]) -> None:
+def _wait_for_turn(host: Path, rules: list[RateRule]) -> None:
     """Wait until the rules allow one more request, and note its time."""
     while True:
         with locked(host / "times.lock"):
@@ -178,7 +178,7 @@ def _wait_for_turn(host: Path, rules: list[Rule]) -> None:
             starts = [min(start, now) for start in starts]
             ready = max([until] + [starts[-rule.count] + rule.seconds for rule in rules if len(starts) >= rule.count])
             if ready <= now:
-                _write(host, [*starts, now][-REMEMBERED:], until)
+                _write(host, [*starts, now][-REMEMBERED_REQUESTS:], until)
                 return
         time.sleep(ready - now)
 
@@ -190,7 +190,7 @@ def _read(host: Path) -> tuple[list[float], float]:
         starts, until = [float(value) for value in times["starts"]], float(times["until"])
     except (OSError, ValueError, KeyError, TypeError):
         return [], 0.0
-    return starts, until if until <= time.time() + LONGEST_WAIT else 0.0
+    return starts, until if until <= time.time() + MAX_RETRY_AFTER else 0.0
 
 
 def _write(host: Path, starts: list[float], until: float) -> None:

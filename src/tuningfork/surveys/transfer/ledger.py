@@ -13,12 +13,12 @@ from tuningfork.surveys.transfer.locks import Lock, locked
 
 logger = logging.getLogger(__name__)
 
-KEPT = 0.9
+KEPT_SHARE = 0.9
 """Share of the allowed size to which the cache is brought down when it is larger: looking at all files is slow."""
-RECOUNT = 86400.0
+MAX_COUNT_AGE = 86400.0
 """Age (s) of the sum at which the files are looked at again: users delete files too."""
 
-ROUNDS = 3
+MAX_TIDY_ROUNDS = 3
 """How often at most the files are looked at in a row, while other jobs place new ones."""
 
 
@@ -54,7 +54,7 @@ class Ledger:
         return self._due(total + size, counted)
 
     def _due(self, total: int, counted: float) -> bool:
-        return total > self._size or counted < time.time() - RECOUNT
+        return total > self._size or counted < time.time() - MAX_COUNT_AGE
 
     def tidy(self) -> None:
         """Count the files, and drop those that were not used for longest if they are too large together.
@@ -62,7 +62,7 @@ class Ledger:
         If another job is at it, it is left alone; it looks again when it has finished.
         """
         alone = Lock(self._own / "tidy.lock")
-        for _ in range(ROUNDS):
+        for _ in range(MAX_TIDY_ROUNDS):
             if not self._due(*self._read()) or not alone.take():
                 return
             try:
@@ -96,7 +96,7 @@ class Ledger:
     def _drop(self, files: list[tuple[float, int, str]]) -> int:
         """Delete, and take from the list, files from its end until there is room; return the size of the rest."""
         total, dropped, used = sum(size for _, size, _ in files), 0, 0.0
-        enough = KEPT * self._size if total > self._size else total
+        enough = KEPT_SHARE * self._size if total > self._size else total
         while total > enough and len(files) > 1:
             used, size, name = files.pop()
             (self._folder / name).unlink(missing_ok=True)

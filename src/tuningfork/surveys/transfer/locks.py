@@ -20,9 +20,9 @@ from tuningfork.core.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1.0
+FIRST_LOCK_PAUSE, MAX_LOCK_PAUSE = 0.005, 1.0
 """Pauses (s) between looks at a lock that another holds; they grow."""
-LONG = 30.0
+LOGGED_WAIT = 30.0
 """Time (s) of waiting after which it is logged."""
 
 _held: set[Path] = set()
@@ -104,10 +104,10 @@ class Lock:
 
 def pauses() -> Iterator[float]:
     """Yield the pauses (s) between looks at something that another job will change."""
-    pause = FIRST_PAUSE
+    pause = FIRST_LOCK_PAUSE
     while True:
         yield pause * random.uniform(0.5, 1.5)
-        pause = min(1.5 * pause, LONGEST_PAUSE)
+        pause = min(1.5 * pause, MAX_LOCK_PAUSE)
 
 
 @contextlib.contextmanager
@@ -125,7 +125,7 @@ def locked(path: Path, what: str = "", remove: bool = False) -> Iterator[None]:
     lock, pause, began, said = Lock(path), pauses(), time.monotonic(), False
     while not lock.take():
         time.sleep(next(pause))
-        if not said and time.monotonic() - began > LONG:
+        if not said and time.monotonic() - began > LOGGED_WAIT:
             logger.info("%s: another job is at it; waiting", what or path)
             said = True
     try:

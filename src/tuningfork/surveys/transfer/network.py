@@ -12,14 +12,14 @@ from tuningfork.core.errors import TransferError
 from tuningfork.surveys.transfer.attempts import AttemptError, attempt, fault_of
 from tuningfork.surveys.transfer.cache import Cache
 from tuningfork.surveys.transfer.download import fetch, full_disk
-from tuningfork.surveys.transfer.gate import FREE, Gate, Limit
+from tuningfork.surveys.transfer.gate import NO_LIMIT, Gate, Limit
 from tuningfork.surveys.transfer.partial import Partial
-from tuningfork.surveys.transfer.session import Session, file_session, tame_libraries
-from tuningfork.surveys.transfer.verify import Published, verify_fits
+from tuningfork.surveys.transfer.session import ServiceSession, file_session, tame_libraries
+from tuningfork.surveys.transfer.verify import PublishedChecksum, verify_fits
 
-__all__ = ["FREE", "Limit", "Network"]
+__all__ = ["NO_LIMIT", "Limit", "Network"]
 T = TypeVar("T")
-GIGABYTE = 1e9
+BYTES_PER_GIGABYTE = 1e9
 
 
 class Network:
@@ -33,7 +33,7 @@ class Network:
     def __init__(self, settings: Transfer | None = None) -> None:
         self.settings = settings or Transfer()
         self.folder = Path(self.settings.cache)
-        self._cache = Cache(self.folder, self.settings.cache_size * GIGABYTE)
+        self._cache = Cache(self.folder, self.settings.cache_size * BYTES_PER_GIGABYTE)
         self._gate = Gate(self._cache.hidden / "hosts", self.settings)
         self._threads = threading.local()
 
@@ -53,7 +53,7 @@ class Network:
         *,
         verify: Callable[[Path], None] = verify_fits,
         sha256: str | None = None,
-        limit: Limit = FREE,
+        limit: Limit = NO_LIMIT,
     ) -> str:
         """Have a file in the cache; one that is there is not transferred again, by whichever job it came.
 
@@ -87,14 +87,19 @@ class Network:
         with self._cache.missing(name) as missing:
             if missing:
                 partial = Partial(self._cache.temporary(name))
-                published = Published(sha256) if sha256 else None
+                published = PublishedChecksum(sha256) if sha256 else None
                 attempt(lambda: self._bring(url, partial, verify, published, limit), url, self.settings)
                 self._cache.place(name)
                 partial.discard()
         return name
 
     def _bring(
-        self, url: str, partial: Partial, verify: Callable[[Path], None], published: Published | None, limit: Limit
+        self,
+        url: str,
+        partial: Partial,
+        verify: Callable[[Path], None],
+        published: PublishedChecksum | None,
+        limit: Limit,
     ) -> None:
         """Make one attempt at a file; one that is whole but wrong is thrown away."""
         self._pass(lambda: fetch(self._files, url, partial, self.settings.timeout), url, limit)
@@ -134,7 +139,7 @@ class Network:
                     temporary.unlink(missing_ok=True)
         return name
 
-    def ask(self, question: Callable[[], T], url: str, limit: Limit = FREE) -> T:
+    def ask(self, question: Callable[[], T], url: str, limit: Limit = NO_LIMIT) -> T:
         """Ask a service and return its answer, with retries and within its limits.
 
         Parameters
@@ -167,7 +172,7 @@ class Network:
             Offline.
         """
         self._online("no service can be asked")
-        return Session(self.settings)
+        return ServiceSession(self.settings)
 
     def _pass(self, action: Callable[[], T], url: str, limit: Limit) -> T:
         """Do one request when the host's limits allow; when the host asks to wait, all jobs wait."""

@@ -14,11 +14,11 @@ from tuningfork.core.config.transfer import Transfer
 from tuningfork.surveys.transfer.attempts import AttemptError, check_status
 from tuningfork.surveys.transfer.body import pieces
 
-MAX_ANSWER = 512 * 2**20
+MAX_ANSWER_BYTES = 512 * 2**20
 """Largest answer (bytes, unpacked) that is accepted."""
-THINKING = 5
+CATALOGUE_PATIENCE = 5
 """How many times longer a catalogue may be silent before it answers than a server of files."""
-DOCUMENTS = ("xml", "votable")
+DOCUMENT_TYPES = ("xml", "votable")
 """Kinds of content in which services tell their errors to the libraries that read them."""
 
 
@@ -33,7 +33,7 @@ def file_session() -> requests.Session:
     return session
 
 
-class Session(requests.Session):
+class ServiceSession(requests.Session):
     """A session whose answers come whole, in time, in bounds and with a good status, or raise an error.
 
     Parameters
@@ -57,29 +57,29 @@ class Session(requests.Session):
         requests.RequestException
             There was no answer.
         """
-        options["timeout"] = options.get("timeout") or (self._timeout, THINKING * self._timeout)
+        options["timeout"] = options.get("timeout") or (self._timeout, CATALOGUE_PATIENCE * self._timeout)
         options["stream"] = True
         response = super().send(request, **options)
-        if not isinstance(response.raw, Read):
+        if not isinstance(response.raw, ReadResponse):
             content = self._content(response)
-            response.raw = Read(content, response)
+            response.raw = ReadResponse(content, response)
             response._content = content
-        if not any(name in response.headers.get("Content-Type", "") for name in DOCUMENTS):
+        if not any(name in response.headers.get("Content-Type", "") for name in DOCUMENT_TYPES):
             check_status(response)
         return response
 
     def _content(self, response: requests.Response) -> bytes:
         came, size = [], 0
         with response:
-            for piece in pieces(response, THINKING * self._timeout, decode=True):
+            for piece in pieces(response, CATALOGUE_PATIENCE * self._timeout, decode=True):
                 came.append(piece)
                 size += len(piece)
-                if size > MAX_ANSWER:
-                    raise AttemptError(f"the answer is larger than the limit of {MAX_ANSWER} bytes", final=True)
+                if size > MAX_ANSWER_BYTES:
+                    raise AttemptError(f"the answer is larger than the limit of {MAX_ANSWER_BYTES} bytes", final=True)
         return b"".join(came)
 
 
-class Read(urllib3.HTTPResponse):
+class ReadResponse(urllib3.HTTPResponse):
     """An answer that has been read, for libraries that read it themselves."""
 
     def __init__(self, content: bytes, response: requests.Response) -> None:

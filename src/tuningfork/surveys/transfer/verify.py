@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tuningfork.surveys.transfer.attempts import AttemptError
-from tuningfork.surveys.transfer.fits_walk import Walk
+from tuningfork.surveys.transfer.fits_walk import FitsWalk
 
 Content: TypeAlias = io.FileIO | gzip.GzipFile | bz2.BZ2File
-HEAD = 2048
+HEAD_BYTES = 2048
 """Bytes by which a file's kind is told."""
 
 
@@ -34,20 +34,20 @@ def verify_fits(path: Path, sums: bool = True) -> None:
         It is not; the message says what it is instead.
     """
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
     try:
         with _unpacked(path, head) as content:
             if not content.read(9) == b"SIMPLE  =":
-                raise AttemptError(f"expected a FITS file, got {kind(head)}")
+                raise AttemptError(f"expected a FITS file, got {kind_of_file(head)}")
             content.seek(0)
-            Walk(content).check(sums and isinstance(content, io.FileIO))
+            FitsWalk(content).check(sums and isinstance(content, io.FileIO))
     except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise AttemptError(f"the compressed file is damaged or cut short ({error})") from None
 
 
-class Published:
+class PublishedChecksum:
     """The SHA-256 that a survey publishes of a file.
 
     Parameters
@@ -81,7 +81,7 @@ class Published:
         )
 
 
-def kind(head: bytes) -> str:
+def kind_of_file(head: bytes) -> str:
     """Say in words what a file is that begins with `head`."""
     start = head.lstrip().lower()
     if not start:

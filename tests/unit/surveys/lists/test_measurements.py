@@ -19,7 +19,7 @@ from tuningfork.core.files import open_array
 from tuningfork.core.tables import read_table, shard_table, write_table
 from tuningfork.sky.coordinates import pixel_to_sky_angle
 from tuningfork.surveys.area import shards_of_measurements
-from tuningfork.surveys.lists.labels.measured import LIMITS, PARAMETERS, read_measured
+from tuningfork.surveys.lists.labels.measured import PARAMETER_LIMITS, PARAMETERS, read_measured
 from tuningfork.training.labels.matched import Outputs, split_of
 from tuningfork.training.labels.matching import match
 from tuningfork.training.labels.measurements import match_measurements
@@ -114,7 +114,7 @@ def test_rows_that_no_galaxy_can_have_are_named_and_the_others_kept(tmp_path_fac
     path = tmp_path_factory.mktemp("t") / "t.parquet"
     frame.to_parquet(path)
     good = frame["ra"].between(-360, 720) & frame["dec"].between(-90, 90) & frame[list(PARAMETERS)].notna().any(axis=1)
-    for name, limits in LIMITS.items():
+    for name, limits in PARAMETER_LIMITS.items():
         good &= frame[name].isna() | frame[name].between(*limits)
     if good.any():
         measured = read_measured(Measurements(table=str(path)))

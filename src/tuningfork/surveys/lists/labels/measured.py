@@ -8,15 +8,15 @@ import pandas as pd
 
 from tuningfork.core.config.measurements import Measurements
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.lists.labels import placed
-from tuningfork.surveys.lists.columns import choose
+from tuningfork.surveys.lists.columns import choose_columns
 from tuningfork.surveys.lists.files import TableFile, open_table
+from tuningfork.surveys.lists.labels import placed
 from tuningfork.surveys.lists.labels.placed import Placed
 
-KEY = "train.structure.measurements"
-LARGEST = 200_000
+MEASUREMENTS_KEY = "train.structure.measurements"
+MAX_MEASURED_ROWS = 200_000
 """Rows that a table may have: it is held in memory, and so many stamps take 80 GB on disk."""
-ALIASES = placed.ALIASES | {
+MEASUREMENT_ALIASES = placed.PLACE_ALIASES | {
     "mag": ("mag", "magnitude"),
     "r_eff": ("r_eff", "re", "r_e"),
     "sersic_n": ("sersic_n", "sersic"),
@@ -26,7 +26,7 @@ ALIASES = placed.ALIASES | {
 }
 """Names of columns that are understood without being told, in any case of letters."""
 PARAMETERS = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total")
-LIMITS: Mapping[str, tuple[float, float]] = {
+PARAMETER_LIMITS: Mapping[str, tuple[float, float]] = {
     "mag": (0.0, 40.0),
     "r_eff": (1e-3, 1e3),
     "sersic_n": (0.05, 20.0),
@@ -49,10 +49,10 @@ def read_measured(settings: Measurements) -> Placed | None:
     """
     if settings.table is None:
         return None
-    what = f"{KEY}.table: {settings.table}"
+    what = f"{MEASUREMENTS_KEY}.table: {settings.table}"
     file = open_table(Path(settings.table), what)
-    columns = choose(file.columns, settings.columns, what, ALIASES, f"{KEY}.columns")
-    by_position = placed.require_place(columns, file.columns, what, KEY)
+    columns = choose_columns(file.columns, settings.columns, what, MEASUREMENT_ALIASES, f"{MEASUREMENTS_KEY}.columns")
+    by_position = placed.require_place(columns, file.columns, what, MEASUREMENTS_KEY)
     _require_parameters(file, columns, what)
     rows = _rows(file, columns, what)
     fault = _faults(rows, by_position)
@@ -64,14 +64,14 @@ def _require_parameters(file: TableFile, columns: Mapping[str, str], what: str) 
     if not set(PARAMETERS) & set(columns):
         raise InputError(
             f"{what} has the columns {', '.join(file.columns)}; expected at least one of {', '.join(PARAMETERS)}; "
-            f"{KEY}.columns can say which they are"
+            f"{MEASUREMENTS_KEY}.columns can say which they are"
         )
 
 
 def _rows(file: TableFile, columns: Mapping[str, str], what: str) -> pd.DataFrame:
     """Return the whole table under our names and in our units; what it does not have is NaN, or None."""
     texts = [column for name, column in columns.items() if name == "source_id"]
-    whole = placed.whole_table(file, list(columns.values()), texts, what, LARGEST)
+    whole = placed.whole_table(file, list(columns.values()), texts, what, MAX_MEASURED_ROWS)
     numbers = placed.numbers_of(whole, ("ra", "dec", *PARAMETERS), columns, file.units, what)
     return pd.DataFrame(numbers).assign(source_id=placed.identifiers_of(whole, columns))
 
@@ -79,7 +79,7 @@ def _rows(file: TableFile, columns: Mapping[str, str], what: str) -> pd.DataFram
 def _faults(rows: pd.DataFrame, by_position: bool) -> np.ndarray:
     fault = np.full(len(rows), "", dtype=object)
     fault[rows[list(PARAMETERS)].isna().all(axis=1)] = "no measurement in it"
-    for name, (low, high) in LIMITS.items():
+    for name, (low, high) in PARAMETER_LIMITS.items():
         fault[(rows[name] < low) | (rows[name] > high)] = f"{name} outside of {low:g} to {high:g}"
     nowhere, reason = placed.misplaced(rows, by_position)
     fault[nowhere] = reason

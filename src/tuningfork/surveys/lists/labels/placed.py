@@ -8,10 +8,10 @@ import pandas as pd
 
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
-from tuningfork.surveys.lists.columns import as_numbers, as_texts, factor, require_numbers
+from tuningfork.surveys.lists.columns import as_numbers, as_texts, require_numbers, unit_factor
 from tuningfork.surveys.lists.files import TableFile, readable
 
-ALIASES = {
+PLACE_ALIASES = {
     "source_id": ("source_id", "id", "objid", "object_id"),
     "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
     "dec": ("dec", "dej2000", "decj2000", "dec_deg", "delta_j2000"),
@@ -104,7 +104,7 @@ def numbers_of(
         rows[name] = np.full(len(whole), np.nan)
         if name in columns:
             require_numbers(whole[columns[name]], name, what)
-            rows[name] = as_numbers(whole[columns[name]]) * factor(name, units.get(columns[name]), what)
+            rows[name] = as_numbers(whole[columns[name]]) * unit_factor(name, units.get(columns[name]), what)
     return rows
 
 

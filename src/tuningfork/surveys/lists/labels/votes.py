@@ -13,17 +13,17 @@ from tuningfork.core.config.votes import Votes
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.lists.labels import placed
-from tuningfork.surveys.lists.columns import as_numbers, choose
+from tuningfork.surveys.lists.columns import as_numbers, choose_columns
 from tuningfork.surveys.lists.files import open_table
+from tuningfork.surveys.lists.labels import placed
 from tuningfork.surveys.lists.labels.placed import Placed
 from tuningfork.surveys.lists.labels.trees.tree import Tree, read_tree
-from tuningfork.surveys.lists.vizier import LIMIT, POSITION, quoted
+from tuningfork.surveys.lists.vizier import POSITION_COLUMNS, VIZIER_LIMIT, quoted
 from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Network
 
-KEY = "train.morphology.votes"
-LARGEST = 1_000_000
+VOTES_KEY = "train.morphology.votes"
+MAX_VOTE_ROWS = 1_000_000
 """Rows that a table may have: its votes are held in memory."""
 
 
@@ -47,11 +47,11 @@ def read_votes(settings: Votes, shards: Sequence[Shard], transfer: Transfer) -> 
     """
     if settings.vizier is not None:
         return _of_vizier(settings, shards, Network(transfer))
-    what = f"{KEY}.table: {settings.table}"
+    what = f"{VOTES_KEY}.table: {settings.table}"
     file = open_table(Path(str(settings.table)), what)
     columns, votes = check_votes(settings, file.columns, what)
     texts = [column for name, column in columns.items() if name == "source_id"]
-    whole = placed.whole_table(file, [*columns.values(), *votes.values()], texts, what, LARGEST)
+    whole = placed.whole_table(file, [*columns.values(), *votes.values()], texts, what, MAX_VOTE_ROWS)
     return _voted(settings, whole, columns, votes, file.units, what)
 
 
@@ -64,13 +64,13 @@ def check_votes(settings: Votes, available: Sequence[str], what: str) -> tuple[d
         There is no place, or no question of ours can be read.
     """
     tree = read_tree(settings.tree)
-    columns = choose(available, settings.columns, what, placed.ALIASES, f"{KEY}.columns")
-    placed.require_place(columns, available, what, KEY)
+    columns = choose_columns(available, settings.columns, what, placed.PLACE_ALIASES, f"{VOTES_KEY}.columns")
+    placed.require_place(columns, available, what, VOTES_KEY)
     votes = tree.columns_in(available)
     if tree.votes({name: np.zeros(1) for name in votes}) is None:
         raise InputError(
             f"{what}: its columns answer no question of the tree {settings.tree} ({tree.title}), whose columns are "
-            f"called like {tree.example()}; it has {', '.join(available)[:500]}; {KEY}.tree can name a file that says "
+            f"called like {tree.example()}; it has {', '.join(available)[:500]}; {VOTES_KEY}.tree can name a file that says "
             "how they are called"
         )
     return columns, votes
@@ -95,11 +95,11 @@ def _shards(settings: Votes, footprint: Sequence[Shard]) -> list[Shard]:
         return []
     found = list(footprint)
     if settings.table is not None:
-        what = f"{KEY}.table: {settings.table}"
+        what = f"{VOTES_KEY}.table: {settings.table}"
         file = open_table(Path(settings.table), what)
         columns, _ = check_votes(settings, file.columns, what)
         if {"ra", "dec"} <= set(columns) and not settings.shards and found:
-            whole = placed.whole_table(file, [columns["ra"], columns["dec"]], [], what, LARGEST)
+            whole = placed.whole_table(file, [columns["ra"], columns["dec"]], [], what, MAX_VOTE_ROWS)
             rows = pd.DataFrame(placed.numbers_of(whole, ("ra", "dec"), columns, file.units, what))
             fault = np.where(placed.misplaced(rows, True)[0], "no possible position", "").astype(object)
             theirs = Placed(what, rows, fault, True).shards(found[0].order) or []
@@ -107,7 +107,7 @@ def _shards(settings: Votes, footprint: Sequence[Shard]) -> list[Shard]:
             if not found:
                 raise InputError(
                     f"{what}: none of its {len(rows)} rows lies in the {len(footprint)} shards of the footprint; name "
-                    f"shards in {KEY}.shards, or change sky.footprint"
+                    f"shards in {VOTES_KEY}.shards, or change sky.footprint"
                 )
     if settings.shards:
         return [Shard.parse(name) for name in settings.shards]
@@ -117,15 +117,15 @@ def _shards(settings: Votes, footprint: Sequence[Shard]) -> list[Shard]:
 
 def _of_vizier(settings: Votes, shards: Sequence[Shard], network: Network) -> Placed:
     """Ask for all columns: how VizieR writes their names is known from the answer alone."""
-    what = f"{KEY}.vizier: {settings.vizier}"
-    ra, dec = (settings.columns.get(name, POSITION[name]) for name in ("ra", "dec"))
+    what = f"{VOTES_KEY}.vizier: {settings.vizier}"
+    ra, dec = (settings.columns.get(name, POSITION_COLUMNS[name]) for name in ("ra", "dec"))
     frames, units = [], dict[str, str]()
     for shard in shards:
 
         def query(box: Surroundings) -> str:
             return f"SELECT * FROM {quoted(str(settings.vizier))} WHERE {box.condition(quoted(ra), quoted(dec))}"
 
-        table = ask_around(network, settings.tap_url, query, Surroundings.around(shard), LIMIT)
+        table = ask_around(network, settings.tap_url, query, Surroundings.around(shard), VIZIER_LIMIT)
         units |= {name: str(table[name].unit) for name in table.colnames if table[name].unit is not None}
         frames.append(_frame(table))
     whole = pd.concat(frames, ignore_index=True).drop_duplicates(ignore_index=True)

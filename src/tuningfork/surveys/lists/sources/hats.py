@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 from tuningfork.core.config.sources import HatsCatalogue
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.lists.columns import NUMBERS, as_numbers, choose, factor, require_position
-from tuningfork.surveys.lists.files import UNREADABLE
-from tuningfork.surveys.lists.sources.rows import FINEST, identified
+from tuningfork.surveys.lists.columns import NUMBER_COLUMNS, as_numbers, choose_columns, require_position, unit_factor
+from tuningfork.surveys.lists.files import TABLE_ERRORS
+from tuningfork.surveys.lists.sources.rows import POSITION_ORDER, identified
 
-INDEX = "_healpix_29"
-PARTITION = re.compile(r"Norder=(\d{1,2})/Dir=\d{1,18}/Npix=(\d{1,18})(\.[a-z.]+)?")
-PART_OF_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+HEALPIX_INDEX = "_healpix_29"
+PARTITION_PATH = re.compile(r"Norder=(\d{1,2})/Dir=\d{1,18}/Npix=(\d{1,18})(\.[a-z.]+)?")
+CATALOGUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 """The name of the catalogue within a collection."""
-ENDING = re.compile(r"/|(\.[A-Za-z0-9]+)+")
+FILE_ENDING = re.compile(r"/|(\.[A-Za-z0-9]+)+")
 
 
 class Hats:
@@ -46,12 +46,12 @@ class Hats:
         self.folder = Path(catalogue.path)
         if (self.folder / "collection.properties").is_file():
             name = self._read_properties(["collection.properties"]).get("hats_primary_table_url", "")
-            if not PART_OF_PATH.fullmatch(name):
+            if not CATALOGUE_NAME.fullmatch(name):
                 raise InputError(f"{self.what}: the collection names no catalogue of its own folder ({name[:80]!r})")
             self.folder /= name
         self._properties = self._read_properties(["hats.properties", "properties"])
         self._ending = self._properties.get("hats_npix_suffix", ".parquet")
-        if not ENDING.fullmatch(self._ending):
+        if not FILE_ENDING.fullmatch(self._ending):
             raise InputError(f"{self.what}: hats_npix_suffix {self._ending[:80]!r} is no ending of a file")
 
     def _read_properties(self, names: list[str]) -> dict[str, str]:
@@ -86,7 +86,7 @@ class Hats:
     def _in_folders(self) -> Iterator[tuple[str, str]]:
         dataset = self.folder / "dataset"
         for path in dataset.glob("Norder=*/Dir=*/Npix=*"):
-            match = PARTITION.fullmatch(path.relative_to(dataset).as_posix())
+            match = PARTITION_PATH.fullmatch(path.relative_to(dataset).as_posix())
             if match:
                 yield match[1], match[2]
 
@@ -122,7 +122,7 @@ class Hats:
             raise InputError(f"{path}: missing, though the catalogue lists it")
         try:
             return ds.dataset([str(file) for file in files], schema=pq.read_schema(files[0]), format="parquet")
-        except UNREADABLE as error:
+        except TABLE_ERRORS as error:
             raise self._unreadable(path, error) from None
 
     @staticmethod
@@ -132,7 +132,7 @@ class Hats:
     def _columns(self, schema: pa.Schema) -> dict[str, str]:
         stated = {name: self._properties.get(f"hats_col_{name}", "") for name in ("ra", "dec")}
         mapping = {name: column for name, column in stated.items() if column in schema.names} | self._mapping
-        columns = choose(schema.names, mapping, self.what)
+        columns = choose_columns(schema.names, mapping, self.what)
         require_position(columns, schema.names, self.what)
         return columns
 
@@ -150,18 +150,20 @@ class Hats:
     def _read(self, partition: Shard, shard: Shard) -> pd.DataFrame:
         data = self._open(partition)
         columns = self._columns(data.schema)
-        indexed = INDEX in data.schema.names and pa.types.is_integer(data.schema.field(INDEX).type)
-        shift = 2 * (FINEST - shard.order)
-        within = (ds.field(INDEX) >= shard.pixel << shift) & (ds.field(INDEX) < (shard.pixel + 1) << shift)
+        indexed = HEALPIX_INDEX in data.schema.names and pa.types.is_integer(data.schema.field(HEALPIX_INDEX).type)
+        shift = 2 * (POSITION_ORDER - shard.order)
+        within = (ds.field(HEALPIX_INDEX) >= shard.pixel << shift) & (
+            ds.field(HEALPIX_INDEX) < (shard.pixel + 1) << shift
+        )
         try:
             table = data.to_table(list(dict.fromkeys(columns.values())), filter=within if indexed else None)
-        except UNREADABLE as error:
+        except TABLE_ERRORS as error:
             raise self._unreadable(self._path(partition), error) from None
         frame = pd.DataFrame(index=range(table.num_rows))
         for name, column in columns.items():
             unit = (data.schema.field(column).metadata or {}).get(b"unit", b"").decode(errors="replace")
             values = table[column].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-            frame[name] = as_numbers(values) * factor(name, unit, self.what) if name in NUMBERS else values
+            frame[name] = as_numbers(values) * unit_factor(name, unit, self.what) if name in NUMBER_COLUMNS else values
         if indexed:
             return frame
         return frame[shard.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())]

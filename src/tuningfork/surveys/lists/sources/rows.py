@@ -12,12 +12,12 @@ from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import pixels, valid_position
 from tuningfork.surveys.lists.columns import as_texts
 
-INTEGER = re.compile(r"[+-]?\d{1,19}")
+INTEGER_TEXT = re.compile(r"[+-]?\d{1,19}")
 """Text that is a source_id as it stands, if it is no larger than this:"""
-LARGEST = int(np.iinfo(np.int64).max)
-FINEST = 29
+MAX_SOURCE_ID = int(np.iinfo(np.int64).max)
+POSITION_ORDER = 29
 """Order of the HEALPix pixels whose number stands for a position."""
-OURS = {"redshift": "redshift", "survey_mag": "mag", "survey_radius": "radius"}
+SOURCE_COLUMNS = {"redshift": "redshift", "survey_mag": "mag", "survey_radius": "radius"}
 """Column of the stage `sources` -> name of the column in :mod:`tuningfork.surveys.lists.columns`."""
 
 
@@ -54,7 +54,7 @@ def sources_of(
         "dec": np.where(known, dec, np.nan),
         "name": pa.array([names[row] for row in order], pa.string()),
     }
-    for column, ours in OURS.items():
+    for column, ours in SOURCE_COLUMNS.items():
         if ours in frame:
             values[column] = frame[ours].to_numpy(dtype=float)[order]
     return shard_table("sources", values)
@@ -67,7 +67,7 @@ def ids_of_positions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     """
     ids = -1 - np.arange(len(ra), dtype=np.int64)
     known = valid_position(ra, dec)
-    ids[known] = pixels(ra[known] % 360, dec[known], FINEST)
+    ids[known] = pixels(ra[known] % 360, dec[known], POSITION_ORDER)
     return ids
 
 
@@ -86,7 +86,10 @@ def identified(frame: pd.DataFrame) -> pa.Table:
     names = as_texts(frame["name"]) if "name" in frame else [None] * len(frame)
     if "source_id" in frame:
         texts = as_texts(frame["source_id"])
-        known = [text is not None and INTEGER.fullmatch(text) is not None and int(text) <= LARGEST for text in texts]
+        known = [
+            text is not None and INTEGER_TEXT.fullmatch(text) is not None and int(text) <= MAX_SOURCE_ID
+            for text in texts
+        ]
         ids = np.array([int(text or 0) if good else own for text, good, own in zip(texts, known, ids, strict=True)])
         names = [name or (None if good else text) for name, text, good in zip(names, texts, known, strict=True)]
     twice = pd.Series(ids, dtype=np.int64).duplicated(keep=False).to_numpy()

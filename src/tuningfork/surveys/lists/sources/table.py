@@ -12,14 +12,22 @@ import pyarrow as pa
 from tuningfork.core.config.sources import TableCatalogue
 from tuningfork.sky.shards import Shard, pixels, shards_of_positions, valid_position
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.lists.columns import NUMBERS, TEXTS, as_numbers, as_texts, choose, factor, require_numbers
+from tuningfork.surveys.lists.columns import (
+    NUMBER_COLUMNS,
+    TEXT_COLUMNS,
+    as_numbers,
+    as_texts,
+    choose_columns,
+    require_numbers,
+    unit_factor,
+)
 from tuningfork.surveys.lists.files import Ranges, open_table, readable
-from tuningfork.surveys.lists.sources.rows import INTEGER, LARGEST, sources_of
+from tuningfork.surveys.lists.sources.rows import INTEGER_TEXT, MAX_SOURCE_ID, sources_of
 
-Wanted = Callable[[Ranges], bool]
+WantedRanges = Callable[[Ranges], bool]
 
 
-def everything(ranges: Ranges) -> bool:
+def every_part(ranges: Ranges) -> bool:
     """Want every part of a table."""
     return True
 
@@ -44,9 +52,9 @@ class UserTable:
         self.what = f"sources.catalogue.path: {path}"
         self._file = open_table(path, self.what)
         self.available: Sequence[str] = self._file.columns
-        self.columns = choose(self.available, catalogue.columns, self.what)
+        self.columns = choose_columns(self.available, catalogue.columns, self.what)
         self._factors = {
-            name: factor(name, self._file.units.get(column), self.what) for name, column in self.columns.items()
+            name: unit_factor(name, self._file.units.get(column), self.what) for name, column in self.columns.items()
         }
 
     def check(self) -> None:
@@ -57,13 +65,13 @@ class UserTable:
         InputError
             One holds text.
         """
-        columns = {self.columns[name]: name for name in NUMBERS if name in self.columns}
+        columns = {self.columns[name]: name for name in NUMBER_COLUMNS if name in self.columns}
         with readable(self.what):
-            _, part = next(self._file.parts(list(columns), [], everything), (0, pd.DataFrame(columns=list(columns))))
+            _, part = next(self._file.parts(list(columns), [], every_part), (0, pd.DataFrame(columns=list(columns))))
         for column, name in columns.items():
             require_numbers(part[column], name, self.what)
 
-    def frames(self, names: Sequence[str], wanted: Wanted = everything) -> Iterator[pd.DataFrame]:
+    def frames(self, names: Sequence[str], wanted: WantedRanges = every_part) -> Iterator[pd.DataFrame]:
         """Yield parts of the table, under our names and in our units; the index is the number of the row.
 
         Parameters
@@ -74,7 +82,7 @@ class UserTable:
             Our name -> smallest and largest value in a part -> whether the part is needed.
         """
         columns = {name: self.columns[name] for name in names if name in self.columns}
-        texts = [column for name, column in columns.items() if name in TEXTS]
+        texts = [column for name, column in columns.items() if name in TEXT_COLUMNS]
 
         def wanted_here(ranges: Ranges) -> bool:
             return wanted({name: self._in_our_unit(name, ranges[c]) for name, c in columns.items() if c in ranges})
@@ -82,7 +90,9 @@ class UserTable:
         with readable(self.what):
             for first, part in self._file.parts(list(dict.fromkeys(columns.values())), texts, wanted_here):
                 values = {
-                    name: as_numbers(part[column]) * self._factors[name] if name in NUMBERS else part[column].array
+                    name: as_numbers(part[column]) * self._factors[name]
+                    if name in NUMBER_COLUMNS
+                    else part[column].array
                     for name, column in columns.items()
                 }
                 yield pd.DataFrame(values, index=pd.RangeIndex(first, first + len(part)))
@@ -116,7 +126,7 @@ class UserTable:
         """Return the rows of a shard as a table of the stage `sources`."""
         home = self.home(shard.order) == shard
         chosen = []
-        wanted = everything if home else may_hold(Surroundings.around(shard))
+        wanted = every_part if home else may_hold(Surroundings.around(shard))
         for frame in self.frames([name for name in self.columns if name != "file"], wanted):
             ra, dec = frame["ra"].to_numpy(), frame["dec"].to_numpy()
             here = shard.contains(ra, dec)
@@ -153,13 +163,13 @@ class UserTable:
 def _keys(ids: pd.Series) -> tuple[pd.Series, bool]:
     """Return identifiers in a form that can be compared, and whether they all are integers of 64 bits."""
     if pd.api.types.is_integer_dtype(ids):
-        return ids, not ids.isna().any() and (len(ids) == 0 or int(ids.max()) <= LARGEST)
+        return ids, not ids.isna().any() and (len(ids) == 0 or int(ids.max()) <= MAX_SOURCE_ID)
     if pd.api.types.is_float_dtype(ids):
         return pd.Series(as_texts(ids), index=ids.index, dtype="str"), False
     texts = ids.astype("str").str.strip().mask(ids.isna())
-    integers = texts.str.fullmatch(INTEGER.pattern).fillna(False).astype(bool)
+    integers = texts.str.fullmatch(INTEGER_TEXT.pattern).fillna(False).astype(bool)
     texts = texts.mask(integers, texts.str.replace(r"^\+?0+(?=\d)", "", regex=True))
-    return texts, bool(integers.all()) and bool((texts.str.lstrip("+-").str.zfill(19) <= str(LARGEST)).all())
+    return texts, bool(integers.all()) and bool((texts.str.lstrip("+-").str.zfill(19) <= str(MAX_SOURCE_ID)).all())
 
 
 def home_of(ra: np.ndarray, dec: np.ndarray, order: int) -> Shard | None:
@@ -168,7 +178,7 @@ def home_of(ra: np.ndarray, dec: np.ndarray, order: int) -> Shard | None:
     return Shard(order, int(pixels(ra[good[:1]], dec[good[:1]], order)[0])) if len(good) else None
 
 
-def may_hold(box: Surroundings) -> Wanted:
+def may_hold(box: Surroundings) -> WantedRanges:
     """Return a function that says of ranges of positions (deg) whether any may lie in the box."""
 
     def wanted(ranges: Mapping[str, tuple[Any, Any]]) -> bool:

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.errors import InputError
 
-KNOWN = ("gz2", "gz_decals")
-KEY = "train.morphology.votes.tree"
-MOST = 1e6
+KNOWN_TREES = ("gz2", "gz_decals")
+TREE_KEY = "train.morphology.votes.tree"
+MAX_VOTES = 1e6
 """Votes on one answer beyond which a number is no number of votes."""
 
 
@@ -23,7 +23,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Columns(_Part):
+class VoteColumnNames(_Part):
     """Names of the columns of votes, with the places {question} and {answer}.
 
     Attributes
@@ -56,7 +56,7 @@ class Tree(_Part):
     """
 
     title: str
-    columns: Columns
+    columns: VoteColumnNames
     questions: dict[str, dict[str, str | None]]
     meaning: dict[str, dict[str, list[str]]]
 
@@ -80,7 +80,7 @@ class Tree(_Part):
 
     def columns_in(self, available: Iterable[str]) -> dict[str, str]:
         """Return plain name -> column for the columns of votes that a table has."""
-        plain = {plainly(column): column for column in reversed(list(available))}
+        plain = {plain_name(column): column for column in reversed(list(available))}
         return {name: plain[name] for name in self._names() if name in plain}
 
     def _names(self) -> list[str]:
@@ -92,7 +92,7 @@ class Tree(_Part):
             for kind in ("count", "fraction")
         ]
         everyone = self.columns.everyone
-        return [*filter(None, found), *([plainly(everyone)] if isinstance(everyone, str) else [])]
+        return [*filter(None, found), *([plain_name(everyone)] if isinstance(everyone, str) else [])]
 
     def example(self) -> str:
         """Return the name of a column of votes."""
@@ -102,7 +102,7 @@ class Tree(_Part):
 
     def _name(self, kind: str, question: str, answer: str = "") -> str:
         template = getattr(self.columns, kind)
-        return plainly(template.format(question=question, answer=answer)) if template else ""
+        return plain_name(template.format(question=question, answer=answer)) if template else ""
 
     def counts(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the votes on each question that can be read, (N, its answers).
@@ -131,7 +131,7 @@ class Tree(_Part):
             else:
                 continue
             with np.errstate(invalid="ignore"):
-                votes[~((votes >= 0) & (votes <= MOST)).all(axis=1)] = 0
+                votes[~((votes >= 0) & (votes <= MAX_VOTES)).all(axis=1)] = 0
             if led is not None:
                 votes *= np.minimum(led / np.maximum(votes.sum(axis=1), 1e-9), 1)[:, None]
             found[question] = votes
@@ -159,7 +159,7 @@ class Tree(_Part):
         if any(question in entry.values() for entry in self.questions.values()):
             return None
         if isinstance(everyone, str):
-            return values.get(plainly(everyone))
+            return values.get(plain_name(everyone))
         return None if everyone is None else np.full(len(next(iter(values.values()))), float(everyone))
 
     def votes(self, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -179,14 +179,14 @@ class Tree(_Part):
         return result if read else None
 
 
-def plainly(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name in small letters, with anything but letters and digits as one underscore."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def tree_file(name: str) -> Any:
     """Return the file of a decision tree that comes with the package, or of the user's own."""
-    return files("tuningfork.surveys.lists.labels.trees") / f"{name}.yaml" if name in KNOWN else Path(name)
+    return files("tuningfork.surveys.lists.labels.trees") / f"{name}.yaml" if name in KNOWN_TREES else Path(name)
 
 
 def read_tree(name: str) -> Tree:
@@ -202,11 +202,11 @@ def read_tree(name: str) -> Tree:
     InputError
         There is no such file, or it is no decision tree.
     """
-    what = f"{KEY}: {name}"
+    what = f"{TREE_KEY}: {name}"
     try:
         return Tree.model_validate(yaml.safe_load(tree_file(name).read_text(encoding="utf-8")))
     except OSError:
-        raise InputError(f"{what}: no such file; expected {', '.join(KNOWN)} or the path of a .yaml file") from None
+        raise InputError(f"{what}: no such file; expected {', '.join(KNOWN_TREES)} or the path of a .yaml file") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
