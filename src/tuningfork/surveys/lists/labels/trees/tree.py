@@ -206,7 +206,9 @@ def read_tree(name: str) -> Tree:
     try:
         return Tree.model_validate(yaml.safe_load(tree_file(name).read_text(encoding="utf-8")))
     except OSError:
-        raise InputError(f"{what}: no such file; expected {', '.join(KNOWN_TREES)} or the path of a .yaml file") from None
+        raise InputError(
+            f"{what}: no such file; expected {', '.join(KNOWN_TREES)} or the path of a .yaml file"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
