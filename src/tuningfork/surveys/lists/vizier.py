@@ -1,4 +1,4 @@
-"""A catalogue of VizieR (Ochsenbein+ 2000), asked through its TAP service."""
+"""Catalogues of VizieR (Ochsenbein et al. 2000), queried through its TAP service."""
 
 import pandas as pd
 import pyarrow as pa
@@ -14,20 +14,32 @@ from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Limit, Network
 
 POSITION_COLUMNS = {"ra": "RAJ2000", "dec": "DEJ2000"}
-"""Where most tables of VizieR have the position, in degrees."""
+"""Columns in which most tables of VizieR have the position (deg)."""
 VIZIER_LIMIT = Limit(rate=5, connections=4)
-"""VizieR publishes no figures; this is what it has been seen to bear."""
+"""Our own limit: VizieR publishes none, and has served this rate without trouble."""
 
 
 def of_vizier(catalogue: VizierCatalogue, shard: Shard, network: Network) -> pa.Table:
-    """Return the rows of a shard as a table of the stage `sources`.
+    """Return the rows of a shard.
+
+    Parameters
+    ----------
+    catalogue : VizierCatalogue
+        Table and columns.
+    shard : Shard
+    network : Network
+
+    Returns
+    -------
+    pyarrow.Table
+        Table of the stage `sources`.
 
     Raises
     ------
     InputError
-        A column is not what the configuration says that it is.
+        If a column is not what the configuration says.
     TransferError
-        VizieR does not answer, or has no such table or column.
+        If VizieR does not answer, or has no such table or column.
     """
     mapping = POSITION_COLUMNS | catalogue.columns
     names = [name for name in COLUMN_ALIASES if name in mapping and name != "file"]
@@ -41,26 +53,26 @@ def of_vizier(catalogue: VizierCatalogue, shard: Shard, network: Network) -> pa.
     table = ask_around(network, catalogue.tap_url, query, Surroundings.around(shard), VIZIER_LIMIT)
     what = f"sources.catalogue.table: {catalogue.table} of VizieR"
     if len(table.colnames) != len(columns):
-        raise InputError(f"{what}: {len(columns)} columns were asked for, {len(table.colnames)} came")
+        raise InputError(f"{what}: expected {len(columns)} columns, received {len(table.colnames)}")
     frame = _frame(table, {name: columns.index(mapping[name]) for name in names}, what)
     return identified(frame[shard.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())])
 
 
 def quoted(name: str) -> str:
-    """Return a name as a delimited identifier of ADQL, in which it may hold any character."""
+    """Return a name as a delimited identifier of ADQL, which may contain any character."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _frame(table: Table, places: dict[str, int], what: str) -> pd.DataFrame:
-    """Return a table's columns, given by their places, under our names and in our units."""
+def _frame(table: Table, numbers: dict[str, int], what: str) -> pd.DataFrame:
+    """Return columns of a table, given by their numbers, under our names and in our units."""
     table.convert_bytestring_to_unicode()
     values = table.to_pandas()
     frame = pd.DataFrame(index=values.index)
-    for name, place in places.items():
-        column = values[values.columns[place]]
+    for name, number in numbers.items():
+        column = values[values.columns[number]]
         if name in NUMBER_COLUMNS:
             require_numbers(column, name, what)
-            unit = table.columns[place].unit
+            unit = table.columns[number].unit
             frame[name] = as_numbers(column) * unit_factor(name, None if unit is None else str(unit), what)
         else:
             frame[name] = column

@@ -14,8 +14,9 @@ from tuningfork.surveys.lists.labels import placed
 from tuningfork.surveys.lists.labels.placed import Placed
 
 MEASUREMENTS_KEY = "train.structure.measurements"
+"""Configuration key of the table's settings."""
 MAX_MEASURED_ROWS = 200_000
-"""Rows that a table may have: it is held in memory, and so many stamps take 80 GB on disk."""
+"""Largest number of rows: the table is held in memory, and so many stamps take 80 GB on disk."""
 MEASUREMENT_ALIASES = placed.PLACE_ALIASES | {
     "mag": ("mag", "magnitude"),
     "r_eff": ("r_eff", "re", "r_e"),
@@ -24,7 +25,7 @@ MEASUREMENT_ALIASES = placed.PLACE_ALIASES | {
     "position_angle": ("position_angle", "pa"),
     "bulge_to_total": ("bulge_to_total", "b/t", "bt"),
 }
-"""Names of columns that are understood without being told, in any case of letters."""
+"""Our name -> names of columns that are recognised without configuration, whether in capitals or not."""
 PARAMETERS = ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total")
 PARAMETER_LIMITS: Mapping[str, tuple[float, float]] = {
     "mag": (0.0, 40.0),
@@ -34,18 +35,18 @@ PARAMETER_LIMITS: Mapping[str, tuple[float, float]] = {
     "position_angle": (-360.0, 360.0),
     "bulge_to_total": (0.0, 1.0),
 }
-"""Values of each parameter that a galaxy can have; catalogues write others, such as -99, for failed fits."""
+"""Smallest and largest plausible value of each parameter; catalogues mark failed fits with others, such as -99."""
 
 
 def read_measured(settings: Measurements) -> Placed | None:
-    """Return the rows of the table that the configuration names, None if it names none.
+    """Read the user's table of measured galaxies.
 
-    Beside place and identifier the rows have `PARAMETERS` (mag, arcsec, deg).
+    Besides position and identifier, its rows have the columns of `PARAMETERS` (mag, arcsec, deg).
 
     Raises
     ------
     InputError
-        The table cannot be read, is too long, lacks columns, or has no row that can be used.
+        If the table cannot be read, is too long, lacks columns, or has no usable row.
     """
     if settings.table is None:
         return None
@@ -64,12 +65,12 @@ def _require_parameters(file: TableFile, columns: Mapping[str, str], what: str) 
     if not set(PARAMETERS) & set(columns):
         raise InputError(
             f"{what} has the columns {', '.join(file.columns)}; expected at least one of {', '.join(PARAMETERS)}; "
-            f"{MEASUREMENTS_KEY}.columns can say which they are"
+            f"{MEASUREMENTS_KEY}.columns can name them"
         )
 
 
 def _rows(file: TableFile, columns: Mapping[str, str], what: str) -> pd.DataFrame:
-    """Return the whole table under our names and in our units; what it does not have is NaN, or None."""
+    """Return the whole table under our names and in our units; missing values are NaN or None."""
     texts = [column for name, column in columns.items() if name == "source_id"]
     whole = placed.whole_table(file, list(columns.values()), texts, what, MAX_MEASURED_ROWS)
     numbers = placed.numbers_of(whole, ("ra", "dec", *PARAMETERS), columns, file.units, what)
@@ -78,9 +79,9 @@ def _rows(file: TableFile, columns: Mapping[str, str], what: str) -> pd.DataFram
 
 def _faults(rows: pd.DataFrame, by_position: bool) -> np.ndarray:
     fault = np.full(len(rows), "", dtype=object)
-    fault[rows[list(PARAMETERS)].isna().all(axis=1)] = "no measurement in it"
+    fault[rows[list(PARAMETERS)].isna().all(axis=1)] = "no measurement"
     for name, (low, high) in PARAMETER_LIMITS.items():
-        fault[(rows[name] < low) | (rows[name] > high)] = f"{name} outside of {low:g} to {high:g}"
-    nowhere, reason = placed.misplaced(rows, by_position)
-    fault[nowhere] = reason
+        fault[(rows[name] < low) | (rows[name] > high)] = f"{name} outside {low:g} to {high:g}"
+    unplaced, reason = placed.misplaced(rows, by_position)
+    fault[unplaced] = reason
     return fault
