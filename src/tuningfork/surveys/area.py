@@ -112,7 +112,7 @@ def _shards_of_tiles(
     except TransferError as error:
         raise ConfigurationError(
             f"sky.footprint: the service of the survey {configuration.survey.name} must say where the tiles lie "
-            f"({error}); run once with the network, or give a box, cone or polygon"
+            f"({error}); run with the network once, or give a box, cone or polygon"
         ) from None
     unknown = [tile.name for tile in tiles if not tile.corners]
     if unknown:

@@ -121,7 +121,7 @@ def test_a_list_of_mosaics_that_is_cut_is_asked_for_in_parts(tmp_path: Path) -> 
         assert [tile.name for tile in survey.tiles(shard)] == [mosaic.tile for mosaic in mosaics]
         assert sum(request.path == "/SIA" for request in server.requests) > 4
         server.most = 5
-        with pytest.raises(TransferError, match="SIA: the service has cut its answer"):
+        with pytest.raises(TransferError, match="SIA: the service truncated its answer"):
             survey.tiles(shard)
 
 

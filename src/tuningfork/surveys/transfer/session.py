@@ -1,4 +1,4 @@
-"""The session through which libraries such as pyvo and astroquery ask services."""
+"""The session through which libraries such as pyvo and astroquery query services."""
 
 import io
 import os
@@ -15,26 +15,26 @@ from tuningfork.surveys.transfer.attempts import AttemptError, check_status
 from tuningfork.surveys.transfer.body import pieces
 
 MAX_ANSWER_BYTES = 512 * 2**20
-"""Largest answer (bytes, unpacked) that is accepted."""
+"""Size of the largest answer that is accepted, after decompression."""
 CATALOGUE_PATIENCE = 5
-"""How many times longer a catalogue may be silent before it answers than a server of files."""
+"""Factor by which a catalogue service may be silent for longer than a file server before it answers."""
 DOCUMENT_TYPES = ("xml", "votable")
-"""Kinds of content in which services tell their errors to the libraries that read them."""
+"""Content types in which services report errors to the libraries that read them."""
 
 
 USER_AGENT = f"tuningfork/{version('tuningfork')} {requests.utils.default_user_agent()}"
-"""Who we are: services like to know whom they serve."""
+"""How we identify ourselves to services."""
 
 
 def file_session() -> requests.Session:
-    """Return a session for files, which are read as they come."""
+    """Return a session for files, which are read as they arrive."""
     session = requests.Session()
     session.headers["User-Agent"] = USER_AGENT
     return session
 
 
 class ServiceSession(requests.Session):
-    """A session whose answers come whole, in time, in bounds and with a good status, or raise an error.
+    """A session whose answers are complete, in time, limited in size and successful; otherwise it raises an error.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ class ServiceSession(requests.Session):
         Raises
         ------
         AttemptError
-            The status is bad, or the answer is cut short, too slow or too large. A bad status whose document a
-            library can read, as those of TAP, is left to it.
+            If the status is bad, or the answer is truncated, too slow or too large. A bad status is not raised if its
+            document, such as one of TAP, can be read by a library.
         requests.RequestException
-            There was no answer.
+            If there was no answer.
         """
         options["timeout"] = options.get("timeout") or (self._timeout, CATALOGUE_PATIENCE * self._timeout)
         options["stream"] = True
@@ -69,18 +69,18 @@ class ServiceSession(requests.Session):
         return response
 
     def _content(self, response: requests.Response) -> bytes:
-        came, size = [], 0
+        received, size = [], 0
         with response:
             for piece in pieces(response, CATALOGUE_PATIENCE * self._timeout, decode=True):
-                came.append(piece)
+                received.append(piece)
                 size += len(piece)
                 if size > MAX_ANSWER_BYTES:
                     raise AttemptError(f"the answer is larger than the limit of {MAX_ANSWER_BYTES} bytes", final=True)
-        return b"".join(came)
+        return b"".join(received)
 
 
 class ReadResponse(urllib3.HTTPResponse):
-    """An answer that has been read, for libraries that read it themselves."""
+    """A response that has been read, for libraries that read it themselves."""
 
     def __init__(self, content: bytes, response: requests.Response) -> None:
         headers = {name: value for name, value in response.headers.items() if name.lower() != "content-encoding"}
@@ -88,9 +88,9 @@ class ReadResponse(urllib3.HTTPResponse):
 
 
 def tame_libraries(folder: Path) -> None:
-    """Let the libraries keep nothing of what they ask, and what they must keep in `folder`, not in the user's home.
+    """Keep libraries from caching answers, and from writing to the user's home: what they must keep goes to `folder`.
 
-    astroquery pickles every answer by default, and some of its modules do so in any case: these are never read again.
+    By default astroquery pickles every answer, and some of its modules do so in any case; these pickles are never read.
     astropy keeps what it downloads.
     """
     astroquery.cache_conf.cache_active = False

@@ -131,7 +131,7 @@ def test_rows_that_no_galaxy_can_have_are_named_and_the_others_kept(tmp_path_fac
         ("ra,dec,colour\n1,2,3\n", "expected at least one of mag, r_eff"),
         ("x,y,mag\n1,2,3\n", r"expected ra and dec \(deg\), or source_id"),
         ("ra,dec,mag\n1,2,bright\n", "column mag holds 'bright'; expected a number"),
-        ("ra,dec,mag\n1,2,-99\n", "none of its 1 rows can be used; most often: mag outside of 0 to 40"),
+        ("ra,dec,mag\n1,2,-99\n", "none of its 1 rows can be used; most often: mag outside 0 to 40"),
         ("", "not a readable table"),
     ],
 )
@@ -177,7 +177,7 @@ def test_every_row_of_the_table_is_accounted_for(tmp_path: Path) -> None:
     reasons = account["reason"].tolist()
     assert len(account) == len(rows) == COUNT + 4
     assert reasons[0] == "another row is about the same source"
-    assert reasons[COUNT:] == ["", "no source within 1 arcsec", "mag outside of 0 to 40", "no possible position"]
+    assert reasons[COUNT:] == ["", "no source within 1 arcsec", "mag outside 0 to 40", "no valid position"]
     assert account["used"].sum() == len(part) == 8
 
 

@@ -96,7 +96,7 @@ def test_what_a_table_lacks_or_spoils_gets_no_votes(tmp_path: Path) -> None:
     assert voted.rows.loc[3, bar].sum() == 0
     assert voted.rows.loc[4, bulge].sum() == 0
     assert voted.rows.loc[[0, 1, 2], bar].sum(axis=1).gt(0).any()
-    assert voted.fault.tolist() == [""] * 5 + ["no votes in it"] + [""] * 44
+    assert voted.fault.tolist() == [""] * 5 + ["no votes"] + [""] * 44
 
 
 def test_more_answers_than_people_who_were_led_to_a_question_are_scaled_down() -> None:

@@ -237,9 +237,9 @@ def test_offline_says_what_is_missing(service: Service, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", ".transfer/size.json", "a//b", "", "a\nb", "x" * 300])
 def test_names_cannot_leave_the_cache(tmp_path: Path, name: str) -> None:
     network = Network(settings(tmp_path))
-    with pytest.raises(InputError, match="no name of a file in the cache"):
+    with pytest.raises(InputError, match="not the name of a file in the cache"):
         network.make(name, lambda path: path.touch())
-    with pytest.raises(InputError, match="no name of a file in the cache"):
+    with pytest.raises(InputError, match="not the name of a file in the cache"):
         network.file("http://127.0.0.1:9/x", name)
 
 

@@ -139,7 +139,7 @@ def header(**cards: object) -> bytes:
         (header(SIMPLE="T", BITPIX=8, NAXIS=2, NAXIS1=3), "does not say"),
         (header(SIMPLE="T", BITPIX=8, NAXIS=1, NAXIS1=-1), "impossible"),
         (header(SIMPLE="T", BITPIX="x", NAXIS=0), "does not say"),
-        (header(SIMPLE="T", BITPIX=8, NAXIS=0) + b"garbage".ljust(2880), "bytes that are no HDU"),
+        (header(SIMPLE="T", BITPIX=8, NAXIS=0) + b"garbage".ljust(2880), "bytes that are not an HDU"),
     ],
 )
 def test_headers_that_lie_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
