@@ -208,7 +208,7 @@ def test_a_brick_without_a_band_is_measured_without_it(run: Run) -> None:
     assert "MISSING_BAND" not in run.flags("inside")
     missing = [row for row in run.manifest.to_pylist() if row["status"] != "ok"]
     assert [(row["tile"], row["band"]) for row in missing] == [(NORTH, "z")]
-    assert missing[0]["reason"] == f"dr10 has no imaging of brick {NORTH} in z"
+    assert missing[0]["reason"] == f"dr10 has no images of brick {NORTH} in z"
 
 
 def test_only_what_is_needed_is_transferred_and_once(run: Run) -> None:

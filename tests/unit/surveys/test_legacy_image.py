@@ -99,7 +99,7 @@ def test_only_the_bits_of_the_band_take_weight_away(tmp_path: Path, band: str, s
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     paths = layered(tmp_path, (120, 120))
-    with pytest.raises(InputError, match=f"is of brick {NAME}, expected 0001m002"):
+    with pytest.raises(InputError, match=f"expected brick 0001m002, found {NAME}"):
         open_brick(paths, "0001m002", "r", 22.5)
     (tmp_path / "other").mkdir()
     other = layered(tmp_path / "other", (120, 130))

@@ -87,13 +87,13 @@ def test_an_answer_at_the_row_limit_is_asked_for_in_halves(monkeypatch: pytest.M
     ("answer", "reason", "asked"),
     [
         (Answer(b"busy", 503), "HTTP 503", 2),
-        (Answer(b"<html>Down for maintenance</html>"), "expected a table in CSV, got '<html>Down", 2),
+        (Answer(b"<html>Down for maintenance</html>"), "expected a table in CSV, received '<html>Down", 2),
         (Answer(b"error_message\nInvalid column name 'petroMag_y'"), "the query failed: Invalid column", 1),
         (Answer(f"{CATALOGUE}2,9,1.5,0.1,17,2,null\n".encode()), "1 of 2 rows came", 2),
         (Answer(f"{CATALOGUE}1,9,1.5,0.".encode()), "the table is damaged", 2),
         (Answer(f"{CATALOGUE}1,9,1e5,0.1,17,2,null\n".encode()), r"the table is damaged \(ra 1e5\)", 2),
         (Answer(f"{CATALOGUE}1,9e3,1.5,0.1,17,2,null\n".encode()), "the table is damaged", 2),
-        (Answer(b"#Table1\ntotal,objid,ra,d\n"), "expected a table in CSV, got '#Table1 total,objid,ra,d'", 2),
+        (Answer(b"#Table1\ntotal,objid,ra,d\n"), "expected a table in CSV, received '#Table1 total,objid,ra,d'", 2),
     ],
 )
 def test_skyserver_faults_name_the_server_and_the_remedy(

@@ -1,7 +1,7 @@
-"""Read a coadded tile of the Dark Energy Survey: image (SCI), mask (MSK) and inverse variance (WGT) in one packed file.
+"""Reading of a coadded tile of the Dark Energy Survey: image (SCI), mask (MSK) and inverse variance (WGT) in one file.
 
 The mask is set where no exposure had a good pixel and the image was interpolated (Morganson et al. 2018, PASP 130,
-074501).
+074501). The file is compressed by fpack.
 """
 
 from pathlib import Path
@@ -26,14 +26,18 @@ def open_coadd(path: Path, band: str, psf_fwhm: float) -> Image:
     ----------
     path : Path
     band : str
-        The band that it should be of.
+        The band that the file should be of.
     psf_fwhm : float
         Full width at half maximum of the PSF (arcsec).
+
+    Returns
+    -------
+    Image
 
     Raises
     ------
     InputError
-        The file cannot be read, is of another band, or lacks what the format demands.
+        If the file cannot be read, is of another band, or lacks what the format requires.
     """
 
     planes = _planes(path)
@@ -67,14 +71,14 @@ def coadd_fault(path: Path, reason: object) -> InputError:
 
 
 def _planes(path: Path) -> dict[str, Any]:
-    """Return the extensions, each read when it is needed."""
+    """Return the extensions, whose pixels are read when they are needed."""
     try:
         file = fitsio.FITS(str(path))
         planes = {name: file[name] for name in EXTENSIONS}
     except (OSError, ValueError) as error:
         raise coadd_fault(path, error) from None
     if not all(hasattr(plane, "get_dims") for plane in planes.values()):
-        raise coadd_fault(path, "an extension is no image")
+        raise coadd_fault(path, "an extension is not an image")
     return planes
 
 
@@ -87,5 +91,5 @@ def _wcs(header: Any) -> WCS:
     wcs.wcs.radesys = "ICRS"
     wcs.wcs.set()
     if not wcs.has_celestial:
-        raise ValueError("no coordinates of the sky")
+        raise ValueError("no celestial coordinates")
     return wcs

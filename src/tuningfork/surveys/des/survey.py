@@ -1,4 +1,4 @@
-"""Dark Energy Survey Data Release 2: coadded tiles from NCSA, catalogue and list of tiles by TAP from the Data Lab."""
+"""Dark Energy Survey Data Release 2: coadded tiles from NCSA; catalogue and list of tiles from the Data Lab, by TAP."""
 
 import logging
 import re
@@ -27,25 +27,26 @@ logger = logging.getLogger(__name__)
 
 DES_BANDS = "grizY"
 NCSA_LIMIT = Limit(rate=4.0, connections=4)
-"""For the server of the tiles, which publishes no limit."""
+"""Our own limit for the server of the tiles, which publishes none."""
 DES_TILE_NAME = re.compile(r"DES\d{4}[+-]\d{4}")
 TILE_SIZE = 0.7306
 """Width and height of a tile (deg): 10,000 pixels of 0.263 arcsec."""
 PIXEL_SCALE = 0.263
 """Width of a pixel (arcsec), the unit of radii and widths in the catalogue."""
 CACHE_FOLDER = "des-dr2"
+"""Folder of the cache."""
 PSF_FWHM_LIMITS = 0.4, 3.0
-"""Widths of the PSF (arcsec) that are believed."""
-# The selection that the release paper recommends (Abbott et al. 2021, ApJS 255, 20): no source that lost pixels or was
-# cut off, and galaxies by the spread model of the coadd. The table has each object once.
+"""Smallest and largest plausible PSF width (arcsec)."""
+# The selection that the release paper recommends (Abbott et al. 2021, ApJS 255, 20): galaxies according to the spread
+# model of the coadd, without sources that are truncated or have bad pixels. The table has each object once.
 GALAXY_QUERY = """
 SELECT coadd_object_id AS source_id, ra, dec, mag_auto_{band} AS mag, {pixel} * flux_radius_{band} AS radius,
 flags_{band} AS extraction
 FROM des_dr2.main
 WHERE {box} AND (mag_auto_{band} BETWEEN {mag_min} AND {mag_max})
 AND extended_class_coadd >= 2 AND flags_{band} < 4 AND imaflags_iso_{band} = 0"""
-# The image of each band is the first extension of its file; the same files without the background's subtraction are
-# listed as well.
+# The image of each band is the first extension of its file. The list also has these files without background
+# subtraction.
 TILE_QUERY = """
 SELECT object AS tile, filter AS band, fileref AS file, ra1, dec1, ra2, dec2, ra3, dec3, ra4, dec4
 FROM ivoa_des_dr2.siav1
@@ -54,11 +55,11 @@ STAR_QUERY = """
 SELECT {widths} FROM des_dr2.main
 WHERE {box} AND extended_class_coadd = 0 AND (mag_auto_{band} BETWEEN 17 AND 20.5) AND {clean}"""
 DEBLENDED_BIT = 2
-"""Bit of SExtractor's flags: the source was separated from a neighbour."""
+"""Bit of SExtractor's flags: the source was deblended from a neighbour."""
 
 
 class DesSurvey:
-    """The Dark Energy Survey behind the protocol :class:`tuningfork.surveys.base.Survey`.
+    """The survey `des`; see :class:`tuningfork.surveys.base.Survey`.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class DesSurvey:
     Raises
     ------
     InputError
-        The description names a band that the survey does not have.
+        If the description names a band that the survey does not have.
     """
 
     def __init__(self, settings: Des, description: Description, network: Network) -> None:
@@ -80,7 +81,24 @@ class DesSurvey:
         self._network = network
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the galaxies of the shard, as the release paper recommends to select them."""
+        """Return the galaxies of the shard, selected as the release paper recommends.
+
+        Parameters
+        ----------
+        shard : Shard
+        selection : Sources
+            Limits of the magnitude.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
+
+        Raises
+        ------
+        TransferError
+            If the service does not answer, or answers with an error.
+        """
         values = {"band": self._description.reference_band.lower(), "pixel": PIXEL_SCALE}
         values |= {"mag_min": selection.mag_min, "mag_max": selection.mag_max}
         url, around = self._settings.tap_url, Surroundings.around(shard)
@@ -92,7 +110,7 @@ class DesSurvey:
         return sources_of(answer, shard)
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
-        """Return the tiles that touch the shard or come near it."""
+        """Return the tiles that touch the shard or come within `margin` (deg) of it, in order of name."""
         box = Surroundings.around(shard).enlarged(margin + TILE_SIZE)
         answer = ask_around(
             self._network,
@@ -104,29 +122,35 @@ class DesSurvey:
         return self._tiles(answer)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
-        """Return the tiles called `names`, such as DES0151+0001."""
+        """Return the tiles called `names`, such as DES0151+0001.
+
+        Raises
+        ------
+        InputError
+            If the survey has no such tile.
+        """
         for name in names:
             if not DES_TILE_NAME.fullmatch(name):
                 raise InputError(f"tile {name!r} of DES: expected a name such as DES0151+0001")
         listed = ", ".join(f"'{name}'" for name in names)
         answer = ask_tap(self._network, self._settings.tap_url, self._list(f"object IN ({listed})"), DATA_LAB_LIMIT)
-        found = {tile.name: tile for tile in self._tiles(answer)}
+        tiles = {tile.name: tile for tile in self._tiles(answer)}
         for name in names:
-            if name not in found:
+            if name not in tiles:
                 raise InputError(f"tile {name!r}: Data Release 2 of DES has no such tile")
-        return [found[name] for name in names]
+        return [tiles[name] for name in names]
 
     def _list(self, which: str) -> str:
         return TILE_QUERY.format(which=f"({which})", bands=", ".join(f"'{band}'" for band in self._description.bands))
 
     def _tiles(self, answer: Table) -> list[Tile]:
-        """Return the tiles of the service's list, in order of their names; each row is one band of a tile."""
+        """Return the tiles of the service's list, in order of name; each row of the list is one band of a tile."""
         files: dict[str, dict[str, str]] = {}
         corners: dict[str, tuple[tuple[float, float], ...]] = {}
         for row in answer:
             name, band = str(row["tile"]), str(row["band"])
             if not DES_TILE_NAME.fullmatch(name):
-                logger.warning("the list of tiles of DES has one called %r, which is left out", name)
+                logger.warning("leaving out a tile of the DES list with the unexpected name %r", name)
                 continue
             files.setdefault(name, {})[band] = str(row["file"])
             corners[name] = tuple((float(row[f"ra{k}"]) % 360, float(row[f"dec{k}"])) for k in (1, 2, 3, 4))
@@ -135,13 +159,13 @@ class DesSurvey:
         ]
 
     def fetch(self, tile: Tile) -> FetchedTile:
-        """Bring the file of every band into the cache, and the PSF's widths."""
+        """Fetch the file of every band, and the PSF widths, into the cache."""
         files: dict[str, dict[str, str]] = {}
         faults: dict[str, str] = {}
         listed: dict[str, Any] = tile.facts.get("files", {})
         for band in self._description.bands:
             if band not in listed:
-                faults[band] = "the survey lists no such band of this tile"
+                faults[band] = "the survey does not list this band of the tile"
                 continue
             try:
                 files[band] = {IMAGE: self._file(tile.name, band, str(listed[band]))}
@@ -180,7 +204,7 @@ class DesSurvey:
 
 
 def _centre(corners: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the middle of corners (deg) that may lie on both sides of right ascension zero."""
+    """Return the centre of corners (deg), which may lie on both sides of right ascension zero."""
     middle = unit_vectors(*np.array(corners).T).sum(axis=0)
     lon, lat = np.arctan2(middle[1], middle[0]), np.arctan2(middle[2], np.hypot(*middle[:2]))
     return float(np.rad2deg(lon)) % 360, float(np.rad2deg(lat))

@@ -1,4 +1,4 @@
-"""The files of Euclid's MER pipeline: their names, and the tiles that a list of them makes."""
+"""The files of Euclid's MER pipeline: their names, and the tiles that they belong to."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +19,14 @@ PRODUCT_NAME = re.compile(
     r"EUC_MER_(?P<kind>BGSUB-MOSAIC|MOSAIC|GRID-PSF)-(?P<filter>VIS|NIR-[YJH])(?P<plane>-RMS|-FLAG)?"
     r"_TILE(?P<tile>\d{9})-(?P<version>[0-9A-F]{6}_\d{8}T\d{6}\.\d{1,6}Z_\d\d\.\d\d)\.fits"
 )
+"""Name of a file."""
 ROLE_OF_PRODUCT = {
     ("BGSUB-MOSAIC", None): IMAGE,
     ("MOSAIC", "-RMS"): NOISE,
     ("MOSAIC", "-FLAG"): MASK,
     ("GRID-PSF", None): PSF,
 }
+"""Kind and plane in the name of a file -> role of the file."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Product:
     role : str
         image, noise (standard deviation), mask (bits) or psf (a grid of PSFs).
     made : str
-        When it was made, in a form that sorts.
+        Time of its creation, in a form that sorts.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Product:
 
     @classmethod
     def parse(cls, name: str) -> "Product | None":
-        """Return what a file is by its name, or None if it is nothing that is used here."""
+        """Return the product that a file name denotes, or None if it is not one that is used here."""
         match = PRODUCT_NAME.fullmatch(name)
         role = ROLE_OF_PRODUCT.get((match["kind"], match["plane"])) if match else None
         if match is None or role is None:
@@ -61,7 +63,7 @@ class Product:
 
 
 def checked_url(url: str, service: str) -> str:
-    """Return an address that came from the service, after a check that it leads there and to a known file.
+    """Return an address from the service's answer, after a check that it leads to a known file on the same host.
 
     Parameters
     ----------
@@ -72,13 +74,15 @@ def checked_url(url: str, service: str) -> str:
     Raises
     ------
     InputError
-        It leads elsewhere.
+        If it leads elsewhere.
     """
     try:
-        found, home = urlsplit(url), urlsplit(service)
-        same = (found.hostname, found.port) == (home.hostname, home.port)
-        family = all((part.hostname or "").endswith(".ipac.caltech.edu") and not part.port for part in (found, home))
-        good = found.scheme in {"http", "https"} and (same or family) and "@" not in found.netloc
+        target, service_parts = urlsplit(url), urlsplit(service)
+        same = (target.hostname, target.port) == (service_parts.hostname, service_parts.port)
+        family = all(
+            (part.hostname or "").endswith(".ipac.caltech.edu") and not part.port for part in (target, service_parts)
+        )
+        good = target.scheme in {"http", "https"} and (same or family) and "@" not in target.netloc
     except ValueError:
         good = False
     if not good or Product.parse(url.rpartition("/")[2]) is None:
@@ -87,26 +91,27 @@ def checked_url(url: str, service: str) -> str:
 
 
 def tiles_of_rows(rows: Iterable[Mapping[str, Any]], bands: Sequence[str], service: str) -> dict[str, Tile]:
-    """Return the tiles by name that the rows of an answer of IRSA's image service make.
+    """Return the tiles that an answer of IRSA's image service describes.
 
     Parameters
     ----------
     rows : iterable of mapping
-        With access_url, s_ra, s_dec and s_region; rows about other files are passed over.
+        Rows with access_url, s_ra, s_dec and s_region; rows about other files are skipped.
     bands : sequence of str
         Bands whose files are wanted.
     service : str
-        Address of the service, see :func:`checked`.
+        Address of the service, see :func:`checked_url`.
 
     Returns
     -------
     dict
-        Each tile's facts have `files`: band -> role -> address. Of files made twice the later one counts.
+        Name -> tile. The tile's facts have `files`: band -> role -> address. If a file was made twice, the later one
+        is used.
 
     Raises
     ------
     InputError
-        A file lies on a host that is none of the service's.
+        If a file lies on a foreign host.
     """
     tiles: dict[str, Tile] = {}
     newest: dict[tuple[str, str, str], str] = {}
@@ -118,9 +123,9 @@ def tiles_of_rows(rows: Iterable[Mapping[str, Any]], bands: Sequence[str], servi
         if product.tile not in tiles:
             ra, dec = float(row["s_ra"]), float(row["s_dec"])
             tiles[product.tile] = Tile(product.tile, ra, dec, corners(str(row["s_region"])), facts={"files": {}})
-        place = (product.tile, product.band, product.role)
-        if product.made > newest.get(place, ""):
-            newest[place] = product.made
+        slot = (product.tile, product.band, product.role)
+        if product.made > newest.get(slot, ""):
+            newest[slot] = product.made
             tiles[product.tile].facts["files"].setdefault(product.band, {})[product.role] = checked_url(url, service)
     return dict(sorted(tiles.items()))
 

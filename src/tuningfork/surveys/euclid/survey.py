@@ -33,7 +33,7 @@ from tuningfork.surveys.transfer.network import Network
 MICROJANSKY_ZERO_POINT = 23.9
 """AB magnitude of the catalogue's flux unit."""
 STAR_PROBABILITY = 0.5
-"""Probability from which a source counts as a star."""
+"""Probability above which a source counts as a star."""
 GALAXY_QUERY = """
 SELECT m.object_id, m.ra, m.dec, m.flux_detection_total, s.sersic_sersic_vis_radius
 FROM euclid_q1_mer_catalogue AS m LEFT JOIN euclid_q1_mer_morphology AS s ON s.object_id = m.object_id
@@ -41,25 +41,25 @@ WHERE {box} AND m.vis_det = 1 AND m.spurious_flag = 0
 AND (m.point_like_prob IS NULL OR m.point_like_prob < {point_like})
 AND m.flux_detection_total BETWEEN {faintest:.8g} AND {brightest:.8g}"""
 IRSA_DATA_PATH = "/ibe/data/euclid/"
-"""What comes before the folders that IRSA and copies of it have in common."""
+"""Path that precedes the folders that IRSA and copies of it have in common."""
 FINEST_SPLIT_ORDER = 12
-"""Order of the shards below which a list of mosaics is not asked for in parts."""
+"""Order of shards from which a list of mosaics is not split further."""
 
 
 class EuclidSurvey:
-    """Euclid Q1 behind the protocol of `tuningfork.surveys.base`.
+    """The survey `euclid`; see :class:`tuningfork.surveys.base.Survey`.
 
     Parameters
     ----------
     settings : Euclid
     description : Description
-        Its bands must be among VIS, Y, J, H, and VIS the reference band.
+        Its bands must be among VIS, Y, J, H, with VIS as the reference band.
     network : Network
 
     Raises
     ------
     InputError
-        The description names another band.
+        If the description names another band.
     """
 
     def __init__(self, settings: Euclid, description: Description, network: Network) -> None:
@@ -75,14 +75,25 @@ class EuclidSurvey:
         self._irsa = Irsa(network, self._service)
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the galaxies of the MER catalogue, which has each once although the tiles overlap.
+        """Return the galaxies of the MER catalogue, which lists each one once although the tiles overlap.
 
         The magnitude is that of the total (Kron) flux in VIS, the radius that of the Sersic fit in VIS.
+
+        Parameters
+        ----------
+        shard : Shard
+        selection : Sources
+            Limits of the magnitude.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
 
         Raises
         ------
         TransferError
-            IRSA does not answer, or with an error.
+            If IRSA does not answer, or answers with an error.
         """
         brightest, faintest = (
             10 ** (-0.4 * (mag - MICROJANSKY_ZERO_POINT)) for mag in (selection.mag_min, selection.mag_max)
@@ -97,7 +108,7 @@ class EuclidSurvey:
         ra, dec, flux, radius = (
             floats(rows, name)[first] for name in ("ra", "dec", "flux_detection_total", "sersic_sersic_vis_radius")
         )
-        here = shard.contains(ra, dec)
+        inside = shard.contains(ra, dec)
         with np.errstate(invalid="ignore", divide="ignore"):
             values = {
                 "ra": ra,
@@ -106,15 +117,15 @@ class EuclidSurvey:
                 "survey_radius": radius,
             }
         values |= {"source_id": ids, "flags": np.zeros(len(ids), dtype=np.int64)}
-        return shard_table("sources", {name: column[here] for name, column in values.items()})
+        return shard_table("sources", {name: column[inside] for name, column in values.items()})
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
-        """Return the tiles near the shard, in order of their names.
+        """Return the tiles near the shard, in order of name.
 
         Raises
         ------
         TransferError
-            IRSA does not answer, or with an error.
+            If IRSA does not answer, or answers with an error.
         """
         centre_ra, centre_dec = shard.centre
         radius = shard.radius * 1.02 + margin
@@ -124,8 +135,8 @@ class EuclidSurvey:
             if shard.order >= FINEST_SPLIT_ORDER:
                 raise
             quarters = [Shard(shard.order + 1, 4 * shard.pixel + number) for number in range(4)]
-            found = {tile.name: tile for quarter in quarters for tile in self.tiles(quarter, margin)}
-            return [found[name] for name in sorted(found)]
+            tiles = {tile.name: tile for quarter in quarters for tile in self.tiles(quarter, margin)}
+            return [tiles[name] for name in sorted(tiles)]
         return list(tiles_of_rows(rows, self._description.bands, self._service).values())
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
@@ -134,9 +145,9 @@ class EuclidSurvey:
         Raises
         ------
         InputError
-            Q1 has no such tile.
+            If Q1 has no such tile.
         TransferError
-            IRSA does not answer, or with an error.
+            If IRSA does not answer, or answers with an error.
         """
         for name in names:
             if not TILE_NUMBER.fullmatch(name):
@@ -145,19 +156,19 @@ class EuclidSurvey:
         rows = self._irsa.catalogue(
             f"SELECT obs_id, s_ra, s_dec FROM ivoa.obscore WHERE obs_collection = '{COLLECTION}' AND obs_id IN ({wanted})"
         )
-        places = {str(row["obs_id"])[:9]: (float(row["s_ra"]), float(row["s_dec"])) for row in rows}
-        return [self._tile(name, places.get(name)) for name in names]
+        positions = {str(row["obs_id"])[:9]: (float(row["s_ra"]), float(row["s_dec"])) for row in rows}
+        return [self._tile(name, positions.get(name)) for name in names]
 
-    def _tile(self, name: str, place: tuple[float, float] | None) -> Tile:
-        found: dict[str, Tile] = {}
-        if place is not None:
-            found = tiles_of_rows(self._irsa.mosaics(*place, MARGIN), self._description.bands, self._service)
-        if name not in found:
+    def _tile(self, name: str, position: tuple[float, float] | None) -> Tile:
+        tiles: dict[str, Tile] = {}
+        if position is not None:
+            tiles = tiles_of_rows(self._irsa.mosaics(*position, MARGIN), self._description.bands, self._service)
+        if name not in tiles:
             raise InputError(f"tile {name!r}: Euclid Q1 has no such tile; check its number")
-        return found[name]
+        return tiles[name]
 
     def fetch(self, tile: Tile) -> FetchedTile:
-        """Bring mosaics, noise maps, flag maps and the widths of the PSF into the cache."""
+        """Fetch mosaics, noise maps, flag maps and PSF widths into the cache."""
         files: dict[str, dict[str, str]] = {}
         faults: dict[str, str] = {}
         for band in self._description.bands:
@@ -185,7 +196,7 @@ class EuclidSurvey:
         Raises
         ------
         InputError
-            A file is damaged, or not that of this tile and band.
+            If a file is damaged, or is not of this tile and band.
         """
         files = tile.files[band]
         product = Product.parse(files[IMAGE].rpartition("/")[2])

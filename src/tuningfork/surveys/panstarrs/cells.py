@@ -1,4 +1,4 @@
-"""Where the sky cells of Pan-STARRS1 lie: the tessellation RINGS.V3."""
+"""Positions of the sky cells of Pan-STARRS1: the tessellation RINGS.V3."""
 
 import re
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import reaches
 
 SKY_CELL_NAME = re.compile(r"(\d{4})\.0(\d)(\d)")
-"""Projection cell, row and column of the sky cell within it."""
+"""Projection cell, and row and column of the sky cell within it."""
 PIXEL_DEGREES = 0.25 / 3600
 """Width of a pixel (deg)."""
 CELLS_ACROSS = 10
-"""A projection cell has so many rows and columns of sky cells."""
+"""Number of rows, and of columns, of sky cells in a projection cell."""
 CELL_OVERLAP = 480
 """Pixels that neighbouring sky cells of a projection cell share."""
 
@@ -30,13 +30,13 @@ class Ring:
     Attributes
     ----------
     first : int
-        Number of its first projection cell, which lies at right ascension zero.
+        Number of the first projection cell, which lies at right ascension zero.
     count : int
-        Projection cells round the sky.
+        Number of projection cells around the sky.
     dec : float
         Declination (deg) of their centres.
     width, height : int
-        Size of a sky cell (pixel).
+        Size of a sky cell (px).
     x, y : float
         Reference pixel (FITS) of the sky cell in row 5 and column 5.
     """
@@ -51,7 +51,7 @@ class Ring:
 
 
 # The table ps1grid.fits of the archive at STScI, which describes the tessellation of T. Budavari: the columns PROJCELL,
-# NBAND, DEC, XCELL, YCELL, CRPIX1 and CRPIX2. It begins where the survey does.
+# NBAND, DEC, XCELL, YCELL, CRPIX1 and CRPIX2. It begins at the southern limit of the survey.
 RINGS = tuple(
     Ring(*row)
     for row in (
@@ -91,7 +91,7 @@ RINGS = tuple(
     )
 )
 MAX_PROJECTION_RADIUS = 3.3
-"""Distance (deg) from the centre of a projection cell to its corners, at most."""
+"""Largest distance (deg) from the centre of a projection cell to its corners."""
 
 
 def cell(name: str) -> Tile:
@@ -100,7 +100,7 @@ def cell(name: str) -> Tile:
     Raises
     ------
     InputError
-        The survey has no such sky cell.
+        If the survey has no such sky cell.
     """
     match = SKY_CELL_NAME.fullmatch(name)
     number = int(match[1]) if match else -1
@@ -114,16 +114,16 @@ def cell(name: str) -> Tile:
 
 
 def cells_around(shard: Shard, margin: float) -> list[Tile]:
-    """Return the sky cells that touch a shard or come within `margin` (deg) of it, in order of their names.
+    """Return the sky cells that touch a shard or come within `margin` (deg) of it, in order of name.
 
-    A few that come not quite as near are among them.
+    A few cells that are slightly farther away may be included.
     """
     centre = shard.centre
     radius = shard.radius + margin
-    found = []
+    cells = []
     for ring, number in _projection_cells(*centre, radius + MAX_PROJECTION_RADIUS):
-        found += [tile for tile in _tiles(ring, number) if reaches(tile, *centre, radius)]
-    return sorted(found, key=lambda tile: tile.name)
+        cells += [tile for tile in _tiles(ring, number) if reaches(tile, *centre, radius)]
+    return sorted(cells, key=lambda tile: tile.name)
 
 
 def _projection_cells(ra: float, dec: float, radius: float) -> Iterator[tuple[Ring, int]]:
@@ -132,7 +132,7 @@ def _projection_cells(ra: float, dec: float, radius: float) -> Iterator[tuple[Ri
         if abs(ring.dec - dec) <= radius:
             centres = np.arange(ring.count) * 360 / ring.count
             near = distance(centres, np.full(ring.count, ring.dec), ra, dec) <= radius
-            yield from ((ring, ring.first + int(place)) for place in np.flatnonzero(near))
+            yield from ((ring, ring.first + int(number)) for number in np.flatnonzero(near))
 
 
 def _tiles(ring: Ring, number: int) -> Iterator[Tile]:

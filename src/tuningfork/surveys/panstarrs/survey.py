@@ -19,20 +19,22 @@ from tuningfork.surveys.transfer.network import Limit, Network
 
 PANSTARRS_BANDS = "grizy"
 STSCI_LIMIT = Limit(rate=4.0, connections=4)
-"""STScI publishes no limits; this is far below what has been seen to trouble its servers."""
+"""Our own limit: STScI publishes none, and this is far below the load that has troubled its servers."""
 MAX_ROWS = 100_000
-"""Rows asked for at a time: queries of STScI's TAP service must end within minutes."""
+"""Rows requested at a time: queries of STScI's TAP service must finish within minutes."""
 WEIGHT, MASK = "weight", "mask"
 FILE_SUFFIXES = {IMAGE: "", WEIGHT: ".wt", MASK: ".mask"}
+"""Role -> suffix in the name of a file."""
 CACHE_FOLDER = "panstarrs-dr2"
+"""Folder of the cache."""
 KRON_TO_HALF_LIGHT = 0.336
-"""Half-light radius of an exponential disc in Kron radii: the survey's Kron radius is 2.5 first radial moments, the first
-moment of an exponential disc is 2 scale lengths, its half-light radius 1.678."""
+"""Half-light radius of an exponential disc in Kron radii. The survey's Kron radius is 2.5 first radial moments; the first
+moment of an exponential disc is 2 scale lengths, and its half-light radius 1.678."""
 PSF_FWHM_LIMITS = 0.4, 5.0
-"""Widths of the PSF (arcsec) that are believed."""
-# Stars have the same PSF and Kron magnitude in i within 0.05 (Farrow et al. 2014); primary detections are those of the
-# sky cell that the survey makes responsible for the place. The positions of the stacks (raStack, decStack) have larger
-# systematic errors than the mean ones, as the archive's list of known issues warns.
+"""Smallest and largest plausible PSF width (arcsec)."""
+# The PSF and Kron magnitudes of stars in i agree within 0.05 (Farrow et al. 2014). Primary detections are those in the
+# sky cell that is primary at the position. Positions measured on stacks (raStack, decStack) have larger systematic errors
+# than mean positions, as the archive's list of known issues warns.
 GALAXY_QUERY = """
 SELECT objID AS source_id, raMean AS ra, decMean AS dec, {band}KronMag AS mag, {half} * {band}KronRad AS radius
 FROM dbo.StackObjectView
@@ -45,7 +47,7 @@ AND {known}"""
 
 
 class PanstarrsSurvey:
-    """Pan-STARRS1 behind the protocol :class:`tuningfork.surveys.base.Survey`; its tiles are sky cells.
+    """The survey `panstarrs`; see :class:`tuningfork.surveys.base.Survey`. A tile is a sky cell.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ class PanstarrsSurvey:
     Raises
     ------
     InputError
-        The description names a band that the survey does not have.
+        If the description names a band that the survey does not have.
     """
 
     def __init__(self, settings: Panstarrs, description: Description, network: Network) -> None:
@@ -67,7 +69,24 @@ class PanstarrsSurvey:
         self._network = network
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the galaxies of the shard: primary stack detections that are wider than the PSF in i."""
+        """Return the galaxies of the shard: primary stack detections that are wider than the PSF in i.
+
+        Parameters
+        ----------
+        shard : Shard
+        selection : Sources
+            Limits of the magnitude.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
+
+        Raises
+        ------
+        TransferError
+            If the service does not answer, or answers with an error.
+        """
         band = self._description.reference_band
 
         def query(box: Surroundings) -> str:
@@ -85,15 +104,21 @@ class PanstarrsSurvey:
         return sources_of(answer, shard)
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
-        """Return the sky cells that touch the shard or come near it; where nothing was observed they have no files."""
+        """Return the sky cells that touch the shard or come within `margin` (deg) of it; unobserved ones have no files."""
         return cells_around(shard, margin)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
-        """Return the sky cells called `names`, such as 1329.005."""
+        """Return the sky cells called `names`, such as 1329.005.
+
+        Raises
+        ------
+        InputError
+            If the survey has no such sky cell.
+        """
         return [cell(name) for name in names]
 
     def fetch(self, tile: Tile) -> FetchedTile:
-        """Bring the stack image, its variance and its mask in every band into the cache, and the PSF's widths."""
+        """Fetch the stack image, variance and mask of every band, and the PSF widths, into the cache."""
         cell(tile.name)
         files: dict[str, dict[str, str]] = {}
         faults: dict[str, str] = {}
@@ -121,7 +146,7 @@ class PanstarrsSurvey:
         return keep_widths(self._network, name, self._settings.tap_url, query, bands, STSCI_LIMIT)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
-        """Open one band of a sky cell, in counts a second."""
+        """Open one band of a sky cell, in counts per second."""
         paths = {role: self._network.path(name) for role, name in tile.files[band].items()}
         width = kept_width(paths[PSF], band, PSF_FWHM_LIMITS) if PSF in paths else None
         if width is None:

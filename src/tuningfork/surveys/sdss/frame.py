@@ -1,8 +1,8 @@
-"""Read a corrected frame of SDSS, Data Release 8 or later.
+"""Reading of a corrected frame of SDSS, Data Release 8 or later.
 
-The file holds the sky-subtracted image in nanomaggies, the calibration vector (nanomaggies per count and column)
-and a coarse image of the sky in counts with the places at which to interpolate it. From these follow the counts
-that the detector saw, and from the counts the noise, as the data model of the frame files explains
+The file holds the sky-subtracted image in nanomaggies, the calibration vector (nanomaggies per count, one value per
+column) and a coarse image of the sky in counts with the positions at which to interpolate it. From these follow the
+counts that the detector recorded, and from the counts the noise, as the data model of the frame files explains
 (https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/frame.html).
 """
 
@@ -41,7 +41,7 @@ WCS_KEYS = (
 
 @dataclass(frozen=True)
 class Frame:
-    """What a frame file holds.
+    """The content of a frame file.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Frame:
     wcs : WCS
     calibration : ndarray or None
         Nanomaggies per count in each column (W,).
-    sky : Sky or None
+    sky : FrameSky or None
     """
 
     pixels: np.ndarray
@@ -60,12 +60,12 @@ class Frame:
 
     @classmethod
     def read(cls, path: Path, band: str) -> "Frame":
-        """Read a frame file; the compressed file is unpacked once, in memory.
+        """Read a frame file; the compressed file is decompressed once, in memory.
 
         Raises
         ------
         InputError
-            The file cannot be read or is no frame of this band.
+            If the file cannot be read or is not a frame of this band.
         """
         try:
             with fitsio.FITS(str(path)) as file:
@@ -80,22 +80,42 @@ class Frame:
             return cls.of_parts(pixels.astype(np.float32), _wcs(header), calibration, sky)
         except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{path}: no readable frame of SDSS ({reason}); {REMEDY}") from None
+            raise InputError(f"{path}: not a readable frame of SDSS ({reason}); {REMEDY}") from None
 
     @classmethod
     def of_parts(
         cls, pixels: np.ndarray, wcs: WCS, calibration: np.ndarray | None, sky: Mapping[str, Any] | np.ndarray | None
     ) -> "Frame":
-        """Return a frame of the contents of its HDUs; a calibration that does not fit the image is left out."""
+        """Return a frame from the contents of its HDUs; a calibration that does not fit the image is ignored.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            Image (H, W), nanomaggies, float32.
+        wcs : WCS
+        calibration : ndarray or None
+            Nanomaggies per count in each column (W,).
+        sky : mapping, ndarray or None
+            Row with `allsky`, `xinterp` and `yinterp`.
+
+        Returns
+        -------
+        Frame
+
+        Raises
+        ------
+        ValueError
+            If the table of the sky is damaged.
+        """
         if calibration is None or sky is None or calibration.shape != pixels.shape[1:]:
             return cls(pixels, wcs, None, None)
         return cls(pixels, wcs, calibration.astype(np.float32), FrameSky.of(sky, pixels.shape))
 
     def rows(self, gain: float, dark_variance: float) -> Rows:
-        """Return how to read image and inverse variance (1/nanomaggies^2) a few rows at a time.
+        """Return a function that reads image and inverse variance (1/nanomaggies^2) a few rows at a time.
 
-        The inverse variance is zero where a pixel is saturated or not finite. Without calibration or sky the noise is
-        that which the image shows.
+        The inverse variance is zero where a pixel is saturated or not finite. Without calibration or sky, the noise is
+        measured on the image.
 
         Parameters
         ----------
@@ -103,6 +123,11 @@ class Frame:
             Photo-electrons per count.
         dark_variance : float
             Variance of read-out noise and dark current (counts^2).
+
+        Returns
+        -------
+        callable
+            See :class:`tuningfork.surveys.base.Image`.
         """
         if self.calibration is None or self.sky is None:
             _, noise = sky_level_and_noise(self.pixels[np.isfinite(self.pixels)])
@@ -128,14 +153,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class FrameSky:
-    """The sky under a frame (counts), to be interpolated linearly between the places of a coarse image.
+    """The sky under a frame (counts), interpolated linearly between the pixels of a coarse image.
 
     Attributes
     ----------
     columns : ndarray
         The coarse image, interpolated along its rows: (K, W).
     places : ndarray
-        For each row of the frame the place in `columns`, (H,).
+        For each row of the frame, its position in `columns`, (H,).
     """
 
     columns: np.ndarray
@@ -143,37 +168,65 @@ class FrameSky:
 
     @classmethod
     def of(cls, table: Mapping[str, Any] | np.ndarray, shape: tuple[int, ...]) -> "FrameSky":
-        """Return the sky of a frame of this shape, from the row with `allsky`, `xinterp` and `yinterp`."""
+        """Return the sky of a frame.
+
+        Parameters
+        ----------
+        table : mapping or ndarray
+            Row with `allsky`, `xinterp` and `yinterp`.
+        shape : tuple of int
+            Height H and width W of the frame.
+
+        Returns
+        -------
+        FrameSky
+
+        Raises
+        ------
+        ValueError
+            If the table is damaged.
+        """
         coarse = np.asarray(table["allsky"], dtype=np.float32)
         coarse = coarse.reshape(coarse.shape[-2:])
         across, along = np.ravel(table["xinterp"]), np.ravel(table["yinterp"])
         if min(coarse.shape) < 2 or not (np.isfinite(across).all() and np.isfinite(along).all()):
             raise ValueError("the table of the sky is damaged")
         if (len(along), len(across)) != shape:
-            # A frame that was cut keeps the places of the whole frame; the sky hardly varies.
+            # A cutout of a frame keeps the positions of the whole frame; the median will do, as the sky hardly varies.
             return cls(np.full((2, shape[1]), np.median(coarse), dtype=np.float32), np.zeros(shape[0]))
         return cls(_linear(coarse, across, 1), along)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Return the sky in some rows of the frame."""
+        """Return the sky in some rows of the frame.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows [start, stop).
+
+        Returns
+        -------
+        ndarray
+            float32 (stop - start, W), counts.
+        """
         return _linear(self.columns, self.places[start:stop], 0)
 
 
 def _wcs(header: Mapping[str, Any]) -> WCS:
-    """Return the WCS of a frame's header; a key that is missing or has no sensible value is a ValueError."""
+    """Return the WCS of a frame's header; raise ValueError if a key is missing or has no valid value."""
     for key in WCS_KEYS:
         if key not in header:
             raise ValueError(f"the header has no {key}")
         number = key.startswith(("CR", "CD"))
         if number and not (isinstance(header[key], int | float) and np.isfinite(header[key])):
-            raise ValueError(f"{key} = {header[key]!r} is no number")
+            raise ValueError(f"{key} = {header[key]!r} is not a number")
     return WCS({key: header[key] for key in WCS_KEYS})
 
 
-def _linear(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
-    """Interpolate along one axis; beyond the ends the value of the end is kept."""
-    places = np.clip(places, 0, values.shape[axis] - 1)
-    low = np.minimum(places.astype(int), values.shape[axis] - 2)
-    part = (places - low).astype(np.float32)
-    part = part[:, None] if axis == 0 else part
-    return np.asarray(np.take(values, low, axis) * (1 - part) + np.take(values, low + 1, axis) * part)
+def _linear(values: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+    """Interpolate along one axis; beyond the ends, the value at the end is used."""
+    positions = np.clip(positions, 0, values.shape[axis] - 1)
+    low = np.minimum(positions.astype(int), values.shape[axis] - 2)
+    fraction = (positions - low).astype(np.float32)
+    fraction = fraction[:, None] if axis == 0 else fraction
+    return np.asarray(np.take(values, low, axis) * (1 - fraction) + np.take(values, low + 1, axis) * fraction)

@@ -87,7 +87,7 @@ REASONS = {
     Fault.STALL: "no answer in time",
     Fault.DRIP: "too slowly",
     Fault.CUT: "the connection broke",
-    Fault.TRUNCATED: "cut short",
+    Fault.TRUNCATED: "truncated",
     Fault.LONG: "too long",
     Fault.FLIPPED: "damaged",
     Fault.HTML: r"expected a FITS file, got an HTML page",

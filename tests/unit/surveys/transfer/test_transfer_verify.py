@@ -103,7 +103,7 @@ def test_real_files_pass_and_the_truncated_one_does_not(real_data: Path) -> None
     assert len(files) > 8
     for path in files:
         verify_fits(path)
-    with pytest.raises(AttemptError, match="cut short: 773836 bytes are missing in HDU 0"):
+    with pytest.raises(AttemptError, match="truncated: 773836 bytes are missing in HDU 0"):
         verify_fits(real_data / "decals_fits/zooniverse_decals/example_incomplete_TRUNCATED.fits")
 
 
