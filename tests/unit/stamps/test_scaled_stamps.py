@@ -58,8 +58,10 @@ def pairs(request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.T
     folder, stamps = tmp_path_factory.mktemp("scaled"), SCALES[request.param]
     transfer = Transfer(cache=str(tmp_path_factory.getbasetemp() / "cache"))
     sources, tiles, output, table = (folder / name for name in ("s.parquet", "t.parquet", "x.npy", "x.parquet"))
-    list_sources(parameters(root, "sources", stamps), SHARD, transfer, sources)
-    fetch_tiles(parameters(root, "tiles", stamps), SHARD, sources, transfer, tiles)
+    list_sources(parameters=parameters(root, "sources", stamps), shard=SHARD, transfer=transfer, output=sources)
+    fetch_tiles(
+        parameters=parameters(root, "tiles", stamps), shard=SHARD, sources=sources, transfer=transfer, output=tiles
+    )
     cutting = parameters(root, "stamps", stamps)
     cut_shard(cutting, SHARD, sources, tiles, transfer, output, table)
     return list(twins(cutting, np.array(open_array(output)), read_table(table).to_pylist()))

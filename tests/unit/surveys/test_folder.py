@@ -70,8 +70,19 @@ def run(
     rows, arrays, manifest = {}, [], []
     for shard in shards(tmp_path, table, **section):
         paths = [tmp_path / f"{shard.name}.{end}" for end in ("s.parquet", "t.parquet", "npy", "parquet")]
-        list_sources(stages["sources"], shard.name, Transfer(cache=str(tmp_path / "cache")), paths[0])
-        fetch_tiles(stages["tiles"], shard.name, paths[0], Transfer(cache=str(tmp_path / "cache")), paths[1])
+        list_sources(
+            parameters=stages["sources"],
+            shard=shard.name,
+            transfer=Transfer(cache=str(tmp_path / "cache")),
+            output=paths[0],
+        )
+        fetch_tiles(
+            parameters=stages["tiles"],
+            shard=shard.name,
+            sources=paths[0],
+            transfer=Transfer(cache=str(tmp_path / "cache")),
+            output=paths[1],
+        )
         # Another run may name another cache: the user's own images must be found all the same.
         cut_shard(stages["stamps"], shard.name, paths[0], paths[1], Transfer(cache="elsewhere"), paths[2], paths[3])
         for source, stamp in zip(read_table(paths[0]).to_pylist(), read_table(paths[3]).to_pylist(), strict=True):
@@ -345,8 +356,8 @@ def test_galaxies_are_detected_on_images_that_reach_over_several_shards(tmp_path
     found = []
     for shard in shards_of(configuration, describe(configuration, ROOT / "config" / "surveys")):
         paths = [tmp_path / f"{shard.name}.{end}" for end in ("s.parquet", "t.parquet", "npy", "parquet")]
-        list_sources(stages["sources"], shard.name, transfer, paths[0])
-        fetch_tiles(stages["tiles"], shard.name, paths[0], transfer, paths[1])
+        list_sources(parameters=stages["sources"], shard=shard.name, transfer=transfer, output=paths[0])
+        fetch_tiles(parameters=stages["tiles"], shard=shard.name, sources=paths[0], transfer=transfer, output=paths[1])
         cut_shard(stages["stamps"], shard.name, paths[0], paths[1], transfer, paths[2], paths[3])
         stamps = open_array(paths[2])
         rows_of = zip(read_table(paths[0]).to_pylist(), read_table(paths[3]).to_pylist(), stamps, strict=True)
