@@ -20,7 +20,7 @@ from tuningfork.stamps.mosaic import COMPLETE, Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.quality import larger_than_stamp
 from tuningfork.stamps.scaling import Scaling
-from tuningfork.stamps.store import new_stamps
+from tuningfork.stamps.store import CHECKSUM_COLUMN, new_stamps
 from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey, Tile
 from tuningfork.surveys.manifest import read_tiles
 from tuningfork.surveys.near import depth
@@ -125,6 +125,7 @@ def describe_stamps(mosaic: Mosaic, rows: pa.Table) -> Mapping[str, Any]:
         "east_is_left": pa.array(left, mask=~present),
         "valid_fraction": np.where(present, valid, np.nan),
         "psf_beta": np.where(present, description.psf_beta, np.nan),
+        CHECKSUM_COLUMN: mosaic.store.checksums(),
     }
     for place, band in enumerate(description.bands):
         values[f"psf_fwhm_{band}"] = np.where(state.valid[:, place] > 0, state.psf_fwhm[:, place], np.nan)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.config.stages import Simulate, Stamps
 from tuningfork.core.description import Description
@@ -53,6 +54,7 @@ def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) 
             rng = generator_for(parameters.configuration.seed, "simulate", index)
             stamps[place], row = simulate_galaxy(rng, settings, description, form)
             rows.append({"index": index, "split": split(index)} | row)
+            rows[-1]["pixels_checksum"] = int(row_checksums(stamps[place : place + 1])[0])
         write_table(
             table,
             _table(rows, description.bands),
@@ -160,6 +162,7 @@ def draw_stamp(
 def _table(rows: Sequence[dict[str, Any]], bands: Sequence[str]) -> pa.Table:
     """Return the rows as a table; NaN becomes null."""
     types = {"index": pa.int64(), "split": pa.string(), "class": pa.string(), "native_size": pa.int32()}
+    types["pixels_checksum"] = pa.uint32()
     types |= {name: pa.int32() for name in vote_columns()}
     columns = {}
     for name in rows[0]:
