@@ -12,9 +12,9 @@ from matplotlib.patches import Ellipse
 from PIL import Image, ImageOps
 
 from tuningfork.core.errors import ConfigurationError
+from tuningfork.core.figure_style import GREEN, ORANGE, panels, style
 from tuningfork.core.files import replacing
 from tuningfork.core.flags import Flag
-from tuningfork.core.figure_style import GREEN, ORANGE, panels, style
 
 MOST, COLUMNS = 40, 8
 """Pictures that are shown, and how many in a row."""

@@ -150,7 +150,7 @@ def require_checksums(table: pa.Table, array: np.ndarray, files: StampFiles) -> 
     if row is not None:
         raise InputError(
             f"{files.pixels}: its row {row} is not the one that {files.table} describes (the checksums differ); "
-    XX
+            "restore the two, or delete them and run again"
         )
 
 
