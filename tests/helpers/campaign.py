@@ -57,7 +57,7 @@ for shard in sys.argv[4:]:
     s, t = out / f"s-{shard}.parquet", out / f"t-{shard}.parquet"
     list_sources(stage["sources"], shard, plan, s)
     fetch_tiles(stage["tiles"], shard, s, plan, t)
-    cut_shard(stage["stamps"], shard, s, t, plan, out / f"{shard}.npy", out / f"{shard}.parquet")
+    cut_shard(parameters=stage["stamps"], shard=shard, sources=s, tiles=t, transfer=plan, pixels=out / f"{shard}.npy", table=out / f"{shard}.parquet")
 """
 
 

@@ -30,7 +30,7 @@ def plane_checksums(planes: np.ndarray) -> list[int]:
         One below 2**32 per plane, in the order of storage.
     """
     lines = planes.reshape(-1, *planes.shape[-2:]).view(np.uint8)
-    return [zlib.crc32(line) for line in np.bitwise_xor.reduce(lines, axis=1)]
+    return [zlib.crc32(line.tobytes()) for line in np.bitwise_xor.reduce(lines, axis=1)]
 
 
 def joined_checksum(planes: np.ndarray) -> int:
@@ -46,7 +46,7 @@ def joined_checksum(planes: np.ndarray) -> int:
     int
         Below 2**32.
     """
-    return zlib.crc32(np.ascontiguousarray(planes, dtype="<u4"))
+    return zlib.crc32(np.asarray(planes, dtype="<u4").tobytes())
 
 
 def row_checksums(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:

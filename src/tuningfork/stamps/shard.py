@@ -34,7 +34,7 @@ REACH = 1.0
 
 
 def cut_shard(
-    parameters: Parameters, shard: str, sources: Path, tiles: Path, transfer: Transfer, output: Path, table: Path
+    *, parameters: Parameters, shard: str, sources: Path, tiles: Path, transfer: Transfer, pixels: Path, table: Path
 ) -> None:
     """Cut a stamp in all bands around every source of a shard.
 
@@ -47,18 +47,18 @@ def cut_shard(
     sources, tiles : Path
         Its table of sources and its manifest.
     transfer : Transfer
-        How to deal with services, and the cache.
-    output : Path
+        Limits for requests to services, and the cache.
+    pixels : Path
         The .npy file to write: float32 (N, 2, B, S, S), flux and inverse variance.
     table : Path
-        The table to write: one row a source, columns of the stage `stamps`.
+        The table to write: one row per source, columns of the stage `stamps`.
     """
     network, description = Network(transfer), parameters.survey
     survey = open_survey(parameters, network)
     rows = read_table(sources)
     fetched = read_tiles(read_table(tiles))
     settings = parameters.configuration.stamps
-    with new_stamps(output, (rows.num_rows, 2, len(description.bands), settings.size, settings.size)) as store:
+    with new_stamps(pixels, (rows.num_rows, 2, len(description.bands), settings.size, settings.size)) as store:
         mosaic = Mosaic(
             store,
             Positions(numpy_column(rows, "ra"), numpy_column(rows, "dec"), OwnImages.of(rows)),

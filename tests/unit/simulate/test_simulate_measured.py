@@ -72,7 +72,12 @@ def test_the_networks_are_told_the_profile_behind_the_image_of_a_star(fwhm: floa
 
 
 def test_a_part_is_drawn_through_measured_psfs_and_says_which(root: Path, stars: Path, tmp_path: Path) -> None:
-    simulate_part(parameters(root, psf_images=str(stars)), 0, tmp_path / "x.npy", tmp_path / "x.parquet")
+    simulate_part(
+        parameters=parameters(root, psf_images=str(stars)),
+        part=0,
+        pixels=tmp_path / "x.npy",
+        table=tmp_path / "x.parquet",
+    )
     table = read_table(tmp_path / "x.parquet")
     told = {(round(row["psf_fwhm_r"], 1), round(row["psf_fwhm_g"], 1)) for row in table.to_pylist()}
     assert told == {(width, width) for width in WIDTHS}
@@ -103,7 +108,7 @@ def test_the_noise_of_a_part_is_that_of_the_patches_of_sky(root: Path, tmp_path:
     np.save(folder / "a.npy", patch)
     fitsio.write(str(folder / "b.fits"), patch[:, ::-1])
     given = parameters(root, sky_patches=str(folder), population={"mag_min": 29.0, "mag_max": 29.5})
-    simulate_part(given, 0, tmp_path / "x.npy", tmp_path / "x.parquet")
+    simulate_part(parameters=given, part=0, pixels=tmp_path / "x.npy", table=tmp_path / "x.parquet")
     table = read_table(tmp_path / "x.parquet")
     for (image, weight), row in zip(np.array(open_array(tmp_path / "x.npy")), table.to_pylist(), strict=True):
         seen = image[1][weight[1] > 0]
@@ -155,7 +160,7 @@ def test_a_part_that_was_killed_leaves_nothing_and_is_drawn_again_the_same(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, again = (tmp_path / name / "x.npy" for name in ("whole", "again"))
-    simulate_part(parameters(root), 1, whole, whole.with_suffix(".parquet"))
+    simulate_part(parameters=parameters(root), part=1, pixels=whole, table=whole.with_suffix(".parquet"))
     drawn = parts.simulate_galaxy
     calls = iter(range(100))
 
@@ -166,9 +171,9 @@ def test_a_part_that_was_killed_leaves_nothing_and_is_drawn_again_the_same(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(parts, "simulate_galaxy", killed)
-        simulate_part(parameters(root), 1, again, again.with_suffix(".parquet"))
+        simulate_part(parameters=parameters(root), part=1, pixels=again, table=again.with_suffix(".parquet"))
     assert list(again.parent.iterdir()) == []
-    simulate_part(parameters(root), 1, again, again.with_suffix(".parquet"))
+    simulate_part(parameters=parameters(root), part=1, pixels=again, table=again.with_suffix(".parquet"))
     assert again.read_bytes() == whole.read_bytes()
     assert read_table(again.with_suffix(".parquet")).equals(read_table(whole.with_suffix(".parquet")))
 

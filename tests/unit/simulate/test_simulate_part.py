@@ -28,7 +28,7 @@ def parameters(root):
 def written(parameters, part, folder):
     """Write one part and return its stamps and its table."""
     output, table = folder / f"part-{part}.npy", folder / f"part-{part}.parquet"
-    simulate_part(parameters, part, output, table)
+    simulate_part(parameters=parameters, part=part, pixels=output, table=table)
     return np.array(open_array(output)), read_table(table)
 
 

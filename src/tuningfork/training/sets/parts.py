@@ -31,7 +31,7 @@ TRUTH = (
 """What is written of a galaxy's truth, beside its class."""
 
 
-def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) -> None:
+def simulate_part(*, parameters: Parameters, part: int, pixels: Path, table: Path) -> None:
     """Draw the galaxies of one part and write stamps and truth.
 
     Parameters
@@ -40,7 +40,7 @@ def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) 
         Of the stage `simulate`.
     part : int
         The part holds the galaxies part x galaxies_per_part and following.
-    output : Path
+    pixels : Path
         .npy, float32 (N, 2, B, S, S): image and inverse variance.
     table : Path
         .parquet, one row for each galaxy: split, truth, conditions and votes.
@@ -49,7 +49,7 @@ def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) 
     form, number = parameters.configuration.stamps, settings.galaxies_per_part
     indices = range(part * number, (part + 1) * number)
     rows = []
-    with new_array(output, (number, 2, len(description.bands), form.size, form.size), np.float32) as stamps:
+    with new_array(pixels, (number, 2, len(description.bands), form.size, form.size), np.float32) as stamps:
         for place, index in track(enumerate(indices), "galaxies", number):
             rng = generator_for(parameters.configuration.seed, "simulate", index)
             stamps[place], row = simulate_galaxy(rng, settings, description, form)
