@@ -6,7 +6,7 @@ import numpy as np
 
 from tuningfork.core.config.stages import Stamps
 from tuningfork.core.stamp_scale import stamp_steps
-from tuningfork.stamps.scale import window_size
+from tuningfork.stamps.rescale import window_size
 
 
 @dataclass(frozen=True)

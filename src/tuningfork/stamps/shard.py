@@ -14,8 +14,8 @@ from tuningfork.core.flags import Flag
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, shard_table, write_table
 from tuningfork.sky.coordinates import directions, distance
-from tuningfork.stamps.astrometry import Expected, contradiction
-from tuningfork.stamps.light import Listed
+from tuningfork.stamps.astrometry.contradiction import Expected, contradiction
+from tuningfork.stamps.astrometry.light import Listed
 from tuningfork.stamps.mosaic import COMPLETE, Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.quality import larger_than_stamp

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuningfork.stamps.cut import COPY, Mapping, extract
-from tuningfork.stamps.scale import rescale
+from tuningfork.stamps.rescale import rescale
 from tuningfork.stamps.strips import Strip
 
 BEFORE, AFTER = 2, 4

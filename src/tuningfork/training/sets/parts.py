@@ -22,7 +22,7 @@ from tuningfork.simulate.imaging.conditions import Conditions, coarser, draw_set
 from tuningfork.simulate.imaging.observe import draw_native_size, listed_radius, observe
 from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_to_noise
 from tuningfork.stamps.quality import sky_noise
-from tuningfork.stamps.scale import rescale, window_size
+from tuningfork.stamps.rescale import rescale, window_size
 
 TRUTH = (
     "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "arm_strength", "bar_length",

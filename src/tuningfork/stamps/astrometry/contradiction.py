@@ -4,7 +4,7 @@ A wrong WCS gives stamps of the wrong objects, which nothing after the stamps ca
 
 1. the pixel scale with the survey's, and the place of the image with the tile's corners or centre in the survey's list;
 2. the sources that by these corners lie well inside of the tile with the image, which must hold one of them at least;
-3. the light of the image with the brighter sources of the list, see :mod:`tuningfork.stamps.light`.
+3. the light of the image with the brighter sources of the list, see :mod:`tuningfork.stamps.astrometry.light`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from astropy.wcs import WCS, NoConvergence, WcsError
 
 from tuningfork.core.description import Description
 from tuningfork.sky.coordinates import ARCSEC, directions, distance, jacobian, to_pixels
-from tuningfork.stamps.light import Listed, unlit
+from tuningfork.stamps.astrometry.light import Listed, unlit
 from tuningfork.surveys.base import Image, Tile
 from tuningfork.surveys.near import depth
 
