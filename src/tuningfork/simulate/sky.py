@@ -1,4 +1,4 @@
-"""A sky without end: what lies in a cell of the sky follows from the seed and the cell alone."""
+"""A sky of unlimited size: the content of a cell follows from the seed and the cell alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,18 +35,18 @@ DRAWN_RADII, LARGEST_WIDTH = 12, 256
 
 @dataclass(frozen=True)
 class Cell:
-    """What lies in one cell.
+    """The content of one cell.
 
     Attributes
     ----------
     source_id : ndarray
-        int64 identifiers of the galaxies, shape (N,).
+        int64 identifiers of the galaxies, (N,).
     ra, dec : ndarray
-        Positions of the galaxies (deg), shape (N,).
+        Positions of the galaxies (deg), (N,).
     galaxies : list of Galaxy
         The population's galaxies.
     survey_mag, survey_radius : ndarray
-        Magnitude and circularised half-light radius (arcsec) as a survey's catalogue would have them, shape (N,).
+        Magnitude and circularised half-light radius (arcsec) as a survey's catalogue would have them, (N,).
     lights : list of Light
         Stars and galaxies fainter than the population.
     lights_ra, lights_dec : ndarray
@@ -81,7 +81,7 @@ class Sky:
         self.cell = lru_cache(maxsize=CELLS_KEPT)(self._draw_cell)
 
     def _draw_cell(self, pixel: int) -> Cell:
-        """Return what lies in the cell `pixel` of the order `CELL_ORDER`."""
+        """Return the content of the cell `pixel` of the order `CELL_ORDER`."""
         rng = generator_for(self.seed, "sky", pixel)
         population, description = self.settings.population, self.description
         number = min(int(rng.poisson(self.settings.galaxy_density * CELL_AREA)), SOURCES_IN_CELL)
@@ -169,7 +169,17 @@ def cells_of_shard(shard: Shard) -> list[int]:
 
 
 def cells_of_cone(ra: float, dec: float, radius: float) -> list[int]:
-    """Return the cells that a circle (deg) touches, in order of their number."""
+    """Return the cells that a circle touches, in order of their number.
+
+    Parameters
+    ----------
+    ra, dec, radius : float
+        deg.
+
+    Returns
+    -------
+    list of int
+    """
     lon, lat = Longitude(ra, u.deg), Latitude(dec, u.deg)
     found, _, _ = healpix.cone_search(lon, lat, radius * u.deg, np.uint8(CELL_ORDER), flat=True)
     return sorted(int(pixel) for pixel in found)
@@ -189,6 +199,6 @@ def _matrices(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _overlap(first: int, width: int, size: int, origin: int) -> tuple[slice, slice]:
-    """Return which part of an axis of `size` pixels a piece of `width` at `first` covers, and which part of the piece's source."""
+    """Return the part of an axis of `size` pixels that a piece of `width` at `first` covers, and the part of the piece's source."""
     low, high = max(first, 0), min(first + width, size)
     return slice(low, max(high, low)), slice(origin + low - first, origin + max(high, low) - first)

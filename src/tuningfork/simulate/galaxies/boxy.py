@@ -42,7 +42,18 @@ class BoxyBar:
         return replace(self, length=self.length * factor)
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec)."""
+        """Return the Fourier amplitude.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), float32, (H, W).
+
+        Returns
+        -------
+        ndarray
+            float32 (H, W).
+        """
         along, across = to_axes(kx, ky, self.position_angle)
         semi = self.length / 2
         table = _transform(self.index, self.boxiness)
@@ -51,7 +62,15 @@ class BoxyBar:
         )
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
+        """Return points that represent the light.
+
+        Returns
+        -------
+        x, y : ndarray
+            arcsec, (K,).
+        weight : ndarray
+            (K,), sum 1.
+        """
         fraction, angle = _strata(self.boxiness)
         radius = np.sqrt(1 - (1 - fraction) ** (1 / (self.index + 1))) * self.length / 2
         radius = radius / _generalised_radius(np.cos(angle), np.sin(angle), self.boxiness)
@@ -83,7 +102,7 @@ def _transform(index: float, boxiness: float) -> np.ndarray:
 
 
 def _bilinear(table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Return the table between its places, zero beyond its end."""
+    """Return bilinear interpolations of the table, zero beyond its end."""
     last = table.shape[0] - 1
     inside = (row < last) & (column < last)
     row, column = np.where(inside, row, 0).astype(np.float32), np.where(inside, column, 0).astype(np.float32)

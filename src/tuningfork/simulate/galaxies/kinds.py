@@ -1,4 +1,4 @@
-"""The kinds of galaxies by name, mergers among them, which are made of two others."""
+"""The kinds of galaxies by name; a merger is made of two others."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,19 @@ from tuningfork.simulate.truth import Part
 
 
 def merger(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
-    """Return two galaxies in each other's tides."""
+    """Return two galaxies with tidal tails.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : float
+        Half-light radius along the major axis (arcsec).
+    population : Population
+
+    Returns
+    -------
+    Shape
+    """
     first, second = (
         (elliptical if rng.uniform() < 0.3 else spiral)(rng, r_eff * size, population)
         for size in (0.8, rng.uniform(0.4, 0.8))

@@ -50,11 +50,23 @@ class SkyPatches:
 
     @staticmethod
     def of(folder: str, description: Description) -> "SkyPatches":
-        """Return the patches, which a process reads once."""
+        """Return the patches; a process reads them once."""
         return _read(folder, description.model_dump_json())
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return one file's planes (B, H, W) and their noise (B,), flux units."""
+        """Return the planes of one file and their noise.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        planes : ndarray
+            (B, H, W), flux units.
+        noise : ndarray
+            (B,), flux units.
+        """
         place = int(rng.integers(len(self.planes)))
         return self.planes[place], self.noise[place]
 
@@ -77,7 +89,7 @@ def patch_files(folder: str) -> list[Path]:
 
 
 def cut_patch(rng: np.random.Generator, planes: np.ndarray, width: int, together: int = 1) -> np.ndarray:
-    """Return a square of the sky at a random place, turned or mirrored at random.
+    """Return a square of the sky at a random position, turned or mirrored at random.
 
     A square wider than the planes is folded back at their edges.
 
@@ -85,7 +97,7 @@ def cut_patch(rng: np.random.Generator, planes: np.ndarray, width: int, together
     ----------
     rng : numpy.random.Generator
     planes : ndarray
-        Shape (B, H, W).
+        (B, H, W).
     width : int
         Of the square, in its own pixels.
     together : int
@@ -106,7 +118,7 @@ def cut_patch(rng: np.random.Generator, planes: np.ndarray, width: int, together
 
 
 def _folded(first: int, needed: int, size: int) -> np.ndarray:
-    """Return `needed` places from `first` on of an axis of `size` that runs forth and back without end."""
+    """Return `needed` indices, from `first` on, of an axis of `size` that runs back and forth without end."""
     if needed <= size:
         # No fold is needed: forwards or, for the second half of the places, backwards.
         start = first % (size - needed + 1)
@@ -117,7 +129,7 @@ def _folded(first: int, needed: int, size: int) -> np.ndarray:
 
 
 def _noise(planes: np.ndarray) -> np.ndarray:
-    """Return the noise (B,) by the median absolute deviation, which does not see faint sources that nobody has masked."""
+    """Return the noise (B,) from the median absolute deviation, which faint unmasked sources hardly change."""
     deviation = np.abs(planes - np.median(planes, axis=(1, 2), keepdims=True))
     return np.asarray(MAD_TO_SIGMA * np.median(deviation, axis=(1, 2)), dtype=float)
 

@@ -1,4 +1,4 @@
-"""Point-spread functions by their Fourier amplitudes: Moffat (1969) profiles, round or elliptic, and images."""
+"""Point-spread functions and their Fourier amplitudes: Moffat (1969) profiles, round or elliptic, and images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,22 @@ class Psf(Protocol):
     """A point-spread function of unit flux, without the response of a pixel."""
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the Fourier amplitude at wave vectors in the sky's frame (rad/arcsec), both (H, W)."""
+        """Return the Fourier amplitude.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), float32, (H, W).
+
+        Returns
+        -------
+        ndarray
+            float32 or complex64 (H, W).
+        """
         ...
 
     def reach(self, pixel_scale: float) -> float:
-        """Return how far its amplitude has to be followed, in Nyquist frequencies of pixels of this scale (arcsec)."""
+        """Return how far its amplitude must be followed, in Nyquist frequencies of pixels of this scale (arcsec)."""
         ...
 
 
@@ -49,7 +60,18 @@ class Moffat:
     position_angle: float = 0.0
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the Fourier amplitude, float32, at wave vectors in the sky's frame (rad/arcsec)."""
+        """Return the Fourier amplitude.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), float32, (H, W).
+
+        Returns
+        -------
+        ndarray
+            float32 (H, W).
+        """
         if self.axis_ratio < 1:
             along, across = to_axes(kx, ky, self.position_angle)
             stretch = float(np.sqrt(self.axis_ratio))
@@ -58,7 +80,7 @@ class Moffat:
         return interpolate_evenly(_moffat_table(self.beta), np.sqrt(kx * kx + ky * ky) * scale)
 
     def reach(self, pixel_scale: float) -> float:
-        """Return how far its amplitude has to be followed, in Nyquist frequencies of pixels of this scale (arcsec)."""
+        """Return how far its amplitude must be followed, in Nyquist frequencies of pixels of this scale (arcsec)."""
         return reach_of(self.fwhm * np.sqrt(self.axis_ratio) / pixel_scale)
 
 
@@ -88,7 +110,18 @@ class PsfImage:
     pixel_scale: float
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the complex64 amplitude on a grid whose axes are north and west, as that of a training stamp is."""
+        """Return the Fourier amplitude on a grid whose axes are north and west, as that of a training stamp.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), float32, (H, W).
+
+        Returns
+        -------
+        ndarray
+            complex64 (H, W).
+        """
         place = (np.arange(len(self.pixels)) - len(self.pixels) // 2) * self.pixel_scale
         columns, rows = kx[0].astype(float), ky[:, 0].astype(float)
         # The response of the star's own pixels is taken out: whoever draws applies that of the drawn ones.
@@ -99,7 +132,7 @@ class PsfImage:
         return np.asarray((across.T @ self.pixels @ along).astype(np.complex64))
 
     def reach(self, pixel_scale: float) -> float:
-        """Return one: an image knows nothing beyond its own Nyquist frequency."""
+        """Return one: an image has no information beyond its own Nyquist frequency."""
         return 1.0
 
 

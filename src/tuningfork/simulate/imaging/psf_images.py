@@ -1,4 +1,4 @@
-"""Measured PSFs: a stack of images of stars that take the place of Moffat profiles."""
+"""Measured PSFs: a stack of images of stars that replace Moffat profiles."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -50,13 +50,24 @@ class PsfStack:
 
     @staticmethod
     def of(path: str, description: Description) -> "PsfStack":
-        """Return the stack, which a process reads once."""
+        """Return the stack; a process reads it once."""
         return _read(path, description.model_dump_json())
 
     def draw(self, rng: np.random.Generator) -> tuple[tuple[PsfImage, ...], np.ndarray, float]:
-        """Return a PSF for each band, with the widths (arcsec, (B,)) and the exponent of Moffat fits to them.
+        """Return a PSF for each band, with the widths and the exponent of Moffat fits to them.
 
-        The exponent is that of the reference band.
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        images : tuple of PsfImage
+            One per band.
+        widths : ndarray
+            Full widths at half maximum (arcsec), (B,).
+        beta : float
+            Exponent in the reference band.
         """
         place, scale = int(rng.integers(len(self.stack))), self.description.pixel_scale
         images = np.broadcast_to(self.stack[place], (len(self.description.bands), *self.stack.shape[2:]))

@@ -1,4 +1,4 @@
-"""Images that the user brings for the simulation, .npy or FITS: read whole, checked, and of bounded size."""
+"""Images that the user provides for the simulation, .npy or FITS: checked, of limited size, and read whole."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ ENDINGS = (".npy", ".fits", ".fit", ".fits.fz", ".fits.gz")
 
 
 def read_planes(path: Path, what: str, room: int = LARGEST) -> np.ndarray:
-    """Return the array in a file, float32.
+    """Return the array in a file.
 
     Parameters
     ----------
@@ -22,12 +22,17 @@ def read_planes(path: Path, what: str, room: int = LARGEST) -> np.ndarray:
     what : str
         The configuration's key, for messages.
     room : int
-        Values that it may have at most.
+        Largest number of values.
+
+    Returns
+    -------
+    ndarray
+        float32.
 
     Raises
     ------
     InputError
-        The file is missing, unreadable, too large, or has values that are no finite numbers.
+        The file is missing, unreadable, too large, or has values that are not finite.
     """
     try:
         if path.suffix == ".npy":

@@ -42,12 +42,24 @@ class SersicTable:
     values: np.ndarray
 
     def amplitude(self, n: float, squared: np.ndarray) -> np.ndarray:
-        """Return the amplitude, float32, of the index `n` at squares of k r_eff (float32).
+        """Return the Fourier amplitude of a profile.
+
+        Parameters
+        ----------
+        n : float
+            Sersic index.
+        squared : ndarray
+            Squares of k r_eff, float32, any shape.
+
+        Returns
+        -------
+        ndarray
+            float32, of the shape of `squared`.
 
         Raises
         ------
         ValueError
-            The index lies outside of `N_RANGE`.
+            The index lies outside `N_RANGE`.
         """
         low, high = N_RANGE
         if not low * (1 - 1e-6) <= n <= high * (1 + 1e-6):
@@ -63,19 +75,53 @@ class SersicTable:
 
 
 def sersic_b(n: float | np.ndarray) -> np.ndarray:
-    """Return b(n) of the Sersic profile, for which r_eff holds half of the light."""
+    """Return b(n) of the Sersic profile, for which r_eff holds half of the light.
+
+    Parameters
+    ----------
+    n : float or ndarray
+        Sersic index.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `n`.
+    """
     return np.asarray(special.gammaincinv(2 * np.asarray(n, dtype=float), 0.5))
 
 
 def sersic_beyond(n: float | np.ndarray, radius: float | np.ndarray) -> np.ndarray:
-    """Return the part of the light of a Sersic profile beyond a radius in units of r_eff."""
+    """Return the fraction of the light of a Sersic profile beyond a radius.
+
+    Parameters
+    ----------
+    n : float or ndarray
+        Sersic index.
+    radius : float or ndarray
+        In units of r_eff.
+
+    Returns
+    -------
+    ndarray
+    """
     n = np.asarray(n, dtype=float)
     return np.asarray(special.gammaincc(2 * n, sersic_b(n) * np.asarray(radius) ** (1 / n)))
 
 
 @lru_cache(maxsize=512)
 def sersic_amplitude(n: float) -> np.ndarray:
-    """Return the Fourier amplitude, float64 (K,), at the places :func:`log_wave_numbers` of ln(k r_eff)."""
+    """Return the Fourier amplitude at the wave numbers of :func:`log_wave_numbers`.
+
+    Parameters
+    ----------
+    n : float
+        Sersic index.
+
+    Returns
+    -------
+    ndarray
+        float64 (K,).
+    """
     b = float(sersic_b(n))
     step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (POINTS - 1)
     radius = np.exp(LOG_RADIUS[0] + step * np.arange(POINTS))
@@ -87,7 +133,13 @@ def sersic_amplitude(n: float) -> np.ndarray:
 
 
 def log_wave_numbers() -> np.ndarray:
-    """Return ln(k r_eff) at which amplitudes are known, evenly spaced, shape (K,)."""
+    """Return the wave numbers at which amplitudes are known.
+
+    Returns
+    -------
+    ndarray
+        ln(k r_eff), evenly spaced, (K,).
+    """
     return _grid()[0]
 
 
@@ -101,7 +153,7 @@ def _grid() -> tuple[np.ndarray, slice]:
 
 @cache
 def sersic_table() -> SersicTable:
-    """Return the amplitudes of all indices in `N_RANGE`, in steps so fine that a straight line joins them."""
+    """Return the amplitudes of all indices in `N_RANGE`, in steps small enough for linear interpolation."""
     low, high = np.log(N_RANGE)
     log_n = np.linspace(low, high, int(np.ceil((high - low) / LOG_N_STEP)) + 1)
     values = np.stack([sersic_amplitude(float(n)) for n in np.exp(log_n)]).astype(np.float32)
