@@ -18,8 +18,8 @@ import numpy as np
 from tuningfork.core.decision_tree import questions
 from tuningfork.simulate.galaxies.draw import Galaxy
 
-ARTIFACT = 0.01
-MISTAKE = 0.04
+ARTIFACT_VOTES = 0.01
+MISTAKEN_VOTES = 0.04
 """Probability of reporting a feature that is not there."""
 RING_TAKEN_FOR_ARMS = 0.3
 """Part of those who notice a ring without arms and speak of arms."""
@@ -103,14 +103,14 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
     featured = 1 - np.prod(
         1 - 0.97 * np.array([pattern_seen, bar_seen, edge_on_seen, disc_seen, looks_featured * disturbed_seen])
     )
-    featured = (1 - ARTIFACT) * (MISTAKE + (1 - MISTAKE) * featured)
+    featured = (1 - ARTIFACT_VOTES) * (MISTAKEN_VOTES + (1 - MISTAKEN_VOTES) * featured)
     # Strongly inclined discs are taken for edge-on ones now and then.
     inclined = 0.0 if galaxy.kind == "edge_on" else 0.5 / (1 + np.exp((galaxy.axis_ratio - 0.3) / 0.05))
     return {
-        "smooth_or_featured": np.array([1 - ARTIFACT - featured, featured, ARTIFACT]),
+        "smooth_or_featured": np.array([1 - ARTIFACT_VOTES - featured, featured, ARTIFACT_VOTES]),
         "edge_on": _yes(0.02 + 0.95 * max(edge_on_seen, inclined)),
-        "bar": _yes(MISTAKE + (0.98 - MISTAKE) * bar_seen),
-        "spiral_arms": _yes(MISTAKE + (0.98 - MISTAKE) * arms_seen),
+        "bar": _yes(MISTAKEN_VOTES + (0.98 - MISTAKEN_VOTES) * bar_seen),
+        "spiral_arms": _yes(MISTAKEN_VOTES + (0.98 - MISTAKEN_VOTES) * arms_seen),
         "bulge_size": _bulge_size(bulge),
         "merging": _merging(galaxy, disturbed_seen),
     }

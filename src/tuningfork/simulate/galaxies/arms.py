@@ -5,7 +5,7 @@ import numpy as np
 from tuningfork.simulate.galaxies.boxy import Bar, BoxyBar
 from tuningfork.simulate.light.profiles import Ferrers, Knots, from_axes
 
-MOST_KNOTS = 360
+MAX_ARM_KNOTS = 360
 
 
 def knots_in_disc(
@@ -73,7 +73,7 @@ def spiral_arms(
     width = rng.uniform(0.05, 0.13)
     outer = max(rng.uniform(2.6, 3.8) * scale, 1.8 * inner)
     length = np.log(outer / inner)
-    step = max(0.8 * width * np.sin(np.deg2rad(abs(pitch))), length * number / MOST_KNOTS)
+    step = max(0.8 * width * np.sin(np.deg2rad(abs(pitch))), length * number / MAX_ARM_KNOTS)
     along = np.tile(np.arange(0, length, step), number)
     arm = np.repeat(np.arange(number), along.size // number)
     radius = inner * np.exp(along) * (1 + 0.3 * width * rng.standard_normal(along.size))

@@ -20,7 +20,7 @@ WAVELENGTHS = {
 }
 """Effective wavelength (nm) of the band of this name, or of the bands whose name begins with the letter."""
 
-NODES = np.array([355.0, 475.0, 622.0, 763.0, 905.0, 1250.0, 2150.0])
+SPECTRUM_WAVELENGTHS = np.array([355.0, 475.0, 622.0, 763.0, 905.0, 1250.0, 2150.0])
 # AB magnitude relative to r, after the galaxy colours of Fukugita+ (1995): E, Sbc, Im.
 SPECTRA = {
     "old": np.array([2.50, 0.77, 0.0, -0.39, -0.70, -1.15, -1.35]),
@@ -46,7 +46,7 @@ def wavelengths(bands: Sequence[str]) -> np.ndarray:
     """
     spread = np.linspace(475, 905, len(bands))
     known = [WAVELENGTHS.get(band.lower(), WAVELENGTHS.get(band[:1].lower())) for band in bands]
-    return np.array([spread[place] if wave is None else wave for place, wave in enumerate(known)])
+    return np.array([spread[band] if wave is None else wave for band, wave in enumerate(known)])
 
 
 def relative_fluxes(population: str, bands: Sequence[str], reference: int, reddening: float = 0.0) -> np.ndarray:
@@ -68,5 +68,7 @@ def relative_fluxes(population: str, bands: Sequence[str], reference: int, redde
         (B,).
     """
     wave = wavelengths(bands)
-    magnitude = np.interp(wave, NODES, SPECTRA[population]) + reddening * np.log(622 / wave) / np.log(622 / 475)
+    magnitude = np.interp(wave, SPECTRUM_WAVELENGTHS, SPECTRA[population]) + reddening * np.log(622 / wave) / np.log(
+        622 / 475
+    )
     return 10 ** (-0.4 * (magnitude - magnitude[reference]))

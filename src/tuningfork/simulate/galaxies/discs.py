@@ -12,7 +12,7 @@ from tuningfork.simulate.truth import Part, growth_radii
 
 HALF_LIGHT_OF_SCALE = 1.678
 """Half-light radius of an exponential disc in scale radii."""
-FITS_WITHIN = 0.07
+RADIUS_TOLERANCE = 0.07
 """How far the half-light radius of a barred galaxy may be off, as a part of it, before another is drawn."""
 DUST_DEPTH, DUST_REACH = (0.15, 0.6), 0.9
 """Part of the disc's light in its plane that a dust lane takes away at the centre, in the reference band, and the
@@ -86,7 +86,7 @@ def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population
                 parts.append(Part(arms.ring(again, end * again.uniform(1.8, 2.4), cos_i, angle), outer, "young"))
             factor = r_eff / growth_radii(parts, axis_ratio, angle, [0.5])[0]
             scale *= factor
-        if abs(factor - 1) < FITS_WITHIN:
+        if abs(factor - 1) < RADIUS_TOLERANCE:
             break
     rings = outer + ringed * strength
     return Shape(parts, axis_ratio, angle, bar, bar_strength, bulge, strength + outer, cos_i, ring_strength=rings)

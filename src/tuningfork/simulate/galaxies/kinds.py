@@ -36,10 +36,10 @@ def merger(rng: np.random.Generator, r_eff: float, population: Population) -> Sh
     main = 1 - companion - tails
     parts = [Part(p.profile, p.fraction * main, p.population, p.x, p.y) for p in first.parts]
     parts += [Part(p.profile, p.fraction * companion, p.population, x + p.x, y + p.y) for p in second.parts]
-    places = [(0.0, 0.0), (x, y)][: int(rng.choice([1, 2]))]
+    begins = [(0.0, 0.0), (x, y)][: int(rng.choice([1, 2]))]
     parts += [
-        Part(arms.tidal_tail(rng, place, r_eff * rng.uniform(2.0, 4.0)), tails / len(places), "disc")
-        for place in places
+        Part(arms.tidal_tail(rng, begin, r_eff * rng.uniform(2.0, 4.0)), tails / len(begins), "disc")
+        for begin in begins
     ]
     return Shape(
         parts,

@@ -10,7 +10,7 @@ from tuningfork.simulate.galaxies.shape import Shape
 from tuningfork.simulate.light.profiles import Knots, Sersic, from_axes
 from tuningfork.simulate.truth import Part, growth_radii
 
-OLD_ABOVE = 2.5
+MIN_SERSIC_N_OLD = 2.5
 """Single Sersic profiles with a higher index have the colours of old stars, others those of a disc."""
 ARC_KNOTS = 120
 """Closer to each other than the width of the smallest source."""
@@ -32,7 +32,7 @@ def sersic(rng: np.random.Generator, r_eff: float, population: Population) -> Sh
     """
     n = log_uniform(rng, population.sersic_n_min, population.sersic_n_max)
     axis_ratio, angle = rng.uniform(population.axis_ratio_min, 1.0), rng.uniform(0, 180)
-    stars = "old" if n > OLD_ABOVE else "disc"
+    stars = "old" if n > MIN_SERSIC_N_OLD else "disc"
     part = Part(Sersic(n, r_eff, axis_ratio, angle), 1.0, stars)
     return Shape([part], axis_ratio, angle, bulge_fraction=np.nan)
 
@@ -106,7 +106,7 @@ def arcs_of_source(radius: float, distance: float, sigma: float, direction: floa
     Knots
     """
     angle = 2 * np.pi * (np.arange(ARC_KNOTS) + 0.5) / ARC_KNOTS
-    place = radius + distance * np.cos(angle)
-    weight = place * np.exp(-0.5 * (distance * np.sin(angle) / sigma) ** 2)
-    x, y = from_axes(place * np.cos(angle), place * np.sin(angle), direction)
+    image_radius = radius + distance * np.cos(angle)
+    weight = image_radius * np.exp(-0.5 * (distance * np.sin(angle) / sigma) ** 2)
+    x, y = from_axes(image_radius * np.cos(angle), image_radius * np.sin(angle), direction)
     return Knots(x, y, np.full(ARC_KNOTS, sigma), weight / weight.sum())

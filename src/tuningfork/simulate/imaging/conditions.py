@@ -14,9 +14,9 @@ from tuningfork.simulate.imaging.psf import Moffat, Psf
 from tuningfork.simulate.imaging.psf_images import PsfStack
 
 RAYLEIGH_MEDIAN = np.sqrt(2 * np.log(2))
-LARGEST_DEVIATE = 3.0
+MAX_DEVIATE = 3.0
 """Exponents and log-normal noises are drawn within so many standard deviations."""
-SMALLEST_BETA = 1.2
+MIN_PSF_BETA = 1.2
 """Exponent below which most of the light of a Moffat profile lies far from its core."""
 
 
@@ -84,7 +84,7 @@ def draw_conditions(
     beta = description.psf_beta * np.exp(description.psf_beta_scatter * _deviate(rng))
     # Both components of the ellipticity are normal, so that the median of its modulus is the survey's.
     ellipticity = min(description.psf_ellipticity * np.hypot(*rng.standard_normal(2)) / RAYLEIGH_MEDIAN, 0.5)
-    shape = max(float(beta), SMALLEST_BETA), 1 - ellipticity, rng.uniform(0, 180)
+    shape = max(float(beta), MIN_PSF_BETA), 1 - ellipticity, rng.uniform(0, 180)
     return Conditions(fwhm, level, *shape, Correlation.of(description))
 
 
@@ -153,8 +153,8 @@ def _noise(rng: np.random.Generator, description: Description, limits: Sequence[
     if not description.sky_noise_lognormal:
         return np.asarray(level * np.exp(description.sky_noise_scatter * deviates))
     shape, loc, scale = np.array(description.sky_noise_lognormal).T
-    return np.asarray(loc + scale * np.exp(shape * np.clip(deviates, -LARGEST_DEVIATE, LARGEST_DEVIATE)))
+    return np.asarray(loc + scale * np.exp(shape * np.clip(deviates, -MAX_DEVIATE, MAX_DEVIATE)))
 
 
 def _deviate(rng: np.random.Generator) -> float:
-    return float(np.clip(rng.standard_normal(), -LARGEST_DEVIATE, LARGEST_DEVIATE))
+    return float(np.clip(rng.standard_normal(), -MAX_DEVIATE, MAX_DEVIATE))

@@ -13,10 +13,10 @@ from tuningfork.simulate.light.canvas import Light, canvas_size, north_up
 from tuningfork.simulate.light.profiles import Point, Sersic
 
 STAR_SLOPE, STAR_MAG_MIN = 0.15, 14.0
-FAINTER = 3.0
+NEIGHBOUR_MAG_MARGIN = 3.0
 """Neighbours reach this much fainter than the population (mag)."""
 NEIGHBOUR_SLOPE = 0.25
-NEIGHBOURS = {"star": 0.44, "bright": 0.28, "faint": 0.28}
+NEIGHBOUR_SHARES = {"star": 0.44, "bright": 0.28, "faint": 0.28}
 """What the neighbours are, as on the simulated sky: stars, galaxies like the population's, fainter ones."""
 RADIUS_ERROR = 0.05
 """Standard deviation of ln(half-light radius) in a survey's catalogue."""
@@ -89,7 +89,7 @@ def draw_neighbour(
     Light
     """
     if faint:
-        mag = draw_magnitude(rng, population.mag_max, population.mag_max + FAINTER, NEIGHBOUR_SLOPE)
+        mag = draw_magnitude(rng, population.mag_max, population.mag_max + NEIGHBOUR_MAG_MARGIN, NEIGHBOUR_SLOPE)
     else:
         mag = draw_magnitude(rng, population.mag_min, population.mag_max, NEIGHBOUR_SLOPE)
     red = rng.uniform() < 0.4
@@ -129,9 +129,9 @@ def draw_neighbours(
     lights = []
     for _ in range(rng.poisson(density * (width / 3600) ** 2)):
         x, y = rng.uniform(-width / 2, width / 2, 2)
-        kind = rng.choice(list(NEIGHBOURS), p=list(NEIGHBOURS.values()))
+        kind = rng.choice(list(NEIGHBOUR_SHARES), p=list(NEIGHBOUR_SHARES.values()))
         if kind == "star":
-            lights.append(draw_star(rng, population.mag_max + FAINTER, description, x, y))
+            lights.append(draw_star(rng, population.mag_max + NEIGHBOUR_MAG_MARGIN, description, x, y))
         else:
             lights.append(draw_neighbour(rng, population, description, x, y, kind == "faint"))
     return lights

@@ -8,10 +8,10 @@ import numpy as np
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.statistics import MAD_TO_SIGMA
-from tuningfork.simulate.light.planes import ENDINGS, LARGEST, read_planes
+from tuningfork.simulate.light.planes import MAX_PLANE_VALUES, PLANE_ENDINGS, read_planes
 
-KEY = "simulate.sky_patches"
-SMALLEST, MOST_FILES = 32, 10_000
+PATCHES_KEY = "simulate.sky_patches"
+MIN_PATCH_SIDE, MAX_PATCH_FILES = 32, 10_000
 
 
 class SkyPatches:
@@ -32,21 +32,21 @@ class SkyPatches:
 
     def __init__(self, folder: str, description: Description) -> None:
         self.planes: list[np.ndarray] = []
-        room = LARGEST
+        room = MAX_PLANE_VALUES
         for path in patch_files(folder):
-            planes = read_planes(path, KEY, room)
+            planes = read_planes(path, PATCHES_KEY, room)
             room -= planes.size
             planes = planes[None] if planes.ndim == 2 else planes
-            if planes.ndim != 3 or len(planes) != len(description.bands) or min(planes.shape[1:]) < SMALLEST:
+            if planes.ndim != 3 or len(planes) != len(description.bands) or min(planes.shape[1:]) < MIN_PATCH_SIDE:
                 raise InputError(
-                    f"{KEY}: {path}: shape {planes.shape}; expected ({len(description.bands)}, H, W) with sides of at "
-                    f"least {SMALLEST} pixels"
+                    f"{PATCHES_KEY}: {path}: shape {planes.shape}; expected ({len(description.bands)}, H, W) with sides of at "
+                    f"least {MIN_PATCH_SIDE} pixels"
                 )
             self.planes.append(planes)
         self.noise = [_noise(planes) for planes in self.planes]
         silent = [path for path, noise in zip(patch_files(folder), self.noise, strict=True) if not (noise > 0).all()]
         if silent:
-            raise InputError(f"{KEY}: {silent[0]}: a band without noise; expected pixels of the sky")
+            raise InputError(f"{PATCHES_KEY}: {silent[0]}: a band without noise; expected pixels of the sky")
 
     @staticmethod
     def of(folder: str, description: Description) -> "SkyPatches":
@@ -81,10 +81,12 @@ def patch_files(folder: str) -> list[Path]:
     """
     path = Path(folder)
     if not path.is_dir():
-        raise InputError(f"{KEY}: {folder}: no such folder")
-    files = sorted(file for file in path.iterdir() if file.name.endswith(ENDINGS))
-    if not 1 <= len(files) <= MOST_FILES:
-        raise InputError(f"{KEY}: {folder}: {len(files)} files {', '.join(ENDINGS)}; expected 1 to {MOST_FILES}")
+        raise InputError(f"{PATCHES_KEY}: {folder}: no such folder")
+    files = sorted(file for file in path.iterdir() if file.name.endswith(PLANE_ENDINGS))
+    if not 1 <= len(files) <= MAX_PATCH_FILES:
+        raise InputError(
+            f"{PATCHES_KEY}: {folder}: {len(files)} files {', '.join(PLANE_ENDINGS)}; expected 1 to {MAX_PATCH_FILES}"
+        )
     return files
 
 

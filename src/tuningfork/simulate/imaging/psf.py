@@ -1,6 +1,5 @@
 """Point-spread functions and their Fourier amplitudes: Moffat (1969) profiles, round or elliptic, and images."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -12,7 +11,7 @@ from tuningfork.simulate.light.fourier import reach_of
 from tuningfork.simulate.light.interpolation import interpolate_evenly
 from tuningfork.simulate.light.profiles import to_axes
 
-STEP, NUMBER = 0.02, 1500
+MOFFAT_STEP, MOFFAT_STEPS = 0.02, 1500
 """Of the table of amplitudes in k x FWHM."""
 
 
@@ -76,7 +75,7 @@ class Moffat:
             along, across = to_axes(kx, ky, self.position_angle)
             stretch = float(np.sqrt(self.axis_ratio))
             kx, ky = along / stretch, across * stretch
-        scale = np.float32(self.fwhm / STEP)
+        scale = np.float32(self.fwhm / MOFFAT_STEP)
         return interpolate_evenly(_moffat_table(self.beta), np.sqrt(kx * kx + ky * ky) * scale)
 
     def reach(self, pixel_scale: float) -> float:
@@ -87,7 +86,7 @@ class Moffat:
 @lru_cache(maxsize=16)
 def _moffat_table(beta: float) -> np.ndarray:
     """Return the Fourier amplitude of a Moffat profile in steps of k x FWHM; it ends with zero."""
-    image = galsim.ImageCD(galsim.BoundsI(0, NUMBER, 0, 0), scale=STEP)
+    image = galsim.ImageCD(galsim.BoundsI(0, MOFFAT_STEPS, 0, 0), scale=MOFFAT_STEP)
     galsim.Moffat(beta=beta, fwhm=1.0).drawKImage(image=image, recenter=False)
     values = np.asarray(image.array[0].real.astype(np.float32))
     values[-1] = 0
@@ -134,52 +133,3 @@ class PsfImage:
     def reach(self, pixel_scale: float) -> float:
         """Return one: an image has no information beyond its own Nyquist frequency."""
         return 1.0
-
-
-def fit_moffat(image: np.ndarray, pixel_scale: float) -> tuple[float, float]:
-    """Return the full width at half maximum (arcsec) and the exponent of the round Moffat profile nearest to a PSF.
-
-    The profile is integrated over the pixels (by Gauss-Legendre quadrature) and fitted, with its place and flux, by
-    least squares with equal weights.
-
-    Parameters
-    ----------
-    image : ndarray
-        Shape (P, P), sum 1, the response of the pixels included.
-    pixel_scale : float
-        arcsec.
-    """
-    # Imported here because it takes long and few runs have images of stars.
-    from scipy.optimize import least_squares
-
-    centre = np.array(np.unravel_index(image.argmax(), image.shape), dtype=float)
-    start_width = 2 * np.sqrt(max((image > image.max() / 2).sum(), 1) / np.pi)
-
-    def residual(values: np.ndarray) -> np.ndarray:
-        return np.asarray((_integrated(values, image.shape) - image).ravel() / image.max())
-
-    solution = least_squares(
-        residual,
-        [np.log(start_width), np.log(2.0), *centre, 0.0],
-        bounds=(
-            [np.log(0.3), np.log(0.1), *(centre - 2), -1],
-            [np.log(len(image)), np.log(49.0), *(centre + 2), 1],
-        ),
-        x_scale=[0.1, 0.3, 0.1, 0.1, 0.05],
-        max_nfev=50,
-    )
-    return float(np.exp(solution.x[0]) * pixel_scale), float(1 + np.exp(solution.x[1]))
-
-
-def _integrated(values: Sequence[float] | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a Moffat profile integrated over pixels, of ln FWHM, ln(beta - 1), row, column and ln flux."""
-    beta = 1 + np.exp(values[1])
-    radius = np.exp(values[0]) / (2 * np.sqrt(2 ** (1 / beta) - 1))
-    nodes, weights = np.polynomial.legendre.leggauss(3)
-    rows, columns = (
-        ((np.arange(number)[:, None] + nodes / 2 - place) / radius) ** 2
-        for number, place in zip(shape, values[2:4], strict=True)
-    )
-    profile = (1 + rows[:, :, None, None] + columns[None, None]) ** -beta
-    scale = np.exp(values[4]) * (beta - 1) / (np.pi * radius**2) / 4
-    return np.asarray(np.einsum("iajb,a,b->ij", profile, weights, weights) * scale)

@@ -14,10 +14,10 @@ from scipy import fft
 from tuningfork.simulate.imaging.psf import Moffat, Psf
 from tuningfork.simulate.light.fourier import FourierGrid
 from tuningfork.simulate.light.profiles import Knots, Point, Profile, Sersic, Transformed
-from tuningfork.simulate.light.wings import NODES, folded_light, reaches_beyond, spread_nodes
+from tuningfork.simulate.light.wings import WING_NODES, folded_light, reaches_beyond, spread_nodes
 
 FAST_SIZES = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
-NARROWEST_KNOT = 0.7
+MIN_KNOT_SIGMA = 0.7
 """Standard deviation (pixel) below which a knot would be undersampled; narrower ones are widened to it."""
 
 
@@ -104,7 +104,7 @@ class Canvas:
         """
         grid = self._grid(max(psf.reach(1 / self.pixels_per_arcsec) for psf in psfs))
         total = np.zeros((len(psfs), *grid.shape), dtype=np.complex64)
-        wings = np.zeros((len(psfs), NODES, NODES))
+        wings = np.zeros((len(psfs), WING_NODES, WING_NODES))
         for light in lights:
             x, y = self.matrix @ (light.x, light.y) + (dx, dy)
             amplitude = self._amplitude(grid, light.profile, x, y)
@@ -130,7 +130,7 @@ class Canvas:
 
     def _knots(self, knots: Knots, dx: float, dy: float) -> np.ndarray:
         place = self.matrix @ np.stack([knots.x, knots.y])
-        sigma = np.maximum(knots.sigma * self.pixels_per_arcsec, NARROWEST_KNOT).astype(np.float32)[:, None]
+        sigma = np.maximum(knots.sigma * self.pixels_per_arcsec, MIN_KNOT_SIGMA).astype(np.float32)[:, None]
         pixel = np.arange(self.size, dtype=np.float32) - self.size // 2
         columns = np.exp(-0.5 * ((pixel - (place[0] + dx).astype(np.float32)[:, None]) / sigma) ** 2)
         rows = np.exp(-0.5 * ((pixel - (place[1] + dy).astype(np.float32)[:, None]) / sigma) ** 2)

@@ -4,14 +4,14 @@ from functools import cached_property
 
 import numpy as np
 
-RESOLVED = 3.0
+RESOLVED_PSF_FWHM = 3.0
 """Full width at half maximum (pixel) of a PSF beyond whose Nyquist frequency nothing is left that noise would not hide."""
-LARGEST_REACH = 2.0
+MAX_REACH = 2.0
 
 
 def reach_of(fwhm: float) -> float:
     """Return how far a grid has to reach, in units of the Nyquist frequency, for a PSF of this width (pixel)."""
-    return float(np.clip(np.ceil(4 * RESOLVED / fwhm) / 4, 1, LARGEST_REACH))
+    return float(np.clip(np.ceil(4 * RESOLVED_PSF_FWHM / fwhm) / 4, 1, MAX_REACH))
 
 
 class FourierGrid:

@@ -7,12 +7,12 @@ import numpy as np
 
 from tuningfork.core.errors import InputError
 
-LARGEST = 50_000_000
+MAX_PLANE_VALUES = 50_000_000
 """Values that are read at most, of all files together."""
-ENDINGS = (".npy", ".fits", ".fit", ".fits.fz", ".fits.gz")
+PLANE_ENDINGS = (".npy", ".fits", ".fit", ".fits.fz", ".fits.gz")
 
 
-def read_planes(path: Path, what: str, room: int = LARGEST) -> np.ndarray:
+def read_planes(path: Path, what: str, room: int = MAX_PLANE_VALUES) -> np.ndarray:
     """Return the array in a file.
 
     Parameters
@@ -56,6 +56,6 @@ def read_planes(path: Path, what: str, room: int = LARGEST) -> np.ndarray:
 def _require_room(shape: tuple[int, ...], path: Path, what: str, room: int) -> None:
     if np.prod(shape, dtype=float) > room:
         raise InputError(
-            f"{what}: {path}: {tuple(int(n) for n in shape)} values are more than can be kept ({LARGEST} in all files "
+            f"{what}: {path}: {tuple(int(n) for n in shape)} values are more than can be kept ({MAX_PLANE_VALUES} in all files "
             "together); give fewer or smaller images"
         )

@@ -16,7 +16,7 @@ from scipy import special
 from tuningfork.simulate.light.interpolation import interpolate_evenly
 from tuningfork.simulate.light.sersic import sersic_b, sersic_table
 
-RADII, ANGLES = 96, 24
+SHELLS, SECTORS = 96, 24
 DEVIATES_OF_HEIGHT = 32
 LOG_INDEX_STEP = 0.05
 """Of ln n, between tabulated quantiles of Sersic profiles: radii are right to 0.06 %."""
@@ -338,18 +338,18 @@ def strata() -> tuple[np.ndarray, np.ndarray]:
     fraction : ndarray
         Fraction of the flux within each point, (K,).
     sector : ndarray of int
-        Which of `ANGLES` sectors of equal light holds it, (K,).
+        Which of `SECTORS` sectors of equal light holds it, (K,).
     """
-    shell, sector = np.divmod(np.arange(RADII * ANGLES), ANGLES)
+    shell, sector = np.divmod(np.arange(SHELLS * SECTORS), SECTORS)
     # A permutation of the sectors from shell to shell keeps radius and angle independent.
-    return (shell + ((sector * 7 + shell * 5) % ANGLES + 0.5) / ANGLES) / RADII, sector
+    return (shell + ((sector * 7 + shell * 5) % SECTORS + 0.5) / SECTORS) / SHELLS, sector
 
 
 @cache
 def _strata() -> tuple[np.ndarray, np.ndarray]:
     """Return flux fraction and angle of points of equal light."""
     fraction, sector = strata()
-    return fraction, 2 * np.pi * (sector + 0.5) / ANGLES
+    return fraction, 2 * np.pi * (sector + 0.5) / SECTORS
 
 
 @lru_cache(maxsize=256)
@@ -371,7 +371,7 @@ def _edge_on_quantiles() -> np.ndarray:
     """Return distances along an edge-on exponential disc, in scale radii, that split its light evenly."""
     x = np.linspace(0, 20, 4001)[1:]
     inside = np.cumsum(x * special.k1(x))
-    half = np.interp(_uniform(RADII), inside / inside[-1], x)
+    half = np.interp(_uniform(SHELLS), inside / inside[-1], x)
     return np.concatenate([-half[::-1], half])
 
 

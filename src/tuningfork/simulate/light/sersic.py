@@ -16,8 +16,8 @@ from tuningfork.simulate.light.interpolation import interpolate_evenly
 N_RANGE = (0.2, 8.0)
 """Sersic indices that can be drawn."""
 LOG_RADIUS = (-14.0, 12.0)
-POINTS = 4096
-BIAS = -0.4
+RADIUS_POINTS = 4096
+TRANSFORM_BIAS = -0.4
 """Of the transform; it keeps the cusp of a high index from leaking round the ends of the logarithmic grid."""
 LOG_K_RANGE = (-7.5, 8.0)
 LOG_N_STEP = 0.02
@@ -123,11 +123,11 @@ def sersic_amplitude(n: float) -> np.ndarray:
         float64 (K,).
     """
     b = float(sersic_b(n))
-    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (POINTS - 1)
-    radius = np.exp(LOG_RADIUS[0] + step * np.arange(POINTS))
+    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (RADIUS_POINTS - 1)
+    radius = np.exp(LOG_RADIUS[0] + step * np.arange(RADIUS_POINTS))
     centre = b ** (2 * n) / (2 * np.pi * n * special.gamma(2 * n))
     ring = radius * centre * np.exp(-b * radius ** (1 / n))
-    transform = fht(ring, step, 0, offset=fhtoffset(step, mu=0, bias=BIAS), bias=BIAS)
+    transform = fht(ring, step, 0, offset=fhtoffset(step, mu=0, bias=TRANSFORM_BIAS), bias=TRANSFORM_BIAS)
     wave, kept = _grid()
     return np.asarray(2 * np.pi * transform[kept] / np.exp(wave))
 
@@ -145,8 +145,8 @@ def log_wave_numbers() -> np.ndarray:
 
 @cache
 def _grid() -> tuple[np.ndarray, slice]:
-    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (POINTS - 1)
-    wave = fhtoffset(step, mu=0, bias=BIAS) - LOG_RADIUS[1] + step * np.arange(POINTS)
+    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (RADIUS_POINTS - 1)
+    wave = fhtoffset(step, mu=0, bias=TRANSFORM_BIAS) - LOG_RADIUS[1] + step * np.arange(RADIUS_POINTS)
     first, last = np.searchsorted(wave, LOG_K_RANGE)
     return wave[first:last], slice(int(first), int(last))
 

@@ -13,11 +13,11 @@ from scipy import interpolate, special
 from tuningfork.simulate.light.profiles import Sersic, to_axes
 from tuningfork.simulate.light.sersic import sersic_b, sersic_beyond
 
-NODES = 13
+WING_NODES = 13
 """Points on a side at which the pedestal is computed; cubic splines join them."""
 REPETITIONS = 3
 """Repetitions to each side that are summed one by one; those beyond are a constant."""
-NEGLIGIBLE = 1e-4
+NEGLIGIBLE_LIGHT = 1e-4
 """Part of the flux outside of the grid below which nothing is done."""
 
 
@@ -35,7 +35,7 @@ def reaches_beyond(profile: Sersic, size: int, pixels_per_arcsec: float) -> bool
     -------
     bool
     """
-    return _outside(profile, size / 2 / pixels_per_arcsec, profile.r_eff) > NEGLIGIBLE
+    return _outside(profile, size / 2 / pixels_per_arcsec, profile.r_eff) > NEGLIGIBLE_LIGHT
 
 
 def folded_light(profile: Sersic, size: int, matrix: np.ndarray, dx: float, dy: float) -> np.ndarray:
@@ -54,7 +54,7 @@ def folded_light(profile: Sersic, size: int, matrix: np.ndarray, dx: float, dy: 
     Returns
     -------
     ndarray
-        At the nodes (rows, columns) of :func:`spread_nodes`, (NODES, NODES).
+        At the nodes (rows, columns) of :func:`spread_nodes`, (WING_NODES, WING_NODES).
     """
     node, shift = _nodes(size) - size // 2, size * np.arange(-REPETITIONS, REPETITIONS + 1)
     column, row = (node[:, None] - place + shift for place in (dx, dy))
@@ -83,7 +83,7 @@ def spread_nodes(values: np.ndarray, size: int) -> np.ndarray:
     Parameters
     ----------
     values : ndarray
-        (B, NODES, NODES).
+        (B, WING_NODES, WING_NODES).
     size : int
         N, width of the image (pixel).
 
@@ -102,10 +102,12 @@ def _outside(profile: Sersic, radius: float, r_eff: float) -> float:
 
 
 def _nodes(size: int) -> np.ndarray:
-    return np.linspace(0, size - 1, NODES)
+    return np.linspace(0, size - 1, WING_NODES)
 
 
 @cache
 def _spline(size: int) -> np.ndarray:
-    """Return the matrix (N, NODES) from values at the nodes to values at the pixels."""
-    return np.asarray(interpolate.make_interp_spline(_nodes(size), np.eye(NODES))(np.arange(size)), dtype=np.float32)
+    """Return the matrix (N, WING_NODES) from values at the nodes to values at the pixels."""
+    return np.asarray(
+        interpolate.make_interp_spline(_nodes(size), np.eye(WING_NODES))(np.arange(size)), dtype=np.float32
+    )
