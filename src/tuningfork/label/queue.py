@@ -26,14 +26,14 @@ UNSUITABLE = Flag.NO_SIGNAL | Flag.DUPLICATE_ID
 
 
 def build_queue(
-    parameters: Parameters, morphology: Sequence[Path], stamps: Sequence[Path], catalogue: Path, output: Path
+    parameters: Parameters, *, morphology: Sequence[Path], stamps: Sequence[Path], catalogue: Path, output: Path
 ) -> None:
     """Write the sources to label, the most useful first.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage `label`.
+        Parameters of the stage `queue_labels`.
     morphology, stamps : sequence of Path
         Tables of the same shards, in the same order.
     catalogue : Path

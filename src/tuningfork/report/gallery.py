@@ -9,7 +9,7 @@ import pandas as pd
 from tuningfork.core.flags import decode
 from tuningfork.core.seeds import generator_for
 from tuningfork.report.images import colour, heat, jpeg, overlay
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.inputs import ReportInputs
 from tuningfork.sky.coordinates import sky_to_pixel_angle
 
 A_CLASS = 6
@@ -77,14 +77,14 @@ def bar_line(length: float, position_angle: float, galaxy: Any, size: int, kind:
     return Line(x1, y1, x2, y2, kind)
 
 
-def barred(inputs: Inputs, number: int) -> list[Entry]:
+def barred(inputs: ReportInputs, number: int) -> list[Entry]:
     """Return barred galaxies drawn at random, longest bar first: the stamp and its saliency map, both with the bar."""
     rows = shown(inputs, inputs.galaxies["bar_length"].notna())
     chosen = draw(rows, number, "barred").sort_values("bar_length", ascending=False)
     return [_barred_entry(inputs, galaxy) for galaxy in chosen.itertuples(index=False)]
 
 
-def of_classes(inputs: Inputs) -> list[tuple[str, int, list[Entry]]]:
+def of_classes(inputs: ReportInputs) -> list[tuple[str, int, list[Entry]]]:
     """Return for each class its name, how many of the shown shards' sources it has, and some drawn at random."""
     rows = shown(inputs, inputs.galaxies["morphology"].notna())
     result = []
@@ -96,7 +96,7 @@ def of_classes(inputs: Inputs) -> list[tuple[str, int, list[Entry]]]:
     return result
 
 
-def explained(inputs: Inputs, number: int) -> list[Entry]:
+def explained(inputs: ReportInputs, number: int) -> list[Entry]:
     """Return explained galaxies: the stamp, and the Grad-CAM map of the answer that decides the class."""
     galaxies = {galaxy.source_id: galaxy for galaxy in shown(inputs).itertuples(index=False)}
     entries: list[Entry] = []
@@ -127,7 +127,7 @@ def explained(inputs: Inputs, number: int) -> list[Entry]:
     return entries
 
 
-def _barred_entry(inputs: Inputs, galaxy: Any) -> Entry:
+def _barred_entry(inputs: ReportInputs, galaxy: Any) -> Entry:
     picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
     size = picture.shape[0]
     measured = bar_line(galaxy.bar_length, galaxy.bar_position_angle, galaxy, size, "measured")
@@ -163,7 +163,7 @@ def _barred_entry(inputs: Inputs, galaxy: Any) -> Entry:
     )
 
 
-def _class_entry(inputs: Inputs, galaxy: Any, name: str) -> Entry:
+def _class_entry(inputs: ReportInputs, galaxy: Any, name: str) -> Entry:
     picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
     size = picture.shape[0]
     facts = (
@@ -176,7 +176,7 @@ def _class_entry(inputs: Inputs, galaxy: Any, name: str) -> Entry:
     return Entry(title(galaxy), [Picture(jpeg(picture), alt, size, [_ruler(galaxy, size)])], facts + _warnings(galaxy))
 
 
-def shown(inputs: Inputs, wanted: Any = True) -> pd.DataFrame:
+def shown(inputs: ReportInputs, wanted: Any = True) -> pd.DataFrame:
     """Return the wanted rows that have a stamp."""
     rows = inputs.galaxies
     return rows[rows["pixel_scale"].notna() & wanted]

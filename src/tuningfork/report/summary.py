@@ -5,7 +5,7 @@ from typing import Any
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.flags import MEANINGS, Flag
 from tuningfork.report.figures.structure import NAMES
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.inputs import ReportInputs
 from tuningfork.sky.shards import Shard
 
 MOST_SHARDS = 100
@@ -23,7 +23,7 @@ ESTIMATORS = {
 }
 
 
-def of_run(inputs: Inputs) -> dict[str, Any]:
+def of_run(inputs: ReportInputs) -> dict[str, Any]:
     """Return what ran and the accounts of the sources."""
     accounting = inputs.accounting
     total, shards = accounting["total"], accounting["shards"]
@@ -59,7 +59,7 @@ def of_run(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def shards(inputs: Inputs) -> list[Shard]:
+def shards(inputs: ReportInputs) -> list[Shard]:
     """Return the shards of the run."""
     return [Shard.parse(name) for name in inputs.accounting["shards"]]
 
@@ -106,7 +106,7 @@ def agreement_rows(evaluation: dict[str, Any]) -> list[tuple[str, list[tuple[str
     ]
 
 
-def class_rows(inputs: Inputs) -> list[tuple[str, int, int]]:
+def class_rows(inputs: ReportInputs) -> list[tuple[str, int, int]]:
     """Return class, training galaxies and how often they are seen in an epoch, of the first morphology network."""
     cards = [card["training"]["classes"] for card in inputs.cards if card.get("training", {}).get("classes")]
     return [(name, entry["galaxies"], entry["seen"]) for name, entry in cards[0].items()] if cards else []

@@ -9,7 +9,7 @@ from tuningfork.core.stage.parameters import STAGES
 from tuningfork.survey_plan.figure import Figure
 
 PER_SHARD = ("sources", "tiles", "stamps", "classify", "structure", "saliency", "bars", "features")
-ONCE = ("profiles", "agreement", "evaluate", "bias", "explain", "catalogue", "report", "label", "all")
+ONCE = ("profiles", "agreement", "evaluate", "bias", "explain", "catalogue", "publish", "report", "queue_labels", "all")
 # What one core does in a second (docs/scale.md).
 TRAINED = 300.0
 """Stamps, forward and backward."""

@@ -108,7 +108,13 @@ def test_a_queue_needs_tables_of_the_same_sources(tmp_path: Path) -> None:
     made = results(tmp_path)
     morphology, catalogue = made.paths("morphology"), tmp_path / "none.parquet"
     with pytest.raises(InputError, match="sources are not"):
-        build_queue(parameters("label"), morphology[::-1], made.paths("stamps"), catalogue, tmp_path / "queue.parquet")
+        build_queue(
+            parameters("queue_labels"),
+            morphology=morphology[::-1],
+            stamps=made.paths("stamps"),
+            catalogue=catalogue,
+            output=tmp_path / "queue.parquet",
+        )
 
 
 # The answers and the store

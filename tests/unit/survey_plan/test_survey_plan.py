@@ -56,12 +56,12 @@ def test_the_default_is_what_the_workflow_will_do(tmp_path: Path) -> None:
     galaxies = sum(survey.catalogue(shard, Sources()).num_rows for shard in shards)
     members = sum(len(numbers) for numbers in plan.members.values())
     # Five stages have no job and no parameters: pretrain, measurements, votes, inject, selection.
-    jobs = 8 * len(shards) + len(plan.tokens) - 5 + len(plan.parts) + members + 9
+    jobs = 8 * len(shards) + len(plan.tokens) - 5 + len(plan.parts) + members + 10
     lines = entries(survey_plan(None, ROOT, cores=2))
     assert lines["shards"].startswith(f"{len(shards)} order 8")
     assert lines["tiles"] == str(len(tiles))
     assert lines["images"].startswith(f"{3 * len(tiles)} rendered here")
-    assert lines["jobs"] == str(jobs) == "72"
+    assert lines["jobs"] == str(jobs) == "73"
     assert lines["to fetch"] == "nothing"
     assert "transfer time" not in lines
     expected = expected_galaxies(configuration, description, shards)

@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.decision_tree import Question, questions
 from tuningfork.core.statistics import angle_difference
 from tuningfork.evaluate.bars import RESOLVED
 from tuningfork.evaluate.structure import FLAT
-from tuningfork.report.figures.quality import Comparison
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.figures.quality import Comparison, confusion
+from tuningfork.report.inputs import ReportInputs
 
 QUANTITIES = {
     "mag": ("magnitude", "mag", False, False),
@@ -55,7 +56,7 @@ def _structure(table: pd.DataFrame, truth: str, measured: str) -> list[Compariso
     return items
 
 
-def held_out_bars(inputs: Inputs) -> list[Comparison]:
+def held_out_bars(inputs: ReportInputs) -> list[Comparison]:
     """Return the bar lengths of the held-out galaxies with resolved bars by each estimator."""
     table, scores = inputs.held_out, inputs.evaluation.get("bars") or {}
     items = []
@@ -90,12 +91,10 @@ def survey_bars(galaxies: pd.DataFrame) -> list[Comparison]:
     return [*items, Comparison("bar position angle", "deg", true_angle, angle, angle=True, remark=remark)]
 
 
-def confusion_matrix(evaluation: dict[str, Any]) -> tuple[np.ndarray, list[str]] | None:
-    """Return the confusion matrix (true class, predicted class) and the names of the classes, if there is one."""
-    confusion = evaluation.get("confusion")
-    if not confusion:
-        return None
-    return np.array(confusion["matrix"], dtype=float), list(confusion["classes"])
+def confusion_chart(evaluation: dict[str, Any]) -> Figure | None:
+    """Return the chart of the confusion matrix, or None if the evaluation has none."""
+    entry = evaluation.get("confusion")
+    return confusion(np.array(entry["matrix"], dtype=float), entry["classes"]) if entry else None
 
 
 def reliability_bins(scores: dict[str, Any]) -> list[tuple[Question, Any]]:

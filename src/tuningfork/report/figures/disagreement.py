@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tuningfork.evaluate.audit.bias import SIGNIFICANT
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.inputs import ReportInputs
 
 SHOWN = 12
 LIKELY = 0.05
@@ -19,7 +19,7 @@ NAMES = {
 }
 
 
-def rows_of(inputs: Inputs) -> dict[str, Any]:
+def rows_of(inputs: ReportInputs) -> dict[str, Any]:
     """Return the rows of both tables about votes: `labels` and `slopes`."""
     errors, found = inputs.label_errors, inputs.vote_bias
     likely = errors[errors["false_discovery_rate"] < LIKELY][:SHOWN]

@@ -9,7 +9,7 @@ from tuningfork.measure.features.calibration import ARMS, BULGE, TRUTH
 from tuningfork.report.figures.quality import Comparison
 from tuningfork.report.gallery import Entry, Picture, draw, shown, title
 from tuningfork.report.images import colour, jpeg, overlay
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.inputs import ReportInputs
 
 SHOWN = 12
 """Galaxies that are shown with the mask of their arms."""
@@ -30,7 +30,7 @@ def rows_of(evaluation: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]
     return [(TITLES[name], KINDS.get(kind, kind), row) for name in scores for kind, row in scores[name].items()]
 
 
-def held_out_features(inputs: Inputs) -> list[Comparison]:
+def held_out_features(inputs: ReportInputs) -> list[Comparison]:
     """Return the fractions of the held-out galaxies against the truth."""
     table, items = inputs.held_out, []
     for name, text in TITLES.items():
@@ -40,14 +40,14 @@ def held_out_features(inputs: Inputs) -> list[Comparison]:
     return items
 
 
-def spirals(inputs: Inputs) -> list[Entry]:
+def spirals(inputs: ReportInputs) -> list[Entry]:
     """Return spirals drawn at random, the most light in the arms first: the stamp, and the mask of the arms on it."""
     rows = shown(inputs, inputs.galaxies[ARMS].notna() & inputs.galaxies["morphology"].isin(DISCS))
     chosen = draw(rows, SHOWN, "spirals").sort_values(ARMS, ascending=False)
     return [_entry(inputs, galaxy) for galaxy in chosen.itertuples(index=False)]
 
 
-def _entry(inputs: Inputs, galaxy: Any) -> Entry:
+def _entry(inputs: ReportInputs, galaxy: Any) -> Entry:
     picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
     size, name = picture.shape[0], title(galaxy)
     masked = overlay(picture, inputs.arm_mask(galaxy).astype(float))

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tuningfork.core.decision_tree import Question
+from tuningfork.core.figure_style import BLUE, COLOURS, MUTED, ORANGE, equality, heading, panels
 from tuningfork.core.statistics import FEWEST
 from tuningfork.evaluate.scores import parameter_scores
-from tuningfork.core.figure_style import BLUE, COLOURS, MUTED, ORANGE, equality, heading, panels
 
 MOST_POINTS = 4000
 """Points in one panel; more are thinned evenly."""

@@ -10,14 +10,14 @@ from tuningfork.measure.structure.fit import Moffat, fit_profiles
 from tuningfork.networks.structure import shear_of
 from tuningfork.report.gallery import Entry, Picture, draw, shown, title
 from tuningfork.report.images import jpeg
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.inputs import ReportInputs
 from tuningfork.sky.coordinates import sky_to_pixel_angle
 
-LIMIT = 5.0
+MAX_RESIDUAL = 5.0
 """Residual (noise of a pixel) at the ends of the colour scale."""
 
 
-def residuals(inputs: Inputs, number: int) -> list[Entry]:
+def residuals(inputs: ReportInputs, number: int) -> list[Entry]:
     """Return refined galaxies drawn at random: image, model and residual in the reference band.
 
     The fits are made again, from the values of the catalogue, because no stage keeps images of models.
@@ -39,7 +39,7 @@ def residuals(inputs: Inputs, number: int) -> list[Entry]:
     return [_entry(galaxy, *planes) for galaxy, *planes in zip(galaxies, images, fit.models, left, strict=True)]
 
 
-def _plane(inputs: Inputs, galaxy: Any, place: int) -> np.ndarray:
+def _plane(inputs: ReportInputs, galaxy: Any, place: int) -> np.ndarray:
     """Return image and inverse variance (2, S, S) of a galaxy in one band."""
     return np.asarray(inputs.stamps[galaxy.shard][galaxy.row, :, place], dtype=np.float32)
 
@@ -74,5 +74,5 @@ def _grey(image: np.ndarray, brightest: float) -> np.ndarray:
 
 def _colour(left: np.ndarray) -> np.ndarray:
     """Return a (S, S, 3) uint8 picture of a residual: blue where the model is too bright, red where too faint."""
-    share = np.clip(np.nan_to_num(left) / (2 * LIMIT) + 0.5, 0, 1)
+    share = np.clip(np.nan_to_num(left) / (2 * MAX_RESIDUAL) + 0.5, 0, 1)
     return np.round(255 * mpl.colormaps["RdBu_r"](share)[::-1, :, :3]).astype(np.uint8)
