@@ -38,7 +38,7 @@ COLUMNS = [
     Column("r90", F4, PIXEL, "phys.angSize", "radius of the circle with 90 % of the galaxy's light", STAGE),
     Column("psf_fwhm", F4, PIXEL, "instr.obsty.seeing", "full width at half maximum of the PSF", STAGE),
     Column("morphology", NAMES, None, "src.morph.type", "class of the galaxy by the expected votes", STAGE),
-    Column("p_bar", F4, None, "stat.probability", "probability of a bar by the expected votes", STAGE),
+    Column("p_bar", F4, None, "stat.probability", "expected share of all volunteers who report a bar; not the probability that there is one", STAGE),
     Column("bar_yes_fraction", F4, None, "stat.probability", "expected vote fraction of a bar in a disc", STAGE),
     *_length("bar_length_pixels", "full bar length, all estimators combined"),
     *_length("bar_length_scaled", "full bar length over the galaxy's diameter, twice r90", None),

@@ -19,7 +19,7 @@ HISTOGRAMS = {
     "r_eff": ("half-light radius", "arcsec", True),
     "sersic_n": ("Sersic index", "", True),
     "axis_ratio": ("axis ratio", "", False),
-    "p_bar": ("probability of a bar", "", False),
+    "p_bar": ("expected share who see a bar", "", False),
     "bar_length": ("bar length", "arcsec", True),
 }
 """Column -> its name for people, unit, whether its axis is logarithmic."""
