@@ -1,4 +1,4 @@
-"""Joins what every stage says about every source and publishes it."""
+"""Joins the tables of all stages, source by source, and writes the catalogue."""
 
 import json
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ class CatalogueFiles:
 
 
 def build_catalogue(parameters: Parameters, files: CatalogueFiles) -> None:
-    """Publish the catalogue: a HATS folder, one Parquet file, and the account of every source.
+    """Write the catalogue: a HATS folder, one Parquet file, and the account of every source.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def _write(
     hats: HatsWriter,
     properties: dict[str, str],
 ) -> dict[str, accounting.Account]:
-    """Write the rows shard by shard, so that only one shard is in memory, and return the books of each."""
-    books: dict[str, accounting.Account] = {}
+    """Write the rows shard by shard, so that only one shard is in memory, and return the account of each."""
+    accounts: dict[str, accounting.Account] = {}
     with pq.ParquetWriter(file, layout, compression="zstd") as writer:
         for files in track(shards, "shards"):
             rows, sources_in = merge_shard(files, columns)
@@ -142,8 +142,8 @@ def _write(
                 writer.write_table(rows)
                 hats.write(files.shard, rows)
             manifest = read_table(files.tiles, ["tile", "band", "status", "reason"])
-            books[files.shard.name] = accounting.of_shard(sources_in, rows, manifest)
-    everything = accounting.total(books.values())
+            accounts[files.shard.name] = accounting.of_shard(sources_in, rows, manifest)
+    everything = accounting.total(accounts.values())
     accounting.require_balance(everything, pq.read_metadata(file).num_rows)
     accounting.require_balance(everything, hats.rows)
     if everything.sources_in == 0:
@@ -152,7 +152,7 @@ def _write(
             "enlarge sky.footprint or raise sources.mag_max"
         )
     hats.finish(properties)
-    return books
+    return accounts
 
 
 def _text_lengths(shards: Sequence[ShardFiles], columns: Sequence[Column]) -> dict[str, int]:
@@ -191,7 +191,20 @@ def shard_files(files: CatalogueFiles) -> list[ShardFiles]:
 
 
 def merge_shard(files: ShardFiles, columns: Sequence[Column]) -> tuple[pa.Table, int]:
-    """Return the catalogue's rows of one shard, sorted by HEALPix pixel, and the number of its sources.
+    """Return the catalogue's rows of one shard.
+
+    Parameters
+    ----------
+    files : ShardFiles
+    columns : sequence of Column
+        Columns of the catalogue.
+
+    Returns
+    -------
+    rows : pyarrow.Table
+        Sorted by HEALPix pixel.
+    sources_in : int
+        Rows of the shard's sources table.
 
     Raises
     ------
@@ -216,7 +229,18 @@ def merge_shard(files: ShardFiles, columns: Sequence[Column]) -> tuple[pa.Table,
 
 
 def healpix_index(ra: pa.ChunkedArray, dec: pa.ChunkedArray, files: ShardFiles) -> np.ndarray:
-    """Return the pixel of order 29 of each source; one without a position gets the first pixel of its shard.
+    """Return the HEALPix pixel of order 29 of each source.
+
+    Parameters
+    ----------
+    ra, dec : pyarrow.ChunkedArray
+        (N,) positions (deg).
+    files : ShardFiles
+
+    Returns
+    -------
+    ndarray of int64
+        (N,) pixels; a source without a position gets the first pixel of its shard.
 
     Raises
     ------
