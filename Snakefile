@@ -57,7 +57,7 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/injection.smk"
 include: "workflow/rules/catalogue.smk"
 include: "workflow/rules/explain.smk"
-include: "workflow/rules/label.smk"
+include: "workflow/rules/queue_labels.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -56,7 +56,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "catalogue": ("catalogue", "description"),
     "explain": ("seed", "explain"),
     "report": ("report",),
-    "label": ("label",),
+    "queue_labels": ("label",),
 }
 """The parts of the configuration that each stage reads; `description` is the survey's YAML file, and `imaging` what
 it says of the images: surveys with the same kind of images share training sets and networks."""

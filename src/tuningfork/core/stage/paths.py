@@ -62,6 +62,11 @@ INJECTED = f"{RESULTS}/selection/{{shard}}.parquet"
 SELECTION = f"{RESULTS}/selection.parquet"
 SELECTION_FUNCTION = f"{RESULTS}/selection_function.parquet"
 
+BENCHMARKS = f"{RESULTS}/benchmarks"
+
+CATALOGUE_BUILD = f"{RESULTS}/building/catalogue"
+CATALOGUE_FILE_BUILD = f"{RESULTS}/building/catalogue.parquet"
+ACCOUNTING_BUILD = f"{RESULTS}/building/accounting.json"
 CATALOGUE = f"{RESULTS}/catalogue"
 CATALOGUE_FILE = f"{RESULTS}/catalogue.parquet"
 ACCOUNTING = f"{RESULTS}/accounting.json"

@@ -15,8 +15,8 @@ from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array, replacing
 from tuningfork.core.flags import decode
 from tuningfork.core.tables import numpy_column, read_table, require_same_sources, write_table
-from tuningfork.stamps.store import StampFiles, open_store, survey_of
 from tuningfork.networks.inputs import measurable
+from tuningfork.stamps.store import StampFiles, open_store, survey_of
 from tuningfork.surveys.lists.labels.placed import Placed
 from tuningfork.training.labels.matching import Matches, list_sources, match
 
