@@ -6,8 +6,8 @@ rule bias:
     input:
         parameters=frozen("bias"),
         evaluation=paths.EVALUATION_TABLE,
-        people=[paths.PEOPLE_TABLE] if plan.voted else [],
-        people_stamps=[paths.PEOPLE] if plan.voted else [],
+        people=[paths.VOLUNTEER_VOTES_TABLE] if plan.voted else [],
+        people_stamps=[paths.VOLUNTEER_VOTES] if plan.voted else [],
         sources=per_shard(paths.SOURCES, plan.voted),
         models=cards("morphology") if plan.voted else [],
         agreement=[paths.AGREEMENT] if plan.voted else [],

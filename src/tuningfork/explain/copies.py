@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuningfork.explain.importance import azimuthal_mean
+from tuningfork.explain.azimuthal import azimuthal_mean
 from tuningfork.explain.orientations import orientations
 
 BLOCK = 8

@@ -74,7 +74,7 @@ def save(model: nn.Module, path: str | Path, card_path: str | Path, card: Mappin
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with replacing(path) as temporary:
         save_file(state, temporary)
-    versions = {name: version(name) for name in ("tuningfork", "torch", "safetensors")}
+    versions = {name: version(name) for name in ("tuningfork", "torch", "safetensors", "galsim")}
     write_json(
         card_path,
         {

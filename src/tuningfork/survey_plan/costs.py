@@ -130,8 +130,8 @@ def _optional_jobs(configuration: Configuration, shards: int) -> dict[str, int]:
     injected = min(selection.shards, shards) if selection.galaxies else 0
     return {
         "pretrain": int(_pretrains(configuration)),
-        "measurements": int(train.structure.measurements.table is not None),
-        "votes": int(train.morphology.votes.table is not None or train.morphology.votes.vizier is not None),
+        "match_measurements": int(train.structure.measurements.table is not None),
+        "match_votes": int(train.morphology.votes.table is not None or train.morphology.votes.vizier is not None),
         "inject": injected,
         "selection": int(injected > 0),
     }

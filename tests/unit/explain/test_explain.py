@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from tuningfork.core.files import open_array
 from tuningfork.core.tables import lineage_of, numpy_column, read_table
-from tuningfork.explain.adversarial import STEPS, smallest_flip
+from tuningfork.explain.adversarial import FLIP_STEPS, smallest_flip
+from tuningfork.explain.azimuthal import azimuthal_mean
 from tuningfork.explain.gradcam import gradcam
-from tuningfork.explain.importance import RINGS, azimuthal_mean, band_importance, ring_importance
+from tuningfork.explain.importance import REGIONS, band_importance, region_importance
 from tuningfork.explain.saliency import bar_logit
 from tuningfork.explain.sample import choose, explain_sample
+from tuningfork.stamps.store import paired
 
 
 class Features(nn.Module):
@@ -72,8 +74,8 @@ def test_only_the_ring_that_holds_the_structure_matters() -> None:
     size = 96
     image = torch.zeros(1, 1, size, size)
     image[0, 0, size // 2 + 10, size // 2] = 1.0  # at 10 px: between 96 / 16 = 6 and 96 / 6 = 16
-    loss = ring_importance(lambda x: x.amax((1, 2, 3)), image)[0]
-    assert list(RINGS) == ["centre", "inner", "outer"]
+    loss = region_importance(lambda x: x.amax((1, 2, 3)), image)[0]
+    assert list(REGIONS) == ["centre", "inner", "outer"]
     assert loss[0] == 0
     assert loss[1] > 0.9
     assert loss[2] == 0
@@ -85,7 +87,7 @@ def test_the_adversarial_step_is_the_distance_to_the_boundary(offset: float) -> 
     weight[0, :5, :5] = 1.0
     inputs = torch.full((1, 1, 8, 8), 1e-9)
     step = smallest_flip(Linear(weight, offset), inputs, torch.zeros(1, 1))[0]
-    assert step == STEPS[np.argmax(STEPS > 0.2)]
+    assert step == FLIP_STEPS[np.argmax(FLIP_STEPS > 0.2)]
 
 
 def test_an_answer_that_cannot_be_turned_has_no_step_and_missing_pixels_stay_missing() -> None:
@@ -107,18 +109,18 @@ def test_the_sample_takes_the_classes_in_turn() -> None:
 
 
 @pytest.fixture
-def shards(tmp_path: Path) -> dict[str, list[Path]]:
-    stamps = [stamp_store(tmp_path / f"8-{k}.parquet", number, seed=k) for k, number in enumerate((4, 0, 3))]
+def shards(tmp_path: Path) -> dict[str, list]:
+    tables = [stamp_store(tmp_path / f"8-{k}.parquet", number, seed=k) for k, number in enumerate((4, 0, 3))]
     barred = [np.arange(number) % 2 == 0 for number in (4, 0, 3)]
-    morphology = [morphology_table(tmp_path / f"m{k}.parquet", path, barred[k]) for k, path in enumerate(stamps)]
+    morphology = [morphology_table(tmp_path / f"m{k}.parquet", path, barred[k]) for k, path in enumerate(tables)]
     return {
-        "stamps": stamps,
+        "stamps": paired(tables, [path.with_suffix(".npy") for path in tables]),
         "morphology": morphology,
         "models": [model_card(tmp_path, "morphology", k) for k in range(2)],
     }
 
 
-def test_a_sample_is_explained_the_same_way_every_time(tmp_path: Path, shards: dict[str, list[Path]]) -> None:
+def test_a_sample_is_explained_the_same_way_every_time(tmp_path: Path, shards: dict[str, list]) -> None:
     tables, maps = [], []
     for name in ("one", "two"):
         output = tmp_path / f"{name}.parquet"
@@ -133,15 +135,15 @@ def test_a_sample_is_explained_the_same_way_every_time(tmp_path: Path, shards: d
     table = tables[0]
     assert sorted(table["morphology"].to_pylist()) == ["barred_spiral"] * 2 + ["elliptical"] * 2
     assert set(table["answer"].to_pylist()) == {"bar_yes", "smooth_or_featured_smooth"}
-    for name in ["fraction", "bar_logit", *(f"band_{band}" for band in BANDS), *(f"ring_{ring}" for ring in RINGS)]:
+    for name in ["fraction", "bar_logit", *(f"band_{band}" for band in BANDS), *(f"ring_{ring}" for ring in REGIONS)]:
         assert np.isfinite(numpy_column(table, name)).all()
     assert lineage_of(tmp_path / "one.parquet")["explain"] == "explain-digest"
     row = table.slice(0, 1).to_pylist()[0]
-    number = [path.stem for path in shards["stamps"]].index(row["shard"])
-    assert read_table(shards["stamps"][number])["source_id"][row["row"]].as_py() == row["source_id"]
+    number = [files.table.stem for files in shards["stamps"]].index(row["shard"])
+    assert read_table(shards["stamps"][number].table)["source_id"][row["row"]].as_py() == row["source_id"]
 
 
-def test_a_survey_without_galaxies_gives_empty_explanations(tmp_path: Path, shards: dict[str, list[Path]]) -> None:
+def test_a_survey_without_galaxies_gives_empty_explanations(tmp_path: Path, shards: dict[str, list]) -> None:
     empty = {"stamps": shards["stamps"][1:2], "morphology": shards["morphology"][1:2], "models": shards["models"]}
     output = tmp_path / "none.parquet"
     explain_sample(parameters("explain"), **empty, output=output, maps=output.with_suffix(".npy"))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tuningfork.explain.azimuthal import azimuthal_mean
 from tuningfork.explain.copies import Attribution
-from tuningfork.explain.importance import azimuthal_mean
 from tuningfork.explain.saliency import attribute, bar_logit, gradient, scale_to_unit
 from tuningfork.networks.inputs import dihedral
 

@@ -55,7 +55,7 @@ def test_the_default_is_what_the_workflow_will_do(tmp_path: Path) -> None:
     tiles = {tile.name for shard in shards for tile in survey.tiles(shard)}
     galaxies = sum(survey.catalogue(shard, Sources()).num_rows for shard in shards)
     members = sum(len(numbers) for numbers in plan.members.values())
-    # Five stages have no job and no parameters: pretrain, measurements, votes, inject, selection.
+    # Five stages have no job and no parameters: pretrain, match_measurements, match_votes, inject, selection.
     jobs = 8 * len(shards) + len(plan.tokens) - 5 + len(plan.parts) + members + 9
     lines = entries(survey_plan(None, ROOT, cores=2))
     assert lines["shards"].startswith(f"{len(shards)} order 8")

@@ -91,6 +91,7 @@ class Pretrain(Section):
     width: int = option(16, "channels of the first layer of every encoder; multiples of 16 are fast", ge=8, le=256)
     batch_size: int = option(64, "stamps in a training step", ge=2, le=4096)
     learning_rate: float = option(2e-3, "peak learning rate", gt=0, le=1)
+    threads: int = option(1, "threads of a training on CPUs; another number changes the weights slightly", ge=1, le=256)
 
 
 class Training(Section):
@@ -106,6 +107,7 @@ class Training(Section):
         le=1,
     )
     weight_decay: float = option(0.01, "weight decay of AdamW", ge=0, le=1)
+    threads: int = option(1, "threads of a training on CPUs; another number changes the weights slightly", ge=1, le=256)
     start: str = option(
         "compact",
         "where the training starts: compact, the trained network that comes with the package; pretrained, the "
