@@ -13,7 +13,7 @@ from tuningfork.core.seeds import seed_for
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, write_table
 from tuningfork.explain.copies import Attribution
-from tuningfork.explain.saliency import TARGETS, attribute, scale_to_unit
+from tuningfork.explain.saliency import SALIENCY_TARGETS, attribute, scale_to_unit
 from tuningfork.networks.ensemble import Ensemble, batches, load_ensemble
 from tuningfork.stamps.store import StampFiles, open_store
 
@@ -97,7 +97,7 @@ def map_stamps(
         int32 (N,), how many each map took; 0 without a map.
     """
     attribution = Attribution(**settings.model_dump(exclude={"target"}), half_precision=True)
-    target = TARGETS[settings.target]
+    target = SALIENCY_TARGETS[settings.target]
     scale = np.full(maps.shape[:2], np.nan, dtype=np.float32)
     copies = np.zeros(len(maps), dtype=np.int32)
     size = max(MIN_STAMPS_AT_ONCE, attribution.batch_size // attribution.block)

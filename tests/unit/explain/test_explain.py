@@ -14,8 +14,10 @@ from tuningfork.explain.adversarial import FLIP_STEPS, smallest_flip
 from tuningfork.explain.azimuthal import azimuthal_mean
 from tuningfork.explain.gradcam import gradcam
 from tuningfork.explain.importance import REGIONS, band_importance, region_importance
-from tuningfork.explain.saliency import bar_logit
+from tuningfork.explain.saliency import bar_logit, scale_to_unit
 from tuningfork.explain.sample import choose, explain_sample
+from tuningfork.networks.inputs import conditions_size
+from tuningfork.networks.model_file import load
 from tuningfork.stamps.store import paired
 
 
@@ -54,6 +56,25 @@ def test_gradcam_shows_the_feature_that_counts_and_not_the_other() -> None:
     assert not model.layer._forward_hooks
 
 
+def test_gradcam_is_the_positive_part_of_the_features_weighted_with_their_mean_derivative(tmp_path: Path) -> None:
+    """The definition, computed by hand on a real network whose weights need no derivatives."""
+    network, _ = load(model_card(tmp_path, "morphology"), "morphology")
+    generator = torch.Generator().manual_seed(2)
+    inputs = torch.rand(2, len(BANDS), SIZE, SIZE, generator=generator) * 3
+    conditions = torch.rand(2, conditions_size(len(BANDS)), generator=generator)
+    kept: list[Tensor] = []
+    layer = network.trunk.encoder.sixteenth
+    handle = layer.register_forward_hook(lambda module, arguments, output: kept.append(output))
+    answer = bar_logit(network(inputs.clone().requires_grad_(), conditions)).sum()
+    handle.remove()
+    weights = torch.autograd.grad(answer, kept[0])[0].mean((2, 3), keepdim=True)
+    maps = torch.relu((weights * kept[0].detach()).sum(1, keepdim=True))
+    maps = nn.functional.interpolate(maps, size=(SIZE, SIZE), mode="bilinear", align_corners=False)[:, 0]
+    found = gradcam(network, layer, inputs, conditions, bar_logit)
+    torch.testing.assert_close(found, scale_to_unit(maps)[0], rtol=1e-4, atol=1e-5)
+    assert 0 < float((found > 0.5).float().mean()) < 1
+
+
 def test_a_band_is_as_important_as_its_weight() -> None:
     weight = torch.tensor([1.0, 0.0, -2.0])[:, None, None]
     loss = band_importance(lambda x: (weight * x).sum((1, 2, 3)), torch.ones(2, 3, 8, 8))
@@ -79,6 +100,21 @@ def test_only_the_ring_that_holds_the_structure_matters() -> None:
     assert loss[0] == 0
     assert loss[1] > 0.9
     assert loss[2] == 0
+
+
+def test_what_a_region_is_worth_is_what_the_answer_loses_with_it() -> None:
+    """For several stamps at once, and beside the region that lies outside of all."""
+    image = torch.rand(3, 2, 48, 48, generator=torch.Generator().manual_seed(5))
+    y, x = torch.meshgrid(torch.arange(48.0) - 24, torch.arange(48.0) - 24, indexing="ij")
+    radius = torch.hypot(x, y)
+
+    def answer(images: Tensor) -> Tensor:
+        return images.square().mean((1, 2, 3))
+
+    for place, (low, high) in enumerate(REGIONS.values()):
+        inside = (radius >= 48 * low) & (radius < 48 * high)
+        without = torch.where(inside, azimuthal_mean(image, radius), image)
+        torch.testing.assert_close(region_importance(answer, image)[:, place], answer(image) - answer(without))
 
 
 @pytest.mark.parametrize("offset", [5.0, -5.0])

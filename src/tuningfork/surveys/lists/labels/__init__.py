@@ -1,1 +1,1 @@
-"""Tables of volunteers' votes and of measured galaxies."""
+"""Lists of labels: votes of volunteers and measured galaxies."""
