@@ -20,6 +20,7 @@ from tuningfork.core.files import open_array
 from tuningfork.core.tables import lineage_of
 from tuningfork.label.queue import build_queue, choose, information
 from tuningfork.label.store import MIN_SPARE_ROWS, LabelledStamp, VoteStore, check_answers
+from tuningfork.stamps.store import StampFiles
 from tuningfork.training.sets.dataset import open_training_set
 
 
@@ -167,7 +168,7 @@ def test_labels_are_a_part_of_a_training_set(tmp_path: Path) -> None:
     store = VoteStore(tmp_path)
     for source in range(3):
         store.record(seen(source), "edwin", BARRED)
-    training = open_training_set([tmp_path / "votes.parquet"])
+    training = open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")])
     assert list(training.rows("train")) == [0, 1, 2]
     assert (training.columns["bar_yes_votes"] == 1).all()
 
@@ -197,7 +198,12 @@ def test_a_withdrawn_label_has_no_votes(tmp_path: Path) -> None:
     assert store.labelled("edwin") == {7}
     store.withdraw(7, "edwin")
     assert store.labelled("edwin") == set()
-    assert open_training_set([tmp_path / "votes.parquet"]).columns["bar_yes_votes"].sum() == 0
+    assert (
+        open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")])
+        .columns["bar_yes_votes"]
+        .sum()
+        == 0
+    )
 
 
 def test_a_label_cut_short_by_a_crash_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +214,7 @@ def test_a_label_cut_short_by_a_crash_is_forgotten(tmp_path: Path, monkeypatch: 
         with pytest.raises(OSError, match="no space"):
             store.record(seen(8), "edwin", BARRED)
     again = VoteStore(tmp_path)
-    assert len(open_training_set([tmp_path / "votes.parquet"]).rows("train")) == 1
+    assert len(open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")]).rows("train")) == 1
     again.record(seen(9), "edwin", BARRED)
     assert (np.load(tmp_path / "votes.npy")[1] == 9).all()
 

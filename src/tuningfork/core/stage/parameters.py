@@ -28,8 +28,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "stamps": ("seed", *SURVEY, "stamps"),
     "simulate": ("seed", "imaging", "stamps", "simulate"),
     "pretrain": ("seed", "pretrain"),
-    "measurements": tuple(f"train.structure.measurements.{key}" for key in ("table", "columns", "match_radius")),
-    "votes": tuple(
+    "match_measurements": tuple(f"train.structure.measurements.{key}" for key in ("table", "columns", "match_radius")),
+    "match_votes": tuple(
         f"train.morphology.votes.{key}" for key in ("table", "vizier", "tap_url", "tree", "columns", "match_radius")
     ),
     "train-morphology": ("seed", "train.morphology"),
