@@ -21,13 +21,9 @@ try:
         from tuningfork.core.stage.outdated import outdated_parameters
 
         plan = plan_run(config, Path(workflow.basedir))
-        if workflow.dag_settings:
-            # The files themselves say what has changed, since Snakemake's records in .snakemake can be gone.
-            workflow.dag_settings.forcerun = frozenset(
-                workflow.dag_settings.forcerun
-            ) | outdated_parameters(plan.tokens)
+        outdated = outdated_parameters(plan.tokens)
     else:
-        plan = read_plan()
+        plan, outdated = read_plan(), set()
 except TuningforkError as error:
     sys.exit(f"tuningfork: {error}")
 
