@@ -1,17 +1,17 @@
 # make run · make test · make lint · make docs · make bench; each sets up what it needs in .venv.
+#   make run CONFIG=mine.yaml CORES=8     a configuration of your own, and how many cores to use
+#   make run VERBOSE=1                    with Snakemake's own output
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?=
 CORES ?= all
-# Frozen stage parameters replace Snakemake's own guesses about what has changed (docs/run.md).
-SNAKEMAKE := $(BIN)/snakemake --rerun-triggers mtime params input --rerun-incomplete
+VERBOSE ?=
 
 .PHONY: run test lint docs bench
 
 run: $(VENV)/.core
-	$(if $(CONFIG),$(BIN)/tuningfork check $(CONFIG))
-	$(SNAKEMAKE) --cores $(CORES) --notemp --keep-going $(if $(CONFIG),--configfile $(CONFIG))
+	@$(BIN)/tuningfork run $(CONFIG) --cores $(CORES) $(if $(VERBOSE),--verbose)
 
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not byhand" --numprocesses auto --dist loadfile tests/unit tests/dag
@@ -28,6 +28,7 @@ lint: $(VENV)/.lint
 docs: $(VENV)/.core
 	$(BIN)/tuningfork config --write .
 	$(BIN)/tuningfork columns --write .
+	$(BIN)/tuningfork rules --write .
 
 bench: $(VENV)/.bench
 	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
