@@ -14,7 +14,7 @@ run: $(VENV)/.core
 	@$(BIN)/tuningfork run $(CONFIG) --cores $(CORES) $(if $(VERBOSE),--verbose)
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not byhand" --numprocesses auto --dist loadfile tests/unit tests/dag
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not byhand" --numprocesses auto --dist loadfile tests/unit tests/dag tests/repository
 	$(BIN)/pytest -m "not byhand" tests/browser tests/pipeline tests/slurm
 
 lint: $(VENV)/.lint

@@ -15,7 +15,7 @@ from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
 FIELDS = {
     "run_info": ("stats",),
-    "job_info": ("jobid", "rule_name", "wildcards", "log"),
+    "job_info": ("jobid", "rule_name", "wildcards", "input", "output", "log"),
     "job_started": ("jobs",),
     "job_finished": ("job_id",),
     "job_error": ("jobid", "rule_name", "log"),
@@ -37,27 +37,22 @@ class LogHandler(LogHandlerBase):
     """Append the events to the file that the settings name."""
 
     def __post_init__(self) -> None:
-        """Open the file."""
-        events = self.settings.events if isinstance(self.settings, LogHandlerSettings) else ""
-        if not events:
+        """Check that the file is named."""
+        self._events = self.settings.events if isinstance(self.settings, LogHandlerSettings) else ""
+        if not self._events:
             raise WorkflowError(
                 "--logger tuningfork needs --logger-tuningfork-events FILE; `tuningfork run` gives both"
             )
-        self._file = Path(events).open("a", encoding="utf-8", buffering=1)
 
     def emit(self, record: LogRecord) -> None:
-        """Write one record; records about which nobody asks are left out."""
+        """Write one record; records that nobody asks for are left out."""
         event = str(getattr(record, "event", None) or "message")
-        if event not in FIELDS or self._file.closed:
+        if event not in FIELDS:
             return
         values: dict[str, Any] = {"event": event, "time": record.created}
         values |= {name: getattr(record, name, None) for name in FIELDS[event]}
-        self._file.write(json.dumps(values, default=str) + "\n")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-        super().close()
+        with Path(self._events).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values, default=str) + "\n")
 
     @property
     def writes_to_stream(self) -> bool:
