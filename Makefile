@@ -24,6 +24,8 @@ lint: $(VENV)/.lint
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python tests/lint/docstrings.py src/tuningfork
+	$(BIN)/python tests/lint/sizes.py src/tuningfork
 
 docs: $(VENV)/.core
 	$(BIN)/tuningfork config --write .
