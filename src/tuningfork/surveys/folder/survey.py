@@ -187,7 +187,7 @@ class FolderSurvey:
     def _path(self, name: str, band: str) -> Path:
         layout = self.layouts.get(name)
         if layout is None or band not in layout.files:
-            raise InputError(f"{self._settings.images} has no file of the image {name} in this band")
+            raise InputError(f"no file of the image {name} in this band in {self._settings.images}")
         return layout.files[band]
 
     def open(self, tile: FetchedTile, band: str) -> Image:

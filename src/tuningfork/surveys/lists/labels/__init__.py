@@ -1,0 +1,1 @@
+"""Lists of labels: votes of volunteers and measured galaxies."""
