@@ -57,7 +57,7 @@ for shard in sys.argv[4:]:
     s, t = out / f"s-{shard}.parquet", out / f"t-{shard}.parquet"
     list_sources(parameters=stage["sources"], shard=shard, transfer=plan, output=s)
     fetch_tiles(parameters=stage["tiles"], shard=shard, sources=s, transfer=plan, output=t)
-    cut_shard(stage["stamps"], shard, s, t, plan, out / f"{shard}.npy", out / f"{shard}.parquet")
+    cut_shard(parameters=stage["stamps"], shard=shard, sources=s, tiles=t, transfer=plan, pixels=out / f"{shard}.npy", table=out / f"{shard}.parquet")
 """
 
 

@@ -115,7 +115,15 @@ def follow(server: LegacyServer, folder: Path, shard: Shard, values: dict[str, A
     sources, tiles, output, table = (folder / name for name in ("s.parquet", "t.parquet", "c.npy", "c.parquet"))
     list_sources(parameters=stages["sources"], shard=shard.name, transfer=transfer, output=sources)
     fetch_tiles(parameters=stages["tiles"], shard=shard.name, sources=sources, transfer=transfer, output=tiles)
-    cut_shard(stages["stamps"], shard.name, sources, tiles, transfer, output, table)
+    cut_shard(
+        parameters=stages["stamps"],
+        shard=shard.name,
+        sources=sources,
+        tiles=tiles,
+        transfer=transfer,
+        pixels=output,
+        table=table,
+    )
     return Run(read_table(sources), read_table(table), np.array(open_array(output)), read_table(tiles), server)
 
 

@@ -66,7 +66,15 @@ def run_shard(stages: dict[str, Parameters], shard: str, folder: Path) -> None:
     transfer = transfer_of(folder)
     list_sources(parameters=stages["sources"], shard=shard, transfer=transfer, output=sources)
     fetch_tiles(parameters=stages["tiles"], shard=shard, sources=sources, transfer=transfer, output=tiles)
-    cut_shard(stages["stamps"], shard, sources, tiles, transfer, folder / f"{shard}.npy", folder / f"{shard}.parquet")
+    cut_shard(
+        parameters=stages["stamps"],
+        shard=shard,
+        sources=sources,
+        tiles=tiles,
+        transfer=transfer,
+        pixels=folder / f"{shard}.npy",
+        table=folder / f"{shard}.parquet",
+    )
 
 
 def transfer_of(folder: Path) -> Transfer:
@@ -262,7 +270,15 @@ def test_what_the_cache_has_is_not_fetched_again_and_what_it_lost_is(server: Sds
     sources, tiles = (tmp_path / f"{SHARD}.{kind}.parquet" for kind in ("sources", "tiles"))
     output = tmp_path / f"{SHARD}.npy"
     output.unlink()
-    cut_shard(stages["stamps"], SHARD, sources, tiles, transfer_of(tmp_path), output, tmp_path / f"{SHARD}.parquet")
+    cut_shard(
+        parameters=stages["stamps"],
+        shard=SHARD,
+        sources=sources,
+        tiles=tiles,
+        transfer=transfer_of(tmp_path),
+        pixels=output,
+        table=tmp_path / f"{SHARD}.parquet",
+    )
     np.testing.assert_array_equal(open_array(output), before)
 
 

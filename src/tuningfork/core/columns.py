@@ -123,6 +123,7 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             "exponent of the Moffat profile that describes the PSF, without the response of a pixel",
             "stamps",
         ),
+        Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
     ]
     for band in bands:
         rows += [

@@ -30,6 +30,7 @@ class Flag(IntFlag):
     BAR_OFF_CENTRE = 1 << 23
     BAR_NOT_MEASURED = 1 << 24
     BAR_IN_PIECES = 1 << 25
+    BAR_ESTIMATOR_MISSING = 1 << 26
 
 
 MEANINGS: dict[Flag, str] = {
@@ -53,8 +54,9 @@ MEANINGS: dict[Flag, str] = {
     Flag.BAR_SHORTER_THAN_PSF: "the bar is shorter than the PSF's full width at half maximum",
     Flag.BAR_REACHES_EDGE: "the bar's evidence reaches the edge of the stamp; its length is a lower limit",
     Flag.BAR_OFF_CENTRE: "the bar's evidence is not centred on the galaxy",
-    Flag.BAR_NOT_MEASURED: "the saliency map gives no measurable bar",
+    Flag.BAR_NOT_MEASURED: "no estimator found a bar: the source has no stamp that could be measured",
     Flag.BAR_IN_PIECES: "the bar's evidence lies in several places; what holds the centre was measured",
+    Flag.BAR_ESTIMATOR_MISSING: "the source counts as barred, but at least one estimator found no bar; the length rests on the others",
 }
 
 

@@ -138,7 +138,8 @@ class MorphologyNetwork(nn.Module):
             `bar_evidence` (N,), the same by a head whose derivative by the pixels is taught to lie on the bar;
             `log_bar_length` (N, 2), mean and log standard deviation of ln(full bar length / px); `bar_mask`
             (N, S / 4, S / 4), the logit that a cell lies on the bar; `bar_angle` (N, 2), cosine and sine of twice the
-            position angle in the pixel frame, shorter than one where it is not sure.
+            position angle in the pixel frame, shorter than one where it is not sure; `features` (N, `HIDDEN`), the
+            vector from which votes, length and angle are judged.
         """
         maps = self.trunk.encoder(inputs)
         mask, on_bar_and_everywhere = self.mask(self.decoder(maps))
@@ -158,4 +159,5 @@ class MorphologyNetwork(nn.Module):
                 "log_bar_length": torch.stack([mean + LOG_LENGTH_MEAN, bounded(log_sigma, *LOG_LENGTH_SIGMA)], dim=1),
                 "bar_mask": mask[:, 0],
                 "bar_angle": self.angle(vector),
+                "features": vector,
             }

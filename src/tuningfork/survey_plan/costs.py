@@ -153,9 +153,9 @@ def _tile_bytes(configuration: Configuration, description: Description) -> float
 def _per_galaxy(configuration: Configuration) -> float:
     """Return the seconds of a core that a galaxy takes."""
     members = configuration.train.morphology.members
-    # The length of the bar is read from the stamp once more.
-    predictions = members * (configuration.classify.rotations + 1)
-    predictions += configuration.train.structure.members * configuration.structure.rotations
+    infer = configuration.infer
+    predictions = members * max(infer.rotations, infer.bar_rotations)
+    predictions += configuration.train.structure.members * infer.rotations
     maps = configuration.saliency.samples / MAP_SAMPLES / MAPS + 1 / MEASURED
     features = configuration.features.samples
     maps += 2 * features / MAP_SAMPLES / MAPS

@@ -230,3 +230,12 @@ def test_two_processes_do_not_lose_labels(tmp_path: Path) -> None:
     table, pixels = pq.read_table(tmp_path / "votes.parquet"), np.load(tmp_path / "votes.npy")
     assert sorted(table["source_id"].to_pylist()) == [*range(10), *range(100, 110)]
     assert (pixels[:, 0, 0, 0, 0] == table["source_id"].to_numpy()).all()
+
+
+def test_labels_of_an_older_version_are_kept(tmp_path: Path) -> None:
+    VoteStore(tmp_path).record(seen(1), "ann", SMOOTH)
+    table = pq.read_table(tmp_path / "votes.parquet")
+    pq.write_table(table.drop_columns("pixels_checksum"), tmp_path / "votes.parquet")
+    VoteStore(tmp_path).record(seen(2), "ann", SMOOTH)
+    assert pq.read_table(tmp_path / "votes.parquet")["pixels_checksum"].is_null().to_pylist() == [True, False]
+    assert len(open_training_set([tmp_path / "votes.parquet"]).kind) == 2

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tuningfork.calibrate.bars import MIN_BAR_LENGTH_PSF
+from tuningfork.calibrate.held_out_profiles import MAX_AXIS_RATIO_OF_ANGLES
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.decision_tree import Question, questions
 from tuningfork.core.statistics import angle_difference
-from tuningfork.evaluate.bars import RESOLVED
-from tuningfork.evaluate.structure import FLAT
 from tuningfork.report.figures.quality import Comparison
 from tuningfork.report.inputs import Inputs
 
@@ -50,7 +50,7 @@ def _structure(table: pd.DataFrame, truth: str, measured: str) -> list[Compariso
         if {truth.format(name), measured.format(name)} <= set(table):
             known, found = (_numbers(table, form.format(name)) for form in (truth, measured))
             if angle:
-                known = np.where(_numbers(table, truth.format("axis_ratio")) < FLAT, known, np.nan)
+                known = np.where(_numbers(table, truth.format("axis_ratio")) < MAX_AXIS_RATIO_OF_ANGLES, known, np.nan)
             items.append(Comparison(title, unit, known, found, logarithmic, angle))
     return items
 
@@ -63,7 +63,7 @@ def held_out_bars(inputs: Inputs) -> list[Comparison]:
         column = "bar_length_predicted" if name == "recommended" else f"bar_length_{name}"
         if {column, "bar_length", "psf_fwhm"} <= set(table):
             truth, found = _numbers(table, "bar_length"), _numbers(table, column)
-            truth = np.where(truth > RESOLVED * _numbers(table, "psf_fwhm"), truth, np.nan)
+            truth = np.where(truth > MIN_BAR_LENGTH_PSF * _numbers(table, "psf_fwhm"), truth, np.nan)
             remark = "" if scores[name].get("r") is None else f"r = {scores[name]['r']:.2f}"
             items.append(Comparison(SHORT[name], "arcsec", truth, found, logarithmic=True, remark=remark))
     return items

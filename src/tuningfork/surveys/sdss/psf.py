@@ -129,10 +129,10 @@ class FieldPsf:
 
         def at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
             known = np.isfinite(x + y)
-            places = (
-                np.clip(np.where(known, place, 0), 0, size - 1) for place, size in zip((y, x), shape, strict=True)
+            positions = (
+                np.clip(np.where(known, position, 0), 0, size - 1) for position, size in zip((y, x), shape, strict=True)
             )
-            return np.where(known, surface.ev(*places), np.nan)
+            return np.where(known, surface.ev(*positions), np.nan)
 
         return at
 

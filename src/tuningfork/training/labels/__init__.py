@@ -1,0 +1,1 @@
+"""Votes and measurements matched with the stamps of their galaxies."""
