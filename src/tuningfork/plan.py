@@ -30,6 +30,8 @@ class Plan:
         Parts of the training set.
     members : dict
         Task -> numbers of the ensemble's members.
+    threads : dict
+        pretrain, morphology and structure -> threads of that training.
     tokens : dict
         Stage -> text of its frozen parameters.
     pretraining : list of str
@@ -51,6 +53,7 @@ class Plan:
     shards: list[str]
     parts: list[str]
     members: dict[str, list[str]]
+    threads: dict[str, int]
     tokens: dict[str, str]
     pretraining: list[str]
     from_encoder: list[str]
@@ -110,6 +113,8 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
         shards=[shard.name for shard in shards],
         parts=[str(part) for part in range(parts)],
         members={task: [str(member) for member in range(number)] for task, number in members.items()},
+        threads={task: getattr(configuration.train, task).threads for task in TASKS}
+        | {"pretrain": configuration.pretrain.threads},
         tokens=freeze(configuration, description, root / "scripts", inputs),
         pretraining=_pretraining(configuration),
         from_encoder=[task for task, start in starts.items() if start == "pretrained"],

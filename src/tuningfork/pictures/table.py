@@ -40,7 +40,14 @@ COLUMNS = [
     Column("r90", F4, PIXEL_UNIT, "phys.angSize", "radius of the circle with 90 % of the galaxy's light", FOLDER_STAGE),
     Column("psf_fwhm", F4, PIXEL_UNIT, "instr.obsty.seeing", "full width at half maximum of the PSF", FOLDER_STAGE),
     Column("morphology", NAMES, None, "src.morph.type", "class of the galaxy by the expected votes", FOLDER_STAGE),
-    Column("p_bar", F4, None, "stat.probability", "expected share of all volunteers who report a bar", FOLDER_STAGE),
+    Column(
+        "p_bar",
+        F4,
+        None,
+        "stat.probability",
+        "expected share of all volunteers who report a bar; not the probability that there is one",
+        FOLDER_STAGE,
+    ),
     Column(
         "bar_yes_fraction",
         F4,

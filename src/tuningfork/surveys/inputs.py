@@ -53,8 +53,8 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         inputs["sources"]["table"] = _content(catalogue.path)
     measured = configuration.train.structure.measurements
     if read_measured(measured) is not None:
-        inputs["measurements"] = {"table": _content(str(measured.table))}
-    inputs["votes"] = _of_the_votes(configuration)
+        inputs["match_measurements"] = {"table": _content(str(measured.table))}
+    inputs["match_votes"] = _of_the_votes(configuration)
     if isinstance(catalogue, HatsCatalogue):
         hats = Hats(catalogue)
         hats.check()

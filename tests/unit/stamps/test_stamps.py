@@ -39,7 +39,9 @@ def test_resampling_keeps_flux_position_and_shape(x: float, y: float, turn: floa
     pixels = galaxy((80, 80), 40 + x, 40 + y)
     stamp = extract(pixels, np.ones_like(pixels), Mapping(start[0], start[1], matrix), 32)
     # Offsets below MAX_COPY_OFFSET are left out; a Gaussian's steepest slope is 0.61 of its peak a sigma.
-    np.testing.assert_allclose(stamp[0], galaxy((32, 32), 16, 16), atol=(0.006 + 0.61 * MAX_COPY_OFFSET / 2.5) * pixels.max())
+    np.testing.assert_allclose(
+        stamp[0], galaxy((32, 32), 16, 16), atol=(0.006 + 0.61 * MAX_COPY_OFFSET / 2.5) * pixels.max()
+    )
     assert stamp[0].sum() == pytest.approx(1000, rel=1e-3)
 
 

@@ -96,6 +96,7 @@ class Pretrain(Section):
     width: int = option(16, "channels of the first layer; multiples of 16 are fast", ge=8, le=256)
     batch_size: int = option(64, "stamps per training step", ge=2, le=4096)
     learning_rate: float = option(2e-3, "peak learning rate", gt=0, le=1)
+    threads: int = option(1, "threads of a training on CPUs; another number changes the weights slightly", ge=1, le=256)
 
 
 class Training(Section):
@@ -108,6 +109,7 @@ class Training(Section):
         1e-3, "peak learning rate of the one-cycle schedule; use 0.005 if start is random or pretrained", gt=0, le=1
     )
     weight_decay: float = option(0.01, "weight decay of AdamW", ge=0, le=1)
+    threads: int = option(1, "threads of a training on CPUs; another number changes the weights slightly", ge=1, le=256)
     start: str = option(
         "compact",
         "start of the training: compact, the trained network that comes with the package, which needs the fewest "

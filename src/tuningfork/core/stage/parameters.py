@@ -28,8 +28,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "stamps": ("seed", *SURVEY, "stamps"),
     "simulate": ("seed", "imaging", "stamps", "simulate"),
     "pretrain": ("seed", "pretrain"),
-    "measurements": tuple(f"train.structure.measurements.{key}" for key in ("table", "columns", "match_radius")),
-    "votes": tuple(
+    "match_measurements": tuple(f"train.structure.measurements.{key}" for key in ("table", "columns", "match_radius")),
+    "match_votes": tuple(
         f"train.morphology.votes.{key}" for key in ("table", "vizier", "tap_url", "tree", "columns", "match_radius")
     ),
     "train-morphology": ("seed", "train.morphology"),
@@ -56,7 +56,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "catalogue": ("catalogue", "description"),
     "explain": ("seed", "explain"),
     "report": ("report",),
-    "label": ("label",),
+    "queue_labels": ("label",),
 }
 """The parts of the configuration that each stage reads; `description` is the survey's YAML file, and `imaging` what
 it says of the images: surveys with the same kind of images share training sets and networks."""

@@ -24,11 +24,11 @@ from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_t
 from tuningfork.stamps.quality import sky_noise
 from tuningfork.stamps.rescale import rescale, window_size
 
-TRUTH = (
+SIMULATED_TRUTH = (
     "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "arm_strength", "bar_length",
     "bar_position_angle", "bar_axis_ratio", "bar_strength", "redshift",
 )  # fmt: skip
-"""What is written of a galaxy's truth, beside its class."""
+"""The true parameters that are written, besides the class and the bulge-to-total ratio."""
 
 
 def simulate_part(*, parameters: Parameters, part: int, pixels: Path, table: Path) -> None:
@@ -39,11 +39,11 @@ def simulate_part(*, parameters: Parameters, part: int, pixels: Path, table: Pat
     parameters : Parameters
         Of the stage `simulate`.
     part : int
-        The part holds the galaxies part x galaxies_per_part and following.
+        The part holds galaxies_per_part galaxies, the first of which is number part x galaxies_per_part.
     pixels : Path
         .npy, float32 (N, 2, B, S, S): image and inverse variance.
     table : Path
-        .parquet, one row for each galaxy: split, truth, conditions and votes.
+        .parquet, one row per galaxy: split, truth, observing conditions and votes.
     """
     settings, description = parameters.configuration.simulate, parameters.survey
     form, number = parameters.configuration.stamps, settings.galaxies_per_part
@@ -65,14 +65,14 @@ def simulate_part(*, parameters: Parameters, part: int, pixels: Path, table: Pat
 
 
 def split(index: int) -> str:
-    """Return to which of train, validation and test (8:1:1) a galaxy belongs."""
+    """Return whether a galaxy is for training, validation or test (8:1:1)."""
     return {8: "validation", 9: "test"}.get(index % 10, "train")
 
 
 def simulate_galaxy(
     rng: np.random.Generator, settings: Simulate, description: Description, form: Stamps
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the stamp of one galaxy, (2, B, S, S), and its row of the table.
+    """Draw one galaxy and its observation.
 
     Parameters
     ----------
@@ -81,6 +81,13 @@ def simulate_galaxy(
     description : Description
     form : Stamps
         Size and scale of the stamps.
+
+    Returns
+    -------
+    stamp : ndarray
+        float32 (2, B, S, S): image (flux units) and inverse variance.
+    row : dict
+        Its row of the table.
     """
     scale, reference = description.pixel_scale, description.reference
     galaxy = draw_galaxy(rng, settings.population)
@@ -91,7 +98,7 @@ def simulate_galaxy(
     fwhm, noise = float(conditions.psf_fwhm[reference]), float(conditions.sky_noise[reference])
     signal = signal_to_noise(galaxy, noise, fwhm, scale, description.zero_point)
     votes = draw_votes(rng, answer_probabilities(galaxy, signal, fwhm), settings.volunteers)
-    row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in TRUTH}
+    row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in SIMULATED_TRUTH}
     row["bulge_to_total"] = galaxy.bulge_fraction
     row |= {"native_size": native, "pixel_scale": step * scale, "zero_point": description.zero_point}
     row["psf_beta"] = conditions.psf_beta
@@ -105,7 +112,7 @@ def simulate_galaxy(
 
 
 def _step(rng: np.random.Generator, galaxy: Galaxy, description: Description, form: Stamps) -> float:
-    """Return how wide the stamp's pixels are in pixels of the survey, by the radius that a catalogue would have."""
+    """Return the width of the stamp's pixels in pixels of the survey, for the radius that a catalogue would list."""
     radius = np.nan
     if form.scale == "radius":
         radius = float(listed_radius(rng, np.array(galaxy.r_eff), np.array(galaxy.axis_ratio)))
@@ -122,10 +129,10 @@ def draw_stamp(
     description: Description,
     form: Stamps,
 ) -> np.ndarray:
-    """Draw the galaxy on the survey's pixels and rescale them as those of real stamps are.
+    """Draw the galaxy on the survey's pixels and rescale the image as real stamps are rescaled.
 
-    Where many pixels become one, whole numbers of them are drawn as one from the start, which is much faster:
-    their flux and noise add up exactly.
+    Where many pixels become one, whole numbers of them are drawn as one from the start. This is much faster and
+    exact, because their flux and noise add up.
 
     Parameters
     ----------

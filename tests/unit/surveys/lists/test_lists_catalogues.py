@@ -113,7 +113,7 @@ def test_a_recorded_answer_of_vizier(real_data: Path, tmp_path: Path) -> None:
 def own_catalogue(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     run = results(tmp_path_factory.mktemp("results"))
     folder = run.folder / "catalogue"
-    build_catalogue(parameters("catalogue"), **run.inputs(), output=folder, table=run.folder / "catalogue.parquet", accounts=run.folder / "a.json")  # fmt: skip
+    build_catalogue(parameters("catalogue"), run.catalogue_files(output=folder))
     return folder, read_table(run.folder / "catalogue.parquet").to_pandas()
 
 

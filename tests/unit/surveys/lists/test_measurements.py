@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from helpers.small_sets import BANDS, parameters, write_stamps
+from helpers.small_sets import BANDS, parameters, stamp_files, write_stamps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +18,11 @@ from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import open_array
 from tuningfork.core.tables import read_table, shard_table, write_table
 from tuningfork.sky.coordinates import pixel_to_sky_angle
+from tuningfork.stamps.store import StampFiles
 from tuningfork.surveys.area import shards_of_measurements
 from tuningfork.surveys.lists.labels.measured import PARAMETER_LIMITS, PARAMETERS, read_measured
-from tuningfork.training.labels.matched import Outputs, split_of
-from tuningfork.training.labels.matching import match
+from tuningfork.training.labels import matching
+from tuningfork.training.labels.matched import MatchedFiles, split_of
 from tuningfork.training.labels.measurements import match_measurements
 from tuningfork.training.sets.dataset import open_training_set
 
@@ -73,13 +74,24 @@ def shards(folder: Path) -> tuple[list[Path], list[Path]]:
     return sources, stamps
 
 
+def match(sources: list[Path], stamps: list[Path], outputs: list[Path], values: dict[str, Any]) -> None:
+    """Match the configured table with sources and stamps, and write pixels, table and account to `outputs`."""
+    pixels, table, rows = outputs
+    match_measurements(
+        parameters("match_measurements", train=values),
+        sources=sources,
+        stamps=[stamp_files(path) for path in stamps],
+        outputs=MatchedFiles(StampFiles(table, pixels), rows),
+    )
+
+
 def run(folder: Path, rows: pd.DataFrame, **settings: Any) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
     """Match a table with the two shards and return the part, its stamps and the account of the rows."""
     sources, stamps = shards(folder)
     rows.to_csv(folder / "t.csv", index=False)
     values = {"structure": {"measurements": {"table": str(folder / "t.csv"), **settings}}}
     outputs = [folder / f"measurements.{ending}" for ending in ("npy", "parquet", "csv")]
-    match_measurements(parameters("measurements", train=values), sources, stamps, Outputs(*outputs))
+    match(sources, stamps, outputs, values)
     account = pd.read_csv(outputs[2], keep_default_na=False)
     return read_table(outputs[1]).to_pandas(), open_array(outputs[0]), account
 
@@ -165,7 +177,7 @@ def test_every_row_gets_the_stamp_of_its_galaxy_and_its_angle_on_it(tmp_path: Pa
     assert part["sersic_n"].isna().all()
     assert account["used"].sum() == len(kept)
     assert (account.loc[~account["used"], "reason"].str.startswith("no usable stamp (")).all()
-    assert open_training_set([tmp_path / "measurements.parquet"]).bands == BANDS
+    assert open_training_set([stamp_files(tmp_path / "measurements.parquet")]).bands == BANDS
 
 
 def test_every_row_of_the_table_is_accounted_for(tmp_path: Path) -> None:
@@ -199,7 +211,7 @@ def test_pixels_without_data_are_zero_as_in_simulated_parts(tmp_path: Path) -> N
     measured_rows().to_csv(tmp_path / "t.csv", index=False)
     values = {"structure": {"measurements": {"table": str(tmp_path / "t.csv")}}}
     outputs = [tmp_path / f"m.{ending}" for ending in ("npy", "parquet", "csv")]
-    match_measurements(parameters("measurements", train=values), sources, stamps, Outputs(*outputs))
+    match(sources, stamps, outputs, values)
     assert (np.load(outputs[0])[:, 0, :, :4] == 0).all()
 
 
@@ -216,7 +228,7 @@ def test_the_nearest_source_is_the_nearest_on_the_sphere(tmp_path: Path) -> None
     rows = pd.DataFrame({"ra": np.roll(ra, 1) + 1e-4, "dec": np.clip(np.roll(dec, 1) + 1e-4, -90, 90), "mag": 16.0})
     measured = read(rows, tmp_path / "t.parquet")
     listed = pd.DataFrame({"source_id": np.arange(80), "name": None, "ra": ra, "dec": dec, "shard": "0-0"})
-    found = match(measured, listed, 60.0)
+    found = matching.match(measured, listed, 60.0)
     sky = SkyCoord(ra, dec, unit="deg")
     expected = SkyCoord(rows["ra"], rows["dec"], unit="deg").match_to_catalog_sky(sky)[1].arcsec
     np.testing.assert_allclose(found.separation, expected, rtol=1e-6, atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from helpers.servers.base import Service
 from helpers.servers.tap import Tap
-from helpers.small_sets import BANDS, parameters, write_model, write_part, write_stamps
+from helpers.small_sets import BANDS, parameters, stamp_files, write_model, write_part, write_stamps
 
 from tuningfork.calibrate.votes import measure_agreement
 from tuningfork.core.classes import class_of_votes
@@ -24,7 +24,7 @@ from tuningfork.core.tables import lineage_of, read_table, shard_table, write_ta
 from tuningfork.sky.shards import shards_of_positions
 from tuningfork.surveys.lists.labels.trees.tree import KNOWN_TREES, Tree, plain_name, read_tree
 from tuningfork.surveys.lists.labels.votes import read_votes, shards_with_votes
-from tuningfork.training.labels.matched import Outputs
+from tuningfork.training.labels.matched import MatchedFiles
 from tuningfork.training.labels.votes import match_votes
 from tuningfork.training.sets.balance import balanced, classes_of, shares, with_simulated
 from tuningfork.training.sets.data import TaskData
@@ -201,10 +201,16 @@ def people(folder: Path) -> tuple[Path, pd.DataFrame, dict[str, np.ndarray]]:
     tree = read_tree("gz2")
     published(tree, drawn(tree), "count").to_csv(folder / "t.csv", index=False)
     settings = {"morphology": {"votes": {"table": str(folder / "t.csv")}}}
-    outputs = Outputs(folder / "people.npy", folder / "people.parquet", folder / "people.csv")
-    match_votes(parameters("votes", train=settings), [sources], [stamps], Transfer(), outputs)
+    outputs = MatchedFiles(stamp_files(folder / "volunteer_votes.parquet"), folder / "volunteer_votes.csv")
+    match_votes(
+        parameters("match_votes", train=settings),
+        sources=[sources],
+        stamps=[stamp_files(stamps)],
+        transfer=Transfer(),
+        outputs=outputs,
+    )
     expected = read_votes(Votes(table=str(folder / "t.csv")), [], Transfer()).rows
-    return outputs.table, pd.read_csv(outputs.rows, keep_default_na=False), expected[vote_columns()].to_numpy()
+    return outputs.part.table, pd.read_csv(outputs.rows, keep_default_na=False), expected[vote_columns()].to_numpy()
 
 
 def test_votes_meet_the_stamps_of_their_galaxies_and_every_row_is_accounted_for(tmp_path: Path) -> None:
@@ -225,7 +231,7 @@ def test_votes_meet_the_stamps_of_their_galaxies_and_every_row_is_accounted_for(
 def test_people_are_learnt_from_beside_or_instead_of_simulated_volunteers(tmp_path: Path, simulated: str) -> None:
     part, _, _ = people(tmp_path / "p")
     own = read_table(part).to_pandas()
-    both = open_training_set([write_part(tmp_path / "part.parquet"), part])
+    both = open_training_set([stamp_files(write_part(tmp_path / "part.parquet")), stamp_files(part)])
     assert both.bands == BANDS
     chosen = with_simulated(both, simulated)
     rows = chosen.rows("train")
@@ -240,9 +246,9 @@ def test_people_are_learnt_from_beside_or_instead_of_simulated_volunteers(tmp_pa
 
 
 def test_without_people_simulated_votes_cannot_be_left_out(tmp_path: Path) -> None:
-    alone = open_training_set([write_part(tmp_path / "part.parquet")])
+    alone = open_training_set([stamp_files(write_part(tmp_path / "part.parquet"))])
     for learnt in ("bars", "none"):
-        with pytest.raises(InputError, match=f"simulated is {learnt}, but there are no votes of people"):
+        with pytest.raises(InputError, match=f"simulated is {learnt}, but there are no volunteer votes"):
             with_simulated(alone, learnt)
 
 
@@ -264,7 +270,7 @@ def test_rare_classes_are_made_up_for_without_end_repetition(balance: float, exp
 
 def test_epochs_are_balanced_by_kind_and_by_the_leading_class_of_votes(tmp_path: Path) -> None:
     part, _, _ = people(tmp_path / "p")
-    training = open_training_set([write_part(tmp_path / "part.parquet"), part])
+    training = open_training_set([stamp_files(write_part(tmp_path / "part.parquet")), stamp_files(part)])
     classes = classes_of(training)
     assert set(classes[:60]) == {"spiral", "barred_spiral"}
     votes = read_table(part).to_pandas()[vote_columns()].to_numpy()
