@@ -18,7 +18,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.base import STAMP_MARGIN, Tile
 from tuningfork.surveys.sdss import files as sdss_files
 from tuningfork.surveys.sdss import skyserver as sdss_skyserver
 from tuningfork.surveys.sdss.archive import Archive, FieldName, corners, equatorial, great_circle
@@ -214,7 +214,7 @@ def test_flat_files_are_read_of_the_fields_that_touch_the_shard(order: int) -> N
         a, b, c, d = np.array(tile.corners)
         points = (1 - along) * ((1 - across) * a + across * b) + along * ((1 - across) * d + across * c)
         inside = shard.contains(*points.T).any()
-        found = sdss_files._touches(tile, shard, MARGIN)
+        found = sdss_files._touches(tile, shard, STAMP_MARGIN)
         assert found or not inside
         if found and not inside:
             assert np.min(distance(*points.T, *shard.centre)) < shard.radius + 0.02
