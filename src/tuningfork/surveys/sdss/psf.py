@@ -14,10 +14,10 @@ from pathlib import Path
 
 import fitsio
 import numpy as np
-from scipy import optimize
 from scipy.interpolate import RectBivariateSpline
 
 from tuningfork.core.errors import InputError
+from tuningfork.simulate.imaging.moffat import fit_moffat
 from tuningfork.surveys.sdss.archive import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SCALE, SDSS_BANDS
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.verify import verify_fits
@@ -199,26 +199,5 @@ def moffat_width(image: np.ndarray) -> float:
         return float("nan")
     start = 2 * np.sqrt(np.count_nonzero(image > peak / 2) / np.pi)
     half = int(np.clip(np.ceil(2 * start), 4, reach))
-    cutout = image[y - half : y + half + 1, x - half : x + half + 1] / peak
-    rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
-
-    def components(values: np.ndarray) -> tuple[np.ndarray, ...]:
-        across, up = columns - values[0], rows - values[1]
-        base = 1 + (across**2 + up**2) * np.exp(-2 * values[3])
-        return across, up, base, base ** -np.exp(values[4])
-
-    def residual(values: np.ndarray) -> np.ndarray:
-        return np.asarray((values[2] * components(values)[3] - cutout).ravel())
-
-    def slopes(values: np.ndarray) -> np.ndarray:
-        across, up, base, profile = components(values)
-        beta, inner = np.exp(values[4]), np.exp(-2 * values[3])
-        along = 2 * beta * values[2] * profile / base * inner
-        terms = [along * across, along * up, profile, along * (across**2 + up**2)]
-        terms.append(-beta * values[2] * profile * np.log(base))
-        return np.stack([term.ravel() for term in terms], axis=1)
-
-    fit = optimize.least_squares(residual, [0.0, 0.0, 1.0, np.log(start), np.log(3.0)], slopes, method="lm")
-    if not fit.success or np.abs(fit.x[:2]).max() > 1:
-        return float("nan")
-    return float(2 * np.exp(fit.x[3]) * np.sqrt(2 ** np.exp(-fit.x[4]) - 1))
+    fit = fit_moffat(image[y - half : y + half + 1, x - half : x + half + 1], integrated=False)
+    return fit.fwhm if fit.converged and max(abs(fit.x), abs(fit.y)) <= 1 else float("nan")
