@@ -164,7 +164,7 @@ def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models", type=Path, nargs="+", default=[], metavar="CARD", help="morphology networks that read one band"
     )
-    parser.add_argument("--calibration", type=Path, metavar="FILE", help="calibration of the lengths of these networks")
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="their calibration, from calibrate-pictures")
     parser.add_argument(
         "--saliency-samples", type=int, default=32, metavar="N", help="noisy copies behind each map (32)"
     )
@@ -172,12 +172,12 @@ def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
 
 def _measure_folder(options: argparse.Namespace) -> None:
     from tuningfork.pictures.gallery import check_gallery, draw_gallery
-    from tuningfork.pictures.measure import How, measure_files, summary
+    from tuningfork.pictures.measure import PictureSettings, measure_files, summary
     from tuningfork.pictures.read import files_of
     from tuningfork.pictures.table import check_name
 
     stretch = {} if options.stretch is None else {"stretch": options.stretch}
-    how = How(
+    settings = PictureSettings(
         psf_fwhm=options.psf_fwhm,
         models=tuple(options.models),
         calibration=options.calibration,
@@ -188,11 +188,28 @@ def _measure_folder(options: argparse.Namespace) -> None:
     if options.gallery:
         check_gallery(options.gallery)
     files = files_of(options.images, tuple(path for path in (options.out, options.gallery) if path))
-    table = measure_files(files, options.out, how)
+    table = measure_files(files, options.out, settings)
     print(f"{options.out}: {summary(table)}")
     if options.gallery:
         number = draw_gallery(files, table, options.gallery)
         print(f"{options.gallery}: {number} pictures" if number else f"{options.gallery}: no picture to show")
+
+
+def _calibrate_pictures_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models", type=Path, nargs="+", default=[], metavar="CARD", help="networks that read one band"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the calibration, .json")
+    parser.add_argument(
+        "--galaxies", type=int, default=400, metavar="N", help="to learn from, and as many to test on (400)"
+    )
+
+
+def _calibrate_pictures(options: argparse.Namespace) -> None:
+    from tuningfork.pictures.calibrate import calibrate_networks, figure_lines
+
+    figures = calibrate_networks(options.models, options.galaxies, ROOT / "config" / "surveys", options.out)
+    print(f"{figure_lines(figures)}\n{options.out}: learned from {options.galaxies} galaxies, tested on as many")
 
 
 def _label_options(parser: argparse.ArgumentParser) -> None:
@@ -239,6 +256,12 @@ COMMANDS = (
     Command("flags", "say what a value of the column flags means", _flags, _flags_options),
     Command("missing", "list the tiles that could not be fetched, and fetch them again", _missing, _missing_options),
     Command("measure-folder", "measure bars on a folder of pictures", _measure_folder, _measure_folder_options),
+    Command(
+        "calibrate-pictures",
+        "calibrate networks for measure-folder, on simulated pictures",
+        _calibrate_pictures,
+        _calibrate_pictures_options,
+    ),
     Command("label", "open the page on which galaxies are labelled", _label, _label_options),
 )
 """A new subcommand is a line here, and its two functions above."""

@@ -93,23 +93,25 @@ def stamps(bands: Sequence[str]) -> list[Column]:
         ),
         Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
     ]
-    for band in bands:
-        rows += [
-            Column(
-                f"psf_fwhm_{band}",
-                F4,
-                "arcsec",
-                "instr.obsty.seeing",
-                f"full width at half maximum of the PSF in {band}",
-                "stamps",
-            ),
-            Column(
-                f"sky_noise_{band}",
-                F4,
-                None,
-                "stat.stdev;instr.background",
-                f"standard deviation of the sky per pixel in {band}, flux units",
-                "stamps",
-            ),
-        ]
-    return rows
+    return rows + [column for band in bands for column in _of_band(band)]
+
+
+def _of_band(band: str) -> list[Column]:
+    return [
+        Column(
+            f"psf_fwhm_{band}",
+            F4,
+            "arcsec",
+            "instr.obsty.seeing",
+            f"full width at half maximum of the PSF in {band}",
+            "stamps",
+        ),
+        Column(
+            f"sky_noise_{band}",
+            F4,
+            None,
+            "stat.stdev;instr.background",
+            f"standard deviation of the sky per pixel in {band}, flux units",
+            "stamps",
+        ),
+    ]
