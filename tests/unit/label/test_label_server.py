@@ -13,7 +13,7 @@ from PIL import Image
 
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.errors import InputError
-from tuningfork.label.server import LARGEST_REQUEST, LabelServer, serve
+from tuningfork.label.server import MAX_REQUEST_BYTES, LabelServer, serve
 from tuningfork.label.session import LabelSession
 
 TOKEN = "a-token-of-a-test"
@@ -112,7 +112,7 @@ def test_no_path_of_the_network_reaches_a_file(run: Path, tmp_path: Path, path: 
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"{", 400), (b"[]", 400), (b"[" * 5000, 400), (b"\xff", 400), (b"{}", 400), (b"x" * (LARGEST_REQUEST + 1), 413),
+        (b"{", 400), (b"[]", 400), (b"[" * 5000, 400), (b"\xff", 400), (b"{}", 400), (b"x" * (MAX_REQUEST_BYTES + 1), 413),
         (b'{"place": -1, "labeller": "e", "answers": {}}', 400), (b'{"place": 6, "labeller": "e", "answers": {}}', 400),
         (b'{"place": true, "labeller": "e", "answers": {}}', 400), (b'{"place": 0, "labeller": " ", "answers": {}}', 400),
         (b'{"place": 0, "labeller": "a\\u0000b", "answers": {}}', 400), (b'{"place": 0, "labeller": "e", "answers": 3}', 404),
