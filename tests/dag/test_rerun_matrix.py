@@ -44,8 +44,8 @@ STALE: dict[str, set[str]] = {
     "stamps": {"stamps"} | FROM_STAMPS,
     "simulate": {"simulate", "pretrain", "train", "profiles", "agreement", "evaluate", "bias"} | FROM_STAMPS | INJECTED,
     "pretrain": {"pretrain", "train"} | FROM_MORPHOLOGY,
-    "measurements": {"train"} | FROM_STRUCTURE,
-    "votes": {"train"} | FROM_MORPHOLOGY,
+    "match_measurements": {"train"} | FROM_STRUCTURE,
+    "match_votes": {"train"} | FROM_MORPHOLOGY,
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
     "profiles": FROM_STRUCTURE,
@@ -84,7 +84,17 @@ MEASURED = str(Path(__file__).with_name("measured.csv"))
 
 READERS: dict[str, set[str]] = {
     "seed": set(STALE)
-    - {"measurements", "votes", "profiles", "classify", "structure", "bars", "catalogue", "queue_labels", "report"},
+    - {
+        "match_measurements",
+        "match_votes",
+        "profiles",
+        "classify",
+        "structure",
+        "bars",
+        "catalogue",
+        "queue_labels",
+        "report",
+    },
     "survey.name": {"sources", "tiles", "stamps", "inject", "catalogue"},
     "survey.simulated": {"sources", "tiles", "stamps", "inject"},
     "survey.simulated.bands": {"sources", "tiles", "stamps", "simulate", "inject", "catalogue"},
@@ -102,12 +112,12 @@ READERS: dict[str, set[str]] = {
     "pretrain": {"pretrain"},
     "train.morphology": {"train-morphology"},
     **{
-        f"train.morphology.votes.{key}": {"votes", "train-morphology"}
+        f"train.morphology.votes.{key}": {"match_votes", "train-morphology"}
         for key in ("table", "vizier", "tap_url", "tree", "columns", "match_radius")
     },
     "train.structure": {"train-structure"},
     **{
-        f"train.structure.measurements.{key}": {"measurements", "train-structure"}
+        f"train.structure.measurements.{key}": {"match_measurements", "train-structure"}
         for key in ("table", "columns", "match_radius")
     },
     "evaluate": {"evaluate"},
@@ -131,12 +141,12 @@ GROWS: dict[str, tuple[Any, set[str]]] = {
     "selection.shards": (9, set()),
     "pretrain.shards": (["8-416155"], {"sources", "tiles", "stamps"} | STALE["pretrain"]),
     "train.morphology.members": (3, STALE["train-morphology"]),
-    "train.morphology.votes.table": (VOTED, {"votes"} | STALE["votes"]),
-    "train.morphology.votes.vizier": ("J/MNRAS/435/2835/table5", {"votes"} | STALE["votes"]),
+    "train.morphology.votes.table": (VOTED, {"match_votes"} | STALE["match_votes"]),
+    "train.morphology.votes.vizier": ("J/MNRAS/435/2835/table5", {"match_votes"} | STALE["match_votes"]),
     "train.morphology.votes.shards": (["8-416155"], set()),
     "train.morphology.votes.max_shards": (65, set()),
     "train.structure.members": (3, STALE["train-structure"]),
-    "train.structure.measurements.table": (MEASURED, {"measurements"} | STALE["measurements"]),
+    "train.structure.measurements.table": (MEASURED, {"match_measurements"} | STALE["match_measurements"]),
     "train.structure.measurements.max_shards": (65, set()),
 }
 """Keys that only decide which jobs exist, a value that makes more of them, and the rules that then have work."""
@@ -313,6 +323,7 @@ def test_a_restored_configuration_is_clean(own: StubWorkflow) -> None:
 def test_new_votes_make_exactly_the_training_stages_stale(own: StubWorkflow) -> None:
     votes = own.directory / "labels" / "votes.parquet"
     votes.parent.mkdir()
+    votes.with_suffix(".npy").write_text("stamps")
     votes.write_text("votes")
     assert set(own.jobs_to_run()) == STALE["train-morphology"]
     assert own.jobs_to_run()["train"] == Configuration().train.morphology.members
@@ -328,7 +339,7 @@ def test_measured_galaxies_reach_the_structure_networks_alone(own: StubWorkflow,
     own.run()
     assert own.jobs_to_run() == {}
     table.write_text(Path(MEASURED).read_text().replace("16.2", "16.3"))
-    assert set(own.jobs_to_run()) - {"parameters"} == {"measurements"} | STALE["measurements"]
+    assert set(own.jobs_to_run()) - {"parameters"} == {"match_measurements"} | STALE["match_measurements"]
     table.write_text(Path(MEASURED).read_text())
     own.configure({"train.structure.measurements.table": str(table), "train.structure.measurements.epochs": 7})
     assert set(own.jobs_to_run()) - {"parameters"} == STALE["train-structure"]
@@ -341,11 +352,11 @@ def test_votes_of_people_reach_the_morphology_networks_alone(own: StubWorkflow, 
     own.configure({"train.morphology.votes.table": str(table)})
     before = own.jobs_to_run()
     assert before["train"] == Configuration().train.morphology.members
-    assert before["votes"] == 1
+    assert before["match_votes"] == 1
     own.run()
     assert own.jobs_to_run() == {}
     table.write_text(Path(VOTED).read_text().replace("20", "21"))
-    assert set(own.jobs_to_run()) - {"parameters"} == {"votes"} | STALE["votes"]
+    assert set(own.jobs_to_run()) - {"parameters"} == {"match_votes"} | STALE["match_votes"]
     table.write_text(Path(VOTED).read_text())
     own.configure({"train.morphology.votes.table": str(table), "train.morphology.balance": 0.5})
     assert set(own.jobs_to_run()) - {"parameters"} == STALE["train-morphology"]

@@ -15,7 +15,7 @@ from tuningfork.core.files import new_array, write_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import shard_table, write_table
-from tuningfork.networks.model_file import FORMAT
+from tuningfork.networks.model_file import MODEL_FORMAT
 from tuningfork.sky.shards import Shard, shards_of_positions
 
 BANDS = ["g", "r", "i"]
@@ -91,7 +91,7 @@ def _card(folder: Path, task: str) -> Path:
     write_json(
         path,
         {
-            "format": FORMAT,
+            "format": MODEL_FORMAT,
             "task": task,
             "weights_sha256": "ab" * 32,
             "weights": "member-0.safetensors",

@@ -30,6 +30,7 @@ class Flag(IntFlag):
     BAR_OFF_CENTRE = 1 << 23
     BAR_NOT_MEASURED = 1 << 24
     BAR_IN_PIECES = 1 << 25
+    BAR_ESTIMATOR_MISSING = 1 << 26
 
 
 MEANINGS: dict[Flag, str] = {
@@ -53,8 +54,9 @@ MEANINGS: dict[Flag, str] = {
     Flag.BAR_SHORTER_THAN_PSF: "the bar is shorter than the PSF's full width at half maximum",
     Flag.BAR_REACHES_EDGE: "the bar reaches the edge of the stamp in the saliency map; its length is a lower limit",
     Flag.BAR_OFF_CENTRE: "the bar in the saliency map is not centred on the galaxy",
-    Flag.BAR_NOT_MEASURED: "there is no saliency map, or it has no region near the centre; a bar that only the mask or the harmonics miss is not flagged, its column is null",
+    Flag.BAR_NOT_MEASURED: "no estimator found a bar: the source has no stamp that could be measured",
     Flag.BAR_IN_PIECES: "the saliency map has several separate regions; the one at the centre was measured",
+    Flag.BAR_ESTIMATOR_MISSING: "the source counts as barred, but at least one estimator found no bar; the length rests on the others",
 }
 
 

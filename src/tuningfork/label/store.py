@@ -20,12 +20,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.columns import schema, stamps, vote_columns
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array, open_array
 from tuningfork.core.stage import paths
 from tuningfork.core.tables import detail_of, read_table, write_table
+from tuningfork.stamps.store import CHECKSUM_COLUMN
 
 MIN_SPARE_ROWS = 16
 """Spare rows of a new file of stamps; a longer one has as many as it has stamps. They take no space on the disk until
@@ -178,7 +180,7 @@ class VoteStore:
                 f"{self.path}: holds stamps with bands, reference band and shape {stored_kind}, not {kind}; label into "
                 "another folder (--labels)"
             )
-        return read_table(self.path).cast(_schema(seen.bands))
+        return _with_all_columns(read_table(self.path), _schema(seen.bands))
 
     def _write(self, table: pa.Table, bands: list[str], reference_band: str) -> None:
         # The rows may come from several runs: each row carries its own lineage, and the table none that a later run
@@ -237,7 +239,16 @@ def _entry(seen: LabelledStamp, labeller: str) -> dict[str, Any]:
         "dec": seen.dec,
         "lineage": json.dumps(dict(seen.lineage), sort_keys=True),
     }
-    return origin | {column.name: seen.columns[column.name] for column in stamps(seen.bands)}
+    imaging = {column.name: seen.columns.get(column.name) for column in stamps(seen.bands)}
+    return origin | imaging | {CHECKSUM_COLUMN: int(row_checksums(seen.stamp[None])[0])}
+
+
+def _with_all_columns(table: pa.Table, target: pa.Schema) -> pa.Table:
+    """Return the table in another schema; columns that an older version did not write are null."""
+    for field in target:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(target.names).cast(target)
 
 
 def _row_of(table: pa.Table, source_id: int, labeller: str) -> int | None:

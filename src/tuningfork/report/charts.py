@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from tuningfork.evaluate.bars import RESOLVED
+from tuningfork.calibrate.bars import MIN_BAR_LENGTH_PSF
 from tuningfork.report import summary
 from tuningfork.report.figures import comparisons, costs, quality
 from tuningfork.report.figures.explain import importance
@@ -113,7 +113,7 @@ CHARTS: dict[str, ChartEntry] = {
         lambda inputs: quality.comparisons(comparisons.held_out_bars(inputs)),
         "Bar length by each estimator against the true length, held-out galaxies.",
         f"Bar length by each estimator against the true length, for simulated test galaxies whose bar is longer than "
-        f"{RESOLVED:g} FWHM of the PSF. An estimator must beat the last panel, which predicts the bar from the true size "
+        f"{MIN_BAR_LENGTH_PSF:g} FWHM of the PSF. An estimator must beat the last panel, which predicts the bar from the true size "
         "of the galaxy without looking at the bar.",
     ),
     "bars_survey": ChartEntry(

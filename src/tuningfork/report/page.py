@@ -6,10 +6,10 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from tuningfork.calibrate.bars import MIN_BAR_LENGTH_PSF
 from tuningfork.core.figure_style import style
 from tuningfork.core.files import write_text
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.evaluate.bars import RESOLVED
 from tuningfork.report import gallery, summary
 from tuningfork.report.charts import charts
 from tuningfork.report.figures import disagreement
@@ -72,6 +72,6 @@ def render(inputs: ReportInputs, max_barred: int) -> str:
         disagreement=disagreement.rows_of(inputs),
         selection=disagreement.totals(inputs.selection),
         costs=inputs.stage_costs,
-        min_bar_length=f"{RESOLVED:g}",
+        min_bar_length=f"{MIN_BAR_LENGTH_PSF:g}",
         residual_range=f"{MAX_RESIDUAL:g}",
     )

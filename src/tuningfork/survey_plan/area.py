@@ -9,7 +9,7 @@ import numpy as np
 from tuningfork.core.config import Configuration
 from tuningfork.core.config.sky import Box, Cone, Moc, Polygon
 from tuningfork.core.description import Description
-from tuningfork.sky.footprint import FINEST, read_moc
+from tuningfork.sky.footprint import MOC_ORDER, read_moc
 from tuningfork.sky.shards import Shard
 from tuningfork.survey_plan.figure import Figure
 from tuningfork.surveys.base import MARGIN
@@ -49,7 +49,7 @@ def footprint_area(footprint: object) -> float | None:
             return _polygon_area(*np.deg2rad(np.array(footprint.vertices, dtype=float).T))
         case Moc():
             ranges = read_moc(Path(footprint.path))
-            return float((ranges[:, 1] - ranges[:, 0]).sum() * shard_area(FINEST))
+            return float((ranges[:, 1] - ranges[:, 0]).sum() * shard_area(MOC_ORDER))
     return None
 
 

@@ -48,8 +48,6 @@ FITTED_PROFILES = 60.0
 """Light profiles."""
 SIMULATED_GALAXIES = 1 / 0.009
 """Galaxies of the training set."""
-MAP_ORIENTATIONS = 8
-"""Orientations of a stamp in which the morphology networks give bar length and mask."""
 LEARNED_SHARE = 0.8
 """Share of the training set that networks learn from; the rest is for validation and test."""
 JOB_START = 4.0
@@ -155,12 +153,12 @@ def chain(configuration: Configuration) -> float:
 def _per_source(configuration: Configuration) -> dict[str, float]:
     """Return the seconds of a core that one source takes in each stage."""
     members = configuration.train.morphology.members
-    orientations = max(configuration.classify.rotations, MAP_ORIENTATIONS)
+    orientations = max(configuration.infer.rotations, configuration.infer.bar_rotations)
     features = configuration.features.samples
     return {
         "stamps": 1 / CUT_STAMPS,
         "infer_morphology": members * orientations / PREDICTED_STAMPS,
-        "infer_structure": configuration.train.structure.members * configuration.structure.rotations / PREDICTED_STAMPS,
+        "infer_structure": configuration.train.structure.members * configuration.infer.rotations / PREDICTED_STAMPS,
         "structure": 1 / FITTED_PROFILES if configuration.structure.refine else 0.0,
         "saliency": members * configuration.saliency.samples / MAP_SAMPLES / MAPS,
         # One map for the bulge and one for the arms.

@@ -20,6 +20,7 @@ from tuningfork.core.files import open_array
 from tuningfork.core.tables import lineage_of
 from tuningfork.label.queue import build_queue, choose, information
 from tuningfork.label.store import MIN_SPARE_ROWS, LabelledStamp, VoteStore, check_answers
+from tuningfork.stamps.store import StampFiles
 from tuningfork.training.sets.dataset import open_training_set
 
 
@@ -167,7 +168,7 @@ def test_labels_are_a_part_of_a_training_set(tmp_path: Path) -> None:
     store = VoteStore(tmp_path)
     for source in range(3):
         store.record(seen(source), "edwin", BARRED)
-    training = open_training_set([tmp_path / "votes.parquet"])
+    training = open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")])
     assert list(training.rows("train")) == [0, 1, 2]
     assert (training.columns["bar_yes_votes"] == 1).all()
 
@@ -197,7 +198,12 @@ def test_a_withdrawn_label_has_no_votes(tmp_path: Path) -> None:
     assert store.labelled("edwin") == {7}
     store.withdraw(7, "edwin")
     assert store.labelled("edwin") == set()
-    assert open_training_set([tmp_path / "votes.parquet"]).columns["bar_yes_votes"].sum() == 0
+    assert (
+        open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")])
+        .columns["bar_yes_votes"]
+        .sum()
+        == 0
+    )
 
 
 def test_a_label_cut_short_by_a_crash_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +214,7 @@ def test_a_label_cut_short_by_a_crash_is_forgotten(tmp_path: Path, monkeypatch: 
         with pytest.raises(OSError, match="no space"):
             store.record(seen(8), "edwin", BARRED)
     again = VoteStore(tmp_path)
-    assert len(open_training_set([tmp_path / "votes.parquet"]).rows("train")) == 1
+    assert len(open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")]).rows("train")) == 1
     again.record(seen(9), "edwin", BARRED)
     assert (np.load(tmp_path / "votes.npy")[1] == 9).all()
 
@@ -238,6 +244,15 @@ def test_two_processes_do_not_lose_labels(tmp_path: Path) -> None:
     pixels = np.load(tmp_path / "votes.npy")[: table.num_rows]
     assert sorted(table["source_id"].to_pylist()) == [*range(10), *range(100, 110)]
     assert (pixels[:, 0, 0, 0, 0] == table["source_id"].to_numpy()).all()
+
+
+def test_labels_of_an_older_version_are_kept(tmp_path: Path) -> None:
+    VoteStore(tmp_path).record(seen(1), "ann", SMOOTH)
+    table = pq.read_table(tmp_path / "votes.parquet")
+    pq.write_table(table.drop_columns("pixels_checksum"), tmp_path / "votes.parquet")
+    VoteStore(tmp_path).record(seen(2), "ann", SMOOTH)
+    assert pq.read_table(tmp_path / "votes.parquet")["pixels_checksum"].is_null().to_pylist() == [True, False]
+    assert len(open_training_set([tmp_path / "votes.parquet"]).kind) == 2
 
 
 def test_a_label_about_a_changed_stamp_leaves_the_old_stamp_alone(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             "exponent of the Moffat profile that describes the PSF, pixel response not included",
             "stamps",
         ),
+        Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
         *(column for band in bands for column in _of_band(band)),
     ]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tuningfork.calibrate.bars import MIN_BAR_LENGTH_PSF
+from tuningfork.calibrate.held_out_profiles import MAX_AXIS_RATIO_OF_ANGLES
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.decision_tree import Question, questions
 from tuningfork.core.statistics import angle_difference
-from tuningfork.evaluate.bars import RESOLVED
-from tuningfork.evaluate.structure import FLAT
 from tuningfork.report.figures.quality import Comparison, confusion
 from tuningfork.report.inputs import ReportInputs
 
@@ -63,7 +63,7 @@ def _structure(table: pd.DataFrame, truth: str, measured: str) -> list[Compariso
         if {truth.format(name), measured.format(name)} <= set(table):
             true_values, values = (_numbers(table, form.format(name)) for form in (truth, measured))
             if angle:
-                flat = _numbers(table, truth.format("axis_ratio")) < FLAT
+                flat = _numbers(table, truth.format("axis_ratio")) < MAX_AXIS_RATIO_OF_ANGLES
                 true_values = np.where(flat, true_values, np.nan)
             items.append(Comparison(title, unit, true_values, values, logarithmic, angle))
     return items
@@ -77,7 +77,7 @@ def held_out_bars(inputs: ReportInputs) -> list[Comparison]:
         column = "bar_length_predicted" if name == "recommended" else f"bar_length_{name}"
         if {column, "bar_length", "psf_fwhm"} <= set(table):
             truth, length = _numbers(table, "bar_length"), _numbers(table, column)
-            truth = np.where(truth > RESOLVED * _numbers(table, "psf_fwhm"), truth, np.nan)
+            truth = np.where(truth > MIN_BAR_LENGTH_PSF * _numbers(table, "psf_fwhm"), truth, np.nan)
             remark = "" if scores[name].get("r") is None else f"r = {scores[name]['r']:.2f}"
             items.append(Comparison(SHORT_NAMES[name], "arcsec", truth, length, logarithmic=True, remark=remark))
     return items

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tuningfork.measure.bars.shard import DISCS
+from tuningfork.measure.bars.recipe import DISCS
 from tuningfork.measure.features.calibration import ARMS, BULGE, TRUTH
 from tuningfork.report.figures.quality import Comparison
 from tuningfork.report.gallery import Entry, Picture, draw, shown, title
