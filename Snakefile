@@ -35,6 +35,7 @@ wildcard_constraints:
     part=r"\d+",
     task="morphology|structure",
     member=r"\d+",
+    galaxies="morphology|volunteers",
 
 
 include: "workflow/rules/common.smk"
@@ -46,15 +47,17 @@ include: "workflow/rules/simulate.smk"
 include: "workflow/rules/match_measurements.smk"
 include: "workflow/rules/match_votes.smk"
 include: "workflow/rules/train.smk"
-include: "workflow/rules/bias.smk"
+include: "workflow/rules/infer.smk"
+include: "workflow/rules/calibrate.smk"
+include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/structure.smk"
 include: "workflow/rules/bars.smk"
 include: "workflow/rules/features.smk"
-include: "workflow/rules/selection.smk"
+include: "workflow/rules/injection.smk"
 include: "workflow/rules/catalogue.smk"
 include: "workflow/rules/explain.smk"
-include: "workflow/rules/label.smk"
+include: "workflow/rules/queue_labels.smk"
 include: "workflow/rules/report.smk"
 
 

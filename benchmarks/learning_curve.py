@@ -71,7 +71,7 @@ def drawn(configuration: Configuration, folder: Path) -> list[Path]:
     tables = []
     for part in range(configuration.simulate.size // configuration.simulate.galaxies_per_part):
         tables.append(folder / f"part-{part}.parquet")
-        simulate_part(parameters, part, tables[-1].with_suffix(".npy"), tables[-1])
+        simulate_part(parameters=parameters, part=part, pixels=tables[-1].with_suffix(".npy"), table=tables[-1])
     return tables
 
 

@@ -16,9 +16,28 @@ from tuningfork.core.config import Configuration
 from tuningfork.plan import plan_run
 
 INJECTED = {"inject", "selection", "report"}
-FROM_STAMPS = {"classify", "structure", "saliency", "bars", "features", "catalogue", "explain", "label", "report"}
+FROM_STAMPS = {
+    "classify",
+    "structure",
+    "saliency",
+    "bars",
+    "features",
+    "catalogue",
+    "explain",
+    "queue_labels",
+    "report",
+}
 FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"agreement", "evaluate", "bias"} | INJECTED
-FROM_STRUCTURE = {"profiles", "evaluate", "bias", "structure", "bars", "features", "catalogue", "label"} | INJECTED
+FROM_STRUCTURE = {
+    "profiles",
+    "evaluate",
+    "bias",
+    "structure",
+    "bars",
+    "features",
+    "catalogue",
+    "queue_labels",
+} | INJECTED
 STALE: dict[str, set[str]] = {
     "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS | INJECTED,
     "tiles": {"tiles", "stamps"} | FROM_STAMPS | INJECTED,
@@ -30,20 +49,30 @@ STALE: dict[str, set[str]] = {
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
     "profiles": FROM_STRUCTURE,
-    "agreement": {"agreement", "evaluate", "bias", "classify", "bars", "features", "catalogue", "explain", "label"}
+    "agreement": {
+        "agreement",
+        "evaluate",
+        "bias",
+        "classify",
+        "bars",
+        "features",
+        "catalogue",
+        "explain",
+        "queue_labels",
+    }
     | INJECTED,
-    "evaluate": {"evaluate", "bias", "bars", "features", "catalogue", "label"} | INJECTED,
+    "evaluate": {"evaluate", "bias", "bars", "features", "catalogue", "queue_labels"} | INJECTED,
     "bias": {"bias", "report"},
-    "classify": {"classify", "bars", "features", "catalogue", "explain", "label", "report"},
-    "structure": {"structure", "bars", "catalogue", "label", "report"},
-    "saliency": {"saliency", "bars", "catalogue", "label", "report"},
-    "bars": {"bars", "catalogue", "label", "report"},
-    "features": {"features", "catalogue", "label", "report"},
+    "classify": {"classify", "bars", "features", "catalogue", "explain", "queue_labels", "report"},
+    "structure": {"structure", "bars", "catalogue", "queue_labels", "report"},
+    "saliency": {"saliency", "bars", "catalogue", "queue_labels", "report"},
+    "bars": {"bars", "catalogue", "queue_labels", "report"},
+    "features": {"features", "catalogue", "queue_labels", "report"},
     "inject": INJECTED,
     "selection": {"selection", "report"},
-    "catalogue": {"catalogue", "label", "report"},
+    "catalogue": {"catalogue", "queue_labels", "report"},
     "explain": {"explain", "report"},
-    "label": {"label"},
+    "queue_labels": {"queue_labels"},
     "report": {"report"},
 }
 """Stage -> the rules that must rerun when its frozen parameters change, worked out by hand from the design."""
@@ -55,7 +84,7 @@ MEASURED = str(Path(__file__).with_name("measured.csv"))
 
 READERS: dict[str, set[str]] = {
     "seed": set(STALE)
-    - {"match_measurements", "match_votes", "profiles", "classify", "structure", "bars", "catalogue", "label", "report"},
+    - {"match_measurements", "match_votes", "profiles", "classify", "structure", "bars", "catalogue", "queue_labels", "report"},
     "survey.name": {"sources", "tiles", "stamps", "inject", "catalogue"},
     "survey.simulated": {"sources", "tiles", "stamps", "inject"},
     "survey.simulated.bands": {"sources", "tiles", "stamps", "simulate", "inject", "catalogue"},
@@ -90,7 +119,7 @@ READERS: dict[str, set[str]] = {
     "selection": {"inject"},
     "catalogue": {"catalogue"},
     "explain": {"explain"},
-    "label": {"label"},
+    "label": {"queue_labels"},
     "report": {"report"},
 }
 """Section -> the stages whose frozen parameters contain it."""
@@ -252,7 +281,7 @@ HELPERS = {
     "explain/gradcam.py": STALE["explain"],
     "catalogue/hats.py": STALE["catalogue"],
     "report/page.py": STALE["report"],
-    "label/queue.py": STALE["label"],
+    "label/queue.py": STALE["queue_labels"],
 }
 """A helper module of every stage, and the rules that an edit of it must make stale."""
 

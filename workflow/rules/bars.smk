@@ -13,6 +13,8 @@ rule saliency:
         table=temp(paths.SALIENCY_TABLE),
     log:
         log_of("saliency"),
+    benchmark:
+        benchmark_of("saliency")
     conda:
         "../../envs/gpu.yaml"
     resources:
@@ -23,27 +25,32 @@ rule saliency:
 
 
 rule bars:
-    """Measure bars on the maps, by networks and in the light, and combine them; a change here never recomputes a map."""
+    """Measure bars on masks, maps and light, and combine them; a change here never recomputes a map."""
     input:
         parameters=frozen("bars"),
         sources=paths.SOURCES,
         stamps=paths.STAMPS_TABLE,
         pixels=paths.STAMPS,
+        answers=paths.ANSWERS,
+        masks=paths.BAR_MASKS,
         saliency=paths.SALIENCY_TABLE,
         maps=paths.SALIENCY,
         morphology=paths.MORPHOLOGY,
         structure=paths.STRUCTURE,
-        models=cards("morphology"),
-        evaluation=paths.EVALUATION,
+        calibration=paths.BAR_CALIBRATION,
     output:
         paths.BARS,
     log:
         log_of("bars"),
+    benchmark:
+        benchmark_of("bars")
     conda:
         "../../envs/core.yaml"
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/bars.py --parameters {input.parameters} --sources {input.sources} --stamps {input.stamps}"
-        " --saliency {input.saliency} --morphology {input.morphology} --structure {input.structure}"
-        " --models {input.models} --evaluation {input.evaluation} --output {output} --log {log}"
+        "python $scripts/bars.py --parameters {input.parameters}"
+        " --sources {input.sources} --stamps {input.stamps} --pixels {input.pixels}"
+        " --answers {input.answers} --masks {input.masks} --saliency {input.saliency} --maps {input.maps}"
+        " --morphology {input.morphology} --structure {input.structure}"
+        " --calibration {input.calibration} --output {output} --log {log}"

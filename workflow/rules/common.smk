@@ -30,6 +30,11 @@ def log_of(stage, item="{shard}"):
     return paths.LOG.format(stage=stage, item=item)
 
 
+def benchmark_of(stage, item="{shard}"):
+    """Return the file with the time and the memory that a job took."""
+    return paths.BENCHMARK.format(stage=stage, item=item)
+
+
 def per_shard(path, shards=None):
     """Return an input function: the file of every shard, or of some."""
     return lambda wildcards: [
@@ -76,7 +81,32 @@ def all_cards(wildcards):
 
 def evaluations(wildcards):
     """Return the tests of the networks: that of the profiles, and of all if every task has a network."""
-    return [paths.PROFILES, *([paths.EVALUATION] if all(plan.members.values()) else [])]
+    return [
+        paths.STRUCTURE_EVALUATION,
+        *([paths.EVALUATION] if all(plan.members.values()) else []),
+    ]
+
+
+def held_out(path):
+    """Return a file about the simulated galaxies that the morphology networks did not learn from."""
+    return path.format(galaxies="morphology")
+
+
+def held_out_set(wildcards):
+    """Return the tables of the parts whose held-out galaxies the morphology networks are asked about."""
+    simulated = wildcards.galaxies == "morphology"
+    return training_set(wildcards) if simulated else [paths.VOLUNTEER_VOTES_TABLE]
+
+
+def held_out_stamps(wildcards):
+    """Return the stamps of these parts."""
+    simulated = wildcards.galaxies == "morphology"
+    return training_stamps(wildcards) if simulated else [paths.VOLUNTEER_VOTES]
+
+
+def voted(path):
+    """Return a file that exists only if volunteers have voted on galaxies of the survey."""
+    return [path] if plan.voted else []
 
 
 def encoder(wildcards):

@@ -14,6 +14,8 @@ rule pretrain:
         card=paths.ENCODER_CARD,
     log:
         log_of("pretrain", "encoder"),
+    benchmark:
+        benchmark_of("pretrain", "encoder")
     conda:
         "../../envs/gpu.yaml"
     threads: plan.threads["pretrain"]
@@ -41,6 +43,8 @@ rule train:
         card=paths.MODEL_CARD,
     log:
         log_of("train", "{task}-{member}"),
+    benchmark:
+        benchmark_of("train", "{task}-{member}")
     conda:
         "../../envs/gpu.yaml"
     threads: lambda wildcards: plan.threads[wildcards.task]
@@ -63,75 +67,3 @@ rule train:
         " --training {input.training} --training-pixels {input.training_stamps} {params.encoder}"
         " {params.expert_labels} {params.volunteer_votes} {params.measurements}"
         " --checkpoint {params.checkpoint} --output {output.weights} --card {output.card} --log {log}"
-
-
-rule profiles:
-    """Measure the profiles of held-out simulated galaxies, and learn from their truth how to weight network and fit."""
-    input:
-        parameters=frozen("profiles"),
-        training=training_set,
-        training_stamps=training_stamps,
-        models=cards("structure"),
-    output:
-        summary=paths.PROFILES,
-        table=paths.PROFILES_TABLE,
-    log:
-        log_of("profiles", "profiles"),
-    conda:
-        "../../envs/gpu.yaml"
-    resources:
-        mem_mb=memory(3000),
-    shell:
-        "python $scripts/profiles.py --parameters {input.parameters} --training {input.training}"
-        " --models {input.models} --output {output.summary} --table {output.table} --log {log}"
-
-
-rule agreement:
-    """Compare predicted vote fractions with the votes on held-out galaxies, and learn how to calibrate them."""
-    input:
-        parameters=frozen("agreement"),
-        training=training_set,
-        training_stamps=training_stamps,
-        people=[paths.VOLUNTEER_VOTES_TABLE] if plan.voted else [],
-        people_stamps=[paths.VOLUNTEER_VOTES] if plan.voted else [],
-        models=cards("morphology"),
-    output:
-        paths.AGREEMENT,
-    log:
-        log_of("agreement", "agreement"),
-    conda:
-        "../../envs/gpu.yaml"
-    resources:
-        mem_mb=memory(3000),
-    params:
-        people=lambda wildcards, input: "--people" if input.people else "",
-    shell:
-        "python $scripts/agreement.py --parameters {input.parameters} --training {input.training}"
-        " {params.people} {input.people} --models {input.models} --output {output} --log {log}"
-
-
-rule evaluate:
-    """Repeat the whole measurement on held-out simulated galaxies and compare it with their truth."""
-    input:
-        parameters=frozen("evaluate"),
-        training=training_set,
-        training_stamps=training_stamps,
-        morphology=cards("morphology"),
-        agreement=paths.AGREEMENT,
-        profiles=paths.PROFILES,
-        profiles_table=paths.PROFILES_TABLE,
-    output:
-        summary=paths.EVALUATION,
-        table=paths.EVALUATION_TABLE,
-    log:
-        log_of("evaluate", "evaluation"),
-    conda:
-        "../../envs/gpu.yaml"
-    threads: 2
-    resources:
-        mem_mb=memory(4000),
-    shell:
-        "python $scripts/evaluate.py --parameters {input.parameters} --training {input.training}"
-        " --morphology {input.morphology} --agreement {input.agreement}"
-        " --profiles {input.profiles} --profiles-table {input.profiles_table}"
-        " --output {output.summary} --table {output.table} --log {log}"

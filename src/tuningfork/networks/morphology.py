@@ -193,7 +193,8 @@ class MorphologyNetwork(nn.Module):
             `bar_evidence` (N,), the same by a head whose derivative is trained to lie on the bar;
             `log_bar_length` (N, 2), mean and log standard deviation of ln(full bar length / px); `bar_mask`
             (N, S / 4, S / 4), the logit that a cell lies on the bar; `bar_angle` (N, 2), cosine and sine of twice the
-            position angle in the pixel frame, a vector that is shorter than one if the angle is uncertain.
+            position angle in the pixel frame, a vector that is shorter than one if the angle is uncertain; `features`
+            (N, `MORPHOLOGY_VECTOR_LENGTH`), the vector from which votes, length and angle are predicted.
         """
         maps = self.trunk.encoder(inputs)
         mask, on_bar_and_everywhere = self.mask(self.decoder(maps))
@@ -213,4 +214,5 @@ class MorphologyNetwork(nn.Module):
                 "log_bar_length": torch.stack([mean + LOG_LENGTH_MEAN, bounded(log_sigma, *LOG_LENGTH_SIGMA)], dim=1),
                 "bar_mask": mask[:, 0],
                 "bar_angle": self.angle(vector),
+                "features": vector,
             }

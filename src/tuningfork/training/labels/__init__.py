@@ -1,1 +1,1 @@
-"""Volunteer votes and measured galaxies, matched with the stamps of a survey."""
+"""Votes and measurements matched with the stamps of their galaxies."""

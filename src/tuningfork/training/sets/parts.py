@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.config.stages import Simulate, Stamps
 from tuningfork.core.description import Description
@@ -21,7 +22,7 @@ from tuningfork.simulate.imaging.conditions import Conditions, coarser, draw_set
 from tuningfork.simulate.imaging.observe import draw_native_size, listed_radius, observe
 from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_to_noise
 from tuningfork.stamps.quality import sky_noise
-from tuningfork.stamps.scale import rescale, window_size
+from tuningfork.stamps.rescale import rescale, window_size
 
 SIMULATED_TRUTH = (
     "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "arm_strength", "bar_length",
@@ -30,7 +31,7 @@ SIMULATED_TRUTH = (
 """The true parameters that are written, besides the class and the bulge-to-total ratio."""
 
 
-def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) -> None:
+def simulate_part(*, parameters: Parameters, part: int, pixels: Path, table: Path) -> None:
     """Draw the galaxies of one part and write stamps and truth.
 
     Parameters
@@ -39,7 +40,7 @@ def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) 
         Of the stage `simulate`.
     part : int
         The part holds galaxies_per_part galaxies, the first of which is number part x galaxies_per_part.
-    output : Path
+    pixels : Path
         .npy, float32 (N, 2, B, S, S): image and inverse variance.
     table : Path
         .parquet, one row per galaxy: split, truth, observing conditions and votes.
@@ -48,11 +49,12 @@ def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) 
     form, number = parameters.configuration.stamps, settings.galaxies_per_part
     indices = range(part * number, (part + 1) * number)
     rows = []
-    with new_array(output, (number, 2, len(description.bands), form.size, form.size), np.float32) as stamps:
+    with new_array(pixels, (number, 2, len(description.bands), form.size, form.size), np.float32) as stamps:
         for place, index in track(enumerate(indices), "galaxies", number):
             rng = generator_for(parameters.configuration.seed, "simulate", index)
             stamps[place], row = simulate_galaxy(rng, settings, description, form)
             rows.append({"index": index, "split": split(index)} | row)
+            rows[-1]["pixels_checksum"] = int(row_checksums(stamps[place : place + 1])[0])
         write_table(
             table,
             _table(rows, description.bands),
@@ -167,6 +169,7 @@ def draw_stamp(
 def _table(rows: Sequence[dict[str, Any]], bands: Sequence[str]) -> pa.Table:
     """Return the rows as a table; NaN becomes null."""
     types = {"index": pa.int64(), "split": pa.string(), "class": pa.string(), "native_size": pa.int32()}
+    types["pixels_checksum"] = pa.uint32()
     types |= {name: pa.int32() for name in vote_columns()}
     columns = {}
     for name in rows[0]:

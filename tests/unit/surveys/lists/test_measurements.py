@@ -20,7 +20,7 @@ from tuningfork.core.tables import read_table, shard_table, write_table
 from tuningfork.sky.coordinates import pixel_to_sky_angle
 from tuningfork.stamps.store import StampFiles
 from tuningfork.surveys.area import shards_of_measurements
-from tuningfork.surveys.lists.labels.measured import LIMITS, PARAMETERS, read_measured
+from tuningfork.surveys.lists.labels.measured import PARAMETER_LIMITS, PARAMETERS, read_measured
 from tuningfork.training.labels import matching
 from tuningfork.training.labels.matched import MatchedFiles, split_of
 from tuningfork.training.labels.measurements import match_measurements
@@ -126,7 +126,7 @@ def test_rows_that_no_galaxy_can_have_are_named_and_the_others_kept(tmp_path_fac
     path = tmp_path_factory.mktemp("t") / "t.parquet"
     frame.to_parquet(path)
     good = frame["ra"].between(-360, 720) & frame["dec"].between(-90, 90) & frame[list(PARAMETERS)].notna().any(axis=1)
-    for name, limits in LIMITS.items():
+    for name, limits in PARAMETER_LIMITS.items():
         good &= frame[name].isna() | frame[name].between(*limits)
     if good.any():
         measured = read_measured(Measurements(table=str(path)))
@@ -143,7 +143,7 @@ def test_rows_that_no_galaxy_can_have_are_named_and_the_others_kept(tmp_path_fac
         ("ra,dec,colour\n1,2,3\n", "expected at least one of mag, r_eff"),
         ("x,y,mag\n1,2,3\n", r"expected ra and dec \(deg\), or source_id"),
         ("ra,dec,mag\n1,2,bright\n", "column mag holds 'bright'; expected a number"),
-        ("ra,dec,mag\n1,2,-99\n", "none of its 1 rows can be used; most often: mag outside of 0 to 40"),
+        ("ra,dec,mag\n1,2,-99\n", "none of its 1 rows can be used; most often: mag outside 0 to 40"),
         ("", "not a readable table"),
     ],
 )
@@ -189,7 +189,7 @@ def test_every_row_of_the_table_is_accounted_for(tmp_path: Path) -> None:
     reasons = account["reason"].tolist()
     assert len(account) == len(rows) == COUNT + 4
     assert reasons[0] == "another row is about the same source"
-    assert reasons[COUNT:] == ["", "no source within 1 arcsec", "mag outside of 0 to 40", "no possible position"]
+    assert reasons[COUNT:] == ["", "no source within 1 arcsec", "mag outside 0 to 40", "no valid position"]
     assert account["used"].sum() == len(part) == 8
 
 

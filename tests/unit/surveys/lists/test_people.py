@@ -22,7 +22,7 @@ from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import open_array, read_json
 from tuningfork.core.tables import lineage_of, read_table, shard_table, write_table
 from tuningfork.sky.shards import shards_of_positions
-from tuningfork.surveys.lists.labels.trees.tree import KNOWN, Tree, plainly, read_tree
+from tuningfork.surveys.lists.labels.trees.tree import KNOWN_TREES, Tree, plain_name, read_tree
 from tuningfork.surveys.lists.labels.votes import read_votes, shards_with_votes
 from tuningfork.training.labels.matched import MatchedFiles
 from tuningfork.training.labels.votes import match_votes
@@ -66,7 +66,7 @@ def read(table: pd.DataFrame, path: Path, **settings: Any):
     return read_votes(Votes(table=str(path), **settings), [], Transfer())
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", KNOWN_TREES)
 @pytest.mark.parametrize(("kind", "ending"), [("count", "parquet"), ("fraction", "csv.gz")])
 def test_published_votes_become_ours(tmp_path: Path, name: str, kind: str, ending: str) -> None:
     """Counts, or fractions times the number of those who were asked; answers of one meaning add up."""
@@ -96,12 +96,14 @@ def test_what_a_table_lacks_or_spoils_gets_no_votes(tmp_path: Path) -> None:
     assert voted.rows.loc[3, bar].sum() == 0
     assert voted.rows.loc[4, bulge].sum() == 0
     assert voted.rows.loc[[0, 1, 2], bar].sum(axis=1).gt(0).any()
-    assert voted.fault.tolist() == [""] * 5 + ["no votes in it"] + [""] * 44
+    assert voted.fault.tolist() == [""] * 5 + ["no votes"] + [""] * 44
 
 
 def test_more_answers_than_people_who_were_led_to_a_question_are_scaled_down() -> None:
     tree = read_tree("gz2")
-    values = {plainly(name): column.to_numpy(float) for name, column in published(tree, drawn(tree), "count").items()}
+    values = {
+        plain_name(name): column.to_numpy(float) for name, column in published(tree, drawn(tree), "count").items()
+    }
     values["t02_edgeon_a04_yes_count"] += 3
     found = tree.counts(values)
     featured = found["t01_smooth_or_features"][:, 1]
