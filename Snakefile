@@ -4,8 +4,8 @@ import sys
 
 from snakemake.utils import min_version
 
-from tuningfork.core.stage import paths
 from tuningfork.core.errors import TuningforkError
+from tuningfork.core.stage import paths
 from tuningfork.plan import plan_run, read_plan, write_plan
 
 min_version("9.27")
@@ -18,9 +18,12 @@ if not workflow.overwrite_configfiles:
 
 try:
     if workflow.is_main_process:
+        from tuningfork.core.stage.outdated import outdated_parameters
+
         plan = plan_run(config, Path(workflow.basedir))
+        outdated = outdated_parameters(plan.tokens)
     else:
-        plan = read_plan()
+        plan, outdated = read_plan(), set()
 except TuningforkError as error:
     sys.exit(f"tuningfork: {error}")
 

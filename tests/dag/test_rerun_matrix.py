@@ -84,7 +84,17 @@ MEASURED = str(Path(__file__).with_name("measured.csv"))
 
 READERS: dict[str, set[str]] = {
     "seed": set(STALE)
-    - {"match_measurements", "match_votes", "profiles", "classify", "structure", "bars", "catalogue", "queue_labels", "report"},
+    - {
+        "match_measurements",
+        "match_votes",
+        "profiles",
+        "classify",
+        "structure",
+        "bars",
+        "catalogue",
+        "queue_labels",
+        "report",
+    },
     "survey.name": {"sources", "tiles", "stamps", "inject", "catalogue"},
     "survey.simulated": {"sources", "tiles", "stamps", "inject"},
     "survey.simulated.bands": {"sources", "tiles", "stamps", "simulate", "inject", "catalogue"},

@@ -7,6 +7,7 @@ localrules:
 
 rule catalogue:
     """Join the tables of all shards and account for every source."""
+
     # Snakemake deletes the outputs of a job before it starts and after it fails. The published catalogue is therefore
     # no output of this job, and outlives its failure.
     input:

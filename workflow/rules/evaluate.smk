@@ -22,7 +22,7 @@ rule evaluate_structure:
         mem_mb=memory(3000),
     shell:
         "python $scripts/evaluate_structure.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps}"
+        " --training {input.training} --training-pixels {input.training_stamps}"
         " --held-out {input.held_out} --calibration {input.calibration}"
         " --output {output.summary} --table {output.table} --log {log}"
 
@@ -66,7 +66,7 @@ rule evaluate:
         ),
     shell:
         "python $scripts/evaluate.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps}"
+        " --training {input.training} --training-pixels {input.training_stamps}"
         " --held-out {input.held_out} --held-out-masks {input.held_out_masks} --models {input.models}"
         " --votes {input.votes} --bars {input.bars} --bars-table {input.bars_table}"
         " --features {input.features} --features-table {input.features_table}"

@@ -14,7 +14,7 @@ from tuningfork.infer.orientations import answers_of, mixture
 from tuningfork.infer.votes import join_concentrations
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.networks.inputs import undo_dihedral, undo_dihedral_angle
-from tuningfork.networks.morphology import MORPHOLOGY_VECTOR_LENGTH, MASK_SHRINK
+from tuningfork.networks.morphology import MASK_SHRINK, MORPHOLOGY_VECTOR_LENGTH
 
 BAR_NUMBERS = 4
 """Mean and logarithm of the standard deviation of ln(length), cosine and sine of twice the angle."""

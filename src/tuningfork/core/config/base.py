@@ -1,15 +1,47 @@
 """Building blocks for the sections of the configuration."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from tuningfork.core.errors import InputError
 
 
 class Section(BaseModel):
     """A section of the configuration: unknown keys and wrong types are errors, and values are immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    _refusal: str = PrivateAttr("")
+
+    def restricted(self, values: Mapping[str, Any], refusal: str) -> Self:
+        """Return a copy that has only some of the keys; to read another one raises InputError.
+
+        Parameters
+        ----------
+        values : mapping
+            Key -> value of the keys that the copy has.
+        refusal : str
+            The error's message, in which `{key}` stands for the key that was read.
+
+        Returns
+        -------
+        Section
+            Of the same class.
+        """
+        copy = self.model_copy()
+        copy.__dict__.clear()
+        copy.__dict__.update(values)
+        copy._refusal = refusal
+        return copy
+
+    if not TYPE_CHECKING:  # A type checker would take every name for an attribute.
+
+        def __getattr__(self, name: str) -> Any:
+            """Refuse a key that `restricted` has left out; Python asks only for attributes that are not there."""
+            if name in type(self).model_fields:
+                raise InputError(self._refusal.format(key=name))
+            return super().__getattr__(name)
 
 
 def option(default: Any, description: str, *, unit: str | None = None, plan: bool = False, **limits: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Votes and measurements matched with the stamps of their galaxies."""
+"""Volunteer votes and measured galaxies, matched with the stamps of a survey."""
