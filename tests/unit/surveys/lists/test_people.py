@@ -155,7 +155,7 @@ def test_a_tree_of_ones_own_says_how_many_looked(tmp_path: Path) -> None:
         ({"questions": {"first": {"smooth": "second"}}}, "first.smooth leads to 'second'"),
         ({"questions": OWN["questions"] | {"edge": {"edge": "first", "not_edge": None}}}, "edge.edge leads to 'first'"),
         ({"meaning": {"edge_on": {"yes": ["edge.edge"]}}}, "meaning.edge_on: expected one of our questions"),
-        ({"meaning": {"edge_on": {"yes": ["edge.x"], "no": []}}}, "'edge.x' is no answer"),
+        ({"meaning": {"edge_on": {"yes": ["edge.x"], "no": []}}}, "'edge.x' is not an answer"),
         ({"colums": {}}, "colums: Extra inputs are not permitted"),
     ],
 )
