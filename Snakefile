@@ -38,6 +38,7 @@ wildcard_constraints:
     part=r"\d+",
     task="morphology|structure",
     member=r"\d+",
+    galaxies="morphology|volunteers",
 
 
 include: "workflow/rules/common.smk"
@@ -46,18 +47,20 @@ include: "workflow/rules/sources.smk"
 include: "workflow/rules/tiles.smk"
 include: "workflow/rules/stamps.smk"
 include: "workflow/rules/simulate.smk"
-include: "workflow/rules/measurements.smk"
-include: "workflow/rules/votes.smk"
+include: "workflow/rules/match_measurements.smk"
+include: "workflow/rules/match_votes.smk"
 include: "workflow/rules/train.smk"
-include: "workflow/rules/bias.smk"
+include: "workflow/rules/infer.smk"
+include: "workflow/rules/calibrate.smk"
+include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/structure.smk"
 include: "workflow/rules/bars.smk"
 include: "workflow/rules/features.smk"
-include: "workflow/rules/selection.smk"
+include: "workflow/rules/injection.smk"
 include: "workflow/rules/catalogue.smk"
 include: "workflow/rules/explain.smk"
-include: "workflow/rules/label.smk"
+include: "workflow/rules/queue_labels.smk"
 include: "workflow/rules/report.smk"
 
 

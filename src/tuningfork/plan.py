@@ -25,25 +25,29 @@ SAMPLED_SHARDS = 8
 NETWORKS = ("morphology_members", "structure_members")
 GATHERED: dict[str, tuple[str, ...]] = {
     "pretrain": ("parts", "pretraining"),
-    "measurements": ("measured",),
-    "votes": ("voted",),
+    "match_measurements": ("measured",),
+    "match_votes": ("voted",),
     "train-morphology": ("parts", "with_votes", "with_labels"),
     "train-structure": ("parts", "with_measurements"),
-    "profiles": ("parts", "structure_members"),
-    "agreement": ("parts", "morphology_members", "with_votes"),
-    "evaluate": ("parts", *NETWORKS),
-    "bias": ("voted", "morphology_members"),
-    "classify": ("morphology_members",),
-    "structure": ("structure_members",),
+    "infer_held_out": ("parts", "with_votes", "morphology_members"),
+    "infer_held_out_structure": ("parts", "structure_members"),
+    "calibrate_votes": ("parts", "with_votes"),
+    "calibrate_structure": ("parts",),
+    "calibrate_bars": ("parts", "morphology_members"),
+    "calibrate_features": ("parts", "morphology_members"),
+    "evaluate_structure": ("parts",),
+    "evaluate": ("parts", "with_votes", "morphology_members"),
+    "audit_votes": ("voted",),
+    "infer_morphology": ("morphology_members",),
+    "infer_structure": ("structure_members",),
     "saliency": ("morphology_members",),
-    "bars": ("morphology_members",),
-    "features": ("morphology_members",),
+    "feature_maps": ("morphology_members",),
     "inject": ("morphology_members",),
-    "selection": ("injected",),
+    "selection_function": ("injected",),
     "catalogue": ("shards", *NETWORKS),
     "explain": ("sample", "morphology_members"),
     "report": ("sample", "injected", *NETWORKS),
-    "label": ("sample",),
+    "queue_labels": ("sample",),
 }
 """Stage -> the lists of the plan that decide which files its jobs take (see :meth:`Plan.gathered`): when such a list
 changes, what the stage made from the earlier one is outdated, even if every file was there before."""
@@ -60,6 +64,8 @@ class Plan:
         Parts of the training set.
     members : dict
         Task -> numbers of the ensemble's members.
+    threads : dict
+        pretrain, morphology and structure -> threads of that training.
     tokens : dict
         Stage -> text of its frozen parameters.
     pretraining : list of str
@@ -81,6 +87,7 @@ class Plan:
     shards: list[str]
     parts: list[str]
     members: dict[str, list[str]]
+    threads: dict[str, int]
     tokens: dict[str, str]
     pretraining: list[str]
     from_encoder: list[str]
@@ -174,6 +181,10 @@ def _jobs(configuration: "Configuration", description: "Description") -> Plan:
         shards=names,
         parts=[str(part) for part in range(-(-simulate.size // simulate.galaxies_per_part))],
         members={task: [str(member) for member in range(getattr(train, task).members)] for task in TASKS},
+        threads={
+            **{task: getattr(train, task).threads for task in TASKS},
+            "pretrain": configuration.pretrain.threads,
+        },
         tokens={},
         pretraining=_pretraining(configuration),
         from_encoder=[task for task in TASKS if getattr(train, task).start == "pretrained"],

@@ -47,7 +47,7 @@ def shard_table(stage: str, values: Mapping[str, Any], bands: Sequence[str] = ()
     columns = [*IDENTITY, FLAGS, *of_stage(stage, bands), *(TRUTH if truth else [])]
     unknown = set(values) - {column.name for column in columns}
     if unknown:
-        raise InputError(f"undeclared columns of stage {stage}: {sorted(unknown)}; declare them in core/columns.py")
+        raise InputError(f"undeclared columns of stage {stage}: {sorted(unknown)}; declare them in core/columns")
     rows = len(values["source_id"])
     arrays = [_arrow(column, values.get(column.name), rows) for column in columns]
     return pa.Table.from_arrays(arrays, schema=schema(columns))

@@ -1,1 +1,1 @@
-"""Lists of labels: votes of volunteers and measured galaxies."""
+"""Tables of volunteers' votes and of measured galaxies."""
