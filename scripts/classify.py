@@ -1,4 +1,4 @@
-"""Predict the vote fractions of one shard."""
+"""Correct the expected votes of one shard's sources, and derive their classes."""
 
 import argparse
 from pathlib import Path
@@ -9,14 +9,19 @@ from tuningfork.measure.votes.shard import classify_shard
 
 
 def main() -> None:
-    """Parse the options and predict."""
+    """Parse the options and run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True, help="frozen parameters of the stage")
-    parser.add_argument("--stamps", type=Path, required=True, help="table of the shard's stamps")
-    parser.add_argument("--models", type=Path, nargs="+", required=True, help="cards of the morphology networks")
-    parser.add_argument("--agreement", type=Path, required=True, help="agreement.json: the calibration of the votes")
-    parser.add_argument("--output", type=Path, required=True, help="table to write")
-    run(parser, lambda a: classify_shard(read_parameters(a.parameters), a.stamps, a.models, a.agreement, a.output))
+    parser.add_argument("--answers", type=Path, required=True, help="the morphology networks' answers")
+    parser.add_argument("--masks", type=Path, required=True, help="their bar masks (.npy)")
+    parser.add_argument("--calibration", type=Path, required=True, help="calibration of the votes")
+    parser.add_argument("--output", type=Path, required=True, help="file to write")
+    run(
+        parser,
+        lambda a: classify_shard(
+            read_parameters(a.parameters), answers=a.answers, masks=a.masks, calibration=a.calibration, output=a.output
+        ),
+    )
 
 
 if __name__ == "__main__":

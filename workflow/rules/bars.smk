@@ -2,7 +2,7 @@
 
 
 rule saliency:
-    """Map where the bar answer of every source comes from (SmoothGrad), one map a network of the ensemble."""
+    """Map the pixels on which the bar answer of every source depends (SmoothGrad), one map per network."""
     input:
         parameters=frozen("saliency"),
         stamps=paths.STAMPS_TABLE,
@@ -18,32 +18,37 @@ rule saliency:
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/saliency.py --parameters {input.parameters} --stamps {input.stamps}"
+        "python $scripts/saliency.py --parameters {input.parameters} --stamps {input.stamps} --pixels {input.pixels}"
         " --models {input.models} --output {output.maps} --table {output.table} --log {log}"
 
 
 rule bars:
-    """Measure bars on the maps, by networks and in the light, and combine them; a change here never recomputes a map."""
+    """Measure bars on masks, maps and light, and combine them; a change here never recomputes a map."""
     input:
         parameters=frozen("bars"),
         sources=paths.SOURCES,
         stamps=paths.STAMPS_TABLE,
         pixels=paths.STAMPS,
+        answers=paths.ANSWERS,
+        masks=paths.BAR_MASKS,
         saliency=paths.SALIENCY_TABLE,
         maps=paths.SALIENCY,
         morphology=paths.MORPHOLOGY,
         structure=paths.STRUCTURE,
-        models=cards("morphology"),
-        evaluation=paths.EVALUATION,
+        calibration=paths.BAR_CALIBRATION,
     output:
         paths.BARS,
     log:
         log_of("bars"),
+    benchmark:
+        benchmark_of("bars")
     conda:
         "../../envs/core.yaml"
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/bars.py --parameters {input.parameters} --sources {input.sources} --stamps {input.stamps}"
-        " --saliency {input.saliency} --morphology {input.morphology} --structure {input.structure}"
-        " --models {input.models} --evaluation {input.evaluation} --output {output} --log {log}"
+        "python $scripts/bars.py --parameters {input.parameters}"
+        " --sources {input.sources} --stamps {input.stamps} --pixels {input.pixels}"
+        " --answers {input.answers} --masks {input.masks} --saliency {input.saliency} --maps {input.maps}"
+        " --morphology {input.morphology} --structure {input.structure}"
+        " --calibration {input.calibration} --output {output} --log {log}"

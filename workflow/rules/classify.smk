@@ -2,21 +2,23 @@
 
 
 rule classify:
-    """Predict the vote fractions of every source of a shard, with their uncertainty."""
+    """Correct the votes that the networks expect for every source, and derive its class."""
     input:
         parameters=frozen("classify"),
-        stamps=paths.STAMPS_TABLE,
-        pixels=paths.STAMPS,
-        models=cards("morphology"),
-        agreement=paths.AGREEMENT,
+        answers=paths.ANSWERS,
+        masks=paths.BAR_MASKS,
+        calibration=paths.VOTE_CALIBRATION,
     output:
         paths.MORPHOLOGY,
     log:
         log_of("classify"),
+    benchmark:
+        benchmark_of("classify")
     conda:
-        "../../envs/gpu.yaml"
+        "../../envs/core.yaml"
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/classify.py --parameters {input.parameters} --stamps {input.stamps}"
-        " --models {input.models} --agreement {input.agreement} --output {output} --log {log}"
+        "python $scripts/classify.py --parameters {input.parameters}"
+        " --answers {input.answers} --masks {input.masks}"
+        " --calibration {input.calibration} --output {output} --log {log}"

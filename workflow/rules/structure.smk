@@ -2,21 +2,24 @@
 
 
 rule structure:
-    """Measure magnitude, half-light radius, Sersic index, axis ratio, position angle and bulge of every source."""
+    """Fit a profile to every source, starting from the networks' answer, and combine both."""
     input:
         parameters=frozen("structure"),
         stamps=paths.STAMPS_TABLE,
         pixels=paths.STAMPS,
-        models=cards("structure"),
-        profiles=paths.PROFILES,
+        answers=paths.STRUCTURE_ANSWERS,
+        calibration=paths.STRUCTURE_CALIBRATION,
     output:
         paths.STRUCTURE,
     log:
         log_of("structure"),
+    benchmark:
+        benchmark_of("structure")
     conda:
         "../../envs/gpu.yaml"
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/structure.py --parameters {input.parameters} --stamps {input.stamps}"
-        " --models {input.models} --profiles {input.profiles} --output {output} --log {log}"
+        "python $scripts/structure.py --parameters {input.parameters}"
+        " --stamps {input.stamps} --pixels {input.pixels} --answers {input.answers}"
+        " --calibration {input.calibration} --output {output} --log {log}"

@@ -1,132 +1,213 @@
-"""The pipeline's measurements on held-out simulated galaxies, beside their truth."""
+"""Truth, answers and raw measurements of the galaxies of one split of a training set.
 
-from collections.abc import Mapping, Sequence
+The calibrations use the validation galaxies, the evaluation the test galaxies, and both call these functions.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tuningfork.calibrate.held_out_stamps import CHUNK, chunks
-from tuningfork.core.config import Configuration
+from tuningfork.core.columns import vote_columns
+from tuningfork.core.decision_tree import questions
 from tuningfork.core.progress import track
+from tuningfork.core.records import take
 from tuningfork.core.tables import read_table
-from tuningfork.explain.shard import map_stamps
-from tuningfork.measure.bars.estimators import Estimate, of_light, of_maps, of_network, psf_pixels
-from tuningfork.measure.bars.maps import METHODS
-from tuningfork.measure.features.maps import measure_features
-from tuningfork.measure.votes.correction import Correction
-from tuningfork.measure.votes.shard import vote_values
-from tuningfork.networks.ensemble import Ensemble
+from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.infer.shard import HELD_OUT_SPLITS
+from tuningfork.infer.structure import StructureAnswers
+from tuningfork.infer.tables import read_morphology, read_structure
+from tuningfork.stamps.store import StampFiles, open_store
 
-FEATURES = ("bulge", "arms", "end", "concentration", "residual")
-"""What is kept of :class:`tuningfork.measure.features.maps.Measured`."""
+STAMPS_CHUNK = 256
+"""Galaxies whose stamps are in memory at once."""
 
 
-def held_out(
-    training: Sequence[Path],
-    networks: Ensemble,
-    configuration: Configuration,
-    corrections: Mapping[str, Correction] | None = None,
-) -> pd.DataFrame:
-    """Return truth and measurements of every galaxy of the validation and test splits, in order of their index.
+@dataclass(frozen=True)
+class HeldOutAnswers:
+    """Files with what the morphology networks say about held-out galaxies.
+
+    Attributes
+    ----------
+    table : Path
+        Parquet.
+    masks : Path
+        .npy of the bar masks.
+    """
+
+    table: Path
+    masks: Path
+
+
+def held_out_rows(tables: Sequence[Path]) -> pa.Table:
+    """Return the rows of all validation and test galaxies, in the order in which the networks were asked.
 
     Parameters
     ----------
-    training : sequence of Path
-        Tables of the parts of the training set, with the stamps beside them.
-    networks : Ensemble
-        Of morphology networks.
-    configuration : Configuration
-        The sections evaluate, classify and saliency.
-    corrections : mapping, optional
-        Question -> correction of its votes.
+    tables : sequence of Path
+        Of the parts of a training set.
 
     Returns
     -------
-    DataFrame
-        The columns of the training table; `psf` (px); the columns of the classify stage; for each estimator of the
-        bar's length what :mod:`tuningfork.evaluate.bars` describes; `mapped`, whether the galaxy's saliency
-        maps of the bar were made; what :mod:`tuningfork.evaluate.features` describes.
+    pyarrow.Table
+        Truth, votes and imaging.
     """
-    mapped = chosen_of(training, configuration.evaluate.bars, barred=True)
-    featured = chosen_of(training, configuration.evaluate.features)
-    frames = []
-    for rows, pixels in track(chunks(training, networks), f"held-out galaxies, {CHUNK} at a time"):
-        frame = rows.to_pandas()
-        frame["psf"] = psf_pixels(rows, networks.reference_band)
-        frame["mapped"] = frame["index"].isin(mapped)
-        classify = configuration.classify
-        votes = vote_values(networks, rows, pixels, classify.rotations, classify.batch_size, corrections)
-        bars = _bar_columns(frame, rows, pixels, networks, configuration)
-        chosen = np.flatnonzero(frame["index"].isin(featured))
-        features = _feature_columns(frame, chosen, rows, pixels, networks, configuration)
-        frames.append(pd.concat([frame, pd.DataFrame(votes), bars, features], axis=1))
-    joined = pd.concat(frames, ignore_index=True)
-    return joined.sort_values("index", kind="stable", ignore_index=True)
+    parts = [read_table(path) for path in tables]
+    return pa.concat_tables(
+        [part.filter(pa.array(np.isin(part["split"].to_numpy(), HELD_OUT_SPLITS))) for part in parts],
+        promote_options="default",
+    )
 
 
-def chosen_of(training: Sequence[Path], number: int, barred: bool = False) -> set[int]:
-    """Return the indices of the first `number` galaxies, or barred ones, of each of the validation and test splits."""
-    columns = ["index", "split", "bar_length"]
-    frame = pd.concat([read_table(path, columns).to_pandas() for path in training]).sort_values("index")
-    frame = frame[frame["bar_length"].notna()] if barred else frame
-    return {
-        int(index) for split in ("validation", "test") for index in frame.loc[frame["split"] == split, "index"][:number]
-    }
+def rows_of_split(rows: pa.Table, split: str) -> np.ndarray:
+    """Return the numbers of the rows of a split, in ascending order.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+    split : str
+        validation or test.
+
+    Returns
+    -------
+    ndarray
+        int.
+    """
+    return np.flatnonzero(rows["split"].to_numpy() == split)
 
 
-def _bar_columns(
-    frame: pd.DataFrame, rows: pa.Table, pixels: np.ndarray, networks: Ensemble, configuration: Configuration
-) -> pd.DataFrame:
-    """Return the raw bar length of every estimator, for one chunk."""
-    psf = frame["psf"].to_numpy()
-    direct, mask = of_network(networks, rows, pixels, psf)
-    columns = {
-        **_columns("direct", direct),
-        **_columns("mask", mask),
-        **_columns("fourier", of_light(rows, pixels, networks.bands, networks.reference_band)),
-        "size_only_raw": np.log(frame["r_eff"] / frame["pixel_scale"]),
-        "size_only_spread": np.zeros(len(frame)),
-    }
-    chosen = np.flatnonzero(frame["mapped"])
-    maps = np.zeros((len(chosen), len(networks.members), *pixels.shape[-2:]), dtype=np.float16)
-    keys = frame["index"].to_numpy()[chosen]
-    map_stamps(networks, rows.take(chosen), pixels[chosen], keys, configuration.seed, configuration.saliency, maps)
-    for method in METHODS:
-        found = _columns(f"saliency-{method}", of_maps(maps, psf[chosen], method))
-        columns |= {name: _spread(values, chosen, len(frame)) for name, values in found.items()}
-    return pd.DataFrame(columns)
+def morphology_of_split(
+    tables: Sequence[Path], answers: HeldOutAnswers, split: str
+) -> tuple[pa.Table, MorphologyAnswers]:
+    """Return truth and the morphology networks' answers of the galaxies of a split.
+
+    Parameters
+    ----------
+    tables : sequence of Path
+        Of the parts of a training set.
+    answers : HeldOutAnswers
+    split : str
+        validation or test.
+
+    Returns
+    -------
+    rows : pyarrow.Table
+    answers : MorphologyAnswers
+
+    Raises
+    ------
+    InputError
+        The answers are not about these galaxies.
+    """
+    rows = held_out_rows(tables)
+    found, chosen = read_morphology(answers.table, answers.masks, rows["index"], "index"), rows_of_split(rows, split)
+    return rows.take(chosen), take(found, chosen)
 
 
-def _feature_columns(
-    frame: pd.DataFrame,
-    chosen: np.ndarray,
-    rows: pa.Table,
-    pixels: np.ndarray,
-    networks: Ensemble,
-    configuration: Configuration,
-) -> pd.DataFrame:
-    """Return what is measured of bulge and arms on the rows `chosen` of one chunk."""
-    columns = {f"features_{name}": np.full(len(frame), np.nan) for name in FEATURES}
-    keys = frame["index"].to_numpy()[chosen]
-    stages = configuration.seed, configuration.features
-    for places, found in measure_features(networks, rows.take(chosen), pixels[chosen], keys, *stages):
-        for name in FEATURES:
-            columns[f"features_{name}"][chosen[places]] = getattr(found, name)
-    return pd.DataFrame(columns)
+def structure_of_split(tables: Sequence[Path], answers: Path, split: str) -> tuple[pa.Table, StructureAnswers]:
+    """Return truth and the structure networks' answers of the galaxies of a split.
+
+    Parameters
+    ----------
+    tables : sequence of Path
+        Of the parts of a training set.
+    answers : Path
+        Parquet file of the answers.
+    split : str
+        validation or test.
+
+    Returns
+    -------
+    rows : pyarrow.Table
+    answers : StructureAnswers
+
+    Raises
+    ------
+    InputError
+        The answers are not about these galaxies.
+    """
+    rows = held_out_rows(tables)
+    found, chosen = read_structure(answers, rows["index"], "index"), rows_of_split(rows, split)
+    return rows.take(chosen), found.rows(chosen)
 
 
-def _columns(name: str, found: Estimate) -> dict[str, np.ndarray]:
-    """Return an estimate as columns; see :mod:`tuningfork.evaluate.bars`."""
-    with np.errstate(invalid="ignore"):
-        raw = np.log(found.length)
-    values = {"raw": raw, "spread": found.spread, "angle": found.angle, "angle_spread": found.angle_spread}
-    return {f"{name}_{key}": column for key, column in (values | {"ratio": found.axis_ratio}).items()}
+def first_of(rows: pa.Table, number: int, barred: bool = False) -> np.ndarray:
+    """Return which galaxies are among the first ones by their index.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        N rows of a training set.
+    number : int
+        Of galaxies, at most.
+    barred : bool
+        Whether only galaxies with a bar count.
+
+    Returns
+    -------
+    ndarray
+        (N,) bool.
+    """
+    index = rows["index"].to_numpy()
+    eligible = np.isfinite(rows["bar_length"].to_numpy()) if barred else np.ones(len(index), dtype=bool)
+    order = np.argsort(index, kind="stable")
+    chosen = np.zeros(len(index), dtype=bool)
+    chosen[order[eligible[order]][:number]] = True
+    return chosen
 
 
-def _spread(values: np.ndarray, rows: np.ndarray, number: int) -> np.ndarray:
-    """Return `values` at the places `rows` of an array of NaN."""
-    column = np.full(number, np.nan)
-    column[rows] = values
-    return column
+def chosen_stamps(
+    training: Sequence[StampFiles], chosen: set[int], bands: Sequence[str], reference_band: str
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """Yield rows and stamps of chosen galaxies, a bounded number at a time.
+
+    Parameters
+    ----------
+    training : sequence of StampFiles
+        Parts of a training set.
+    chosen : set of int
+        Their values of `index`.
+    bands : sequence of str
+        Bands that are read.
+    reference_band : str
+
+    Yields
+    ------
+    rows : pyarrow.Table
+    stamps : ndarray
+        (n, 2, B, S, S)
+    """
+    wanted = np.array(sorted(chosen), dtype=np.int64)
+    for part in track(training, "parts of the training set", len(training)):
+        table, pixels = open_store(part, bands, reference_band)
+        kept = np.flatnonzero(np.isin(table["index"].to_numpy(), wanted))
+        for first in range(0, len(kept), STAMPS_CHUNK):
+            rows = kept[first : first + STAMPS_CHUNK]
+            yield table.take(rows), pixels[rows]
+
+
+def mean_fractions(tables: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Return the mean vote fractions of each question over the galaxies that were learned from: the null baseline.
+
+    Parameters
+    ----------
+    tables : sequence of Path
+        Of the parts of a training set.
+
+    Returns
+    -------
+    dict
+        Question -> (answers,); equal fractions where nobody was asked.
+    """
+    seen = pd.concat([read_table(path, ["split", *vote_columns()]).to_pandas() for path in tables])
+    votes = seen.loc[seen["split"] == "train", vote_columns()].to_numpy(dtype=float)
+    result = {}
+    for entry in questions():
+        cast = votes[:, entry.slice]
+        asked = cast[cast.sum(axis=1) > 0]
+        equal = np.full(cast.shape[1], 1 / cast.shape[1])
+        result[entry.name] = (asked / asked.sum(axis=1, keepdims=True)).mean(axis=0) if len(asked) else equal
+    return result

@@ -1,81 +1,83 @@
-"""The light profiles of held-out simulated galaxies: how to weight network and fit, and how good both are."""
+"""The stage calibrate_structure: what validation galaxies teach about profile parameters."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from tuningfork.calibrate.held_out_stamps import CHUNK, chunks
-from tuningfork.core.config.stages import Structure
-from tuningfork.core.files import write_json
-from tuningfork.core.progress import track
-from tuningfork.core.records import join, take
-from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import lineage_of, write_table
-from tuningfork.evaluate.structure import (
-    calibrated,
-    challenge,
-    network_scores,
-    signal_scores,
-    structure_scores,
+from tuningfork.calibrate.held_out import structure_of_split
+from tuningfork.calibrate.held_out_profiles import (
+    PARAMETERS,
+    compared,
+    held_out_profiles,
+    predicted_columns,
+    true_targets,
 )
-from tuningfork.measure.structure.shard import Measured, measure
-from tuningfork.networks.ensemble import Ensemble, load_ensemble
+from tuningfork.calibrate.intervals import learn_errors
+from tuningfork.calibrate.structure_weighting import MIN_GALAXIES, learn_weights
+from tuningfork.core.calibration_file import write_calibration
+from tuningfork.core.stage.parameters import Parameters
+from tuningfork.core.tables import lineage_of
+from tuningfork.measure.structure.combine import StructureCalibration, combine, signal_to_noise
+from tuningfork.measure.structure.recipe import WEIGHED, MeasuredProfiles
+from tuningfork.stamps.store import StampFiles, survey_of
 
 
-def weigh_profiles(
-    parameters: Parameters, training: Sequence[Path], models: Sequence[Path], output: Path, table: Path
+def calibrate_structure(
+    parameters: Parameters, *, training: Sequence[StampFiles], held_out: Path, output: Path
 ) -> None:
-    """Write what the stage structure needs to weight network and fit, and how good they are.
-
-    The weights are learned on the validation split; every figure is of the test split.
+    """Write how to weight network and fit, and how large the errors are, learned from validation galaxies.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage profiles.
-    training : sequence of Path
-        Tables of the parts of the training set, with the stamps beside them.
-    models : sequence of Path
-        Cards of the structure networks.
+        Of the stage calibrate_structure.
+    training : sequence of StampFiles
+        Parts of the training set.
+    held_out : Path
+        What the structure networks say about its held-out galaxies.
     output : Path
-        profiles.json.
-    table : Path
-        profiles.parquet, one row for every held-out galaxy: its `index` and what
-        :func:`~tuningfork.evaluate.structure.calibrated` returns.
+        calibration/structure.json.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged or about other galaxies.
     """
-    ensemble = load_ensemble(models, "structure")
-    frame, measured = held_out_profiles(training, ensemble, parameters.configuration.structure)
-    found, weighting = calibrated(frame, measured, ensemble)
-    lineage = parameters.lineage(lineage_of(*training, *models))
-    columns = {"index": frame["index"]} | {name: found[name] for name in found}
-    write_table(
-        table, pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()}), lineage
-    )
-    test = pd.concat([frame, found], axis=1)[frame["split"] == "test"]
-    write_json(
-        output,
-        {
-            "lineage": lineage,
-            "structure": structure_scores(test, weighting.errors),
-            "structure_network": network_scores(test),
-            "structure_by_signal": signal_scores(test, weighting.errors),
-            "structure_challenge": challenge(test),
-            "structure_calibration": weighting.as_dict(),
-        },
-    )
+    tables = [part.table for part in training]
+    _, band = survey_of(tables[0])
+    rows, answers = structure_of_split(tables, held_out, "validation")
+    measured = held_out_profiles(training, rows, answers, band, parameters.configuration.structure)
+    calibration = learn_structure(rows.to_pandas(), measured, band)
+    write_calibration(output, "structure", calibration, parameters.lineage(lineage_of(*tables, held_out)))
 
 
-def held_out_profiles(
-    training: Sequence[Path], ensemble: Ensemble, settings: Structure
-) -> tuple[pd.DataFrame, Measured]:
-    """Return truth and measurements of every galaxy of the validation and test splits, in order of their index."""
-    frames, measured = [], []
-    for rows, pixels in track(chunks(training, ensemble), f"held-out galaxies, {CHUNK} at a time"):
-        frames.append(rows.to_pandas())
-        measured.append(measure(ensemble, rows, pixels, settings))
-    joined = pd.concat(frames, ignore_index=True)
-    order = np.argsort(joined["index"].to_numpy(), kind="stable")
-    return joined.iloc[order].reset_index(drop=True), take(join(measured), order)
+def learn_structure(rows: pd.DataFrame, measured: MeasuredProfiles, band: str) -> StructureCalibration:
+    """Learn how to weight network and fit, and how large the errors of the combination are.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Truth and imaging of N validation galaxies.
+    measured : MeasuredProfiles
+        Of the same galaxies.
+    band : str
+        The reference band.
+
+    Returns
+    -------
+    StructureCalibration
+        A parameter known for fewer than `MIN_GALAXIES` galaxies keeps its stated error.
+    """
+    calibration = learn_weights(measured.estimates, true_targets(rows, band))
+    combination = combine(measured.estimates, calibration)
+    stated = pd.concat([rows, predicted_columns(rows, measured, calibration, band)], axis=1)
+    signal, errors = signal_to_noise(combination.joint.mean), {}
+    for name in PARAMETERS:
+        comparison = compared(stated, name, f"{name}_predicted")
+        pulls = comparison.miss / comparison.error
+        if np.isfinite(pulls).sum() >= MIN_GALAXIES:
+            errors[name] = learn_errors(pulls, signal, combination.weight[:, WEIGHED[name]])
+    return replace(calibration, errors=errors)

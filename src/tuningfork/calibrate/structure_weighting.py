@@ -10,10 +10,11 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting, doubted, weight_of_second
-from tuningfork.measure.structure.estimates import FITTED, GROUPS, Estimates
+from tuningfork.measure.structure.estimates import FITTED, ProfileEstimates
 from tuningfork.measure.structure.intervals import student_loss
+from tuningfork.networks.posterior import GROUPS
 
-LEAST = 40
+MIN_GALAXIES = 40
 """Galaxies below which nothing is learned."""
 TERMS = ("network_scale", "network_shift", "fit_scale", "misfit_factor", "floor", "shared", "fit_shift")
 PRIOR = {
@@ -39,12 +40,12 @@ DEGREES = (np.log(2.5), np.log(60))
 """Range of ln(degrees of freedom)."""
 
 
-def learn(estimates: Estimates, truth: np.ndarray) -> StructureCalibration:
+def learn_weights(estimates: ProfileEstimates, truth: np.ndarray) -> StructureCalibration:
     """Return the calibration that held-out galaxies give.
 
     Parameters
     ----------
-    estimates : Estimates
+    estimates : ProfileEstimates
         Of N galaxies that no network learned from.
     truth : ndarray
         (N, 6) true targets, NaN where not known.
@@ -52,22 +53,24 @@ def learn(estimates: Estimates, truth: np.ndarray) -> StructureCalibration:
     Returns
     -------
     StructureCalibration
-        Groups of which fewer than `LEAST` galaxies are known keep the stated errors, and a note says so.
+        Groups of which fewer than `MIN_GALAXIES` galaxies are known keep the stated errors, and a note says so.
     """
     found = {name: learn_weighting(estimates, truth, name) for name in GROUPS}
     lacking = [name for name, weighting in found.items() if weighting is None]
     groups = {name: weighting or Weighting() for name, weighting in found.items()}
-    note = f"fewer than {LEAST} held-out galaxies: errors of {', '.join(lacking)} are as stated" if lacking else ""
+    note = (
+        f"fewer than {MIN_GALAXIES} held-out galaxies: errors of {', '.join(lacking)} are as stated" if lacking else ""
+    )
     return StructureCalibration(groups, len(truth), int(estimates.fitted.sum()), note)
 
 
-def learn_weighting(estimates: Estimates, truth: np.ndarray, name: str) -> Weighting | None:
+def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -> Weighting | None:
     """Return the weighting of one group of targets; None for too few galaxies.
 
     Parameters
     ----------
     estimates, truth
-        As for :func:`learn`.
+        As for :func:`learn_weights`.
     name : str
         Of the group.
     """
@@ -82,9 +85,9 @@ def learn_weighting(estimates: Estimates, truth: np.ndarray, name: str) -> Weigh
     ours, stated = errors(estimates.network.mean), repeated(estimates.network.spread(name))
     known = np.isfinite(ours)
     both = known & repeated(estimates.fitted & (places[0] < FITTED))
-    if known.sum() < LEAST * len(places):
+    if known.sum() < MIN_GALAXIES * len(places):
         return None
-    with_fit = bool(both.sum() >= LEAST * len(places))
+    with_fit = bool(both.sum() >= MIN_GALAXIES * len(places))
     single = known & ~both if with_fit else known
     terms = TERMS if with_fit else TERMS[:2]
     fit = estimates.fit if with_fit else estimates.network

@@ -1,117 +1,179 @@
-"""Predicted votes beside the votes on held-out galaxies, of simulated volunteers and of people."""
+"""The stage calibrate_votes: what held-out galaxies teach about the predicted votes."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+from scipy.optimize import minimize
+from scipy.special import gammaln
 
-from tuningfork.calibrate.held_out_stamps import CHUNK, chunks, mean_fractions
-from tuningfork.core.columns import vote_columns
-from tuningfork.core.config.stages import Classify
+from tuningfork.calibrate.held_out import HeldOutAnswers, morphology_of_split
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.decision_tree import answers, question, questions
-from tuningfork.core.files import write_json
-from tuningfork.core.progress import track
-from tuningfork.core.seeds import generator_for
 from tuningfork.core.stage.parameters import Parameters
+from tuningfork.core.statistics import FEWEST
 from tuningfork.core.tables import lineage_of
-from tuningfork.evaluate.votes import agreement
-from tuningfork.measure.votes.correction import (
-    FEWEST_TO_LEARN,
-    corrected,
-    corrections_of,
-    learn_correction,
-    log_likelihood,
-)
-from tuningfork.measure.votes.shard import vote_values
-from tuningfork.networks.ensemble import Ensemble, load_ensemble
+from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection, corrected
 
-DIRICHLET = [f"{label}_dirichlet" for label in answers()]
+MIN_GALAXIES = 5 * FEWEST
+"""With fewer galaxies nothing is learned."""
+MAX_LOG_FACTOR = np.log(20.0)
+"""Largest |ln| of either number of a correction."""
+MIN_SIGNIFICANCE = 2.0
+"""Standard errors by which a correction must raise the likelihood of galaxies that it was not learned from."""
 
 
-def measure_agreement(
-    parameters: Parameters, training: Sequence[Path], people: Path | None, models: Sequence[Path], output: Path
+def calibrate_votes(
+    parameters: Parameters,
+    *,
+    training: Sequence[Path],
+    held_out: HeldOutAnswers,
+    volunteers: Path | None,
+    volunteers_answers: HeldOutAnswers | None,
+    output: Path,
 ) -> None:
-    """Write how predicted votes agree with those on held-out galaxies, and the calibration that follows.
+    """Write the corrections of predicted votes that validation galaxies teach.
 
-    The calibration of a question is learnt on the validation galaxies that people have voted on, or, where these are
-    too few, on simulated ones. Every other figure is of the test galaxies.
+    A question is learned from the galaxies that real volunteers voted on or, where these are too few, from simulated
+    votes.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage agreement.
+        Of the stage calibrate_votes.
     training : sequence of Path
-        Tables of the parts of the simulated training set, with the stamps beside them.
-    people : Path or None
-        The part with votes of people.
-    models : sequence of Path
-        Cards of the morphology networks.
+        Tables of the parts of the simulated training set.
+    held_out : HeldOutAnswers
+        What the networks say about its held-out galaxies.
+    volunteers : Path or None
+        Table of the part with votes of real volunteers.
+    volunteers_answers : HeldOutAnswers or None
+        What the networks say about its held-out galaxies.
     output : Path
-        agreement.json: `calibration`, by question; `simulated` and `people` (None without), by question what
-        :func:`tuningfork.evaluate.votes.agreement` gives, `..._uncalibrated` likewise where a correction is
-        applied, and `likelihood_gain`, what the correction adds to ln likelihood a galaxy.
+        calibration/votes.json.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged or about other galaxies.
     """
-    ensemble = load_ensemble(models, "morphology")
-    parts: dict[str, Sequence[Path]] = {"simulated": training, "people": [people] if people is not None else []}
-    frames = {
-        name: predictions(tables, ensemble, parameters.configuration.classify)
-        for name, tables in parts.items()
-        if tables
+    known = {"simulated": morphology_of_split(training, held_out, "validation")}
+    files = [*training, held_out.table]
+    if volunteers is not None and volunteers_answers is not None:
+        known["volunteers"] = morphology_of_split([volunteers], volunteers_answers, "validation")
+        files += [volunteers, volunteers_answers.table]
+    learned = {entry.name: _learn_question(entry.name, known) for entry in questions()}
+    lineage = parameters.lineage(lineage_of(*files))
+    write_calibration(output, "votes", VoteCalibration(learned), lineage)
+
+
+def _learn_question(name: str, known: dict[str, tuple[pa.Table, MorphologyAnswers]]) -> LearnedCorrection:
+    votes = {source: votes_on(name, rows, found) for source, (rows, found) in known.items()}
+    asked = {source: np.count_nonzero(cast.sum(axis=1) > 0) for source, (_, cast) in votes.items()}
+    source = "volunteers" if asked.get("volunteers", 0) >= MIN_GALAXIES else "simulated"
+    return learn_correction(*votes[source], source)
+
+
+def votes_on(name: str, rows: pa.Table, found: MorphologyAnswers) -> tuple[np.ndarray, np.ndarray]:
+    """Return predicted concentrations and votes on a question.
+
+    Parameters
+    ----------
+    name : str
+        The question.
+    rows : pyarrow.Table
+        N rows of a training set, with `{answer}_votes`.
+    found : MorphologyAnswers
+        About the same galaxies.
+
+    Returns
+    -------
+    alpha, votes : ndarray
+        (N, answers of the question).
+    """
+    entry = question(name)
+    columns = [list(answers()).index(label) for label in entry.labels]
+    votes = np.stack([rows[f"{label}_votes"].to_numpy().astype(float) for label in entry.labels], axis=1)
+    return found.concentration[:, columns], votes
+
+
+def learn_correction(alpha: np.ndarray, votes: np.ndarray, learned_from: str) -> LearnedCorrection:
+    """Learn the correction of one question, and whether it helps.
+
+    It helps if it makes the votes on galaxies that it was not learned from more likely: each half of the galaxies is
+    judged with what was learned from the other.
+
+    Parameters
+    ----------
+    alpha, votes : ndarray
+        (N, answers) of the validation galaxies.
+    learned_from : str
+        Whose votes they are.
+
+    Returns
+    -------
+    LearnedCorrection
+    """
+    good = np.isfinite(alpha).all(axis=1) & (votes.sum(axis=1) > 0)
+    alpha, votes = alpha[good], votes[good]
+    if len(alpha) < MIN_GALAXIES:
+        return LearnedCorrection(VoteCorrection(), False, learned_from, len(alpha))
+    half = np.arange(len(alpha)) % 2 == 0
+    gain = np.empty(len(alpha))
+    for rows in (half, ~half):
+        other = fit_correction(alpha[~rows], votes[~rows])
+        gain[rows] = log_likelihood(corrected(alpha[rows], other), votes[rows]) - log_likelihood(
+            alpha[rows], votes[rows]
+        )
+    mean, error = float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
+    correction, helps = fit_correction(alpha, votes), mean > MIN_SIGNIFICANCE * error
+    return LearnedCorrection(correction, helps, learned_from, len(alpha), mean, error)
+
+
+def fit_correction(alpha: np.ndarray, votes: np.ndarray) -> VoteCorrection:
+    """Return the correction that makes votes most likely.
+
+    Parameters
+    ----------
+    alpha, votes : ndarray
+        (N, answers).
+
+    Returns
+    -------
+    VoteCorrection
+    """
+
+    def loss(logs: np.ndarray) -> float:
+        return -float(log_likelihood(corrected(alpha, VoteCorrection(*np.exp(logs))), votes).mean())
+
+    solution = minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(-MAX_LOG_FACTOR, MAX_LOG_FACTOR)] * 2)
+    return VoteCorrection(*map(float, np.exp(solution.x)))
+
+
+def log_likelihood(alpha: np.ndarray, votes: np.ndarray) -> np.ndarray:
+    """Return ln of the Dirichlet-multinomial probability of votes, without the multinomial coefficient.
+
+    Parameters
+    ----------
+    alpha, votes : ndarray
+        (N, answers); votes need not be integers.
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
+    each = gammaln(votes + alpha) - gammaln(alpha)
+    total, asked = alpha.sum(axis=1), votes.sum(axis=1)
+    return np.asarray(each.sum(axis=1) + gammaln(total) - gammaln(total + asked))
+
+
+def as_dict(calibration: VoteCalibration) -> dict[str, dict[str, object]]:
+    """Return the calibration as JSON values, one flat entry per question, for the evaluation's summary."""
+    return {
+        name: asdict(entry.correction) | {key: value for key, value in asdict(entry).items() if key != "correction"}
+        for name, entry in calibration.questions.items()
     }
-    calibration = {entry.name: _learn(entry.name, frames) for entry in questions()}
-    lineage = parameters.lineage(lineage_of(*training, *parts["people"], *models))
-    result: dict[str, Any] = {"lineage": lineage, "calibration": calibration, "people": None}
-    for name, frame in frames.items():
-        constant = mean_fractions(parts[name])
-        result[name] = {
-            entry.name: _scores(entry.name, frame, calibration, constant, parameters.configuration.seed)
-            for entry in questions()
-        }
-    write_json(output, result)
-
-
-def predictions(tables: Sequence[Path], ensemble: Ensemble, settings: Classify) -> pd.DataFrame:
-    """Return `split`, votes and predicted columns of the held-out galaxies of some parts."""
-    frames = []
-    for rows, pixels in track(chunks(tables, ensemble), f"held-out galaxies, {CHUNK} at a time"):
-        values = vote_values(ensemble, rows, pixels, settings.rotations, settings.batch_size)
-        known = rows.select(["split", *vote_columns()]).to_pandas()
-        frames.append(pd.concat([known, pd.DataFrame({name: values[name] for name in DIRICHLET})], axis=1))
-    empty = pd.DataFrame(columns=["split", *vote_columns(), *DIRICHLET])
-    return pd.concat(frames, ignore_index=True) if frames else empty
-
-
-def _votes(name: str, frame: pd.DataFrame, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return concentrations and votes (N, answers) of a question for the galaxies of a split."""
-    rows, labels = frame[frame["split"] == split], question(name).labels
-    alpha = rows[[f"{label}_dirichlet" for label in labels]].to_numpy(dtype=float)
-    return alpha, rows[[f"{label}_votes" for label in labels]].to_numpy(dtype=float)
-
-
-def _learn(name: str, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    known = {source: _votes(name, frame, "validation") for source, frame in frames.items()}
-    asked = {source: np.count_nonzero(votes.sum(axis=1) > 0) for source, (_, votes) in known.items()}
-    source = "people" if asked.get("people", 0) >= FEWEST_TO_LEARN else "simulated"
-    return {"learnt_from": source, **learn_correction(*known[source])}
-
-
-def _scores(
-    name: str, frame: pd.DataFrame, calibration: dict[str, Any], constant: dict[str, np.ndarray], seed: int
-) -> dict[str, Any]:
-    alpha, votes = _votes(name, frame, "test")
-    correction = corrections_of({"calibration": calibration}).get(name)
-    given = agreement(_means(alpha), votes, constant[name], generator_for(seed, "agreement", name))
-    if correction is None:
-        return given
-    better = corrected(alpha, correction)
-    found = agreement(_means(better), votes, constant[name], generator_for(seed, "agreement", name))
-    gain = log_likelihood(better, votes) - log_likelihood(alpha, votes)
-    gain = gain[np.isfinite(gain) & (votes.sum(axis=1) > 0)]
-    before = {f"{key}_uncalibrated": given.get(key) for key in ("mae", "volunteers", "calibration_error")}
-    return found | before | {"likelihood_gain": float(gain.mean()) if len(gain) else None}
-
-
-def _means(alpha: np.ndarray) -> np.ndarray:
-    return np.asarray(alpha / alpha.sum(axis=1, keepdims=True))

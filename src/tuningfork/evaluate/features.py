@@ -1,14 +1,12 @@
-"""Bulge and arm fractions against the truth: calibration on the validation galaxies, figures on the test galaxies.
-
-The frame has one row for every held-out galaxy, with the truth, the votes that are expected, `psf` (px), and what
-:class:`tuningfork.measure.features.maps.Measured` holds as `features_{name}`, NaN where it was not measured.
-"""
+"""Figures of merit of bulge and arm fractions on test galaxies, beside those of baselines."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tuningfork.calibrate.features import fit_fraction
+from tuningfork.calibrate.held_out_features import SHARES, predictors_of
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.statistics import (
     FEWEST,
@@ -18,7 +16,7 @@ from tuningfork.core.statistics import (
     partial_correlation,
     robust_scatter,
 )
-from tuningfork.measure.bars.shard import DISCS
+from tuningfork.measure.bars.recipe import DISCS
 from tuningfork.measure.features.calibration import (
     ARMS,
     BULGE,
@@ -26,74 +24,108 @@ from tuningfork.measure.features.calibration import (
     TRUTH,
     FeatureCalibration,
     answer_of,
-    fit,
+    feature_columns,
     predictors,
 )
 
-RECOMMENDED, ANSWER = "recommended", "answer_only"
-SHARES = {BULGE: "features_bulge", ARMS: "features_arms"}
+RECOMMENDED, ANSWER_ONLY = "recommended", "answer_only"
 UNMAPPED = {BULGE: "features_concentration", ARMS: "features_residual"}
-"""What the light says of the feature without a map."""
+"""What the light says about the feature without a map."""
 
 
-def variants(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return the predictors (N, K) of the recommended fraction and of those that it must be better than."""
+def baseline_predictors(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the predictors of the baselines that the recommended fraction must beat.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`tuningfork.measure.features.calibration.FEATURES`.
+    frame : DataFrame
+        Of :func:`tuningfork.calibrate.held_out_features.held_out_features`, N rows.
+
+    Returns
+    -------
+    dict
+        Baseline -> (N, K).
+    """
     share, light = (frame[columns[name]].to_numpy(dtype=float) for columns in (SHARES, UNMAPPED))
     if name == BULGE:
         # Compared as shares are: between 0 and 1.
         light = 1 - 1 / light
-    votes = {str(column): frame[column] for column in frame if str(column).endswith("_fraction")}
-    answer, psf, end = answer_of(name, votes), frame["psf"].to_numpy(), frame["features_end"].to_numpy(dtype=float)
+    votes, end, psf = votes_of(frame), frame["features_end"].to_numpy(dtype=float), frame["psf"].to_numpy()
+    answer = answer_of(name, votes)
     size = np.log(frame["r_eff"].to_numpy(dtype=float) / frame["pixel_scale"].to_numpy(dtype=float))
     return {
-        RECOMMENDED: predictors(name, share, answer, psf, end),
         "map_only": predictors(name, share, None, psf, end),
-        ANSWER: predictors(name, None, answer, psf, end),
+        ANSWER_ONLY: predictors(name, None, answer, psf, end),
         "light_only": predictors(name, light, None, psf, end),
         "answer_and_light": predictors(name, light, answer, psf, end),
         "size_only": np.column_stack([np.log(psf), size]),
     }
 
 
-def learn_features(frame: pd.DataFrame) -> dict[str, dict[str, FeatureCalibration]]:
-    """Learn the calibrations of each fraction's variants on the validation galaxies."""
-    rows = frame[frame["split"] == "validation"]
-    return {
-        name: {
-            kind: fit(columns, rows[TRUTH[name]].to_numpy(dtype=float), name == BULGE)
-            for kind, columns in variants(name, rows).items()
-        }
-        for name in FEATURES
-    }
+def votes_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return `{answer}_fraction` -> (N,) of a table with these columns."""
+    return {str(column): frame[column].to_numpy() for column in frame if str(column).endswith("_fraction")}
 
 
-def fractions(frame: pd.DataFrame, learnt: dict[str, dict[str, FeatureCalibration]]) -> dict[str, np.ndarray]:
-    """Return the recommended fractions and their errors of every row, as the catalogue's columns."""
-    values: dict[str, np.ndarray] = {}
-    for name in FEATURES:
-        found = learnt[name][RECOMMENDED].apply(variants(name, frame)[RECOMMENDED])
-        values |= dict(zip((name, f"{name}_error"), found, strict=True))
-    return values
+def recommended_fractions(frame: pd.DataFrame, calibration: FeatureCalibration) -> dict[str, np.ndarray]:
+    """Return the catalogue's columns of bulge and arms, by the pipeline's own recipe.
 
+    Parameters
+    ----------
+    frame : DataFrame
+        Of :func:`tuningfork.calibrate.held_out_features.held_out_features`, N rows.
+    calibration : FeatureCalibration
 
-def score_features(frame: pd.DataFrame, learnt: dict[str, dict[str, FeatureCalibration]], seed: int) -> dict[str, Any]:
-    """Return the figures of every variant on the test galaxies, all of them and the spirals among them.
-
-    Every variant is judged by the same galaxies. `partial_r` is the correlation with the truth that is left once both
-    are freed of what the answer alone predicts.
+    Returns
+    -------
+    dict
+        Column -> (N,)
     """
-    rows = frame[frame["split"] == "test"]
-    discs = rows["class"].isin(DISCS).to_numpy()
-    result: dict[str, Any] = {}
+    shares = {name: frame[SHARES[name]].to_numpy(dtype=float) for name in FEATURES}
+    end = frame["features_end"].to_numpy(dtype=float)
+    return feature_columns(shares, end, votes_of(frame), frame["psf"].to_numpy(), calibration)
+
+
+def score_features(
+    validation: pd.DataFrame, test: pd.DataFrame, calibration: FeatureCalibration, seed: int
+) -> dict[str, Any]:
+    """Return the figures of every fraction on the test galaxies, all of them and the spirals among them.
+
+    All variants are judged by the same galaxies. `partial_r` is the correlation with the truth that is left once both
+    are freed of what the answer alone predicts.
+
+    Parameters
+    ----------
+    validation, test : DataFrame
+        Of :func:`tuningfork.calibrate.held_out_features.held_out_features`; baselines are learned from the former.
+    calibration : FeatureCalibration
+        Of the recommended fractions.
+    seed : int
+        Of the configuration.
+
+    Returns
+    -------
+    dict
+        Fraction -> variant -> figures.
+    """
+    spirals = test["class"].isin(DISCS).to_numpy()
+    recommended, result = recommended_fractions(test, calibration), {}
     for name in FEATURES:
-        truth, columns = rows[TRUTH[name]].to_numpy(dtype=float), variants(name, rows)
-        good = np.isfinite(truth) & np.all([np.isfinite(part).all(axis=1) for part in columns.values()], axis=0)
-        found = {kind: learnt[name][kind].apply(part) for kind, part in columns.items()}
-        answer = found[ANSWER][0]
+        truth = test[TRUTH[name]].to_numpy(dtype=float)
+        columns, learned = baseline_predictors(name, test), baseline_predictors(name, validation)
+        known = validation[TRUTH[name]].to_numpy(dtype=float)
+        variants = {RECOMMENDED: (recommended[name], recommended[f"{name}_error"])}
+        for kind, part in columns.items():
+            variants[kind] = fit_fraction(learned[kind], known, name == BULGE).apply(part)
+        everything = [predictors_of(name, test), *columns.values()]
+        good = np.isfinite(truth) & np.all([np.isfinite(part).all(axis=1) for part in everything], axis=0)
+        answer = variants[ANSWER_ONLY][0]
         result[name] = {
             kind: _figures(value, error, truth, answer, good, seed)
-            | {"spirals": _figures(value, error, truth, answer, good & discs, seed)}
-            for kind, (value, error) in found.items()
+            | {"spirals": _figures(value, error, truth, answer, good & spirals, seed)}
+            for kind, (value, error) in variants.items()
         }
     return result
 

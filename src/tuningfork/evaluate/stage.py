@@ -1,6 +1,10 @@
-"""The test on held-out simulated galaxies: calibration of the bar lengths, and every figure of merit."""
+"""The stage evaluate: every figure of merit, on test galaxies from which nothing was learned.
+
+Nothing but the report depends on its outputs: a change of a figure never measures the survey again.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,104 +12,191 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tuningfork.calibrate.held_out import held_out
-from tuningfork.calibrate.held_out_stamps import mean_fractions
+from tuningfork.calibrate.held_out import (
+    HeldOutAnswers,
+    first_of,
+    mean_fractions,
+    morphology_of_split,
+)
+from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
+from tuningfork.calibrate.held_out_features import held_out_features
+from tuningfork.calibrate.held_out_profiles import PARAMETERS
+from tuningfork.calibrate.votes import as_dict
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.classes import CLASSES
 from tuningfork.core.columns import PROFILE, vote_columns
+from tuningfork.core.config import Configuration
 from tuningfork.core.decision_tree import answers, question, questions
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import lineage_of, read_table, write_table
+from tuningfork.core.tables import detail_of, lineage_of, read_table, write_table
+from tuningfork.evaluate.agreement import vote_agreement
 from tuningfork.evaluate.bars import (
+    RECOMMENDED,
+    BarLengths,
     bar_auc,
-    combined_names,
-    learn_bars,
-    measured,
-    published_names,
-    score,
+    baseline_lengths,
+    pipeline_lengths,
+    resolved_bars,
+    score_bars,
 )
-from tuningfork.evaluate.features import RECOMMENDED, fractions, learn_features, score_features
+from tuningfork.evaluate.features import recommended_fractions, score_features
 from tuningfork.evaluate.scores import question_scores
-from tuningfork.evaluate.structure import PARAMETERS
-from tuningfork.measure.bars.shard import barred
-from tuningfork.measure.features.calibration import FEATURES
-from tuningfork.measure.votes.correction import corrections_of
-from tuningfork.networks.ensemble import load_ensemble
+from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars
+from tuningfork.measure.bars.estimators import psf_pixels
+from tuningfork.measure.bars.recipe import counts_as_barred
+from tuningfork.measure.features.calibration import FEATURES, FeatureCalibration
+from tuningfork.measure.votes.correction import VoteCalibration, VoteCorrection
+from tuningfork.measure.votes.recipe import vote_columns_of
+from tuningfork.networks.ensemble import Ensemble, load_ensemble
+from tuningfork.stamps.store import StampFiles
 
 
-def evaluate(
-    parameters: Parameters,
-    training: Sequence[Path],
-    morphology: Sequence[Path],
-    agreement: Path,
-    profiles: Path,
-    profiles_table: Path,
-    output: Path,
-    table: Path,
-) -> None:
-    """Write how good every measurement is, and the calibrations of bar lengths and of bulge and arm fractions.
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """Files from which the pipeline is evaluated.
 
-    The calibration and the choice of the recommended estimator are learned on the validation split; every figure is
-    of the test split.
+    Attributes
+    ----------
+    training : sequence of StampFiles
+        Parts of the training set.
+    held_out : HeldOutAnswers
+        What the morphology networks say about its held-out galaxies.
+    models : sequence of Path
+        Cards of the morphology networks, whose maps are made.
+    votes, bars, features : Path
+        The calibrations.
+    bars_table, features_table : Path
+        The validation galaxies behind the latter two, from which baselines are learned.
+    structure, structure_table : Path
+        What the stage evaluate_structure wrote: its figures are taken over.
+    volunteers : Path or None
+        Table of the part with votes of real volunteers.
+    volunteers_answers : HeldOutAnswers or None
+        What the networks say about its held-out galaxies.
+    """
+
+    training: Sequence[StampFiles]
+    held_out: HeldOutAnswers
+    models: Sequence[Path]
+    votes: Path
+    bars: Path
+    bars_table: Path
+    features: Path
+    features_table: Path
+    structure: Path
+    structure_table: Path
+    volunteers: Path | None = None
+    volunteers_answers: HeldOutAnswers | None = None
+
+    @property
+    def tables(self) -> list[Path]:
+        """Tables of the parts of the training set."""
+        return [part.table for part in self.training]
+
+    @property
+    def with_lineage(self) -> list[Path]:
+        """All files that have a lineage."""
+        files = [*self.tables, self.held_out.table, *self.models, self.votes, self.bars, self.features, self.structure]
+        more = [self.volunteers, self.volunteers_answers.table if self.volunteers_answers else None]
+        return [*files, *(path for path in more if path is not None)]
+
+
+def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, table: Path) -> None:
+    """Write how good every measurement is.
 
     Parameters
     ----------
     parameters : Parameters
         Of the stage evaluate.
-    training : sequence of Path
-        Tables of the parts of the training set, with the stamps beside them.
-    morphology : sequence of Path
-        Cards of the networks.
-    agreement : Path
-        What :mod:`tuningfork.calibrate.votes` has written: its calibration is used, its figures are taken over.
-    profiles, profiles_table : Path
-        What :mod:`tuningfork.calibrate.structure` has written: its figures are taken over.
+    inputs : EvaluationInputs
     output : Path
-        evaluation.json.
+        evaluation/summary.json.
     table : Path
-        evaluation.parquet, one row for every test galaxy: truth (`true_...`), votes and predictions.
+        evaluation/galaxies.parquet, one row per test galaxy: truth, votes and predictions.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged or about other galaxies.
     """
     configuration = parameters.configuration
-    votes = {name: figures for name, figures in read_json(agreement).items() if name != "lineage"}
-    frame = held_out(training, load_ensemble(morphology, "morphology"), configuration, corrections_of(votes))
-    frame = frame.join(read_table(profiles_table).to_pandas().set_index("index"), on="index")
-    method = configuration.bars.method
-    learnt = learn_bars(frame, method)
-    found = measured(frame, learnt, method)
-    features = learn_features(frame)
-    frame = frame.assign(**fractions(frame, features))
-    names, seed = published_names(method), configuration.seed
-    label = question("bar").labels[0]
-    published = barred(
-        frame[f"{label}_fraction"].to_numpy(), frame["morphology"].to_numpy(), configuration.bars.min_fraction
-    )
-    test = frame[frame["split"] == "test"]
-    lineage = parameters.lineage(lineage_of(*training, *morphology, agreement, profiles))
-    write_table(table, test_table(frame, found, method), lineage)
+    seed, method = configuration.seed, configuration.bars.method
+    votes = read_calibration(inputs.votes, "votes", VoteCalibration)
+    rows, test = _classified(inputs, votes.applied)
+    ensemble = load_ensemble(inputs.models, "morphology")
+    lengths = _bar_lengths(inputs, ensemble, rows, configuration)
+    features = read_calibration(inputs.features, "features", FeatureCalibration)
+    featured = held_out_features(
+        ensemble, inputs.training, inputs.held_out, votes.applied, "test", configuration.evaluate.features, seed,
+        configuration.features,
+    )  # fmt: skip
+    test = test.join(read_table(inputs.structure_table).to_pandas().set_index("index"), on="index")
+    fractions = pd.DataFrame({"index": featured["index"], **recommended_fractions(featured, features)})
+    test = test.join(fractions.set_index("index"), on="index")
+    scored = first_of(rows, configuration.evaluate.bars, barred=True) & resolved_bars(test, test["psf"].to_numpy())
+    published = scored & _published(test, configuration.bars.min_fraction)
+    lineage = parameters.lineage(lineage_of(*inputs.with_lineage))
+    write_table(table, galaxy_table(test, lengths), lineage)
     write_json(
         output,
         {
             "lineage": lineage,
-            "splits": splits(training),
-            "morphology": vote_scores(test, training),
-            "agreement": votes,
+            "splits": splits(inputs.tables),
+            "morphology": vote_scores(test, inputs.tables),
+            "agreement": _agreement(inputs, rows, votes, seed),
             "confusion": confusion(test),
             "bar_auc": bar_auc(test),
-            **{name: figures for name, figures in read_json(profiles).items() if name != "lineage"},
-            "bars": {names.get(name, name): row for name, row in score(frame, found, learnt, seed).items()},
-            "bars_published": {
-                names.get(name, name): row for name, row in score(frame, found, learnt, seed, published).items()
-            },
-            "bar_calibration": {
-                **{new: learnt.lengths[old].as_dict() for old, new in combined_names(method).items()},
-                "axis_ratio": learnt.axis_ratio.as_dict(),
-            },
-            "bar_combination": learnt.combination.as_dict(),
+            **{name: figures for name, figures in read_json(inputs.structure).items() if name != "lineage"},
+            "bars": score_bars(test, lengths, scored, seed),
+            "bars_published": score_bars(test, lengths, published, seed),
             "bar_method": method,
-            "features": score_features(frame, features, seed),
-            "feature_calibration": {name: kinds[RECOMMENDED].as_dict() for name, kinds in features.items()},
+            "features": score_features(read_table(inputs.features_table).to_pandas(), featured, features, seed),
         },
     )
+
+
+def _classified(inputs: EvaluationInputs, corrections: dict[str, VoteCorrection]) -> tuple[pa.Table, pd.DataFrame]:
+    """Return the rows of the test galaxies, and the same with `psf` (px) and the columns of the stage classify."""
+    rows, found = morphology_of_split(inputs.tables, inputs.held_out, "test")
+    band = detail_of(inputs.tables[0], "reference_band")
+    frame = rows.to_pandas().assign(psf=psf_pixels(rows, band), **vote_columns_of(found, corrections))
+    return rows, frame
+
+
+def _bar_lengths(
+    inputs: EvaluationInputs, ensemble: Ensemble, rows: pa.Table, configuration: Configuration
+) -> dict[str, BarLengths]:
+    """Return the lengths of the test galaxies by every estimator and baseline."""
+    _, found = morphology_of_split(inputs.tables, inputs.held_out, "test")
+    mapped = first_of(rows, configuration.evaluate.bars, barred=True)
+    seed, method, band = configuration.seed, configuration.bars.method, ensemble.reference_band
+    estimates = held_out_bars(ensemble, inputs.training, rows, found, mapped, seed, configuration.saliency, method)
+    calibration = read_calibration(inputs.bars, "bars", BarCalibration)
+    combined = {name: estimates[name] for name in calibration.lengths}
+    bars = calibrated_bars(combined, calibration, psf_pixels(rows, band))
+    baselines = baseline_lengths(read_table(inputs.bars_table).to_pandas(), raw_table(rows, estimates, band), estimates)
+    return pipeline_lengths(bars, combined, calibration.lengths) | baselines
+
+
+def _published(test: pd.DataFrame, min_fraction: float) -> np.ndarray:
+    """Return which galaxies the catalogue would publish a bar length for."""
+    fractions = test[f"{question('bar').labels[0]}_fraction"].to_numpy()
+    return counts_as_barred(fractions, test["morphology"].to_numpy(), min_fraction)
+
+
+def _agreement(inputs: EvaluationInputs, rows: pa.Table, votes: VoteCalibration, seed: int) -> dict[str, Any]:
+    """Return how predicted votes agree with simulated and with real volunteers, and the calibration."""
+    _, found = morphology_of_split(inputs.tables, inputs.held_out, "test")
+    result: dict[str, Any] = {
+        "calibration": as_dict(votes),
+        "simulated": vote_agreement(inputs.tables, rows, found, votes.applied, seed),
+        "volunteers": None,
+    }
+    if inputs.volunteers is not None and inputs.volunteers_answers is not None:
+        voted, answered = morphology_of_split([inputs.volunteers], inputs.volunteers_answers, "test")
+        result["volunteers"] = vote_agreement([inputs.volunteers], voted, answered, votes.applied, seed)
+    return result
 
 
 def splits(training: Sequence[Path]) -> dict[str, int]:
@@ -142,22 +233,35 @@ def confusion(test: pd.DataFrame) -> dict[str, Any]:
     return {"classes": names, "matrix": matrix.tolist(), "n": n, "accuracy": float(np.trace(matrix) / n) if n else None}
 
 
-def test_table(frame: pd.DataFrame, found: pd.DataFrame, method: str) -> pa.Table:
-    """Return the rows of evaluation.parquet: the test galaxies.
+def galaxy_table(test: pd.DataFrame, lengths: dict[str, BarLengths]) -> pa.Table:
+    """Return the rows of evaluation/galaxies.parquet.
 
     Truth and votes have the names of the training table, predictions those of the catalogue's columns, except that
     `{parameter}_predicted` stands for what would have the name of the truth. Angles are in the pixel frame.
+
+    Parameters
+    ----------
+    test : DataFrame
+        N test galaxies: truth, votes and predictions.
+    lengths : dict
+        Estimator -> its bar lengths for these galaxies.
+
+    Returns
+    -------
+    pyarrow.Table
     """
-    rows = (frame["split"] == "test").to_numpy()
     names = ["index", "split", "class", *PARAMETERS, "redshift", "bar_length", "bar_position_angle", *vote_columns()]
     names += [f"{name}_{kind}" for name in PARAMETERS for kind in ("predicted", "error")]
     names += [*(f"{column.name}_network" for column in PROFILE), "structure_method", "reduced_chi2", "signal_to_noise"]
     names += ["morphology", "p_bar", *(f"{label}_fraction" for label in answers())]
     names += ["arm_strength", *(f"{name}{kind}" for name in FEATURES for kind in ("", "_error"))]
-    test = frame.reindex(columns=names)[rows].assign(psf_fwhm=frame["psf"] * frame["pixel_scale"])
-    for estimator, name in published_names(method).items():
-        test[f"bar_length_{name}"] = found.loc[rows, f"{estimator}_length"]
-    test["bar_length_predicted"] = found.loc[rows, "recommended_length"]
-    test["bar_length_error"] = test["bar_length_predicted"] * found.loc[rows, "recommended_error"]
-    test["bar_position_angle_predicted"] = found.loc[rows, "recommended_angle"]
-    return pa.table({name: pa.array(test[name], from_pandas=True) for name in test})
+    scale = test["pixel_scale"].to_numpy()
+    table = test.reindex(columns=names).assign(psf_fwhm=test["psf"] * scale)
+    for name, bars in lengths.items():
+        if name != RECOMMENDED:
+            table[f"bar_length_{name}"] = bars.length * scale
+    recommended = lengths[RECOMMENDED]
+    table["bar_length_predicted"] = recommended.length * scale
+    table["bar_length_error"] = table["bar_length_predicted"] * recommended.error
+    table["bar_position_angle_predicted"] = recommended.angle
+    return pa.table({name: pa.array(table[name], from_pandas=True) for name in table})

@@ -1,81 +1,94 @@
-"""Profile parameters of held-out galaxies against the truth: the calibration, and every figure of merit."""
+"""The stage evaluate_structure: how good profile parameters are, on galaxies from which nothing was learned."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from tuningfork.calibrate.structure_weighting import LEAST, learn
-from tuningfork.core import columns
-from tuningfork.core.records import take
-from tuningfork.core.statistics import FEWEST, angle_difference
+from tuningfork.calibrate.held_out import structure_of_split
+from tuningfork.calibrate.held_out_profiles import (
+    PARAMETERS,
+    compared,
+    held_out_profiles,
+    numbers,
+    predicted_columns,
+    true_targets,
+)
+from tuningfork.core.calibration_file import read_calibration
+from tuningfork.core.files import write_json
+from tuningfork.core.stage.parameters import Parameters
+from tuningfork.core.statistics import FEWEST
+from tuningfork.core.tables import lineage_of, write_table
 from tuningfork.evaluate.scores import challenge_scores, parameter_scores
-from tuningfork.measure.structure.combine import StructureCalibration, combine, signal_to_noise
-from tuningfork.measure.structure.intervals import NORMAL, ErrorModel, learn_errors
-from tuningfork.measure.structure.shard import WEIGHED, Measured, profile_columns
-from tuningfork.networks.ensemble import Ensemble
-from tuningfork.training.tasks import structure_truth
+from tuningfork.measure.structure.combine import StructureCalibration, signal_to_noise
+from tuningfork.measure.structure.intervals import NORMAL, ErrorModel
+from tuningfork.stamps.store import StampFiles, survey_of
 
-PARAMETERS = [*(column.name for column in columns.PROFILE), "bulge_to_total"]
-CHALLENGED = ("r_eff", "sersic_n", "axis_ratio")
+CHALLENGE_PARAMETERS = ("r_eff", "sersic_n", "axis_ratio")
 """Parameters of the Euclid Morphology Challenge."""
-LOGARITHMIC = ("r_eff", "sersic_n")
-FLAT = 0.7
-"""Axis ratio below which the position angle is compared."""
-SIGNALS = (0.0, 10.0, 30.0, 100.0, 300.0, 1000.0, np.inf)
+SIGNAL_EDGES = (0.0, 10.0, 30.0, 100.0, 300.0, 1000.0, np.inf)
 """Edges of the bins of the true signal-to-noise ratio within the half-light ellipse."""
 
 
-def calibrated(
-    frame: pd.DataFrame, measured: Measured, ensemble: Ensemble
-) -> tuple[pd.DataFrame, StructureCalibration]:
-    """Learn from the validation galaxies how to weight network and fit, and measure all held-out galaxies with it.
+def evaluate_structure(
+    parameters: Parameters,
+    *,
+    training: Sequence[StampFiles],
+    held_out: Path,
+    calibration: Path,
+    output: Path,
+    table: Path,
+) -> None:
+    """Write how good the profile parameters of the test galaxies are.
 
     Parameters
     ----------
-    frame : DataFrame
-        N held-out galaxies: split, truth and imaging, as in the training table.
-    measured : Measured
-        Of the same rows.
-    ensemble : Ensemble
-        Of structure networks.
+    parameters : Parameters
+        Of the stage evaluate_structure.
+    training : sequence of StampFiles
+        Parts of the training set.
+    held_out : Path
+        What the structure networks say about its held-out galaxies.
+    calibration : Path
+        calibration/structure.json.
+    output : Path
+        JSON: `structure`, `structure_network`, `structure_by_signal` and `structure_challenge`.
+    table : Path
+        Parquet, one row per test galaxy: its `index`, the columns of
+        :func:`tuningfork.calibrate.held_out_profiles.predicted_columns` and `signal_to_noise`, the true one.
 
-    Returns
-    -------
-    DataFrame
-        For each of `PARAMETERS` the recommended `{name}_predicted` and `{name}_error` and, but for the bulge,
-        `{name}_network`; the other columns of the stage structure; `signal_to_noise`, the true one.
-    StructureCalibration
+    Raises
+    ------
+    InputError
+        A file is missing, damaged or about other galaxies.
     """
-    truth = true_targets(frame, ensemble.reference_band)
-    rows = np.flatnonzero(frame["split"] == "validation")
-    calibration = learn(take(measured.estimates, rows), truth[rows])
-    combination = combine(measured.estimates, calibration)
-
-    def columns_with(errors: dict[str, ErrorModel]) -> pd.DataFrame:
-        values = profile_columns(measured, combination, replace(calibration, errors=errors), frame, ensemble)
-        return pd.DataFrame({f"{key}_predicted" if key in PARAMETERS else key: v for key, v in values.items()})
-
-    stated, errors = pd.concat([frame, columns_with({})], axis=1), {}
-    signal = signal_to_noise(combination.joint.mean)
-    for name in PARAMETERS:
-        value, error, known, angle = _compared(stated, name, f"{name}_predicted")
-        miss = (angle_difference(value, known) if angle else value - known) / error
-        if np.isfinite(miss[rows]).sum() >= LEAST:
-            errors[name] = learn_errors(miss[rows], signal[rows], combination.weight[rows, WEIGHED[name]])
-    found = columns_with(errors).assign(signal_to_noise=signal_to_noise(truth))
-    return found, replace(calibration, errors=errors)
-
-
-def true_targets(frame: pd.DataFrame, reference_band: str) -> np.ndarray:
-    """Return the true targets (N, 6), NaN where not known."""
-    nothing = np.full(len(frame), np.nan)
-    names = [*PARAMETERS, "zero_point", "pixel_scale", f"sky_noise_{reference_band}"]
-    known = {name: frame[name].to_numpy(dtype=float, na_value=np.nan) if name in frame else nothing for name in names}
-    return structure_truth(known, reference_band)
+    tables = [part.table for part in training]
+    _, band = survey_of(tables[0])
+    rows, answers = structure_of_split(tables, held_out, "test")
+    measured = held_out_profiles(training, rows, answers, band, parameters.configuration.structure)
+    learned = read_calibration(calibration, "structure", StructureCalibration)
+    frame = rows.to_pandas()
+    predicted = predicted_columns(frame, measured, learned, band)
+    predicted = predicted.assign(signal_to_noise=signal_to_noise(true_targets(frame, band)))
+    lineage = parameters.lineage(lineage_of(*tables, held_out, calibration))
+    columns = {"index": frame["index"]} | {name: predicted[name] for name in predicted}
+    arrays = {name: pa.array(values, from_pandas=True) for name, values in columns.items()}
+    write_table(table, pa.table(arrays), lineage)
+    test = pd.concat([frame, predicted], axis=1)
+    write_json(
+        output,
+        {
+            "lineage": lineage,
+            "structure": structure_scores(test, learned.errors),
+            "structure_network": network_scores(test),
+            "structure_by_signal": signal_scores(test, learned.errors),
+            "structure_challenge": challenge(test),
+        },
+    )
 
 
 def structure_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> dict[str, Any]:
@@ -107,7 +120,7 @@ def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[
         `network` (parameter -> scores).
     """
     result = []
-    for low, high in pairwise(SIGNALS):
+    for low, high in pairwise(SIGNAL_EDGES):
         part = test[(test["signal_to_noise"] >= low) & (test["signal_to_noise"] < high)]
         if len(part) >= FEWEST:
             result.append(
@@ -126,26 +139,11 @@ def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[
 def challenge(test: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of the Euclid Morphology Challenge for all test galaxies."""
     return {
-        name: challenge_scores(name, _numbers(test, f"{name}_predicted"), _numbers(test, name)) for name in CHALLENGED
+        name: challenge_scores(name, numbers(test, f"{name}_predicted"), numbers(test, name))
+        for name in CHALLENGE_PARAMETERS
     }
 
 
-def _score(test: pd.DataFrame, name: str, found: str, degrees: float = NORMAL) -> dict[str, Any]:
-    value, error, truth, angle = _compared(test, name, found)
-    return parameter_scores(value, error, truth, angle, degrees)
-
-
-def _compared(test: pd.DataFrame, name: str, found: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Return value, error and truth in the units in which they are compared, and whether they are angles."""
-    truth, value = _numbers(test, name), _numbers(test, found)
-    error = _numbers(test, f"{name}_error")
-    if name in LOGARITHMIC:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            truth, value, error = np.log(truth), np.log(value), error / value
-    if name == "position_angle":
-        truth = np.where(_numbers(test, "axis_ratio") < FLAT, truth, np.nan)
-    return value, error, truth, name == "position_angle"
-
-
-def _numbers(test: pd.DataFrame, name: str) -> np.ndarray:
-    return test[name].to_numpy(dtype=float, na_value=np.nan) if name in test else np.full(len(test), np.nan)
+def _score(test: pd.DataFrame, name: str, predicted: str, degrees: float = NORMAL) -> dict[str, Any]:
+    comparison = compared(test, name, predicted)
+    return parameter_scores(comparison.value, comparison.error, comparison.truth, comparison.angle, degrees)

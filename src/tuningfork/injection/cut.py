@@ -1,7 +1,6 @@
 """Stamps of galaxies that are put into the images, cut as those of the survey's own sources are."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from tuningfork.stamps.mosaic import Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.scaling import Scaling
 from tuningfork.stamps.shard import describe_stamps, open_again
-from tuningfork.stamps.store import new_stamps
+from tuningfork.stamps.store import StampFiles, new_stamps
 from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey
 from tuningfork.surveys.jobs import reach
 from tuningfork.surveys.near import needed
@@ -41,7 +40,7 @@ def cut_stamps(
     network: Network,
     tiles: Sequence[FetchedTile],
     injections: Sequence[Injection],
-    table: Path,
+    stamps: StampFiles,
 ) -> None:
     """Put galaxies into the images of tiles and cut their stamps.
 
@@ -54,8 +53,8 @@ def cut_stamps(
     tiles : sequence of FetchedTile
     injections : sequence of Injection
         So far from each other that no stamp shows two.
-    table : Path
-        The stamps' table to write, with the .npy beside it.
+    stamps : StampFiles
+        The store to write.
     """
     description, settings = parameters.survey, parameters.configuration.stamps
     seed, rows = parameters.configuration.seed, source_rows(injections)
@@ -68,13 +67,13 @@ def cut_stamps(
         return with_galaxies(image, tile.name, band, injections, description, seed)
 
     shape = (rows.num_rows, 2, len(description.bands), settings.size, settings.size)
-    with new_stamps(table.with_suffix(".npy"), shape) as store:
+    with new_stamps(stamps.pixels, shape) as store:
         positions = Positions(ra, dec, OwnImages.of(rows))
         mosaic = Mosaic(store, positions, Scaling(settings, radius), description, open_band)
         mosaic.build([tile for tile in tiles if tile.name in near])
         values = describe_stamps(mosaic, rows)
     write_table(
-        table,
+        stamps.table,
         shard_table("stamps", values, description.bands),
         bands=description.bands,
         reference_band=description.reference_band,

@@ -1,29 +1,58 @@
 """What the pipeline measures on every source, on any stamps: classes, saliency maps, bars."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.config import Configuration
 from tuningfork.core.tables import numpy_column, shard_table
 from tuningfork.explain.shard import map_stamps
-from tuningfork.measure.bars.shard import bar_values, estimates
-from tuningfork.measure.votes.correction import corrections_of
-from tuningfork.measure.votes.shard import vote_values
+from tuningfork.infer.morphology import ask_morphology
+from tuningfork.measure.bars.calibration import BarCalibration
+from tuningfork.measure.bars.recipe import ShardTables, bar_columns, raw_estimates
+from tuningfork.measure.votes.correction import VoteCalibration
+from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.ensemble import Ensemble
+from tuningfork.stamps.store import in_bands
 
 
-def measured(
+@dataclass(frozen=True)
+class RecipeCalibrations:
+    """What held-out galaxies taught the recipes for votes and bars.
+
+    Attributes
+    ----------
+    votes : VoteCalibration
+    bars : BarCalibration
+    """
+
+    votes: VoteCalibration
+    bars: BarCalibration
+
+    @classmethod
+    def read(cls, votes: Path, bars: Path) -> "RecipeCalibrations":
+        """Return the calibrations in two files.
+
+        Parameters
+        ----------
+        votes, bars : Path
+            calibration/votes.json and calibration/bars.json.
+        """
+        return cls(read_calibration(votes, "votes", VoteCalibration), read_calibration(bars, "bars", BarCalibration))
+
+
+def measure_sources(
     ensemble: Ensemble,
     sources: pa.Table,
     rows: pa.Table,
     pixels: np.ndarray,
     configuration: Configuration,
-    evaluation: Mapping[str, Any],
+    calibrations: RecipeCalibrations,
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the tables of the stages classify and bars for stamps in memory or on disk.
+    """Return the tables of the stages classify and bars, by the pipeline's own recipes.
 
     Light profiles are not measured: what follows from them, the deprojected length, is null.
 
@@ -36,19 +65,21 @@ def measured(
     pixels : ndarray
         (N, 2, B, S, S), in the bands of the ensemble.
     configuration : Configuration
-        The seed and the sections classify, saliency and bars.
-    evaluation : mapping
-        evaluation.json, with the calibrations of votes and bar lengths.
+        The seed and the sections infer, saliency and bars.
+    calibrations : RecipeCalibrations
+
+    Returns
+    -------
+    classes, bars : pyarrow.Table
     """
     keys = {"source_id": rows["source_id"], "flags": rows["flags"]}
-    how = configuration.classify
-    corrections = corrections_of(evaluation["agreement"])
-    votes = vote_values(ensemble, rows, pixels, how.rotations, how.batch_size, corrections)
-    classes = shard_table("classify", keys | votes)
+    band, settings = ensemble.reference_band, configuration.bars
+    answers = ask_morphology(ensemble, rows, pixels, configuration.infer)
+    classes = shard_table("classify", keys | vote_columns_of(answers, calibrations.votes.applied))
     maps = np.zeros((len(pixels), len(ensemble.members), *pixels.shape[-2:]), dtype=np.float16)
     source_id = numpy_column(rows, "source_id")
     map_stamps(ensemble, rows, pixels, source_id, configuration.seed, configuration.saliency, maps)
-    found = estimates(ensemble, rows, pixels, maps, configuration.bars)
-    profiles = shard_table("structure", keys)
-    values = bar_values(rows, sources, classes, profiles, found, ensemble, evaluation, configuration.bars)
-    return classes, shard_table("bars", values)
+    light = in_bands(pixels, ensemble.bands, [band])
+    estimates = raw_estimates(answers, maps, rows, light, band, settings.method)
+    tables = ShardTables(rows, sources, classes, shard_table("structure", keys))
+    return classes, shard_table("bars", bar_columns(estimates, calibrations.bars, tables, band, settings))

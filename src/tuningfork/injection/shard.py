@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,10 @@ import pyarrow.compute as pc
 
 from tuningfork.core.columns import of_stage, schema
 from tuningfork.core.config.transfer import Transfer
-from tuningfork.core.files import read_json
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.injection.cut import cut_stamps, source_rows
-from tuningfork.injection.measures import measured
+from tuningfork.injection.measures import RecipeCalibrations, measure_sources
 from tuningfork.injection.place import Injection, groups, place_galaxies
 from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.sky.shards import Shard
@@ -57,16 +57,30 @@ SCHEMA = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class InjectionInputs:
+    """Files from which galaxies that are put into a shard are measured.
+
+    Attributes
+    ----------
+    tiles : Path
+        Manifest of the shard's tiles.
+    models : sequence of Path
+        Cards of the morphology networks.
+    votes, bars : Path
+        calibration/votes.json and calibration/bars.json.
+    """
+
+    tiles: Path
+    models: Sequence[Path]
+    votes: Path
+    bars: Path
+
+
 def inject_shard(
-    parameters: Parameters,
-    shard: str,
-    tiles: Path,
-    models: Sequence[Path],
-    evaluation: Path,
-    transfer: Transfer,
-    output: Path,
+    parameters: Parameters, *, shard: str, inputs: InjectionInputs, transfer: Transfer, output: Path
 ) -> None:
-    """Write the truth and the measurements of barred galaxies that have been put into the images of a shard.
+    """Write the truth and the measurements of barred galaxies that are put into the images of a shard.
 
     Parameters
     ----------
@@ -74,22 +88,23 @@ def inject_shard(
         Of the stage inject.
     shard : str
         Name of the shard.
-    tiles : Path
-        Its manifest.
-    models : sequence of Path
-        Cards of the morphology networks.
-    evaluation : Path
-        evaluation.json, with the calibrations of the bar lengths.
+    inputs : InjectionInputs
     transfer : Transfer
         How to deal with services, and the cache.
     output : Path
-        The Parquet file to write: one row a galaxy, columns of `SCHEMA`.
+        The Parquet file to write: one row per galaxy, columns of `SCHEMA`.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged or of other bands.
     """
     configuration, description = parameters.configuration, parameters.survey
     network = Network(transfer)
     survey = open_survey(parameters, network)
-    ensemble, calibrations = load_ensemble(models, "morphology"), read_json(evaluation)
-    fetched = list(read_tiles(read_table(tiles)).values())
+    ensemble = load_ensemble(inputs.models, "morphology")
+    calibrations = RecipeCalibrations.read(inputs.votes, inputs.bars)
+    fetched = list(read_tiles(read_table(inputs.tiles)).values())
     usable = [one.tile for one in fetched if description.reference_band in one.files]
     number, population = configuration.selection.galaxies, configuration.simulate.population
     placed = place_galaxies(configuration.seed, Shard.parse(shard), number, population, usable)
@@ -100,13 +115,13 @@ def inject_shard(
     output.parent.mkdir(parents=True, exist_ok=True)
     for group in groups(placed, SEPARATION * 2 * float(half), LARGEST_GROUP):
         with tempfile.TemporaryDirectory(prefix=".inject-", dir=output.parent) as folder:
-            table = Path(folder) / "stamps.parquet"
-            cut_stamps(parameters, survey, network, fetched, group, table)
-            rows, pixels = open_store(StampFiles.beside(table), ensemble.bands, ensemble.reference_band)
-            found = measured(ensemble, source_rows(group), rows, pixels, configuration, calibrations)
-            parts.append(rows_of(shard, group, rows, *found, description.reference_band))
+            stamps = StampFiles(Path(folder) / "stamps.parquet", Path(folder) / "stamps.npy")
+            cut_stamps(parameters, survey, network, fetched, group, stamps)
+            rows, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
+            tables = measure_sources(ensemble, source_rows(group), rows, pixels, configuration, calibrations)
+            parts.append(rows_of(shard, group, rows, *tables, description.reference_band))
         logger.info("shard %s: %d of %d galaxies", shard, sum(part.num_rows for part in parts), len(placed))
-    lineage = parameters.lineage(lineage_of(tiles, evaluation, *models))
+    lineage = parameters.lineage(lineage_of(inputs.tiles, inputs.votes, inputs.bars, *inputs.models))
     write_table(output, pa.concat_tables(parts).sort_by("source_id"), lineage)
 
 

@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.calibrate.held_out import held_out
+from tuningfork.calibrate.bars import learn_bars
+from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import Configuration
 from tuningfork.core.description import Description
 from tuningfork.core.files import new_array
 from tuningfork.core.progress import track
 from tuningfork.core.seeds import generator_for
-from tuningfork.core.tables import write_table
-from tuningfork.evaluate.bars import combined_names, learn_bars, measured, published_names, score
+from tuningfork.core.tables import read_table, write_table
+from tuningfork.evaluate.bars import baseline_lengths, pipeline_lengths, resolved_bars, score_bars
+from tuningfork.infer.morphology import ask_morphology
+from tuningfork.measure.bars.calibration import calibrated_bars
+from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
 from tuningfork.networks.ensemble import Ensemble
-from tuningfork.pictures.measure import digests
+from tuningfork.pictures.measure import ASKED, RECIPE, digests
 from tuningfork.stamps.picture.stamp import STRETCH
+from tuningfork.stamps.store import StampFiles, open_store
 from tuningfork.training.sets.parts import simulate_galaxy
 from tuningfork.training.sets.pictures import as_pictures
 
@@ -25,9 +31,9 @@ SPLITS = ("validation", "test")
 
 
 def calibrate_pictures(
-    number: int, ensemble: Ensemble, configuration: Configuration, description: Description
+    number: int, ensemble: Ensemble, configuration: Configuration, description: Description, output: Path
 ) -> dict[str, Any]:
-    """Return the calibrations and weights for pictures, learnt on simulated galaxies, and figures on others.
+    """Learn the calibration for pictures from simulated galaxies, test it on others, and write it.
 
     Parameters
     ----------
@@ -36,43 +42,63 @@ def calibrate_pictures(
     ensemble : Ensemble
         Of morphology networks that read one band.
     configuration : Configuration
-        Its population and survey are simulated; no network may have learnt from its seed.
+        Its population and survey are simulated; no network may have learned from its seed.
     description : Description
         Of the survey.
+    output : Path
+        JSON file to write, for `tuningfork measure-folder --calibration`.
 
     Returns
     -------
     dict
-        JSON values: `bar_calibration` and `bar_combination`, which `tuningfork measure-folder` reads, `bars` with the
-        figures of every estimator, and where they come from.
+        Estimator -> figures on the test galaxies.
     """
+    band, method = ensemble.reference_band, configuration.bars.method
     with TemporaryDirectory() as folder:
-        part = Path(folder) / "part-0.parquet"
-        draw_part(part, number, ensemble.reference_band, configuration, description)
-        frame = held_out([part], ensemble, configuration)
-    method = configuration.bars.method
-    learnt = learn_bars(frame, method)
-    figures = score(frame, measured(frame, learnt, method), learnt, configuration.seed)
-    names = published_names(method)
-    lengths = {new: learnt.lengths[old].as_dict() for old, new in combined_names(method).items()}
-    return {
-        "bar_calibration": lengths | {"axis_ratio": learnt.axis_ratio.as_dict()},
-        "bar_combination": learnt.combination.as_dict(),
-        "bars": {names.get(name, name): one for name, one in figures.items()},
-        "networks": digests(ensemble),
-        "stretch": STRETCH,
-        "galaxies": number,
-        "seed": configuration.seed,
-    }
+        part = StampFiles(Path(folder) / "part-0.parquet", Path(folder) / "part-0.npy")
+        draw_part(part, number, band, configuration, description)
+        rows = {split: _rows(part, split) for split in SPLITS}
+        estimates = {split: _estimates(part, rows[split], ensemble, configuration) for split in SPLITS}
+    learned = learn_bars(rows["validation"], estimates["validation"], band)
+    combined = {name: estimates["test"][name] for name in learned.lengths}
+    bars = calibrated_bars(combined, learned, psf_pixels(rows["test"], band))
+    tables = {split: raw_table(rows[split], estimates[split], band) for split in SPLITS}
+    baselines = baseline_lengths(tables["validation"], tables["test"], estimates["test"])
+    lengths = pipeline_lengths(bars, combined, learned.lengths) | baselines
+    test = rows["test"].to_pandas()
+    scored = resolved_bars(test, tables["test"]["psf_fwhm"].to_numpy())
+    figures = score_bars(test, lengths, scored, configuration.seed)
+    about = {"networks": digests(ensemble), "stretch": STRETCH, "galaxies": number, "seed": configuration.seed}
+    write_calibration(output, RECIPE, learned, {}, method=method, bars=figures, **about)
+    return figures
 
 
-def draw_part(table: Path, number: int, band: str, configuration: Configuration, description: Description) -> None:
+def _rows(part: StampFiles, split: str) -> pa.Table:
+    """Return the barred galaxies of a split."""
+    rows = read_table(part.table)
+    barred = np.isfinite(rows["bar_length"].to_numpy())
+    return rows.take(np.flatnonzero((rows["split"].to_numpy() == split) & barred))
+
+
+def _estimates(
+    part: StampFiles, rows: pa.Table, ensemble: Ensemble, configuration: Configuration
+) -> dict[str, BarEstimate]:
+    """Return what every estimator says about the galaxies of a split, before calibration."""
+    table, pixels = open_store(part, ensemble.bands, ensemble.reference_band)
+    chosen = np.flatnonzero(np.isin(table["index"].to_numpy(), rows["index"].to_numpy()))
+    answers = ask_morphology(ensemble, table.take(chosen), pixels[chosen], ASKED)
+    everything = np.ones(len(chosen), dtype=bool)
+    settings = configuration.saliency, configuration.bars.method
+    return held_out_bars(ensemble, [part], rows, answers, everything, configuration.seed, *settings)
+
+
+def draw_part(part: StampFiles, number: int, band: str, configuration: Configuration, description: Description) -> None:
     """Write a part of a training set with galaxies as they come back from pictures, in one band.
 
     Parameters
     ----------
-    table : Path
-        The table that is made; its stamps are written beside it. `number` rows for each of `SPLITS`, in turn.
+    part : StampFiles
+        The store that is made: `number` rows for each of `SPLITS`, in turn.
     number : int
     band : str
     configuration : Configuration
@@ -81,7 +107,7 @@ def draw_part(table: Path, number: int, band: str, configuration: Configuration,
     size, place = configuration.stamps.size, description.bands.index(band)
     columns = ("pixel_scale", f"sky_noise_{band}", f"psf_fwhm_{band}")
     rows: list[dict[str, Any]] = []
-    with new_array(table.with_suffix(".npy"), (2 * number, 2, 1, size, size), np.float32) as pixels:
+    with new_array(part.pixels, (2 * number, 2, 1, size, size), np.float32) as pixels:
         for index in track(range(2 * number), "pictures", 2 * number):
             generator = generator_for(configuration.seed, "pictures", index)
             stamp, row = simulate_galaxy(generator, configuration.simulate, description, configuration.stamps)
@@ -91,4 +117,4 @@ def draw_part(table: Path, number: int, band: str, configuration: Configuration,
             seen = {name: float(values[0]) for name, values in own.items()}
             rows.append({"index": index, "split": SPLITS[index % 2]} | row | seen)
     arrays = {name: pa.array([row[name] for row in rows], from_pandas=True) for name in rows[0]}
-    write_table(table, pa.table(arrays), bands=[band], reference_band=band)
+    write_table(part.table, pa.table(arrays), bands=[band], reference_band=band)

@@ -2,25 +2,25 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.columns import ESTIMATORS
-from tuningfork.core.config.stages import Bars, Saliency
+from tuningfork.core.calibration_file import read_calibration
+from tuningfork.core.config.stages import Bars, Infer, Saliency
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import read_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.progress import track
 from tuningfork.explain.shard import map_stamps
-from tuningfork.measure.bars.combination import alone
-from tuningfork.measure.bars.estimators import Estimate
-from tuningfork.measure.bars.length_calibration import identity
-from tuningfork.measure.bars.shard import Calibrations, bar_flags, barred, estimates
-from tuningfork.measure.votes.shard import vote_values
+from tuningfork.infer.morphology import ask_morphology
+from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars, uncalibrated
+from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
+from tuningfork.measure.bars.recipe import bar_flags, counts_as_barred, raw_estimates
+from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.pictures.read import Reading, read_picture
@@ -29,13 +29,14 @@ from tuningfork.stamps.picture.stamp import STRETCH
 
 TOGETHER = 512
 """Pictures that are in memory at once."""
-ROTATIONS, BATCH = 8, 128
+ASKED = Infer(batch_size=128, rotations=8, bar_rotations=8)
+"""How the networks are asked about pictures."""
 BETA = 3.0
 """Exponent of the Moffat profile that is taken for the PSF."""
+RECIPE = "bars on pictures"
+"""Name of the recipe in calibration files."""
 SIZE_ERROR = 0.16
 """Standard deviation of ln(r90): its scatter among SDSS pictures that were scaled by the galaxy's size."""
-AXIS_RATIO = "axis_ratio"
-CALIBRATED = (*ESTIMATORS, AXIS_RATIO)
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,6 @@ class How:
                 raise ConfigurationError(f"{name} {value:g}: expected a number from {low:g} to {high:g}")
 
 
-UNCALIBRATED = Calibrations({name: identity(0) for name in CALIBRATED}, alone())
-
-
 def measure_files(paths: Sequence[Path], output: Path, how: How) -> pa.Table:
     """Measure the bar on pictures and write the table.
 
@@ -110,12 +108,12 @@ def measure_files(paths: Sequence[Path], output: Path, how: How) -> pa.Table:
     ensemble = load_ensemble(how.models or (compact_card("morphology"),), "morphology")
     if len(ensemble.bands) != 1:
         raise InputError(f"networks of the bands {ensemble.bands}: pictures need networks that read a single band")
-    calibrations = calibrations_of(how, ensemble)
+    calibration = calibration_of(how, ensemble)
     parts = []
     for first in range(0, len(paths), TOGETHER):
         some = paths[first : first + TOGETHER]
         readings = [read_picture(path, how.stretch, how.psf_fwhm) for path in track(some, "pictures", len(some))]
-        parts.append(table_of(measure(ensemble, readings, calibrations, how.saliency_samples)))
+        parts.append(table_of(measure(ensemble, readings, calibration, how.saliency_samples)))
     table = pa.concat_tables(parts)
     write(output, table, stretch=how.stretch, networks=digests(ensemble))
     return table
@@ -130,10 +128,19 @@ def summary(table: pa.Table) -> str:
     return f"{table.num_rows} files, {number} with a measurement, {barred_too} of them barred"
 
 
-def calibrations_of(how: How, ensemble: Ensemble) -> Calibrations:
-    """Return the calibrations of some networks.
+def calibration_of(how: How, ensemble: Ensemble) -> BarCalibration:
+    """Return the calibration of some networks.
 
     Without a file of theirs the regressed length stands alone, as it is.
+
+    Parameters
+    ----------
+    how : How
+    ensemble : Ensemble
+
+    Returns
+    -------
+    BarCalibration
 
     Raises
     ------
@@ -142,19 +149,13 @@ def calibrations_of(how: How, ensemble: Ensemble) -> Calibrations:
     """
     path = how.calibration or compact_card("pictures")
     if how.calibration is None and not path.exists():
-        return UNCALIBRATED
-    try:
-        values = read_json(path)
-        made_with = values["networks"]
-        calibrations = Calibrations.from_dict(values)
-        calibrations = replace(calibrations, lengths={name: calibrations.lengths[name] for name in CALIBRATED})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a calibration of bar lengths on pictures ({error}); make it again") from None
-    if made_with == digests(ensemble):
-        return calibrations
+        return uncalibrated()
+    calibration = read_calibration(path, RECIPE, BarCalibration)
+    if read_json(path).get("networks") == digests(ensemble):
+        return calibration
     if how.calibration is not None:
-        raise InputError(f"{path}: made with other networks; make it again with benchmarks/pictures.py")
-    return UNCALIBRATED
+        raise InputError(f"{path}: made with other networks; make it again with tuningfork calibrate-pictures")
+    return uncalibrated()
 
 
 def digests(ensemble: Ensemble) -> list[str]:
@@ -179,7 +180,7 @@ def store_of(readings: Sequence[Reading], band: str) -> tuple[pa.Table, np.ndarr
 
 
 def measure(
-    ensemble: Ensemble, readings: Sequence[Reading], calibrations: Calibrations, samples: int
+    ensemble: Ensemble, readings: Sequence[Reading], calibration: BarCalibration, samples: int
 ) -> dict[str, Any]:
     """Return the columns of the table of N readings."""
     values = picture_values(readings)
@@ -191,9 +192,11 @@ def measure(
     maps = np.zeros((len(good), len(ensemble.members), *pixels.shape[-2:]), dtype=np.float16)
     keys = np.array([_key(reading.file) for reading in chosen])
     map_stamps(ensemble, rows, pixels, keys, 0, Saliency(samples=samples), maps)
-    found = estimates(ensemble, rows, pixels, maps, Bars())
-    votes = vote_values(ensemble, rows, pixels, ROTATIONS, BATCH)
-    for name, column in bar_columns(found, votes, rows, ensemble.reference_band, calibrations).items():
+    band = ensemble.reference_band
+    answers = ask_morphology(ensemble, rows, pixels, ASKED)
+    estimates = raw_estimates(answers, maps, rows, pixels, band, Bars().method)
+    votes = vote_columns_of(answers, {})
+    for name, column in picture_columns(estimates, votes, rows, band, calibration).items():
         values[name][good] = column
     with np.errstate(invalid="ignore"):
         size = 2 * values["r90"]
@@ -209,32 +212,46 @@ def _key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
-def bar_columns(
-    found: Mapping[str, Estimate],
+def picture_columns(
+    estimates: Mapping[str, BarEstimate],
     votes: Mapping[str, np.ndarray],
     rows: pa.Table,
     band: str,
-    calibrations: Calibrations,
+    calibration: BarCalibration,
 ) -> dict[str, np.ndarray]:
-    """Return the columns about the bar of pictures with a galaxy."""
-    scale = rows["pixel_scale"].to_numpy()
-    psf = rows[f"psf_fwhm_{band}"].to_numpy() / scale
-    lengths, errors = calibrations.apply(found, psf)
-    length, error, method = calibrations.combination.lengths(lengths, errors["direct"])
-    angles = {name: one.angle for name, one in found.items()}
-    angle, angle_error = calibrations.combination.angle(angles, {name: one.angle_spread for name, one in found.items()})
-    ratio = calibrations.lengths[AXIS_RATIO].apply(found["mask"].axis_ratio, psf)
-    unbarred = ~barred(votes["bar_yes_fraction"], votes["morphology"].astype(str), Bars().min_fraction)
+    """Return the columns about class and bar of pictures with a galaxy.
+
+    Parameters
+    ----------
+    estimates : mapping
+        Of :func:`tuningfork.measure.bars.recipe.raw_estimates`, for N pictures.
+    votes : mapping
+        Columns of the stage classify.
+    rows : pyarrow.Table
+        Of :func:`store_of`.
+    band : str
+        The band of the networks.
+    calibration : BarCalibration
+
+    Returns
+    -------
+    dict
+        Column -> (N,); lengths in pixels of the picture.
+    """
+    scale, psf = rows["pixel_scale"].to_numpy(), psf_pixels(rows, band)
+    bars = calibrated_bars(estimates, calibration, psf)
+    fractions = votes["bar_yes_fraction"]
+    barred = counts_as_barred(fractions, votes["morphology"].astype(str), Bars().min_fraction)
     return {
         "morphology": votes["morphology"],
         "p_bar": votes["p_bar"],
-        "bar_yes_fraction": votes["bar_yes_fraction"],
-        "bar_length_pixels": length * scale,
-        "bar_length_pixels_error": length * scale * error,
-        "bar_position_angle": angle,
-        "bar_position_angle_error": angle_error,
-        "bar_ellipticity": 1 - np.clip(ratio, 0, 1),
-        "bar_length_method": method,
-        "bar_flags": bar_flags(found["saliency"].flags, length, psf, unbarred),
-        **{f"bar_length_{name}_pixels": lengths[name] * scale for name in ESTIMATORS},
+        "bar_yes_fraction": fractions,
+        "bar_length_pixels": bars.length * scale,
+        "bar_length_pixels_error": bars.length * scale * bars.length_error,
+        "bar_position_angle": bars.angle,
+        "bar_position_angle_error": bars.angle_error,
+        "bar_ellipticity": 1 - bars.axis_ratio,
+        "bar_length_method": bars.method,
+        "bar_flags": bar_flags(estimates, bars.length, psf, barred, np.ones(len(psf), dtype=bool)),
+        **{f"bar_length_{name}_pixels": length * scale for name, length in bars.lengths.items()},
     }

@@ -23,7 +23,7 @@ from tuningfork.core.statistics import figure
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.evaluate.audit.disagreement import label_errors
 from tuningfork.evaluate.audit.logistic import bootstrap_weights, logistic_slopes
-from tuningfork.evaluate.audit.volunteers import People, held_out_people
+from tuningfork.evaluate.audit.volunteers import VolunteerFiles, held_out_volunteers
 
 COVARIATES = {
     "mag": ("mag", -1),
@@ -41,32 +41,35 @@ FURTHEST = 12.0
 """Largest shift of a logit; fractions of zero and one cannot be shifted to others."""
 
 
-def report_bias(parameters: Parameters, evaluation: Path, people: People | None, output: Path, table: Path) -> None:
-    """Write which labels are likely wrong, and how the bar fraction depends on what it should not.
+def audit_votes(
+    parameters: Parameters, *, galaxies: Path, volunteers: VolunteerFiles | None, output: Path, table: Path
+) -> None:
+    """Write which votes are likely wrong, and how the bar fraction depends on what it should not depend on.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage bias.
-    evaluation : Path
-        evaluation.parquet: simulated test galaxies with votes, predictions and truth.
-    people : People or None
-        Votes of people, if there are any.
+        Of the stage audit_votes.
+    galaxies : Path
+        evaluation/galaxies.parquet: simulated test galaxies with votes, predictions and truth.
+    volunteers : VolunteerFiles or None
+        Votes of real volunteers, if there are any.
     output : Path
-        vote_bias.json.
+        evaluation/vote_bias.json.
     table : Path
-        label_errors.parquet.
+        evaluation/label_errors.parquet.
     """
-    configuration = parameters.configuration
-    frames = {"simulated": read_table(evaluation).to_pandas()}
-    if people is not None:
-        frames["people"] = held_out_people(people, configuration.classify)
+    seed, files = parameters.configuration.seed, [galaxies]
+    frames = {"simulated": read_table(galaxies).to_pandas()}
+    if volunteers is not None:
+        frames["volunteers"] = held_out_volunteers(volunteers)
+        files += volunteers.with_lineage
     errors, summaries = zip(*(label_errors(frame, name) for name, frame in frames.items()), strict=True)
-    lineage = parameters.lineage(lineage_of(evaluation, *(people.files if people else [])))
+    lineage = parameters.lineage(lineage_of(*files))
     order = [("probability", "ascending"), ("origin", "ascending"), ("index", "ascending")]
     write_table(table, pa.concat_tables(errors).sort_by(order), lineage)
     labels = dict(zip(frames, summaries, strict=True))
-    bars = {name: bar_bias(frame, configuration.seed) for name, frame in frames.items()}
+    bars = {name: bar_bias(frame, seed) for name, frame in frames.items()}
     write_json(output, {"lineage": lineage, "labels": labels, "bars": bars})
 
 

@@ -1,37 +1,32 @@
-"""The recommended bar: what several estimators say, each weighted as it deserves on held-out simulations.
+"""The recommended bar: several estimators combined, with weights learned from held-out simulated galaxies.
 
 Errors of ln(length) are taken in units of the error that the regressing network gives each galaxy itself, since all
-estimators fail together on faint and small ones. With their covariance C, the best linear unbiased estimate of those
-at hand has the weights C^-1 1 / (1' C^-1 1) (Aitken 1936); an estimator that would get hardly any weight, or a
-negative one, is left out.
+estimators fail together on faint and small galaxies. With C the covariance of these errors, the best linear unbiased
+estimate has the weights C^-1 1 / (1' C^-1 1) (Aitken 1936). An estimator whose weight would be negative or below
+`MIN_WEIGHT` is left out.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.core.statistics import CENTRAL_68, FEWEST, MAD_TO_SIGMA, angle_difference, robust_scatter
-
-FIRST = "direct"
-"""The estimator whose own error is the unit of all others, and which stands alone where nothing could be learnt."""
-CLIP = 4.0
-"""Deviations beyond so many robust scatters count as that many: a few lost bars must not decide the weights."""
-LEAST_WEIGHT = 0.03
+UNIT_ESTIMATOR = "direct"
+"""The estimator whose own error is the unit of all others, and which stands alone where nothing could be learned."""
+MIN_WEIGHT = 0.03
 """Smallest weight that an estimator may have."""
 
 
 @dataclass(frozen=True)
 class BarCombination:
-    """Weights learnt on held-out galaxies.
+    """Weights learned from held-out galaxies.
 
     Attributes
     ----------
     names : list of str
         Estimators with a covariance.
     covariance : list of list of float
-        Of their errors of ln(length) in units of the error of `FIRST`.
+        Of their errors of ln(length) in units of the error of `UNIT_ESTIMATOR`.
     scale : float
         By which the error of the combination is multiplied, so that 68 % lie within it.
     angles : dict
@@ -39,7 +34,7 @@ class BarCombination:
     angle_scatter : float
         Scatter of the combined angle (deg).
     n : int
-        Galaxies behind it; with none only `FIRST` counts.
+        Galaxies behind it; with none, only `UNIT_ESTIMATOR` counts.
     """
 
     names: list[str]
@@ -49,15 +44,6 @@ class BarCombination:
     angle_scatter: float
     n: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "BarCombination":
-        """Return the combination that :meth:`as_dict` wrote."""
-        return cls(**values)
-
     def lengths(self, found: Mapping[str, np.ndarray], unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the combined lengths.
 
@@ -66,7 +52,7 @@ class BarCombination:
         found : mapping
             Estimator -> (N,) calibrated lengths, NaN where there is none.
         unit : ndarray
-            (N,) standard deviation of ln(length) by `FIRST`.
+            (N,) standard deviation of ln(length) by `UNIT_ESTIMATOR`.
 
         Returns
         -------
@@ -98,7 +84,7 @@ class BarCombination:
         while True:
             solution = np.linalg.solve(covariance[np.ix_(used, used)], np.ones(len(used)))
             weights = solution / solution.sum()
-            if len(used) == 1 or (weights >= LEAST_WEIGHT).all():
+            if len(used) == 1 or (weights >= MIN_WEIGHT).all():
                 break
             used = np.delete(used, np.argmin(weights))
         result = np.zeros(len(present))
@@ -123,67 +109,6 @@ class BarCombination:
         return mean, np.where(weight > 0, error, np.nan)
 
 
-def alone() -> BarCombination:
-    """Return the combination that leaves `FIRST` as it is, for want of galaxies to learn from."""
-    return BarCombination([FIRST], [[1.0]], 1.0, {FIRST: 1.0}, 0.0, 0)
-
-
-def learn(
-    found: Mapping[str, np.ndarray],
-    unit: np.ndarray,
-    truth: np.ndarray,
-    angles: Mapping[str, np.ndarray],
-    true_angle: np.ndarray,
-) -> BarCombination:
-    """Learn the weights.
-
-    Parameters
-    ----------
-    found : mapping
-        Estimator -> (N,) calibrated lengths.
-    unit : ndarray
-        (N,) standard deviation of ln(length) by `FIRST`.
-    truth : ndarray
-        (N,) true lengths, in the same unit as `found`.
-    angles : mapping
-        Estimator -> (N,) position angles (deg).
-    true_angle : ndarray
-        (N,) deg.
-
-    Returns
-    -------
-    BarCombination
-        Of the estimators that gave a length for at least half of the galaxies that `FIRST` has one for.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        errors = {name: np.log(values / truth) / unit for name, values in found.items()}
-    usable = np.isfinite(errors[FIRST])
-    names = [name for name in found if np.isfinite(errors[name][usable]).sum() > usable.sum() / 2]
-    together = np.all([np.isfinite(errors[name]) for name in names], axis=0) if names else usable
-    n = int(together.sum())
-    if FIRST not in names or n < FEWEST:
-        return alone()
-    clipped = np.stack([_clipped(errors[name][together]) for name in names])
-    covariance = np.cov(clipped, bias=True).reshape(len(names), len(names))
-    # Almost equal estimators: a hundredth of the variance keeps the inverse from living on their difference.
-    covariance[np.diag_indices(len(names))] *= 1.01
-    scatters = {name: _angle_scatter(values[together], true_angle[together]) for name, values in angles.items()}
-    known = {name: scatter for name, scatter in scatters.items() if np.isfinite(scatter)}
-    raw = BarCombination(names, covariance.tolist(), 1.0, known or {FIRST: 1.0}, 0.0, n)
-    length, error, _ = raw.lengths({name: found[name][together] for name in names}, unit[together])
-    scale = float(np.quantile(np.abs(np.log(length / truth[together])) / error, CENTRAL_68))
-    angle, _ = raw.angle({k: v[together] for k, v in angles.items()}, {k: np.zeros(n) for k in angles})
-    scatter = _angle_scatter(angle, true_angle[together])
-    return BarCombination(names, raw.covariance, scale, raw.angles, scatter if np.isfinite(scatter) else 0.0, n)
-
-
-def _clipped(values: np.ndarray) -> np.ndarray:
-    middle, reach = np.median(values), CLIP * robust_scatter(values)
-    return np.clip(values, middle - reach, middle + reach)
-
-
-def _angle_scatter(found: np.ndarray, truth: np.ndarray) -> float:
-    """Return the robust scatter (deg), at least a tenth of a degree; NaN for fewer than ten angles."""
-    miss = np.abs(angle_difference(found, truth))
-    miss = miss[np.isfinite(miss)]
-    return max(MAD_TO_SIGMA * float(np.median(miss)), 0.1) if len(miss) >= FEWEST else np.nan
+def direct_alone() -> BarCombination:
+    """Return the combination that takes `UNIT_ESTIMATOR` as it is, for want of galaxies to learn from."""
+    return BarCombination([UNIT_ESTIMATOR], [[1.0]], 1.0, {UNIT_ESTIMATOR: 1.0}, 0.0, 0)

@@ -5,7 +5,7 @@ answer, and how well the galaxy is seen: the PSF's width and the radius at which
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,12 @@ BULGE, ARMS = "bulge_fraction", "spiral_arm_fraction"
 FEATURES = (BULGE, ARMS)
 TRUTH = {BULGE: "bulge_to_total", ARMS: "arm_strength"}
 """Columns of the training set that hold the true fractions."""
-LIMIT = 0.01
+MIN_FRACTION = 0.01
 """Fractions are kept so far from 0 and 1 before their logit is taken."""
-LEAST = 30
-"""Fewer galaxies give no calibration."""
-BINS, A_BIN = 5, 20
-"""Most bins of the fraction in which errors are learned, and the fewest galaxies in one."""
-LEAST_ERROR = 0.01
-"""No fraction is known better, even where validation galaxies were all right."""
-WITHIN = 68.27
-"""Percentage of the truths within the error."""
 
 
 @dataclass(frozen=True)
-class FeatureCalibration:
+class FractionCalibration:
     """A linear relation of a fraction, or of its logit, with what predicts it.
 
     Attributes
@@ -61,54 +53,23 @@ class FeatureCalibration:
         value = 1 / (1 + np.exp(-value)) if self.logit else np.clip(value, 0, 1)
         return value, np.where(np.isfinite(value), np.interp(value, self.fractions, self.errors), np.nan)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the calibration as JSON values."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "FeatureCalibration":
-        """Return the calibration that :meth:`as_dict` wrote."""
-        return cls(**values)
+@dataclass(frozen=True)
+class FeatureCalibration:
+    """What held-out galaxies teach the recipe for bulges and spiral arms.
 
-
-def fit(predictors: np.ndarray, truth: np.ndarray, logit: bool) -> FeatureCalibration:
-    """Fit a calibration by least squares.
-
-    Parameters
+    Attributes
     ----------
-    predictors : ndarray
-        (N, K).
-    truth : ndarray
-        (N,) fractions. Rows that are not finite do not count.
-    logit : bool
-        Whether the logit of the fraction is linear in the predictors.
+    fractions : dict
+        Each of `FEATURES` -> its calibration.
     """
-    good = np.isfinite(predictors).all(axis=1) & np.isfinite(truth)
-    n = int(np.count_nonzero(good))
-    if n < LEAST:
-        return FeatureCalibration(
-            [], logit, [], [], n, f"only {n} held-out galaxies with a measurement: not calibrated"
-        )
-    x, y = predictors[good], truth[good]
-    design = np.column_stack([np.ones(n), x])
-    solution = np.linalg.lstsq(design, logit_of(y) if logit else y, rcond=None)[0]
-    bare = FeatureCalibration(solution.tolist(), logit, [0.0], [0.0], n)
-    fractions, errors = _errors(bare.apply(x)[0], y)
-    return FeatureCalibration(solution.tolist(), logit, fractions, errors, n)
 
-
-def _errors(found: np.ndarray, truth: np.ndarray) -> tuple[list[float], list[float]]:
-    """Return the median fraction in each bin of galaxies, and how far most truths are from what was found."""
-    order = np.argsort(found, kind="stable")
-    parts = np.array_split(order, int(np.clip(len(order) // A_BIN, 1, BINS)))
-    miss = np.abs(found - truth)
-    errors = [max(float(np.percentile(miss[part], WITHIN)), LEAST_ERROR) for part in parts]
-    return [float(np.median(found[part])) for part in parts], errors
+    fractions: dict[str, FractionCalibration]
 
 
 def logit_of(fraction: np.ndarray) -> np.ndarray:
     """Return ln(f / (1 - f)) of fractions, limited to what can be told from 0 and 1."""
-    limited = np.clip(fraction, LIMIT, 1 - LIMIT)
+    limited = np.clip(fraction, MIN_FRACTION, 1 - MIN_FRACTION)
     return np.asarray(np.log(limited / (1 - limited)))
 
 
@@ -155,3 +116,37 @@ def predictors(
             # Light counts as that of arms as far as arms are seen.
             columns.append(answer * columns[-1])
     return np.column_stack(columns)
+
+
+def feature_columns(
+    shares: Mapping[str, np.ndarray],
+    end: np.ndarray,
+    votes: Mapping[str, np.ndarray],
+    psf_fwhm: np.ndarray,
+    calibration: FeatureCalibration,
+) -> dict[str, np.ndarray]:
+    """Return the calibrated fractions of bulge and spiral arms, their errors and the raw shares, as columns.
+
+    Parameters
+    ----------
+    shares : mapping
+        Each of `FEATURES` -> (N,) measured share of the light.
+    end : ndarray
+        (N,) radius at which the galaxy ends in the noise (px).
+    votes : mapping
+        `{answer}_fraction` -> (N,) expected vote fractions.
+    psf_fwhm : ndarray
+        (N,) px.
+    calibration : FeatureCalibration
+
+    Returns
+    -------
+    dict
+        Column -> (N,), NaN where nothing was measured.
+    """
+    values = {}
+    for name, share in shares.items():
+        columns = predictors(name, share, answer_of(name, votes), psf_fwhm, end)
+        values[name], values[f"{name}_error"] = calibration.fractions[name].apply(columns)
+        values[f"{name}_raw"] = share
+    return values

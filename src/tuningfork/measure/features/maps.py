@@ -1,7 +1,7 @@
-"""Bulge and spiral arms, measured where the network looks when it answers for them.
+"""Bulge and spiral arms, measured in the light where the networks look when they answer for them.
 
-Bhambra, Joachimi & Lahav (2022, MNRAS 511, 5032) propose it beside bar lengths: what an answer hangs on is marked by
-its saliency map, so a feature can be measured that nobody has labelled. Maps are kept no longer than a batch.
+Bhambra, Joachimi & Lahav (2022, MNRAS 511, 5032) propose this beside bar lengths: the saliency map of an answer marks
+the pixels that decide it, so that a feature can be measured that nobody has labelled.
 """
 
 from collections.abc import Iterator
@@ -11,20 +11,14 @@ import numpy as np
 import pyarrow as pa
 from scipy import ndimage
 
-from tuningfork.core.config.stages import Features
-from tuningfork.core.seeds import seed_for
 from tuningfork.core.tables import numpy_column
-from tuningfork.explain.copies import Attribution
-from tuningfork.explain.saliency import Target, arms_logit, attribute, bulge_logit, scale_to_unit
 from tuningfork.measure.bars.estimators import psf_pixels
 from tuningfork.measure.bars.maps import central_region
 from tuningfork.measure.features.azimuthal import Azimuthal, azimuthal
-from tuningfork.networks.ensemble import Batch, Ensemble, batches
 
-TARGETS: dict[str, Target] = {"spiral_arms": arms_logit, "bulge_size": bulge_logit}
 CHUNK = 64
-"""Stamps whose maps are in memory at once."""
-SMALLEST = 1.5
+"""Stamps that are measured at once."""
+MIN_END_PSF = 1.5
 """A galaxy that ends in the noise within so many PSF widths has no features that could be measured."""
 BULGE_SMOOTHING, ARMS_SMOOTHING = 1.0, 2.0
 """Gaussian widths (px) of the smoothing of the two maps."""
@@ -47,7 +41,7 @@ bar, beyond, noise and neighbours."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class FeatureMeasurements:
     """What is measured on N stamps; NaN where the galaxy cannot be seen well enough.
 
     Attributes
@@ -74,46 +68,45 @@ class Measured:
 
 
 def measure_features(
-    ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, keys: np.ndarray, seed: int, settings: Features
-) -> Iterator[tuple[np.ndarray, Measured]]:
-    """Yield row numbers of the stamps that networks can read, and what is measured on them, a batch at a time.
+    rows: pa.Table, light: np.ndarray, maps: np.ndarray, mapped: np.ndarray, band: str
+) -> Iterator[tuple[np.ndarray, FeatureMeasurements]]:
+    """Yield row numbers of the stamps that have maps, and what is measured on them, a bounded number at a time.
 
     Parameters
     ----------
-    ensemble : Ensemble
-        Of morphology networks; their maps are averaged.
-    rows, pixels
-        Table and stamps (N, 2, B, S, S) of a stamp store.
-    keys : ndarray
-        (N,) whole numbers that name the stamps; with `seed` they decide the noise.
-    seed : int
-        The configuration's seed.
-    settings : Features
-        Nothing is yielded for `samples` = 0.
+    rows : pyarrow.Table
+        N rows of a stamp store.
+    light : ndarray
+        (N, 2, 1, S, S) stamps in the reference band.
+    maps : ndarray
+        (N, 2, S, S) maps of bulge and spiral arms.
+    mapped : ndarray
+        (N,) bool, which rows have maps.
+    band : str
+        The reference band.
+
+    Yields
+    ------
+    places : ndarray
+        int (n,).
+    measurements : FeatureMeasurements
+        Of these n rows.
     """
-    if settings.samples == 0:
-        return
-    band, place = ensemble.reference_band, ensemble.bands.index(ensemble.reference_band)
     psf = psf_pixels(rows, band)
     noise = numpy_column(rows, f"sky_noise_{band}").astype(float)
-    for batch in batches(rows, pixels, ensemble, CHUNK):
-        own = [int(key) for key in keys[batch.rows]]
-        maps = {name: _map(ensemble, batch, name, own, seed, settings) for name in TARGETS}
-        stamps = np.asarray(pixels[batch.rows][:, :, place], dtype=np.float32)
-        light = stamps[:, 0] / noise[batch.rows, None, None].astype(np.float32)
-        galaxies = azimuthal(light, stamps[:, 1], psf[batch.rows])
-        yield batch.rows, measured(galaxies, maps["bulge_size"], maps["spiral_arms"], psf[batch.rows])
+    chosen = np.flatnonzero(mapped)
+    for first in range(0, len(chosen), CHUNK):
+        places = chosen[first : first + CHUNK]
+        stamps = np.asarray(light[places, :, 0], dtype=np.float32)
+        flux = stamps[:, 0] / noise[places, None, None].astype(np.float32)
+        galaxies = azimuthal(flux, stamps[:, 1], psf[places])
+        bulge, arms = np.moveaxis(np.asarray(maps[places], dtype=np.float32), 1, 0)
+        yield places, measured(galaxies, bulge, arms, psf[places])
 
 
-def _map(ensemble: Ensemble, batch: Batch, name: str, keys: list[int], seed: int, settings: Features) -> np.ndarray:
-    """Return the mean of the members' maps (N, S, S), each scaled to [0, 1]."""
-    how = Attribution(**settings.model_dump(), half_precision=True)
-    seeds = [seed_for(seed, "features", name, key) for key in keys]
-    found, _ = attribute(ensemble.members, batch.inputs, batch.conditions, seeds, how, TARGETS[name])
-    return np.asarray(scale_to_unit(found)[0].mean(1).cpu().numpy())
-
-
-def measured(galaxies: Azimuthal, bulge_maps: np.ndarray, arms_maps: np.ndarray, psf_fwhm: np.ndarray) -> Measured:
+def measured(
+    galaxies: Azimuthal, bulge_maps: np.ndarray, arms_maps: np.ndarray, psf_fwhm: np.ndarray
+) -> FeatureMeasurements:
     """Measure bulges and arms on maps (N, S, S) and the light of the stamps.
 
     Parameters
@@ -125,14 +118,14 @@ def measured(galaxies: Azimuthal, bulge_maps: np.ndarray, arms_maps: np.ndarray,
         (N,) px.
     """
     total = galaxies.total
-    seen = (galaxies.end > SMALLEST * psf_fwhm) & (total > 0)
+    seen = (galaxies.end > MIN_END_PSF * psf_fwhm) & (total > 0)
     masks, unmapped = (
         without_specks(arms_where(galaxies, one) & seen[:, None, None], psf_fwhm)
         for one in (heights(arms_maps, ARMS_SMOOTHING), profile_heights(galaxies))
     )
     regions = bulge_regions(bulge_maps, psf_fwhm)
     share = np.where(seen, 1 / np.where(seen, total, 1), np.nan)
-    return Measured(
+    return FeatureMeasurements(
         bulge=np.where(regions.any((1, 2)), _light(galaxies, regions) * share, np.nan),
         arms=_light(galaxies, masks) * share,
         end=np.where(seen, galaxies.end, np.nan),

@@ -1,14 +1,15 @@
-"""Bulges and spiral arms of a shard: the table, and the masks of the arms."""
+"""The stage features: bulges and spiral arms of a shard, a measurement on maps and light; no network runs here."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tuningfork.core.files import new_array, read_json
+from tuningfork.core.calibration_file import read_calibration
+from tuningfork.core.files import new_array, open_array
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import (
+    detail_of,
     lineage_of,
     numpy_column,
     read_table,
@@ -17,33 +18,41 @@ from tuningfork.core.tables import (
     write_table,
 )
 from tuningfork.measure.bars.estimators import psf_pixels
-from tuningfork.measure.features.calibration import ARMS, BULGE, FeatureCalibration, answer_of, predictors
+from tuningfork.measure.features.calibration import ARMS, BULGE, FeatureCalibration, feature_columns
 from tuningfork.measure.features.maps import measure_features
-from tuningfork.networks.ensemble import load_ensemble
-from tuningfork.stamps.store import StampFiles, open_store
+from tuningfork.stamps.store import StampFiles, open_store, survey_of
 
 
-def features_shard(
-    parameters: Parameters,
-    stamps: Path,
-    morphology: Path,
-    models: Sequence[Path],
-    evaluation: Path,
-    output: Path,
-    table: Path,
-) -> None:
+@dataclass(frozen=True)
+class FeatureInputs:
+    """Files of a shard from which its bulges and spiral arms are measured.
+
+    Attributes
+    ----------
+    stamps : StampFiles
+    morphology : Path
+        Table of the stage classify.
+    map_table, maps : Path
+        Table and .npy of the stage feature_maps.
+    calibration : Path
+        calibration/features.json.
+    """
+
+    stamps: StampFiles
+    morphology: Path
+    map_table: Path
+    maps: Path
+    calibration: Path
+
+
+def features_shard(parameters: Parameters, *, inputs: FeatureInputs, output: Path, table: Path) -> None:
     """Write bulges and spiral arms of every source of a shard.
 
     Parameters
     ----------
     parameters : Parameters
         Of the stage features.
-    stamps, morphology : Path
-        The shard's tables, the former with the .npy beside it.
-    models : sequence of Path
-        Cards of the morphology networks.
-    evaluation : Path
-        evaluation.json, with the calibrations.
+    inputs : FeatureInputs
     output : Path
         .npy, uint8 (N, S, S / 8 rounded up): the masks of the arms, eight pixels in a byte;
         ``numpy.unpackbits(masks[k], axis=-1, count=S)`` gives that of row k. Zero without a measurement.
@@ -53,51 +62,29 @@ def features_shard(
     Raises
     ------
     InputError
-        A file is missing, damaged, or of other sources or bands.
+        A file is missing, damaged or about other sources.
     """
-    settings, seed = parameters.configuration.features, parameters.configuration.seed
-    ensemble = load_ensemble(models, "morphology")
-    rows, pixels = open_store(StampFiles.beside(stamps), ensemble.bands, ensemble.reference_band)
-    classes = read_table(morphology)
-    require_same_sources(rows, classes, morphology)
-    number, size = len(pixels), pixels.shape[-1]
-    found = {name: np.full(number, np.nan) for name in ("bulge", "arms", "end")}
-    with new_array(output, (number, pixels.shape[-2], -(-size // 8)), np.uint8) as masks:
-        keys = numpy_column(rows, "source_id")
-        for places, one in measure_features(ensemble, rows, pixels, keys, seed, settings):
-            masks[places] = np.packbits(one.masks, axis=-1)
-            for name, column in found.items():
-                column[places] = getattr(one, name)
+    _, band = survey_of(inputs.stamps.table)
+    rows, light = open_store(inputs.stamps, [band], band)
+    classes, mapped = read_table(inputs.morphology), read_table(inputs.map_table)
+    for path, other in ((inputs.morphology, classes), (inputs.map_table, mapped)):
+        require_same_sources(rows, other, path)
+    number, size = len(light), light.shape[-1]
+    measured = {name: np.full(number, np.nan) for name in ("bulge", "arms", "end")}
+    has_map = mapped["copies"].is_valid().to_numpy()
+    with new_array(output, (number, light.shape[-2], -(-size // 8)), np.uint8) as masks:
+        for places, part in measure_features(rows, light, open_array(inputs.maps), has_map, band):
+            masks[places] = np.packbits(part.masks, axis=-1)
+            for name, column in measured.items():
+                column[places] = getattr(part, name)
     votes = {name: numpy_column(classes, name) for name in classes.column_names if name.endswith("_fraction")}
+    shares = {BULGE: measured["bulge"], ARMS: measured["arms"]}
+    calibration = read_calibration(inputs.calibration, "features", FeatureCalibration)
     values = {
         "source_id": rows["source_id"],
         "flags": numpy_column(rows, "flags") | numpy_column(classes, "flags"),
-        **feature_values(found, votes, psf_pixels(rows, ensemble.reference_band), read_json(evaluation)),
+        **feature_columns(shares, measured["end"], votes, psf_pixels(rows, band), calibration),
     }
-    lineage = parameters.lineage(lineage_of(stamps, morphology, evaluation, *models))
-    write_table(table, shard_table("features", values), lineage, samples=settings.samples, size=size)
-
-
-def feature_values(
-    found: Mapping[str, np.ndarray], votes: Mapping[str, np.ndarray], psf: np.ndarray, evaluation: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
-    """Return the columns of the features table.
-
-    Parameters
-    ----------
-    found : mapping
-        `bulge`, `arms` and `end` of :class:`tuningfork.measure.features.maps.Measured`.
-    votes : mapping
-        `{answer}_fraction` -> (N,) expected vote fractions.
-    psf : ndarray
-        (N,) px.
-    evaluation : mapping
-        With `feature_calibration`.
-    """
-    values = {}
-    for name, share in ((BULGE, found["bulge"]), (ARMS, found["arms"])):
-        calibration = FeatureCalibration.from_dict(evaluation["feature_calibration"][name])
-        columns = predictors(name, share, answer_of(name, votes), psf, found["end"])
-        values[name], values[f"{name}_error"] = calibration.apply(columns)
-        values[f"{name}_raw"] = share
-    return values
+    lineage = lineage_of(inputs.stamps.table, inputs.morphology, inputs.map_table, inputs.calibration)
+    samples = detail_of(inputs.map_table, "samples")
+    write_table(table, shard_table("features", values), parameters.lineage(lineage), samples=samples, size=size)

@@ -9,15 +9,14 @@ pure Sersic profiles and is worse for all other galaxies, whose fits are off alo
 correlates their parameters.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tuningfork.core.records import take
-from tuningfork.measure.structure.estimates import FITTED, GROUP_OF, GROUPS, Estimates, Gaussians
+from tuningfork.measure.structure.estimates import FITTED, ProfileEstimates
 from tuningfork.measure.structure.intervals import ErrorModel
+from tuningfork.networks.posterior import GROUP_OF, GROUPS, Gaussians
 
 DOUBT = 1.5
 """Standard deviations by which the two may differ before the fit is doubted: its error then grows with the difference,
@@ -90,17 +89,6 @@ class StructureCalibration:
         """The weighting of each target."""
         return [self.groups[name] for name in GROUP_OF]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the calibration as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "StructureCalibration":
-        """Return the calibration that :meth:`as_dict` wrote."""
-        groups = {name: Weighting(**terms) for name, terms in values["groups"].items()}
-        errors = {name: ErrorModel.from_dict(terms) for name, terms in values["errors"].items()}
-        return cls(groups, values["n"], values["n_fitted"], values["note"], errors)
-
 
 @dataclass(frozen=True)
 class Combination:
@@ -121,7 +109,7 @@ class Combination:
     refined: np.ndarray
 
 
-def combine(estimates: Estimates, calibration: StructureCalibration) -> Combination:
+def combine(estimates: ProfileEstimates, calibration: StructureCalibration) -> Combination:
     """Join network and fit; rows without a usable fit are the network's alone."""
     inner = corrected(estimates, calibration)
     refined = inner.fitted & agree(inner)
@@ -134,7 +122,7 @@ def combine(estimates: Estimates, calibration: StructureCalibration) -> Combinat
     return Combination(Gaussians(mean, covariance), weight, refined)
 
 
-def corrected(estimates: Estimates, calibration: StructureCalibration) -> Estimates:
+def corrected(estimates: ProfileEstimates, calibration: StructureCalibration) -> ProfileEstimates:
     """Return estimates with mean errors subtracted and standard deviations as learned."""
     own: list[tuple[np.ndarray, np.ndarray]] = []
     other: list[tuple[np.ndarray, np.ndarray]] = []
@@ -153,10 +141,10 @@ def corrected(estimates: Estimates, calibration: StructureCalibration) -> Estima
             (other, estimates.fit.scaled(np.stack([factor for factor, _ in other], axis=1))),
         )
     )
-    return Estimates(network, fit, estimates.misfit, estimates.fitted)
+    return ProfileEstimates(network, fit, estimates.misfit, estimates.fitted)
 
 
-def agree(estimates: Estimates) -> np.ndarray:
+def agree(estimates: ProfileEstimates) -> np.ndarray:
     """Return which fits (N,) found what the network sees, in every target; False where either is missing."""
     with np.errstate(invalid="ignore"):
         miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :FITTED])

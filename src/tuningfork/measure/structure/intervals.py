@@ -5,12 +5,9 @@ published error is the half width of its central 68 % interval, and its degrees 
 95 % is.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import t as student
 
@@ -44,16 +41,7 @@ class ErrorModel:
 
     def factor(self, signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Return the factor (N,) of the standard deviation at signal-to-noise ratios and weights of the fit (N,)."""
-        return np.exp(_features(signal, weight) @ [self.constant, self.signal, self.weight])
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the model as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "ErrorModel":
-        """Return the model that :meth:`as_dict` wrote."""
-        return cls(**values)
+        return np.exp(error_predictors(signal, weight) @ [self.constant, self.signal, self.weight])
 
 
 def widths(degrees: float) -> dict[int, float]:
@@ -66,33 +54,6 @@ def place_in(miss: np.ndarray, error: np.ndarray, degrees: float) -> np.ndarray:
     """Return the place in [0, 1] of truths in the predicted distributions, whose centres lie `miss` above them."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(student.cdf(-miss / error * student.ppf(0.5 + LEVELS[68] / 2, degrees), degrees))
-
-
-def learn_errors(miss: np.ndarray, signal: np.ndarray, weight: np.ndarray) -> ErrorModel:
-    """Return the model with which the intervals `LEVELS` hold the truth as often as they should.
-
-    The slopes come from the likelihood; constant and degrees of freedom from the coverage itself.
-
-    Parameters
-    ----------
-    miss : ndarray
-        (N,) errors in units of the standard deviations that are to be calibrated, NaN where not known.
-    signal, weight : ndarray
-        (N,) signal-to-noise ratio and weight of the fit.
-    """
-    good = np.isfinite(miss)
-    miss, features = miss[good], _features(signal, weight)[good]
-
-    def loss(vector: np.ndarray) -> float:
-        factor = features @ vector[:3]
-        total = student_loss((miss * np.exp(-factor)) ** 2, factor, 1, np.exp(vector[3]))
-        return total + 0.5 * float(np.sum((vector[1:3] / 0.5) ** 2))
-
-    bounds = [(-3, 3), (-1, 1), (-2, 2), (np.log(1.5), np.log(60))]
-    found = minimize(loss, [0, 0, 0, np.log(5)], method="L-BFGS-B", bounds=bounds).x
-    distances = np.abs(miss * np.exp(-features @ found[:3]))
-    constant, degrees = _matched(distances)
-    return ErrorModel(float(found[0] + constant), float(found[1]), float(found[2]), degrees)
 
 
 def student_loss(square: np.ndarray, log_volume: np.ndarray, size: int, degrees: float) -> float:
@@ -113,20 +74,18 @@ def student_loss(square: np.ndarray, log_volume: np.ndarray, size: int, degrees:
     return float(((degrees + size) / 2 * np.log1p(square / degrees) + log_volume).sum() - norm * square.size)
 
 
-def _features(signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def error_predictors(signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return what the factor of an error depends on.
+
+    Parameters
+    ----------
+    signal, weight : ndarray
+        (N,) signal-to-noise ratio and weight of the fit.
+
+    Returns
+    -------
+    ndarray
+        (N, 3): one, ln(signal / `SIGNAL`), weight.
+    """
     ratio = np.log(np.where(np.isfinite(signal), signal, SIGNAL) / SIGNAL)
     return np.stack([np.ones(len(ratio)), ratio, weight], axis=1)
-
-
-def _matched(distances: np.ndarray) -> tuple[float, float]:
-    """Return ln of the factor and the degrees of freedom with which intervals of `distances` hold best."""
-    ordered = np.sort(distances)
-    factors = np.linspace(-1.5, 1.5, 301)
-    best, result = np.inf, (0.0, NORMAL)
-    for degrees in DEGREES[::-1]:  # the most normal of equals
-        limits = np.exp(factors)[:, None] * np.array(list(widths(degrees).values()))
-        held = np.searchsorted(ordered, limits) / len(ordered)
-        worst = ((held - np.array(list(LEVELS.values()))) ** 2).sum(axis=1)
-        if worst.min() < best - 1e-6:
-            best, result = worst.min(), (float(factors[np.argmin(worst)]), float(degrees))
-    return result

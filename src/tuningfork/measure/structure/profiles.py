@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.measure.structure.estimates import Gaussians
+from tuningfork.networks.posterior import Gaussians
 from tuningfork.training.tasks import noise_magnitude
 
 ETA = slice(3, 5)

@@ -9,8 +9,8 @@ import torch
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.progress import track
 from tuningfork.core.tables import numpy_column
-from tuningfork.measure.structure.estimates import Gaussians
 from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
+from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import PROFILE
 
 SMALLEST = 0.1

@@ -1,0 +1,111 @@
+"""How the calibration of bar lengths and the weights of the estimators are learned: arrays in, calibrations out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tuningfork.core.statistics import CENTRAL_68, FEWEST, MAD_TO_SIGMA, angle_difference, robust_scatter
+from tuningfork.measure.bars.combination import UNIT_ESTIMATOR, BarCombination, direct_alone
+from tuningfork.measure.bars.length_calibration import LengthCalibration, identity
+
+CLIPPING = 4.0
+"""Errors beyond so many robust scatters count as that many: a few lost bars must not decide the weights."""
+
+
+def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm: np.ndarray) -> LengthCalibration:
+    """Fit a calibration by least squares in the logarithms, galaxies beyond three scatters left out once.
+
+    Parameters
+    ----------
+    raw, spread, truth, psf_fwhm : ndarray
+        (N,) raw length (px), the estimator's own standard deviation of its logarithm, true length (px), PSF
+        width (px). Rows without a finite, positive raw length and truth do not count.
+
+    Returns
+    -------
+    LengthCalibration
+        The identity, with a note, for fewer than ten galaxies.
+    """
+    good = np.isfinite(raw) & np.isfinite(truth) & (raw > 0) & (truth > 0) & np.isfinite(psf_fwhm)
+    n = int(np.count_nonzero(good))
+    if n < FEWEST:
+        return identity(n)
+    x, y = np.log(raw[good]), np.log(truth[good])
+    design = np.stack([np.ones(n), x, np.log(psf_fwhm[good])], axis=1)
+    keep = np.ones(n, dtype=bool)
+    for _ in range(2):
+        solution = np.linalg.lstsq(design[keep], y[keep], rcond=None)[0]
+        miss = design @ solution - y
+        scatter = robust_scatter(miss)
+        keep = np.abs(miss) <= 3 * max(scatter, 1e-6)
+    own = np.median((solution[1] * np.nan_to_num(spread[good])) ** 2)
+    return LengthCalibration(
+        intercept=float(solution[0]),
+        slope=float(solution[1]),
+        psf_slope=float(solution[2]),
+        floor=float(np.sqrt(max(scatter**2 - own, 0))),
+        scatter=scatter,
+        n=n,
+        note="",
+    )
+
+
+def learn_combination(
+    found: Mapping[str, np.ndarray],
+    unit: np.ndarray,
+    truth: np.ndarray,
+    angles: Mapping[str, np.ndarray],
+    true_angle: np.ndarray,
+) -> BarCombination:
+    """Learn the weights.
+
+    Parameters
+    ----------
+    found : mapping
+        Estimator -> (N,) calibrated lengths.
+    unit : ndarray
+        (N,) standard deviation of ln(length) by `UNIT_ESTIMATOR`.
+    truth : ndarray
+        (N,) true lengths, in the same unit as `found`.
+    angles : mapping
+        Estimator -> (N,) position angles (deg).
+    true_angle : ndarray
+        (N,) deg.
+
+    Returns
+    -------
+    BarCombination
+        Of the estimators that gave a length for at least half of the galaxies that `UNIT_ESTIMATOR` has one for.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = {name: np.log(values / truth) / unit for name, values in found.items()}
+    usable = np.isfinite(errors[UNIT_ESTIMATOR])
+    names = [name for name in found if np.isfinite(errors[name][usable]).sum() > usable.sum() / 2]
+    together = np.all([np.isfinite(errors[name]) for name in names], axis=0) if names else usable
+    n = int(together.sum())
+    if UNIT_ESTIMATOR not in names or n < FEWEST:
+        return direct_alone()
+    clipped = np.stack([_clipped(errors[name][together]) for name in names])
+    covariance = np.cov(clipped, bias=True).reshape(len(names), len(names))
+    # Almost equal estimators: a hundredth of the variance keeps the inverse from living on their difference.
+    covariance[np.diag_indices(len(names))] *= 1.01
+    scatters = {name: _angle_scatter(values[together], true_angle[together]) for name, values in angles.items()}
+    known = {name: scatter for name, scatter in scatters.items() if np.isfinite(scatter)}
+    raw = BarCombination(names, covariance.tolist(), 1.0, known or {UNIT_ESTIMATOR: 1.0}, 0.0, n)
+    length, error, _ = raw.lengths({name: found[name][together] for name in names}, unit[together])
+    scale = float(np.quantile(np.abs(np.log(length / truth[together])) / error, CENTRAL_68))
+    angle, _ = raw.angle({k: v[together] for k, v in angles.items()}, {k: np.zeros(n) for k in angles})
+    scatter = _angle_scatter(angle, true_angle[together])
+    return BarCombination(names, raw.covariance, scale, raw.angles, scatter if np.isfinite(scatter) else 0.0, n)
+
+
+def _clipped(values: np.ndarray) -> np.ndarray:
+    middle, reach = np.median(values), CLIPPING * robust_scatter(values)
+    return np.clip(values, middle - reach, middle + reach)
+
+
+def _angle_scatter(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return the robust scatter (deg), at least a tenth of a degree; NaN for fewer than ten angles."""
+    miss = np.abs(angle_difference(found, truth))
+    miss = miss[np.isfinite(miss)]
+    return max(MAD_TO_SIGMA * float(np.median(miss)), 0.1) if len(miss) >= FEWEST else np.nan

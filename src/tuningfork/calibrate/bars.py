@@ -1,0 +1,104 @@
+"""The stage calibrate_bars: what validation galaxies with a bar teach about bar lengths."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tuningfork.calibrate.bar_learning import fit_lengths, learn_combination
+from tuningfork.calibrate.held_out import HeldOutAnswers, first_of, morphology_of_split
+from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
+from tuningfork.core.calibration_file import write_calibration
+from tuningfork.core.columns import ESTIMATORS
+from tuningfork.core.records import take
+from tuningfork.core.stage.parameters import Parameters
+from tuningfork.core.tables import lineage_of, write_table
+from tuningfork.measure.bars.calibration import BarCalibration
+from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
+from tuningfork.networks.ensemble import load_ensemble
+from tuningfork.stamps.store import StampFiles
+
+MIN_BAR_LENGTH_PSF = 2.0
+"""Bars longer than this many PSF widths (FWHM) are resolved: they set the weights, and the evaluation scores them."""
+
+
+def calibrate_bars(
+    parameters: Parameters,
+    *,
+    training: Sequence[StampFiles],
+    held_out: HeldOutAnswers,
+    models: Sequence[Path],
+    output: Path,
+    table: Path,
+) -> None:
+    """Write the calibration of bar lengths and the weights of the estimators, learned from validation galaxies.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the stage calibrate_bars.
+    training : sequence of StampFiles
+        Parts of the training set.
+    held_out : HeldOutAnswers
+        What the morphology networks say about its held-out galaxies.
+    models : sequence of Path
+        Cards of the morphology networks, whose saliency maps are made.
+    output : Path
+        calibration/bars.json.
+    table : Path
+        Parquet: raw lengths of the galaxies that were learned from, for the baselines of the evaluation.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged or about other galaxies.
+    """
+    configuration = parameters.configuration
+    ensemble = load_ensemble(models, "morphology")
+    tables = [part.table for part in training]
+    rows, answers = morphology_of_split(tables, held_out, "validation")
+    chosen = np.flatnonzero(first_of(rows, configuration.calibrate.bars, barred=True))
+    rows, answers = rows.take(chosen), take(answers, chosen)
+    everything = np.ones(len(chosen), dtype=bool)
+    method = configuration.bars.method
+    estimates = held_out_bars(
+        ensemble, training, rows, answers, everything, configuration.seed, configuration.saliency, method
+    )
+    lineage = parameters.lineage(lineage_of(*tables, held_out.table, *models))
+    band = ensemble.reference_band
+    write_calibration(output, "bars", learn_bars(rows, estimates, band), lineage, method=method)
+    frame = raw_table(rows, estimates, band)
+    write_table(table, pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), lineage)
+
+
+def learn_bars(rows: pa.Table, estimates: Mapping[str, BarEstimate], band: str) -> BarCalibration:
+    """Learn the calibration of every estimator, and the weights of their combination.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Truth and imaging of N galaxies with a bar.
+    estimates : mapping
+        Estimator -> what it says about them; those that the pipeline does not combine are ignored.
+    band : str
+        The reference band.
+
+    Returns
+    -------
+    BarCalibration
+    """
+    psf = psf_pixels(rows, band)
+    truth = rows["bar_length"].to_numpy() / rows["pixel_scale"].to_numpy()
+    combined = {name: estimates[name] for name in ESTIMATORS if name in estimates}
+    lengths = {name: fit_lengths(raw.length, raw.spread, truth, psf) for name, raw in combined.items()}
+    ratio = fit_lengths(combined["mask"].axis_ratio, np.zeros(len(psf)), rows["bar_axis_ratio"].to_numpy(), psf)
+    resolved = truth > MIN_BAR_LENGTH_PSF * psf
+    combination = learn_combination(
+        {name: lengths[name].apply(raw.length, psf)[resolved] for name, raw in combined.items()},
+        lengths["direct"].error(combined["direct"].spread)[resolved],
+        truth[resolved],
+        {name: raw.angle[resolved] for name, raw in combined.items()},
+        rows["bar_position_angle"].to_numpy()[resolved],
+    )
+    return BarCalibration(lengths, ratio, combination)

@@ -1,0 +1,96 @@
+"""Bulges and spiral arms of held-out galaxies, measured with the pipeline's own recipe."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from tuningfork.calibrate.held_out import HeldOutAnswers, chosen_stamps, first_of, morphology_of_split
+from tuningfork.core.config.stages import Features
+from tuningfork.explain.feature_maps import FEATURE_TARGETS, map_features
+from tuningfork.measure.bars.estimators import psf_pixels
+from tuningfork.measure.features.calibration import ARMS, BULGE, answer_of, predictors
+from tuningfork.measure.features.maps import measure_features
+from tuningfork.measure.votes.correction import VoteCorrection
+from tuningfork.measure.votes.recipe import vote_columns_of
+from tuningfork.networks.ensemble import Ensemble
+from tuningfork.stamps.store import StampFiles, in_bands
+
+MEASURED = ("bulge", "arms", "end", "concentration", "residual")
+"""What is kept of :class:`tuningfork.measure.features.maps.FeatureMeasurements`, as `features_...`."""
+SHARES = {BULGE: "features_bulge", ARMS: "features_arms"}
+
+
+def held_out_features(
+    ensemble: Ensemble,
+    training: Sequence[StampFiles],
+    held_out: HeldOutAnswers,
+    corrections: Mapping[str, VoteCorrection],
+    split: str,
+    number: int,
+    seed: int,
+    settings: Features,
+) -> pd.DataFrame:
+    """Return truth, votes and measurements of the first galaxies of a split.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Of morphology networks.
+    training : sequence of StampFiles
+        Parts of the training set.
+    held_out : HeldOutAnswers
+    corrections : mapping
+        Question -> correction of its votes.
+    split : str
+        validation or test.
+    number : int
+        Of galaxies, at most.
+    seed : int
+        The configuration's seed.
+    settings : Features
+
+    Returns
+    -------
+    DataFrame
+        The columns of the training table; `psf` (px); the columns of the stage classify; `MEASURED` as
+        `features_...`, NaN where nothing was measured.
+    """
+    rows, answers = morphology_of_split([part.table for part in training], held_out, split)
+    frame = rows.to_pandas().assign(
+        psf=psf_pixels(rows, ensemble.reference_band), **vote_columns_of(answers, corrections)
+    )
+    frame = frame[first_of(rows, number)].reset_index(drop=True)
+    places = {int(index): place for place, index in enumerate(frame["index"])}
+    columns = {f"features_{name}": np.full(len(frame), np.nan) for name in MEASURED}
+    for part, pixels in chosen_stamps(training, set(places), ensemble.bands, ensemble.reference_band):
+        keys = part["index"].to_numpy()
+        maps = np.zeros((len(keys), len(FEATURE_TARGETS), *pixels.shape[-2:]), dtype=np.float16)
+        copies = map_features(ensemble, part, pixels, keys, seed, settings, maps)
+        light = in_bands(pixels, ensemble.bands, [ensemble.reference_band])
+        for chosen, measurements in measure_features(part, light, maps, copies > 0, ensemble.reference_band):
+            into = [places[int(index)] for index in keys[chosen]]
+            for name in MEASURED:
+                columns[f"features_{name}"][into] = getattr(measurements, name)
+    return frame.assign(**columns)
+
+
+def predictors_of(name: str, frame: pd.DataFrame) -> np.ndarray:
+    """Return what predicts a recommended fraction.
+
+    Parameters
+    ----------
+    name : str
+        bulge_fraction or spiral_arm_fraction.
+    frame : DataFrame
+        Of :func:`held_out_features`, N rows.
+
+    Returns
+    -------
+    ndarray
+        (N, K); see :func:`tuningfork.measure.features.calibration.predictors`.
+    """
+    votes = {str(column): frame[column].to_numpy() for column in frame if str(column).endswith("_fraction")}
+    end = frame["features_end"].to_numpy(dtype=float)
+    share = frame[SHARES[name]].to_numpy(dtype=float)
+    return predictors(name, share, answer_of(name, votes), frame["psf"].to_numpy(), end)

@@ -1,0 +1,55 @@
+"""How the last calibration of each published error is learned: intervals that hold the truth as often as they say."""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from tuningfork.measure.structure.intervals import (
+    DEGREES,
+    LEVELS,
+    NORMAL,
+    ErrorModel,
+    error_predictors,
+    student_loss,
+    widths,
+)
+
+
+def learn_errors(miss: np.ndarray, signal: np.ndarray, weight: np.ndarray) -> ErrorModel:
+    """Return the model with which the intervals `LEVELS` hold the truth as often as they should.
+
+    The slopes come from the likelihood; constant and degrees of freedom from the coverage itself.
+
+    Parameters
+    ----------
+    miss : ndarray
+        (N,) errors in units of the standard deviations that are to be calibrated, NaN where not known.
+    signal, weight : ndarray
+        (N,) signal-to-noise ratio and weight of the fit.
+    """
+    good = np.isfinite(miss)
+    miss, features = miss[good], error_predictors(signal, weight)[good]
+
+    def loss(vector: np.ndarray) -> float:
+        factor = features @ vector[:3]
+        total = student_loss((miss * np.exp(-factor)) ** 2, factor, 1, np.exp(vector[3]))
+        return total + 0.5 * float(np.sum((vector[1:3] / 0.5) ** 2))
+
+    bounds = [(-3, 3), (-1, 1), (-2, 2), (np.log(1.5), np.log(60))]
+    found = minimize(loss, [0, 0, 0, np.log(5)], method="L-BFGS-B", bounds=bounds).x
+    distances = np.abs(miss * np.exp(-features @ found[:3]))
+    constant, degrees = _matched(distances)
+    return ErrorModel(float(found[0] + constant), float(found[1]), float(found[2]), degrees)
+
+
+def _matched(distances: np.ndarray) -> tuple[float, float]:
+    """Return ln of the factor and the degrees of freedom with which intervals of `distances` hold best."""
+    ordered = np.sort(distances)
+    factors = np.linspace(-1.5, 1.5, 301)
+    best, result = np.inf, (0.0, NORMAL)
+    for degrees in DEGREES[::-1]:  # the most normal of equals
+        limits = np.exp(factors)[:, None] * np.array(list(widths(degrees).values()))
+        held = np.searchsorted(ordered, limits) / len(ordered)
+        worst = ((held - np.array(list(LEVELS.values()))) ** 2).sum(axis=1)
+        if worst.min() < best - 1e-6:
+            best, result = worst.min(), (float(factors[np.argmin(worst)]), float(degrees))
+    return result

@@ -1,0 +1,174 @@
+"""What the morphology networks say about every stamp: votes, the bar's length, angle and mask, a feature vector."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from tuningfork.core.config.stages import Infer
+from tuningfork.core.decision_tree import answers
+from tuningfork.infer.orientations import answers_of, mixture
+from tuningfork.infer.votes import join_concentrations
+from tuningfork.networks.ensemble import Ensemble
+from tuningfork.networks.inputs import undo_dihedral, undo_dihedral_angle
+from tuningfork.networks.morphology import MASK_SHRINK, MORPHOLOGY_VECTOR_LENGTH
+
+BAR_NUMBERS = 4
+"""Mean and logarithm of the standard deviation of ln(length), cosine and sine of twice the angle."""
+
+
+@dataclass(frozen=True)
+class MorphologyAnswers:
+    """What an ensemble says about N stamps; NaN, and zero masks, for stamps that it cannot read.
+
+    Attributes
+    ----------
+    fraction, fraction_error, concentration : ndarray
+        (N, A) expected fractions of all answers, their standard deviations, and the concentrations of the Dirichlet
+        distributions, before calibration; see :func:`tuningfork.infer.votes.join_concentrations`.
+    bar_length, bar_length_spread : ndarray
+        (N,) regressed full bar length (px), and the standard deviation of its logarithm.
+    bar_angle, bar_angle_spread : ndarray
+        (N,) position angle of the bar in the pixel frame and its standard error (deg).
+    features : ndarray
+        float16 (N, D), the vector from which the first network judges, averaged over the orientations.
+    bar_masks : ndarray
+        float32 (N, M, s, s), the probability of each network that a cell of the stamp lies on the bar.
+    """
+
+    fraction: np.ndarray
+    fraction_error: np.ndarray
+    concentration: np.ndarray
+    bar_length: np.ndarray
+    bar_length_spread: np.ndarray
+    bar_angle: np.ndarray
+    bar_angle_spread: np.ndarray
+    features: np.ndarray
+    bar_masks: np.ndarray
+
+
+def mask_shape(ensemble: Ensemble, pixels: np.ndarray) -> tuple[int, int, int, int]:
+    """Return the shape of the bar masks that an ensemble gives.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    pixels : ndarray
+        (N, 2, B, S, S) stamps.
+
+    Returns
+    -------
+    tuple of int
+        (N, M, s, s): stamps, networks, cells.
+    """
+    height, width = (side // MASK_SHRINK for side in pixels.shape[-2:])
+    return len(pixels), len(ensemble.members), height, width
+
+
+def ask_morphology(
+    ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, settings: Infer, masks: np.ndarray | None = None
+) -> MorphologyAnswers:
+    """Ask an ensemble about every stamp, once per network and orientation.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Of morphology networks.
+    rows : pyarrow.Table
+        N rows of a stamp store.
+    pixels : ndarray
+        (N, 2, B, S, S) stamps.
+    settings : Infer
+        How many orientations are averaged for the votes and for the bar, and the batch size.
+    masks : ndarray, optional
+        Array of the shape :func:`mask_shape` that takes the bar masks, usually memory-mapped; without it they are
+        kept in memory.
+
+    Returns
+    -------
+    MorphologyAnswers
+    """
+    number, members, tree = len(pixels), len(ensemble.members), len(answers())
+    masks = np.zeros(mask_shape(ensemble, pixels), dtype=np.float32) if masks is None else masks
+
+    def unread(*shape: int) -> np.ndarray:
+        return np.full((number, *shape), np.nan)
+
+    features = unread(MORPHOLOGY_VECTOR_LENGTH).astype(np.float16)
+    found = MorphologyAnswers(
+        unread(tree), unread(tree), unread(tree), unread(), unread(), unread(), unread(), features, masks
+    )
+    votes = found.fraction, found.fraction_error, found.concentration
+    bar = found.bar_length, found.bar_length_spread, found.bar_angle, found.bar_angle_spread
+    orientations = max(settings.rotations, settings.bar_rotations)
+    for places, values, turns in answers_of(ensemble, rows, pixels, orientations, settings.batch_size, _answers):
+        alpha = values[: settings.rotations * members, :, :tree]
+        for column, joined in zip(votes, join_concentrations(alpha), strict=True):
+            column[places] = joined
+        seen = settings.bar_rotations * members
+        bar_numbers = values[:seen, :, tree : tree + BAR_NUMBERS]
+        for numbers, joined in zip(bar, _bar_numbers(bar_numbers, turns[:seen]), strict=True):
+            numbers[places] = joined
+        cells = values[:seen, :, tree + BAR_NUMBERS : -MORPHOLOGY_VECTOR_LENGTH]
+        masks[places] = _mean_masks(cells, turns[:seen], masks.shape[1:])
+        found.features[places] = values[::members, :, -MORPHOLOGY_VECTOR_LENGTH:].mean(axis=0)
+    return found
+
+
+def _answers(output: dict[str, Tensor]) -> Tensor:
+    """Return all that is kept of a network's output in one tensor (N, ...)."""
+    cells = torch.sigmoid(output["bar_mask"]).flatten(1)
+    parts = (output["concentrations"], output["log_bar_length"], output["bar_angle"], cells, output["features"])
+    return torch.cat([part.float() for part in parts], dim=1)
+
+
+def _bar_numbers(values: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return length, its spread, angle and its error (N,) each, of answers (K, N, 4).
+
+    The lengths that networks and orientations regress are an equal mixture of normal distributions.
+    """
+    log_length, spread = mixture(values[..., 0], np.exp(values[..., 1]))
+    return np.exp(log_length), spread, *_mean_angle(values[..., 2:], turns)
+
+
+def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
+    """Return each network's mask (N, M, s, s), turned back and averaged over the orientations."""
+    members, *sides = shape
+    back = [
+        undo_dihedral(torch.from_numpy(mask.reshape(-1, *sides)), turn).numpy()
+        for mask, turn in zip(cells, turns, strict=True)
+    ]
+    return np.stack([np.mean(back[member::members], axis=0) for member in range(members)], axis=1)
+
+
+def _mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard error (deg) of the angles behind cosines and sines of their double (K, N, 2)."""
+    angles = np.stack(
+        [
+            undo_dihedral_angle(np.rad2deg(np.arctan2(pair[:, 1], pair[:, 0])) / 2, turn)
+            for pair, turn in zip(doubled, turns, strict=True)
+        ]
+    )
+    weight = np.hypot(doubled[..., 0], doubled[..., 1])
+    total = (weight * np.exp(2j * np.deg2rad(angles))).sum(axis=0)
+    coherence = np.abs(total) / np.maximum(weight.sum(axis=0), 1e-9)
+    return np.rad2deg(np.angle(total)) / 2 % 180, circular_deviation(coherence) / np.sqrt(len(turns))
+
+
+def circular_deviation(coherence: np.ndarray) -> np.ndarray:
+    """Return the circular standard deviation of position angles.
+
+    Parameters
+    ----------
+    coherence : ndarray
+        Length of the mean of the unit vectors at twice the angles.
+
+    Returns
+    -------
+    ndarray
+        deg, halved because the angles were doubled.
+    """
+    return np.asarray(np.rad2deg(np.sqrt(-2 * np.log(np.clip(coherence, 1e-6, 1)))) / 2)

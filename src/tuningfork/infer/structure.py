@@ -1,0 +1,126 @@
+"""What the structure networks say about every stamp: the posterior of the profile's targets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from tuningfork.core.config.stages import Infer
+from tuningfork.infer.orientations import answers_of
+from tuningfork.networks.ensemble import Ensemble
+from tuningfork.networks.posterior import Gaussians
+from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
+
+
+@dataclass(frozen=True)
+class StructureAnswers:
+    """What an ensemble says about N stamps.
+
+    Attributes
+    ----------
+    posterior : Gaussians
+        Of the targets `TARGETS`; NaN for stamps that cannot be read, and for targets that the networks did not learn.
+    learned : frozenset of str
+        Profile parameters that every network learned, by their names in the catalogue.
+    limits : dict
+        Target -> lowest and highest value among the galaxies that the networks learned from.
+    """
+
+    posterior: Gaussians
+    learned: frozenset[str]
+    limits: dict[str, list[float]]
+
+    @property
+    def can_be_refined(self) -> bool:
+        """Whether the networks know every parameter of a Sersic profile, from which a fit can start."""
+        return set(PROFILE) <= targets_of(self.learned)
+
+    def rows(self, chosen: np.ndarray) -> "StructureAnswers":
+        """Return the answers about some stamps.
+
+        Parameters
+        ----------
+        chosen : ndarray
+            Their rows.
+
+        Returns
+        -------
+        StructureAnswers
+        """
+        posterior = Gaussians(self.posterior.mean[chosen], self.posterior.covariance[chosen])
+        return StructureAnswers(posterior, self.learned, self.limits)
+
+
+def learned_columns(cards: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the profile parameters, by their names in the catalogue, that the networks of all cards learned."""
+    return frozenset.intersection(*(frozenset(card.get("heads", {}).get("targets", COLUMNS)) for card in cards))
+
+
+def targets_of(columns: frozenset[str]) -> set[str]:
+    """Return the targets behind profile parameters of the catalogue."""
+    return {target for name in columns for target in COLUMNS[name]}
+
+
+def ask_structure(ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, settings: Infer) -> StructureAnswers:
+    """Ask an ensemble about every stamp: mean and covariance of the mixture over networks and orientations.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Of structure networks.
+    rows : pyarrow.Table
+        N rows of a stamp store.
+    pixels : ndarray
+        (N, 2, B, S, S) stamps in the bands of the ensemble.
+    settings : Infer
+        How many orientations are averaged, and the batch size.
+
+    Returns
+    -------
+    StructureAnswers
+    """
+    number, learned = len(TARGETS), learned_columns(ensemble.cards)
+    mean = np.full((rows.num_rows, number), np.nan)
+    covariance = np.full((rows.num_rows, number, number), np.nan)
+    read = answers_of(ensemble, rows, pixels, settings.rotations, settings.batch_size, _mean_and_factor)
+    for places, values, turns in read:
+        signs = np.stack([undone_signs(turn) for turn in turns])[:, None]
+        centre, factor = values[..., 0] * signs, values[..., 1:] * signs[..., None]
+        mean[places] = centre.mean(axis=0)
+        miss = centre - mean[places]
+        within = (factor @ factor.swapaxes(-1, -2)).mean(axis=0)
+        covariance[places] = within + np.einsum("mni,mnj->nij", miss, miss) / len(miss)
+    unknown = [place for place, target in enumerate(TARGETS) if target not in targets_of(learned)]
+    mean[:, unknown], covariance[:, unknown], covariance[:, :, unknown] = np.nan, np.nan, np.nan
+    limits = ensemble.cards[0].get("heads", {}).get("range", {})
+    return StructureAnswers(Gaussians(mean, covariance), learned, limits)
+
+
+def _mean_and_factor(output: dict[str, Tensor]) -> Tensor:
+    return torch.cat([output["mean"][..., None], output["factor"]], dim=-1)
+
+
+def undone_signs(turn: int) -> np.ndarray:
+    """Return the signs that bring the targets of a turned stamp back to the stamp as it was.
+
+    A quarter turn reverses both components of the ellipticity, a mirror image the second.
+
+    Parameters
+    ----------
+    turn : int
+        One of the eight orientations of the square.
+
+    Returns
+    -------
+    ndarray
+        (6,) of 1 and -1.
+    """
+    signs = np.ones(len(TARGETS))
+    quarter = -1.0 if turn % 2 else 1.0
+    signs[TARGETS.index("eta_1")] = quarter
+    signs[TARGETS.index("eta_2")] = -quarter if turn >= 4 else quarter
+    return signs

@@ -1,0 +1,94 @@
+"""What held-out galaxies teach the recipe for bars: a calibration per estimator, and their combination."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuningfork.core.columns import ESTIMATORS
+from tuningfork.measure.bars.combination import BarCombination, direct_alone
+from tuningfork.measure.bars.estimators import BarEstimate
+from tuningfork.measure.bars.length_calibration import LengthCalibration, identity
+
+
+@dataclass(frozen=True)
+class BarCalibration:
+    """What turns raw estimates into bars.
+
+    Attributes
+    ----------
+    lengths : dict
+        Estimator -> calibration of its lengths.
+    axis_ratio : LengthCalibration
+        Of the mask's ratio of width to length, calibrated as lengths are.
+    combination : BarCombination
+    """
+
+    lengths: dict[str, LengthCalibration]
+    axis_ratio: LengthCalibration
+    combination: BarCombination
+
+
+@dataclass(frozen=True)
+class CalibratedBars:
+    """The bars of N sources, in pixels and in the pixel frame; NaN where there is none.
+
+    Attributes
+    ----------
+    lengths, length_errors : dict
+        Estimator -> (N,) full length (px), and the standard deviation of its logarithm.
+    length, length_error : ndarray
+        (N,) the combined length (px), and the standard deviation of its logarithm.
+    method : ndarray
+        (N,) names of the estimators behind it, joined by '+'; None where there is no length.
+    angle, angle_error : ndarray
+        (N,) the combined position angle and its standard deviation (deg, from +y counter-clockwise).
+    axis_ratio, axis_ratio_error : ndarray
+        (N,) width over length and its standard deviation.
+    """
+
+    lengths: dict[str, np.ndarray]
+    length_errors: dict[str, np.ndarray]
+    length: np.ndarray
+    length_error: np.ndarray
+    method: np.ndarray
+    angle: np.ndarray
+    angle_error: np.ndarray
+    axis_ratio: np.ndarray
+    axis_ratio_error: np.ndarray
+
+
+def calibrated_bars(
+    estimates: Mapping[str, BarEstimate], calibration: BarCalibration, psf_fwhm: np.ndarray
+) -> CalibratedBars:
+    """Calibrate what every estimator says, and combine it.
+
+    Every consumer calls this function: the stage bars, the evaluation, the injection and the pictures command.
+
+    Parameters
+    ----------
+    estimates : mapping
+        Estimator -> what it says about N sources, with the names of :data:`tuningfork.core.columns.ESTIMATORS`.
+    calibration : BarCalibration
+    psf_fwhm : ndarray
+        (N,) px.
+
+    Returns
+    -------
+    CalibratedBars
+    """
+    learned, combination = calibration.lengths, calibration.combination
+    lengths = {name: learned[name].apply(raw.length, psf_fwhm) for name, raw in estimates.items()}
+    errors = {name: learned[name].error(raw.spread) for name, raw in estimates.items()}
+    length, error, method = combination.lengths(lengths, errors["direct"])
+    angles = {name: raw.angle for name, raw in estimates.items()}
+    angle, angle_error = combination.angle(angles, {name: raw.angle_spread for name, raw in estimates.items()})
+    mask = estimates["mask"]
+    ratio = np.clip(calibration.axis_ratio.apply(mask.axis_ratio, psf_fwhm), 0, 1)
+    ratio_error = ratio * calibration.axis_ratio.error(mask.spread)
+    return CalibratedBars(lengths, errors, length, error, method, angle, angle_error, ratio, ratio_error)
+
+
+def uncalibrated() -> BarCalibration:
+    """Return the calibration that leaves the regressed length as it is and recommends it alone."""
+    return BarCalibration({name: identity(0) for name in ESTIMATORS}, identity(0), direct_alone())

@@ -1,0 +1,193 @@
+"""The recipe for profile parameters: the networks' posterior, refined by a fit, combined, in units of the sky."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from tuningfork.core.columns import PROFILE as PROFILE_COLUMNS
+from tuningfork.core.config.stages import Structure
+from tuningfork.core.flags import Flag
+from tuningfork.infer.structure import StructureAnswers
+from tuningfork.measure.structure.combine import Combination, StructureCalibration, signal_to_noise
+from tuningfork.measure.structure.estimates import ProfileEstimates
+from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE, physical
+from tuningfork.measure.structure.refine import Refinement, refine
+from tuningfork.networks.posterior import Gaussians
+from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
+from tuningfork.simulate.light.sersic import N_RANGE, sersic_beyond
+
+MAX_LIGHT_BEYOND_STAMP = 0.1
+"""Share of a profile's light beyond the edge of the stamp above which it counts as truncated."""
+MAX_MASKED_FRACTION = 0.2
+"""Share of the pixels within two half-light radii that are masked as neighbours above which a source is blended."""
+WEIGHED = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
+"""Column -> the target whose weight of the fit counts for its error."""
+
+
+@dataclass(frozen=True)
+class MeasuredProfiles:
+    """What was measured on N stamps.
+
+    Attributes
+    ----------
+    answers : StructureAnswers
+    estimates : ProfileEstimates
+    refinement : Refinement or None
+        None if nothing was fitted.
+    """
+
+    answers: StructureAnswers
+    estimates: ProfileEstimates
+    refinement: Refinement | None
+
+
+def measure_profiles(
+    answers: StructureAnswers, table: pa.Table, light: np.ndarray, band: str, settings: Structure, device: torch.device
+) -> MeasuredProfiles:
+    """Fit a profile to every stamp, starting from the networks' answer, if the settings say so.
+
+    Parameters
+    ----------
+    answers : StructureAnswers
+        About N stamps.
+    table : pyarrow.Table
+        Columns of the stamps table, N rows.
+    light : ndarray
+        (N, 2, 1, S, S) stamps in the reference band.
+    band : str
+        The reference band.
+    settings : Structure
+    device : torch.device
+        Where the fits run.
+
+    Returns
+    -------
+    MeasuredProfiles
+    """
+    network = answers.posterior
+    if not settings.refine or not answers.can_be_refined:
+        return MeasuredProfiles(answers, without_fit(network), None)
+    refinement = refine(network, table, light, band, settings, device)
+    estimates = ProfileEstimates(network, refinement.fit, refinement.misfit, refinement.fitted)
+    return MeasuredProfiles(answers, estimates, refinement)
+
+
+def without_fit(network: Gaussians) -> ProfileEstimates:
+    """Return the estimates where nothing was fitted."""
+    number, size = len(network), len(PROFILE)
+    nothing = Gaussians(np.full((number, size), np.nan), np.full((number, size, size), np.nan))
+    return ProfileEstimates(network, nothing, np.full(number, np.nan), np.zeros(number, dtype=bool))
+
+
+def profile_columns(
+    measured: MeasuredProfiles,
+    combination: Combination,
+    calibration: StructureCalibration,
+    table: pa.Table | Mapping[str, Any],
+    band: str,
+) -> dict[str, Any]:
+    """Return the columns of the stage structure, with position angles in the pixel frame.
+
+    Parameters
+    ----------
+    measured : MeasuredProfiles
+        Of N stamps.
+    combination : Combination
+        Of its estimates.
+    calibration : StructureCalibration
+        Its models of the published errors are applied.
+    table : pyarrow.Table or mapping
+        See :func:`tuningfork.measure.structure.profiles.physical`.
+    band : str
+        The reference band.
+
+    Returns
+    -------
+    dict
+        Column -> N values, null where nothing is known.
+    """
+    network = measured.answers.posterior
+    values: dict[str, Any] = physical(combination.joint, table, band)
+    signal = signal_to_noise(combination.joint.mean)
+    for name, model in calibration.errors.items():
+        weight = combination.weight[:, WEIGHED[name]]
+        values[f"{name}_error"] = values[f"{name}_error"] * model.factor(signal, weight)
+    values["position_angle_error"] = np.minimum(values["position_angle_error"], UNKNOWN_ANGLE)
+    alone = physical(network, table, band)
+    values |= {f"{column.name}_network": alone[column.name] for column in PROFILE_COLUMNS}
+    for name in set(COLUMNS) - measured.answers.learned:
+        values |= dict.fromkeys([name, f"{name}_error", f"{name}_network"], np.full(len(network), np.nan))
+    values.pop("bulge_to_total_network", None)
+    seen = np.isfinite(network.mean).any(axis=1)
+    method = np.where(combination.refined, "refined", "network")
+    values["structure_method"] = [name if has else None for name, has in zip(method, seen, strict=True)]
+    if measured.refinement is not None:
+        values["reduced_chi2"] = measured.refinement.reduced_chi2
+    return values
+
+
+def structure_flags(measured: MeasuredProfiles, combination: Combination, size: int) -> np.ndarray:
+    """Return the bits that the recipe adds to the flags.
+
+    Parameters
+    ----------
+    measured : MeasuredProfiles
+        Of N stamps.
+    combination : Combination
+        Of its estimates.
+    size : int
+        Width of the stamps (px).
+
+    Returns
+    -------
+    ndarray
+        (N,) int64.
+    """
+    network = measured.answers.posterior
+    seen = np.isfinite(network.mean).any(axis=1)
+    outside = outside_range(combination.joint.mean, measured.answers.limits)
+    bits = np.where(outside, int(Flag.STRUCTURE_OUTSIDE_TRAINING), 0)
+    bits |= np.where(
+        light_beyond(combination.joint.mean, size) > MAX_LIGHT_BEYOND_STAMP, int(Flag.STRUCTURE_TRUNCATED), 0
+    )
+    if measured.refinement is not None:
+        fit, refined = measured.refinement, combination.refined
+        bits |= np.where(refined & (fit.masked_fraction > MAX_MASKED_FRACTION), int(Flag.STRUCTURE_BLENDED), 0)
+        bits |= np.where(seen & ~refined, int(Flag.STRUCTURE_NOT_REFINED), 0)
+    return bits
+
+
+def light_beyond(mean: np.ndarray, size: int) -> np.ndarray:
+    """Return the share (N,) of the light of profiles beyond the edge of a stamp of `size` pixels, along the major axis.
+
+    Parameters
+    ----------
+    mean : ndarray
+        (N, 6) targets; the result is NaN where size or index is not known.
+    size : int
+    """
+    n = np.exp(np.clip(mean[:, TARGETS.index("log_sersic_n")], *np.log(N_RANGE)))
+    radii = size / 2 * np.exp(-np.clip(mean[:, TARGETS.index("log_r_eff")], -10, 10))
+    return sersic_beyond(n, radii)
+
+
+def outside_range(mean: np.ndarray, limits: dict[str, list[float]]) -> np.ndarray:
+    """Return which sources lie at the edge of the range of magnitude, size or Sersic index that was trained on.
+
+    Parameters
+    ----------
+    mean : ndarray
+        (N, 6) targets.
+    limits : dict
+        Target -> low and high end, from the model card.
+    """
+    outside = np.zeros(len(mean), dtype=bool)
+    for name, (low, high) in limits.items():
+        values = mean[:, TARGETS.index(name)]
+        with np.errstate(invalid="ignore"):
+            outside |= (values < low) | (values > high)
+    return outside

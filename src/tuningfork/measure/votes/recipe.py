@@ -1,0 +1,64 @@
+"""The recipe for vote fractions and classes: the networks' answers, corrected as held-out galaxies taught."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tuningfork.core.classes import class_of
+from tuningfork.core.decision_tree import answers, questions
+from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.measure.votes.correction import VoteCorrection, correct
+
+
+def vote_columns_of(found: MorphologyAnswers, corrections: Mapping[str, VoteCorrection]) -> dict[str, np.ndarray]:
+    """Return the columns of the stage classify.
+
+    Parameters
+    ----------
+    found : MorphologyAnswers
+        About N stamps.
+    corrections : mapping
+        Question -> what held-out galaxies taught about its votes; a question without one keeps the networks' answer.
+
+    Returns
+    -------
+    dict
+        Column -> array (N,): `{answer}_fraction`, `{answer}_fraction_error`, `{answer}_dirichlet`, `p_bar` (NaN
+        without a stamp) and `morphology` (None without one).
+    """
+    fraction, error, concentration = (
+        np.array(part, dtype=float) for part in (found.fraction, found.fraction_error, found.concentration)
+    )
+    correct(fraction, error, concentration, corrections)
+    values: dict[str, np.ndarray] = {}
+    for column, label in enumerate(answers()):
+        values[f"{label}_fraction"] = fraction[:, column]
+        values[f"{label}_fraction_error"] = error[:, column]
+        values[f"{label}_dirichlet"] = concentration[:, column]
+    values["p_bar"] = share_of_all(fraction, "bar_yes")
+    values["morphology"] = class_of(fraction)
+    return values
+
+
+def share_of_all(fraction: np.ndarray, answer: str) -> np.ndarray:
+    """Return the share of all volunteers who are expected to come to a question and to give an answer.
+
+    Parameters
+    ----------
+    fraction : ndarray
+        (N, A) expected fractions of all A answers.
+    answer : str
+        `question_answer`, for instance bar_yes.
+
+    Returns
+    -------
+    ndarray
+        (N,) the product of the answer's fraction and of those of the answers that lead to its question.
+    """
+    names = list(answers())
+    result = np.ones(len(fraction))
+    label: str | None = answer
+    while label is not None:
+        result = result * fraction[:, names.index(label)]
+        label = next(entry.after for entry in questions() if label in entry.labels)
+    return result
