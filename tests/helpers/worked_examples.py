@@ -11,7 +11,7 @@ def copy_repository(root: Path, clone: Path) -> Path:
     """Copy what the programs, the workflow and the tests need."""
     for name in COPIED:
         shutil.copytree(root / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", ".snakemake"))
-    for name in ("Snakefile", "pyproject.toml", "README.md"):
+    for name in ("Snakefile", "Makefile", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
         shutil.copy(root / name, clone)
     return clone
 
