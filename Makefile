@@ -1,20 +1,20 @@
 # make run · make test · make lint · make docs · make bench; each sets up what it needs in .venv.
+#   make run CONFIG=mine.yaml CORES=8     a configuration of your own, and how many cores to use
+#   make run VERBOSE=1                    with Snakemake's own output
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?=
 CORES ?= all
-# Frozen stage parameters replace Snakemake's own guesses about what has changed (docs/run.md).
-SNAKEMAKE := $(BIN)/snakemake --rerun-triggers mtime params input --rerun-incomplete
+VERBOSE ?=
 
 .PHONY: run test lint docs bench
 
 run: $(VENV)/.core
-	$(if $(CONFIG),$(BIN)/tuningfork check $(CONFIG))
-	$(SNAKEMAKE) --cores $(CORES) --notemp --keep-going $(if $(CONFIG),--configfile $(CONFIG))
+	@$(BIN)/tuningfork run $(CONFIG) --cores $(CORES) $(if $(VERBOSE),--verbose)
 
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not byhand" --numprocesses auto --dist loadfile tests/unit tests/dag
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not byhand" --numprocesses auto --dist loadfile tests/unit tests/dag tests/repository
 	$(BIN)/pytest -m "not byhand" tests/browser tests/pipeline tests/slurm
 
 lint: $(VENV)/.lint
@@ -24,10 +24,13 @@ lint: $(VENV)/.lint
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python tests/lint/docstrings.py src/tuningfork
+	$(BIN)/python tests/lint/sizes.py src/tuningfork
 
 docs: $(VENV)/.core
 	$(BIN)/tuningfork config --write .
 	$(BIN)/tuningfork columns --write .
+	$(BIN)/tuningfork rules --write .
 
 bench: $(VENV)/.bench
 	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done

@@ -20,7 +20,7 @@ from tuningfork.stamps.scaling import Scaling
 from tuningfork.stamps.shard import describe_stamps
 from tuningfork.stamps.store import new_stamps
 from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Tile
-from tuningfork.surveys.euclid.mosaic import Plane
+from tuningfork.surveys.euclid.mosaic import MosaicPlane
 
 WIDTH = 4096
 SIZE = 128
@@ -72,7 +72,7 @@ def make_task(files: tuple[Path, ...], count: int, size: int = SIZE) -> Task:
 
 def open_tile(files: tuple[Path, ...]) -> Image:
     """Open the tile; without a file of weights they are constant."""
-    flux, *weight = [Plane.open(path) for path in files]
+    flux, *weight = [MosaicPlane.open(path) for path in files]
 
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         pixels = flux.rows(start, stop)
@@ -98,7 +98,7 @@ def ours(task: Task, folder: Path) -> None:
 def floor(task: Task, folder: Path) -> None:
     """Read the tile once, find all positions at once and copy each stamp once: the least that any program must do."""
     image = open_tile(task.files)
-    planes = [Plane.open(file).rows(0, WIDTH) for file in task.files]
+    planes = [MosaicPlane.open(file).rows(0, WIDTH) for file in task.files]
     left, bottom = (
         (np.floor(value + 0.5).astype(int) - task.size // 2).tolist()
         for value in image.wcs.all_world2pix(task.ra, task.dec, 0)
@@ -114,7 +114,7 @@ def floor(task: Task, folder: Path) -> None:
 def cutout2d(task: Task, folder: Path) -> None:
     """Cut the stamps with astropy, source by source."""
     wcs = open_tile(task.files).wcs
-    planes = [Plane.open(file).rows(0, WIDTH) for file in task.files]
+    planes = [MosaicPlane.open(file).rows(0, WIDTH) for file in task.files]
     with new_stamps(folder / "cutout2d.npy", task.shape) as store:
         for number, position in enumerate(SkyCoord(task.ra, task.dec, unit="deg")):
             cutouts = [Cutout2D(plane, position, task.size, wcs, mode="partial", fill_value=0.0) for plane in planes]

@@ -9,7 +9,7 @@ import sep
 from astropy.io import fits
 from scipy import ndimage
 
-from tuningfork.surveys.sdss.psf import Psf
+from tuningfork.surveys.sdss.psf import FieldPsf
 
 SIZE = 128
 SOFT_BIAS = 1000.0
@@ -53,7 +53,7 @@ def sdss_galaxies(folder: Path, brightest: float, faintest: float) -> RealGalaxi
     with fits.open(field / "corr" / "4" / "fpC-006377-r4-0399.fit.gz") as hdus:
         frame = hdus[0].data.astype(np.float64) - SOFT_BIAS
         sky = float(hdus[0].header["SKY"])
-    psf = Psf.read(field / "objcs" / "4" / "psField-006377-4-0399.fit.gz", "r")
+    psf = FieldPsf.read(field / "objcs" / "4" / "psField-006377-4-0399.fit.gz", "r")
     rows = [row for row in _listed(folder) if brightest >= row["counts"] >= faintest and _alone(row, frame, sky)]
     sky_variance = sky / psf.gain + psf.dark_variance
     noise = np.sqrt(sky_variance)

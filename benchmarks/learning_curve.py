@@ -25,13 +25,15 @@ from tuningfork.core.config import Configuration, validate
 from tuningfork.core.description import describe
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.networks.ensemble import choose_device, workers_for
+from tuningfork.stamps.store import StampFiles
 from tuningfork.training.figures import figures
 from tuningfork.training.loop import Recipe, fit
-from tuningfork.training.sets.data import TaskData, fix_threads
+from tuningfork.training.sets.data import TaskData
 from tuningfork.training.sets.dataset import TrainingSet, open_training_set
 from tuningfork.training.sets.parts import simulate_part
 from tuningfork.training.start import start
 from tuningfork.training.tasks import structure_task
+from tuningfork.training.threads import compute_with
 
 ROOT = Path(__file__).resolve().parents[1]
 EPOCHS = {1000: 48, 5000: 24, 20_000: 12, 40_000: 12}
@@ -52,12 +54,13 @@ def trained(data_set: TrainingSet, number: int, epochs: int, configuration: Conf
     settings, seed, keys = configuration.train.structure, configuration.seed, ("learning curve", number)
     kept, device = first(data_set, number), choose_device()
     task = structure_task(kept.reference_band, settings.targets)
-    model, _ = start(settings, kept, None, seed, keys)
+    model, _ = start("structure", settings, kept, None, seed=seed, keys=keys)
     data = TaskData(kept, task.targets, min(settings.batch_size, number), seed, keys, workers_for(device))
     recipe = Recipe("train.structure", epochs, data.batch_size, settings.learning_rate, settings.weight_decay)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        fit(model, task.loss, data, recipe, Path(folder) / "checkpoint.safetensors", str(number), device)
+        checkpoint = Path(folder) / "checkpoint.safetensors"
+        fit(model, task.loss, data, recipe, checkpoint=checkpoint, token=str(number), device=device)
     return {"seconds": round(time.monotonic() - begin)} | figures(model, task, data, "test", device)
 
 
@@ -68,7 +71,7 @@ def drawn(configuration: Configuration, folder: Path) -> list[Path]:
     tables = []
     for part in range(configuration.simulate.size // configuration.simulate.galaxies_per_part):
         tables.append(folder / f"part-{part}.parquet")
-        simulate_part(parameters, part, tables[-1].with_suffix(".npy"), tables[-1])
+        simulate_part(parameters=parameters, part=part, pixels=tables[-1].with_suffix(".npy"), table=tables[-1])
     return tables
 
 
@@ -101,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(EPOCHS), help="numbers of training galaxies")
     options = parser.parse_args(arguments)
     values = yaml.safe_load((ROOT / "config" / "examples" / "compact.yaml").read_text())
-    fix_threads()
+    compute_with(1)
     with tempfile.TemporaryDirectory() as folder:
         if options.quick:
             values["simulate"] |= {"size": 600, "galaxies_per_part": 300}
@@ -110,7 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             configuration = validate(values)
             tables, sizes = sorted(options.training.glob("part-*.parquet")), options.sizes
-        data_set = open_training_set(tables, reference_alone=True)
+        data_set = open_training_set(
+            [StampFiles(path, path.with_suffix(".npy")) for path in tables], reference_alone=True
+        )
         found = {number: trained(data_set, number, EPOCHS.get(number, 2), configuration) for number in sizes}
         report(found, len(data_set.rows("test")))
 

@@ -8,6 +8,11 @@ stamp's own range and seed, comes in pairs of opposite sign, and the copies are 
 that many copies, against one of sixteen times as many; `ratio_same_scatter` is of the times for maps of the same noise,
 which falls as one over the root of the number of copies. `peak_memory_...` is what a process of its own grows by.
 
+`ratio_to_inference_...` compares our inference networks (tuningfork.networks.inference) with other ways to run the same
+network in the same SmoothGrad: as it is trained (plain), through torch.compile, and traced through torch.jit.freeze.
+It is the time of that way divided by ours. `first_call_...` are the seconds until the first maps, compilation included.
+A way that fails is named in `failed_...` with its reason; torch.compile needs a C++ compiler.
+
     python benchmarks/saliency.py [--quick] [--threads 2] [--model CARD]
 """
 
@@ -100,6 +105,75 @@ def theirs(
             )
         maps.append(found.detach().float().amax(1)[0])
     return torch.stack(maps)
+
+
+class Opaque(nn.Module):
+    """A network whose parts cannot be replaced by inference networks.
+
+    Parameters
+    ----------
+    function : callable
+        Called as the network would be.
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], dict[str, Tensor]]) -> None:
+        super().__init__()
+        self.hidden = (function,)
+
+    def forward(self, inputs: Tensor, conditions: Tensor) -> dict[str, Tensor]:
+        """Call the function."""
+        return self.hidden[0](inputs, conditions)
+
+
+def compiled(model: nn.Module, inputs: Tensor, conditions: Tensor, half: bool) -> nn.Module:
+    """Return the network through torch.compile."""
+    return Opaque(torch.compile(model))
+
+
+def jit_frozen(model: nn.Module, inputs: Tensor, conditions: Tensor, half: bool) -> nn.Module:
+    """Return the network traced in the precision of the passes, through torch.jit.freeze."""
+    leaf = inputs[:1].contiguous(memory_format=torch.channels_last).requires_grad_()
+    with mixed_precision(inputs.device) if half else torch.autocast(inputs.device.type, enabled=False):
+        traced = torch.jit.trace(model, (leaf, conditions[:1]), strict=False, check_trace=False)
+    return Opaque(torch.jit.freeze(traced))
+
+
+WAYS: dict[str, Callable[[nn.Module, Tensor, Tensor, bool], nn.Module]] = {
+    "plain": lambda model, inputs, conditions, half: Opaque(model),
+    "compile": compiled,
+    "jit_freeze": jit_frozen,
+}
+"""Other ways to run a network than through our inference networks."""
+
+
+def compare_ways(model: nn.Module, bands: list[str], number: int, rounds: int, half: bool) -> dict[str, float | str]:
+    """Return the times of other ways to run the network in units of that of our inference networks."""
+    device = next(model.parameters()).device
+    inputs, conditions = (part.to(device) for part in stamps(number, bands))
+    expected = ours(model, inputs, conditions, half)
+    figures: dict[str, float | str] = {}
+    runnable: dict[str, nn.Module] = {}
+    for name, make in WAYS.items():
+        begin = time.perf_counter()
+        try:
+            runnable[name] = make(model, inputs, conditions, half)
+            maps = ours(runnable[name], inputs, conditions, half)
+        except Exception as error:
+            # The reason is part of the result: a missing compiler, or a network without derivatives.
+            figures[f"failed_{name}"] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+            runnable.pop(name, None)
+            continue
+        figures[f"first_call_{name}"] = round(time.perf_counter() - begin, 1)
+        figures[f"difference_{name}"] = round(scatter(maps, expected), 4)
+    times: dict[str, list[float]] = {name: [] for name in ("inference", *runnable)}
+    for _ in range(rounds):
+        for name, network_of_way in {"inference": model, **runnable}.items():
+            times[name].append(seconds(partial(ours, network_of_way, inputs, conditions, half), device)[0])
+    for name in runnable:
+        ratios = [slow / fast for slow, fast in zip(times[name], times["inference"], strict=True)]
+        figures[f"ratio_to_inference_{name}"] = round(statistics.median(ratios), 3)
+    figures["inference_ms_a_stamp"] = round(1e3 * statistics.median(times["inference"]) / number, 1)
+    return figures
 
 
 def seconds(function: Callable[[], Tensor], device: torch.device) -> tuple[float, float]:
@@ -227,7 +301,9 @@ def main() -> None:
             f"captum {found['captum_per_second']:.2f}, ratio {found['ratio_to_captum']:.2f}; "
             f"noise of the maps {found['scatter_ours']:.3f}, {found['scatter_captum']:.3f}"
         )
-        figures |= {key if half else f"{key}_float32": value for key, value in found.items()}
+        ways = compare_ways(model, bands, number, max(rounds, 3), half)
+        print(f"other ways to run the network: {ways}")
+        figures |= {key if half else f"{key}_float32": value for key, value in (found | ways).items()}
     figures |= peak_memory(options.threads, options.model)
     figures |= {"samples": SAMPLES, "threads": options.threads, "device": device.type, "captum": captum.__version__}
     print(json.dumps(figures))

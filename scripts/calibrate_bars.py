@@ -18,7 +18,7 @@ def main() -> None:
         "--training", type=Path, nargs="+", required=True, help="tables of the parts of the training set"
     )
     parser.add_argument(
-        "--training-stamps", type=Path, nargs="+", required=True, help="stamps of the parts (.npy), in the same order"
+        "--training-pixels", type=Path, nargs="+", required=True, help="stamps of the parts (.npy), in the same order"
     )
     parser.add_argument(
         "--held-out", type=Path, required=True, help="the morphology networks' answers about its held-out galaxies"
@@ -31,7 +31,7 @@ def main() -> None:
         parser,
         lambda a: calibrate_bars(
             read_parameters(a.parameters),
-            training=paired(a.training, a.training_stamps),
+            training=paired(a.training, a.training_pixels),
             held_out=HeldOutAnswers(a.held_out, a.held_out_masks),
             models=a.models,
             output=a.output,

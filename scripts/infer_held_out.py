@@ -17,7 +17,7 @@ def main() -> None:
         "--training", type=Path, nargs="+", required=True, help="tables of the parts of the training set"
     )
     parser.add_argument(
-        "--training-stamps", type=Path, nargs="+", required=True, help="stamps of the parts (.npy), in the same order"
+        "--training-pixels", type=Path, nargs="+", required=True, help="stamps of the parts (.npy), in the same order"
     )
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="cards of the networks")
     parser.add_argument("--output", type=Path, required=True, help="file to write")
@@ -26,7 +26,7 @@ def main() -> None:
         parser,
         lambda a: infer_held_out(
             read_parameters(a.parameters),
-            training=paired(a.training, a.training_stamps),
+            training=paired(a.training, a.training_pixels),
             models=a.models,
             output=a.output,
             masks=a.masks,

@@ -9,12 +9,16 @@ from tuningfork.training.sets.parts import simulate_part
 
 
 def main() -> None:
+    """Read the options and draw the part."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=Path, required=True, help="frozen parameters of the stage simulate")
     parser.add_argument("--part", type=int, required=True, help="number of the part, from 0")
-    parser.add_argument("--output", type=Path, required=True, help="stamps (.npy)")
-    parser.add_argument("--table", type=Path, required=True, help="truth and votes (.parquet)")
-    run(parser, lambda a: simulate_part(read_parameters(a.parameters), a.part, a.output, a.table))
+    parser.add_argument("--pixels", type=Path, required=True, help="the stamps (.npy)")
+    parser.add_argument("--table", type=Path, required=True, help="truth and votes (Parquet)")
+    run(
+        parser,
+        lambda a: simulate_part(parameters=read_parameters(a.parameters), part=a.part, pixels=a.pixels, table=a.table),
+    )
 
 
 if __name__ == "__main__":

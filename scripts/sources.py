@@ -15,7 +15,12 @@ def main() -> None:
     parser.add_argument("--shard", required=True, help="name of the shard: order-pixel")
     parser.add_argument("--plan", type=Path, required=True, help="plan.json of the run, which says how to transfer")
     parser.add_argument("--output", type=Path, required=True, help="the table of sources (Parquet)")
-    run(parser, lambda a: list_sources(read_parameters(a.parameters), a.shard, read_transfer(a.plan), a.output))
+    run(
+        parser,
+        lambda a: list_sources(
+            parameters=read_parameters(a.parameters), shard=a.shard, transfer=read_transfer(a.plan), output=a.output
+        ),
+    )
 
 
 if __name__ == "__main__":

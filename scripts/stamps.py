@@ -16,18 +16,18 @@ def main() -> None:
     parser.add_argument("--sources", type=Path, required=True, help="the table of sources (Parquet)")
     parser.add_argument("--tiles", type=Path, required=True, help="the manifest (Parquet)")
     parser.add_argument("--plan", type=Path, required=True, help="plan.json of the run, which says how to transfer")
-    parser.add_argument("--output", type=Path, required=True, help="the stamps (.npy)")
+    parser.add_argument("--pixels", type=Path, required=True, help="the stamps (.npy)")
     parser.add_argument("--table", type=Path, required=True, help="the table of the stamps (Parquet)")
     run(
         parser,
         lambda a: cut_shard(
-            read_parameters(a.parameters),
-            a.shard,
-            a.sources,
-            a.tiles,
-            read_transfer(a.plan),
-            a.output,
-            a.table,
+            parameters=read_parameters(a.parameters),
+            shard=a.shard,
+            sources=a.sources,
+            tiles=a.tiles,
+            transfer=read_transfer(a.plan),
+            pixels=a.pixels,
+            table=a.table,
         ),
     )
 

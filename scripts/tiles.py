@@ -18,7 +18,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the manifest (Parquet)")
     run(
         parser,
-        lambda a: fetch_tiles(read_parameters(a.parameters), a.shard, a.sources, read_transfer(a.plan), a.output),
+        lambda a: fetch_tiles(
+            parameters=read_parameters(a.parameters),
+            shard=a.shard,
+            sources=a.sources,
+            transfer=read_transfer(a.plan),
+            output=a.output,
+        ),
     )
 
 

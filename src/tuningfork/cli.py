@@ -1,8 +1,9 @@
-"""The command `tuningfork`: small tools around the workflow."""
+"""The command `tuningfork`: runs the workflow, and small tools around it."""
 
 import argparse
-import difflib
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuningfork.core.errors import TuningforkError
@@ -13,60 +14,141 @@ ROOT = Path(__file__).resolve().parents[2]
 """Root of the clone, whose config/ has the descriptions of the surveys."""
 
 
+@dataclass(frozen=True)
+class Command:
+    """A subcommand.
+
+    Attributes
+    ----------
+    name, help : str
+    function : callable
+        Does the work; it imports what it needs itself, so that the other commands start quickly.
+    add_options : callable
+        Adds the options to the subcommand's parser.
+    """
+
+    name: str
+    help: str
+    function: Callable[[argparse.Namespace], None]
+    add_options: Callable[[argparse.ArgumentParser], None]
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; a foreseeable fault ends with its message and status 1."""
-    options = _parser().parse_args(arguments)
+    """Run the command line; an expected fault ends with its message and status 1."""
+    parser = argparse.ArgumentParser(prog="tuningfork", description=__doc__, allow_abbrev=False)
+    subparsers = parser.add_subparsers(required=True, metavar="command")
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
+        subparser.set_defaults(function=command.function)
+        command.add_options(subparser)
+    options, rest = parser.parse_known_args(arguments)
+    if options.function is _run:
+        options.rest = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         options.function(options)
     except TuningforkError as error:
         sys.exit(f"tuningfork: {error}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tuningfork", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="command")
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "tuningfork run [CONFIG] [--cores N] [--profile P] [--verbose] [options and targets of snakemake]"
+    parser.add_argument("-c", "--cores", default="all", metavar="N", help="cores of this machine to use (all)")
+    parser.add_argument("--profile", metavar="P", help="profile of Snakemake, for example slurm")
+    parser.add_argument("--verbose", action="store_true", help="show Snakemake's own output")
 
-    config = commands.add_parser("config", help="print the default configuration, or write it and its schema")
-    config.add_argument("--write", type=Path, metavar="ROOT", help="root of a clone, whose config/ is written")
-    config.set_defaults(function=_config)
 
-    check = commands.add_parser("check", help="check a configuration file and show how it differs from the default")
-    check.add_argument("file", type=Path)
-    check.set_defaults(function=_check)
+def _run(options: argparse.Namespace) -> None:
+    from tuningfork.run.command import read_options
+    from tuningfork.run.configuration import describe_configuration
+    from tuningfork.run.process import run_snakemake
 
-    plan = commands.add_parser("plan", help="say what a run will take, before anything is fetched")
-    plan.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
-    plan.add_argument(
-        "--bandwidth", type=float, default=20.0, metavar="MB/S", help="what comes from the service, in all (20 MB/s)"
+    chosen = read_options(options.cores, options.profile, options.verbose, options.rest)
+    if chosen.configuration:
+        print(describe_configuration(chosen.configuration), flush=True)
+    sys.exit(run_snakemake(chosen, ROOT))
+
+
+def _config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--write", type=Path, metavar="ROOT", help="root of a clone, whose config/ is written")
+
+
+def _config(options: argparse.Namespace) -> None:
+    from tuningfork.core.config.document import default_yaml, json_schema
+
+    if options.write:
+        write_text(options.write / "config" / "config.yaml", default_yaml())
+        write_text(options.write / "config" / "schema.json", json_schema())
+    else:
+        print(default_yaml(), end="")
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from tuningfork.run.configuration import describe_configuration
+
+    print(describe_configuration(options.file))
+
+
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
+    parser.add_argument(
+        "--bandwidth", type=float, default=20.0, metavar="MB/S", help="what the service sends in all (20 MB/s)"
     )
-    plan.add_argument("--cores", type=int, metavar="N", help="cores that compute at a time (this machine's)")
-    plan.set_defaults(function=_plan)
+    parser.add_argument("--cores", type=int, metavar="N", help="cores to compute on (those of this machine)")
 
-    columns = commands.add_parser("columns", help="print the page that explains the columns, or write it")
-    columns.add_argument("--write", type=Path, metavar="ROOT", help="root of a clone, whose docs/columns.md is written")
-    columns.set_defaults(function=_columns)
 
-    flags = commands.add_parser("flags", help="say what a value of the column flags means")
-    flags.add_argument("value", type=int)
-    flags.set_defaults(function=_flags)
+def _plan(options: argparse.Namespace) -> None:
+    from tuningfork.survey_plan.page import survey_plan
 
-    missing = commands.add_parser("missing", help="list the tiles that could not be had, and ask for them again")
-    missing.add_argument("--results", type=Path, default=Path(paths.RESULTS))
-    missing.add_argument("--again", action="store_true", help="let the next run ask for them again")
-    missing.set_defaults(function=_missing)
+    print(survey_plan(options.configfile, ROOT, options.bandwidth, options.cores), end="")
 
-    _measure_folder_options(commands.add_parser("measure-folder", help="measure bars on a folder of pictures"))
 
-    label = commands.add_parser("label", help="open the page on which galaxies are labelled")
-    label.add_argument("--results", type=Path, default=Path(paths.RESULTS))
-    label.add_argument("--labels", type=Path, default=Path(paths.LABELS))
-    label.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; any but this machine's asks for a token"
-    )
-    label.add_argument("--port", type=int, default=8765)
-    label.add_argument("--token", help="what the page asks for on another address; made up and printed without it")
-    label.set_defaults(function=_label)
-    return parser
+def _columns_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--write", type=Path, metavar="ROOT", help="root of a clone, whose docs/columns.md is written")
+
+
+def _columns(options: argparse.Namespace) -> None:
+    from tuningfork.catalogue.page import columns_page
+
+    if options.write:
+        write_text(options.write / "docs" / "columns.md", columns_page())
+    else:
+        print(columns_page(), end="")
+
+
+def _flags_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("value", type=int)
+
+
+def _flags(options: argparse.Namespace) -> None:
+    from tuningfork.core.flags import MEANINGS, Flag, decode
+
+    if options.value < 0:
+        raise TuningforkError(f"flags {options.value}: expected a value of the column flags, zero or above")
+    for name in decode(options.value) or ["no flag is set"]:
+        print(f"{name}: {MEANINGS[Flag[name]]}" if name in Flag.__members__ else name)
+
+
+def _missing_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results", type=Path, default=Path(paths.RESULTS))
+    parser.add_argument("--again", action="store_true", help="let the next run fetch them again")
+
+
+def _missing(options: argparse.Namespace) -> None:
+    from tuningfork.surveys.missing import ask_again, describe, find_missing
+
+    manifests = options.results / Path(paths.TILES).relative_to(paths.RESULTS).parent
+    if not manifests.is_dir():
+        raise TuningforkError(f"{manifests}: no such folder; give the results of a run with --results")
+    missing = find_missing(manifests)
+    print(describe(missing))
+    if options.again and missing:
+        print(f"The next run asks again for the tiles of {ask_again(missing)} shards.")
 
 
 def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
@@ -83,72 +165,9 @@ def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
         "--models", type=Path, nargs="+", default=[], metavar="CARD", help="morphology networks that read one band"
     )
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="calibration of the lengths of these networks")
-    parser.add_argument("--saliency-samples", type=int, default=32, metavar="N", help="copies behind each map (32)")
-    parser.set_defaults(function=_measure_folder)
-
-
-def _config(options: argparse.Namespace) -> None:
-    from tuningfork.core.config.document import default_yaml, json_schema
-
-    if options.write:
-        write_text(options.write / "config" / "config.yaml", default_yaml())
-        write_text(options.write / "config" / "schema.json", json_schema())
-    else:
-        print(default_yaml(), end="")
-
-
-def _check(options: argparse.Namespace) -> None:
-    from tuningfork.core.config import Configuration, load
-
-    default = _flat(Configuration().model_dump())
-    chosen = _flat(load(options.file).model_dump())
-    difference = [line for line in difflib.ndiff(default, chosen) if line[0] in "+-"]
-    print(f"{options.file} is valid" + (":" if difference else " and equals the default"))
-    print("\n".join(difference), end="\n" if difference else "")
-
-
-def _plan(options: argparse.Namespace) -> None:
-    from tuningfork.survey_plan.page import survey_plan
-
-    print(survey_plan(options.configfile, ROOT, options.bandwidth, options.cores), end="")
-
-
-def _flat(values: dict, above: str = "") -> list[str]:
-    lines: list[str] = []
-    for key, value in values.items():
-        path = f"{above}{key}"
-        lines += _flat(value, f"{path}.") if isinstance(value, dict) else [f"{path}: {value}"]
-    return lines
-
-
-def _columns(options: argparse.Namespace) -> None:
-    from tuningfork.catalogue.page import columns_page
-
-    if options.write:
-        write_text(options.write / "docs" / "columns.md", columns_page())
-    else:
-        print(columns_page(), end="")
-
-
-def _flags(options: argparse.Namespace) -> None:
-    from tuningfork.core.flags import MEANINGS, Flag, decode
-
-    if options.value < 0:
-        raise TuningforkError(f"flags {options.value}: expected a value of the column flags, zero or above")
-    for name in decode(options.value) or ["no flag is set"]:
-        print(f"{name}: {MEANINGS[Flag[name]]}" if name in Flag.__members__ else name)
-
-
-def _missing(options: argparse.Namespace) -> None:
-    from tuningfork.surveys.missing import ask_again, describe, find_missing
-
-    manifests = options.results / Path(paths.TILES).relative_to(paths.RESULTS).parent
-    if not manifests.is_dir():
-        raise TuningforkError(f"{manifests}: no such folder; give the results of a run with --results")
-    missing = find_missing(manifests)
-    print(describe(missing))
-    if options.again and missing:
-        print(f"The next run asks again for the tiles of {ask_again(missing)} shards.")
+    parser.add_argument(
+        "--saliency-samples", type=int, default=32, metavar="N", help="noisy copies behind each map (32)"
+    )
 
 
 def _measure_folder(options: argparse.Namespace) -> None:
@@ -176,7 +195,54 @@ def _measure_folder(options: argparse.Namespace) -> None:
         print(f"{options.gallery}: {number} pictures" if number else f"{options.gallery}: no picture to show")
 
 
+def _label_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results", type=Path, default=Path(paths.RESULTS))
+    parser.add_argument("--labels", type=Path, default=Path(paths.LABELS))
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; any but this machine's asks for a token"
+    )
+    parser.add_argument("--port", type=int, default=8765)
+    parser.add_argument("--token", help="what the page asks for on another address; made up and printed without it")
+
+
 def _label(options: argparse.Namespace) -> None:
     from tuningfork.label.server import serve
 
     serve(options.results, options.labels, options.host, options.port, options.token)
+
+
+def _rules_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="ROOT",
+        help="root of a clone, whose docs/development/rules.md and README.md are written",
+    )
+
+
+def _rules(options: argparse.Namespace) -> None:
+    from tuningfork.run.rules_page import rules_page, write_pages
+
+    if options.write:
+        write_pages(options.write)
+    else:
+        print(rules_page(ROOT), end="")
+
+
+COMMANDS = (
+    Command("run", "run the workflow, with one line per job and a summary", _run, _run_options),
+    Command("config", "print the default configuration, or write it and its schema", _config, _config_options),
+    Command("check", "check a configuration file and show how it differs from the default", _check, _check_options),
+    Command("plan", "say what a run will take, before anything is fetched", _plan, _plan_options),
+    Command("columns", "print the page that explains the columns, or write it", _columns, _columns_options),
+    Command("rules", "print the page that lists the rules of the workflow, or write it", _rules, _rules_options),
+    Command("flags", "say what a value of the column flags means", _flags, _flags_options),
+    Command("missing", "list the tiles that could not be fetched, and fetch them again", _missing, _missing_options),
+    Command("measure-folder", "measure bars on a folder of pictures", _measure_folder, _measure_folder_options),
+    Command("label", "open the page on which galaxies are labelled", _label, _label_options),
+)
+"""A new subcommand is a line here, and its two functions above."""
+
+
+if __name__ == "__main__":
+    main()

@@ -4,19 +4,53 @@ The main process computes the plan and writes it to results/plan.json; a cluster
 of the configuration, so an edit of the configuration during a run cannot reach it.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tuningfork.core.errors import InputError
+from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage import paths
 
+if TYPE_CHECKING:  # A cluster job, which only reads the plan, should start quickly.
+    from tuningfork.core.config import Configuration
+    from tuningfork.core.description import Description
+
 TASKS = ("morphology", "structure")
-SAMPLE = 8
+SAMPLED_SHARDS = 8
 """Shards whose stamps are used for explanations, report and labels of a large survey."""
+NETWORKS = ("morphology_members", "structure_members")
+GATHERED: dict[str, tuple[str, ...]] = {
+    "pretrain": ("parts", "pretraining"),
+    "match_measurements": ("measured",),
+    "match_votes": ("voted",),
+    "train-morphology": ("parts", "with_votes", "with_labels"),
+    "train-structure": ("parts", "with_measurements"),
+    "infer_held_out": ("parts", "with_votes", "morphology_members"),
+    "infer_held_out_structure": ("parts", "structure_members"),
+    "calibrate_votes": ("parts", "with_votes"),
+    "calibrate_structure": ("parts",),
+    "calibrate_bars": ("parts", "morphology_members"),
+    "calibrate_features": ("parts", "morphology_members"),
+    "evaluate_structure": ("parts",),
+    "evaluate": ("parts", "with_votes", "morphology_members"),
+    "audit_votes": ("voted",),
+    "infer_morphology": ("morphology_members",),
+    "infer_structure": ("structure_members",),
+    "saliency": ("morphology_members",),
+    "feature_maps": ("morphology_members",),
+    "inject": ("morphology_members",),
+    "selection_function": ("injected",),
+    "catalogue": ("shards", *NETWORKS),
+    "explain": ("sample", "morphology_members"),
+    "report": ("sample", "injected", *NETWORKS),
+    "queue_labels": ("sample",),
+}
+"""Stage -> the lists of the plan that decide which files its jobs take (see :meth:`Plan.gathered`): when such a list
+changes, what the stage made from the earlier one is outdated, even if every file was there before."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +64,8 @@ class Plan:
         Parts of the training set.
     members : dict
         Task -> numbers of the ensemble's members.
+    threads : dict
+        pretrain, morphology and structure -> threads of that training.
     tokens : dict
         Stage -> text of its frozen parameters.
     pretraining : list of str
@@ -51,6 +87,7 @@ class Plan:
     shards: list[str]
     parts: list[str]
     members: dict[str, list[str]]
+    threads: dict[str, int]
     tokens: dict[str, str]
     pretraining: list[str]
     from_encoder: list[str]
@@ -62,8 +99,29 @@ class Plan:
 
     @property
     def sample(self) -> list[str]:
-        """At most `SAMPLE` shards, evenly spread over the list."""
-        return spread(self.shards, SAMPLE)
+        """At most `SAMPLED_SHARDS` shards, evenly spread over the list."""
+        return spread(self.shards, SAMPLED_SHARDS)
+
+    def gathered(self, stage: str) -> dict[str, str]:
+        """Return name -> hash of the lists of `GATHERED` that decide which files the jobs of a stage take."""
+        lists = {
+            **{
+                name: getattr(self, name)
+                for name in ("shards", "parts", "pretraining", "measured", "voted", "injected")
+            },
+            "sample": self.sample,
+            "morphology_members": self.members["morphology"],
+            "structure_members": self.members["structure"],
+            "with_votes": ["yes"] if self.voted else [],
+            "with_measurements": ["yes"] if self.measured else [],
+            "with_labels": ["yes"] if self.labels else [],
+        }
+        return {name: _digest_of_list(lists[name]) for name in GATHERED.get(stage, ())}
+
+
+def _digest_of_list(names: list[str]) -> str:
+    """Return the number of names and a hash: thousands of shards would not fit into the command of a job."""
+    return f"{len(names)} {hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}"
 
 
 def spread(shards: list[str], number: int) -> list[str]:
@@ -86,39 +144,65 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
     ConfigurationError
         Anything about the configuration, or about the user's images and table that it names, is wrong.
     """
-    # Imported here because a cluster job, which only reads the plan, should start quickly.
+    # Imported here for the same reason.
     from tuningfork.core.config import validate
     from tuningfork.core.description import describe
-    from tuningfork.core.stage.parameters import freeze
-    from tuningfork.networks.compact import start_digest
-    from tuningfork.surveys.area import shards_of, shards_of_measurements
-    from tuningfork.surveys.inputs import inputs_of
-    from tuningfork.surveys.lists.labels.votes import shards_with_votes
+    from tuningfork.core.stage.parameters import STAGES, freeze
 
     configuration = validate(values)
     description = describe(configuration, root / "config" / "surveys")
+    inputs = _inputs(configuration, description)
+    plan = _jobs(configuration, description)
+    gathered = {stage: plan.gathered(stage) for stage in STAGES}
+    return replace(plan, tokens=freeze(configuration, description, root, inputs, gathered))
+
+
+def _inputs(configuration: "Configuration", description: "Description") -> dict[str, dict[str, str]]:
+    """Return stage -> input -> hash of the user's own files that the stage reads."""
+    from tuningfork.networks.compact import start_digest
+    from tuningfork.surveys.inputs import inputs_of
+
     inputs = inputs_of(configuration, description)
-    starts = {task: getattr(configuration.train, task).start for task in TASKS}
-    for task, start in starts.items():
-        if digest := start_digest(task, start):
+    for task in TASKS:
+        if digest := start_digest(task, getattr(configuration.train, task).start):
             inputs.setdefault(f"train-{task}", {})["start"] = digest
+    return inputs
+
+
+def _jobs(configuration: "Configuration", description: "Description") -> Plan:
+    """Return which jobs there are, without their tokens."""
+    from tuningfork.surveys.area import shards_of, shards_of_measurements
+    from tuningfork.surveys.lists.labels.votes import shards_with_votes
+
+    simulate, selection, train = configuration.simulate, configuration.selection, configuration.train
     shards = shards_of(configuration, description)
-    selection = configuration.selection
-    parts = -(-configuration.simulate.size // configuration.simulate.galaxies_per_part)
-    members = {task: getattr(configuration.train, task).members for task in TASKS}
+    names = [shard.name for shard in shards]
     return Plan(
-        shards=[shard.name for shard in shards],
-        parts=[str(part) for part in range(parts)],
-        members={task: [str(member) for member in range(number)] for task, number in members.items()},
-        tokens=freeze(configuration, description, root / "scripts", inputs),
+        shards=names,
+        parts=[str(part) for part in range(-(-simulate.size // simulate.galaxies_per_part))],
+        members={task: [str(member) for member in range(getattr(train, task).members)] for task in TASKS},
+        threads={
+            **{task: getattr(train, task).threads for task in TASKS},
+            "pretrain": configuration.pretrain.threads,
+        },
+        tokens={},
         pretraining=_pretraining(configuration),
-        from_encoder=[task for task, start in starts.items() if start == "pretrained"],
+        from_encoder=[task for task in TASKS if getattr(train, task).start == "pretrained"],
         measured=[shard.name for shard in shards_of_measurements(configuration, shards)],
-        voted=[shard.name for shard in shards_with_votes(configuration.train.morphology.votes, shards)],
-        injected=spread([shard.name for shard in shards], selection.shards) if selection.galaxies else [],
+        voted=[shard.name for shard in shards_with_votes(train.morphology.votes, shards)],
+        injected=spread(names, selection.shards) if selection.galaxies else [],
         labels=Path(paths.VOTES).is_file(),
         transfer=configuration.transfer.model_dump(),
     )
+
+
+def _pretraining(configuration: "Configuration") -> list[str]:
+    from tuningfork.sky.shards import Shard
+
+    try:
+        return [Shard.parse(name).name for name in configuration.pretrain.shards]
+    except InputError as error:
+        raise ConfigurationError(f"pretrain.shards: {error}") from None
 
 
 def read_plan() -> Plan:
@@ -140,18 +224,6 @@ def read_plan() -> Plan:
 def write_plan(plan: Plan) -> None:
     """Write the plan for the jobs of this run, unless it is there already."""
     path = Path(paths.PLAN)
-    if (
-        not path.is_file()
-        or path.read_text(encoding="utf-8") != json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n"
-    ):
+    text = json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_json(path, asdict(plan))
-
-
-def _pretraining(configuration: Any) -> list[str]:
-    from tuningfork.core.errors import ConfigurationError
-    from tuningfork.sky.shards import Shard
-
-    try:
-        return [Shard.parse(name).name for name in configuration.pretrain.shards]
-    except InputError as error:
-        raise ConfigurationError(f"pretrain.shards: {error}") from None

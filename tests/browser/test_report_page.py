@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from helpers.synthetic_evaluation import report_arguments
+from helpers.synthetic_evaluation import report_files
 from helpers.synthetic_results import parameters, results
 
 from browser.driver import Browser, wait_until
@@ -26,9 +26,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     given = os.environ.get("TUNINGFORK_REPORT")
     if given:
         return Path(given).resolve().as_uri()
-    arguments = report_arguments(results(tmp_path_factory.mktemp("run"), galaxies=40))
-    build_report(parameters("report"), **arguments)
-    return arguments["output"].as_uri()
+    run = results(tmp_path_factory.mktemp("run"), galaxies=40)
+    output = run.folder / "report.html"
+    build_report(parameters("report"), report_files(run), output)
+    return output.as_uri()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -16,34 +16,63 @@ from tuningfork.core.config import Configuration
 from tuningfork.plan import plan_run
 
 INJECTED = {"inject", "selection", "report"}
-FROM_STAMPS = {"classify", "structure", "saliency", "bars", "features", "catalogue", "explain", "label", "report"}
+FROM_STAMPS = {
+    "classify",
+    "structure",
+    "saliency",
+    "bars",
+    "features",
+    "catalogue",
+    "explain",
+    "queue_labels",
+    "report",
+}
 FROM_MORPHOLOGY = FROM_STAMPS - {"structure"} | {"agreement", "evaluate", "bias"} | INJECTED
-FROM_STRUCTURE = {"profiles", "evaluate", "bias", "structure", "bars", "features", "catalogue", "label"} | INJECTED
+FROM_STRUCTURE = {
+    "profiles",
+    "evaluate",
+    "bias",
+    "structure",
+    "bars",
+    "features",
+    "catalogue",
+    "queue_labels",
+} | INJECTED
 STALE: dict[str, set[str]] = {
     "sources": {"sources", "tiles", "stamps"} | FROM_STAMPS | INJECTED,
     "tiles": {"tiles", "stamps"} | FROM_STAMPS | INJECTED,
     "stamps": {"stamps"} | FROM_STAMPS,
     "simulate": {"simulate", "pretrain", "train", "profiles", "agreement", "evaluate", "bias"} | FROM_STAMPS | INJECTED,
     "pretrain": {"pretrain", "train"} | FROM_MORPHOLOGY,
-    "measurements": {"train"} | FROM_STRUCTURE,
-    "votes": {"train"} | FROM_MORPHOLOGY,
+    "match_measurements": {"train"} | FROM_STRUCTURE,
+    "match_votes": {"train"} | FROM_MORPHOLOGY,
     "train-morphology": {"train"} | FROM_MORPHOLOGY,
     "train-structure": {"train"} | FROM_STRUCTURE,
     "profiles": FROM_STRUCTURE,
-    "agreement": {"agreement", "evaluate", "bias", "classify", "bars", "features", "catalogue", "explain", "label"}
+    "agreement": {
+        "agreement",
+        "evaluate",
+        "bias",
+        "classify",
+        "bars",
+        "features",
+        "catalogue",
+        "explain",
+        "queue_labels",
+    }
     | INJECTED,
-    "evaluate": {"evaluate", "bias", "bars", "features", "catalogue", "label"} | INJECTED,
+    "evaluate": {"evaluate", "bias", "bars", "features", "catalogue", "queue_labels"} | INJECTED,
     "bias": {"bias", "report"},
-    "classify": {"classify", "bars", "features", "catalogue", "explain", "label", "report"},
-    "structure": {"structure", "bars", "catalogue", "label", "report"},
-    "saliency": {"saliency", "bars", "catalogue", "label", "report"},
-    "bars": {"bars", "catalogue", "label", "report"},
-    "features": {"features", "catalogue", "label", "report"},
+    "classify": {"classify", "bars", "features", "catalogue", "explain", "queue_labels", "report"},
+    "structure": {"structure", "bars", "catalogue", "queue_labels", "report"},
+    "saliency": {"saliency", "bars", "catalogue", "queue_labels", "report"},
+    "bars": {"bars", "catalogue", "queue_labels", "report"},
+    "features": {"features", "catalogue", "queue_labels", "report"},
     "inject": INJECTED,
     "selection": {"selection", "report"},
-    "catalogue": {"catalogue", "label", "report"},
+    "catalogue": {"catalogue", "queue_labels", "report"},
     "explain": {"explain", "report"},
-    "label": {"label"},
+    "queue_labels": {"queue_labels"},
     "report": {"report"},
 }
 """Stage -> the rules that must rerun when its frozen parameters change, worked out by hand from the design."""
@@ -55,7 +84,17 @@ MEASURED = str(Path(__file__).with_name("measured.csv"))
 
 READERS: dict[str, set[str]] = {
     "seed": set(STALE)
-    - {"measurements", "votes", "profiles", "classify", "structure", "bars", "catalogue", "label", "report"},
+    - {
+        "match_measurements",
+        "match_votes",
+        "profiles",
+        "classify",
+        "structure",
+        "bars",
+        "catalogue",
+        "queue_labels",
+        "report",
+    },
     "survey.name": {"sources", "tiles", "stamps", "inject", "catalogue"},
     "survey.simulated": {"sources", "tiles", "stamps", "inject"},
     "survey.simulated.bands": {"sources", "tiles", "stamps", "simulate", "inject", "catalogue"},
@@ -73,12 +112,12 @@ READERS: dict[str, set[str]] = {
     "pretrain": {"pretrain"},
     "train.morphology": {"train-morphology"},
     **{
-        f"train.morphology.votes.{key}": {"votes", "train-morphology"}
+        f"train.morphology.votes.{key}": {"match_votes", "train-morphology"}
         for key in ("table", "vizier", "tap_url", "tree", "columns", "match_radius")
     },
     "train.structure": {"train-structure"},
     **{
-        f"train.structure.measurements.{key}": {"measurements", "train-structure"}
+        f"train.structure.measurements.{key}": {"match_measurements", "train-structure"}
         for key in ("table", "columns", "match_radius")
     },
     "evaluate": {"evaluate"},
@@ -90,7 +129,7 @@ READERS: dict[str, set[str]] = {
     "selection": {"inject"},
     "catalogue": {"catalogue"},
     "explain": {"explain"},
-    "label": {"label"},
+    "label": {"queue_labels"},
     "report": {"report"},
 }
 """Section -> the stages whose frozen parameters contain it."""
@@ -102,12 +141,12 @@ GROWS: dict[str, tuple[Any, set[str]]] = {
     "selection.shards": (9, set()),
     "pretrain.shards": (["8-416155"], {"sources", "tiles", "stamps"} | STALE["pretrain"]),
     "train.morphology.members": (3, STALE["train-morphology"]),
-    "train.morphology.votes.table": (VOTED, {"votes"} | STALE["votes"]),
-    "train.morphology.votes.vizier": ("J/MNRAS/435/2835/table5", {"votes"} | STALE["votes"]),
+    "train.morphology.votes.table": (VOTED, {"match_votes"} | STALE["match_votes"]),
+    "train.morphology.votes.vizier": ("J/MNRAS/435/2835/table5", {"match_votes"} | STALE["match_votes"]),
     "train.morphology.votes.shards": (["8-416155"], set()),
     "train.morphology.votes.max_shards": (65, set()),
     "train.structure.members": (3, STALE["train-structure"]),
-    "train.structure.measurements.table": (MEASURED, {"measurements"} | STALE["measurements"]),
+    "train.structure.measurements.table": (MEASURED, {"match_measurements"} | STALE["match_measurements"]),
     "train.structure.measurements.max_shards": (65, set()),
 }
 """Keys that only decide which jobs exist, a value that makes more of them, and the rules that then have work."""
@@ -252,7 +291,7 @@ HELPERS = {
     "explain/gradcam.py": STALE["explain"],
     "catalogue/hats.py": STALE["catalogue"],
     "report/page.py": STALE["report"],
-    "label/queue.py": STALE["label"],
+    "label/queue.py": STALE["queue_labels"],
 }
 """A helper module of every stage, and the rules that an edit of it must make stale."""
 
@@ -284,6 +323,7 @@ def test_a_restored_configuration_is_clean(own: StubWorkflow) -> None:
 def test_new_votes_make_exactly_the_training_stages_stale(own: StubWorkflow) -> None:
     votes = own.directory / "labels" / "votes.parquet"
     votes.parent.mkdir()
+    votes.with_suffix(".npy").write_text("stamps")
     votes.write_text("votes")
     assert set(own.jobs_to_run()) == STALE["train-morphology"]
     assert own.jobs_to_run()["train"] == Configuration().train.morphology.members
@@ -299,7 +339,7 @@ def test_measured_galaxies_reach_the_structure_networks_alone(own: StubWorkflow,
     own.run()
     assert own.jobs_to_run() == {}
     table.write_text(Path(MEASURED).read_text().replace("16.2", "16.3"))
-    assert set(own.jobs_to_run()) - {"parameters"} == {"measurements"} | STALE["measurements"]
+    assert set(own.jobs_to_run()) - {"parameters"} == {"match_measurements"} | STALE["match_measurements"]
     table.write_text(Path(MEASURED).read_text())
     own.configure({"train.structure.measurements.table": str(table), "train.structure.measurements.epochs": 7})
     assert set(own.jobs_to_run()) - {"parameters"} == STALE["train-structure"]
@@ -312,11 +352,11 @@ def test_votes_of_people_reach_the_morphology_networks_alone(own: StubWorkflow, 
     own.configure({"train.morphology.votes.table": str(table)})
     before = own.jobs_to_run()
     assert before["train"] == Configuration().train.morphology.members
-    assert before["votes"] == 1
+    assert before["match_votes"] == 1
     own.run()
     assert own.jobs_to_run() == {}
     table.write_text(Path(VOTED).read_text().replace("20", "21"))
-    assert set(own.jobs_to_run()) - {"parameters"} == {"votes"} | STALE["votes"]
+    assert set(own.jobs_to_run()) - {"parameters"} == {"match_votes"} | STALE["match_votes"]
     table.write_text(Path(VOTED).read_text())
     own.configure({"train.morphology.votes.table": str(table), "train.morphology.balance": 0.5})
     assert set(own.jobs_to_run()) - {"parameters"} == STALE["train-morphology"]

@@ -55,9 +55,9 @@ params, plan, out = Path(sys.argv[1]), read_transfer(sys.argv[2]), Path(sys.argv
 stage = {name: read_parameters(params / f"{name}.json") for name in ("sources", "tiles", "stamps")}
 for shard in sys.argv[4:]:
     s, t = out / f"s-{shard}.parquet", out / f"t-{shard}.parquet"
-    list_sources(stage["sources"], shard, plan, s)
-    fetch_tiles(stage["tiles"], shard, s, plan, t)
-    cut_shard(stage["stamps"], shard, s, t, plan, out / f"{shard}.npy", out / f"{shard}.parquet")
+    list_sources(parameters=stage["sources"], shard=shard, transfer=plan, output=s)
+    fetch_tiles(parameters=stage["tiles"], shard=shard, sources=s, transfer=plan, output=t)
+    cut_shard(parameters=stage["stamps"], shard=shard, sources=s, tiles=t, transfer=plan, pixels=out / f"{shard}.npy", table=out / f"{shard}.parquet")
 """
 
 

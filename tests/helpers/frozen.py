@@ -19,7 +19,7 @@ def frozen(folder: Path, values: dict[str, Any]) -> dict[str, Path]:
     """Write params/<stage>.json of the stages that read a survey into `folder`; return the paths by stage."""
     configuration = validate(values)
     with patch.object(stage_parameters, "STAGES", {stage: STAGES[stage] for stage in SURVEY_STAGES}):
-        texts = freeze(configuration, describe(configuration, ROOT / "config" / "surveys"), ROOT / "scripts")
+        texts = freeze(configuration, describe(configuration, ROOT / "config" / "surveys"), ROOT)
     folder.mkdir(parents=True, exist_ok=True)
     paths = {stage: folder / f"{stage}.json" for stage in texts}
     for stage, text in texts.items():

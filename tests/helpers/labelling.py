@@ -21,12 +21,15 @@ BARRED = {
 def labelled_run(folder: Path, queue: int = 6, rare_fraction: float = 0.25) -> Path:
     """Write a run with a catalogue and a queue into `folder`, and return it."""
     run = results(folder)
-    catalogue = folder / "catalogue.parquet"
-    build_catalogue(
-        parameters("catalogue"), *run.inputs().values(), folder / "catalogue", catalogue, folder / "accounting.json"
+    files = run.catalogue_files()
+    build_catalogue(parameters("catalogue"), files)
+    build_queue(
+        parameters("queue_labels", label={"queue": queue, "rare_fraction": rare_fraction}),
+        morphology=run.paths("morphology"),
+        stamps=run.paths("stamps"),
+        catalogue=files.table,
+        output=folder / "labels" / "queue.parquet",
     )
-    settings = parameters("label", label={"queue": queue, "rare_fraction": rare_fraction})
-    build_queue(settings, run.paths("morphology"), run.paths("stamps"), catalogue, folder / "labels" / "queue.parquet")
     return folder
 
 

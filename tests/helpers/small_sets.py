@@ -13,6 +13,7 @@ from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import write_table
 from tuningfork.networks.model_file import build, input_of, save
 from tuningfork.networks.structure import COLUMNS
+from tuningfork.stamps.store import StampFiles
 
 BANDS = ["g", "r"]
 SIZE = 32
@@ -102,6 +103,11 @@ def write_stamps(path: Path, number: int = 7, seed: int = 2, **changes: Any) -> 
     np.save(path.with_suffix(".npy"), stamps)
     write_table(path, pa.table(columns | changes), {"stamps": "t"}, bands=BANDS, reference_band="r")
     return path
+
+
+def stamp_files(table: Path) -> StampFiles:
+    """Return the store that :func:`write_part` and :func:`write_stamps` write."""
+    return StampFiles(table, table.with_suffix(".npy"))
 
 
 def parameters(stage: str, **values: Any) -> Parameters:

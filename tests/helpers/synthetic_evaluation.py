@@ -22,6 +22,8 @@ from tuningfork.evaluate.scores import question_scores
 from tuningfork.evaluate.votes import agreement
 from tuningfork.explain import sample
 from tuningfork.injection.function import selection_function
+from tuningfork.report.inputs import ReportFiles
+from tuningfork.stamps.store import paired
 
 ESTIMATORS = {
     "direct": 0.15,
@@ -41,39 +43,49 @@ SCATTERS = {
 }
 
 
-def report_arguments(run: Results, judged: bool = True) -> dict[str, Any]:
-    """Write what the report reads besides the tables of the shards, and return the arguments of `build_report`.
+def report_files(run: Results, judged: bool = True) -> ReportFiles:
+    """Write what the report reads besides the tables of the shards, and return all of it.
 
     Without `judged` the evaluation has hardly any galaxies and no figures.
     """
     folder = run.folder
-    table, accounts = folder / "catalogue.parquet", folder / "accounting.json"
-    build_catalogue(
-        parameters("catalogue"), **run.inputs(), output=folder / "catalogue", table=table, accounts=accounts
-    )
+    files = run.catalogue_files()
+    build_catalogue(parameters("catalogue"), files)
     evaluation, held_out = _evaluation(_held_out(600 if judged else 4))
     write_json(folder / "evaluation.json", evaluation | {"lineage": LINEAGE})
     write_table(folder / "evaluation.parquet", held_out, LINEAGE)
     judgement = folder / "vote_bias.json", folder / "label_errors.parquet"
     report_bias(parameters("bias"), folder / "evaluation.parquet", None, *judgement)
     explanations, maps = _explanations(run)
-    return {
-        "sources": run.paths("sources"),
-        "stamps": run.paths("stamps"),
-        "saliency": run.paths("saliency"),
-        "features": run.paths("features"),
-        "catalogue": table,
-        "accounting": accounts,
-        "evaluation": folder / "evaluation.json",
-        "evaluation_table": folder / "evaluation.parquet",
-        "vote_bias": judgement[0],
-        "label_errors": judgement[1],
-        "selection": _selection(folder) if judged else None,
-        "models": run.models,
-        "explanations": explanations,
-        "maps": maps,
-        "output": folder / "report.html",
-    }
+    if judged:
+        _benchmarks(folder / "benchmarks")
+    return ReportFiles(
+        sources=run.paths("sources"),
+        stamps=paired(run.paths("stamps"), run.arrays("stamps")),
+        saliency=run.paths("saliency"),
+        saliency_maps=run.arrays("saliency"),
+        features=run.paths("features"),
+        arm_masks=run.arrays("features"),
+        catalogue=files.table,
+        accounting=files.accounting,
+        evaluation=folder / "evaluation.json",
+        evaluation_table=folder / "evaluation.parquet",
+        vote_bias=judgement[0],
+        label_errors=judgement[1],
+        selection=_selection(folder) if judged else None,
+        models=run.models,
+        explanations=explanations,
+        explanation_maps=maps,
+        benchmarks=folder / "benchmarks",
+    )
+
+
+def _benchmarks(folder: Path) -> None:
+    """Write Snakemake's benchmark files of two stages."""
+    for name, seconds in (("stamps/8-1", 12.5), ("stamps/8-2", 7.5), ("train/morphology-0", 90.0)):
+        path = folder / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:10\t512.5\t{seconds * 0.9}\n")
 
 
 def _selection(folder: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.catalogue.merge import CatalogueFiles
 from tuningfork.core.config import validate
 from tuningfork.core.decision_tree import answers
 from tuningfork.core.description import Description
@@ -14,7 +15,7 @@ from tuningfork.core.files import new_array, write_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import shard_table, write_table
-from tuningfork.networks.model_file import FORMAT
+from tuningfork.networks.model_file import MODEL_FORMAT
 from tuningfork.sky.shards import Shard, shards_of_positions
 
 BANDS = ["g", "r", "i"]
@@ -49,10 +50,23 @@ class Results:
         """Return the table of `stage` for each shard."""
         return [self.folder / stage / f"{shard.name}.parquet" for shard in self.shards]
 
+    def arrays(self, stage: str) -> list[Path]:
+        """Return the array of `stage` for each shard."""
+        return [self.folder / stage / f"{shard.name}.npy" for shard in self.shards]
+
     def inputs(self) -> dict[str, Any]:
-        """Return the tables as the arguments of `build_catalogue`."""
+        """Return the tables that the catalogue joins, by the names of :class:`CatalogueFiles`."""
         stages = ("sources", "stamps", "morphology", "structure", "bars", "features", "tiles")
         return {stage: self.paths(stage) for stage in stages} | {"models": self.models}
+
+    def catalogue_files(self, **changes: Any) -> CatalogueFiles:
+        """Return what `build_catalogue` reads and writes, in the run's folder but for `changes`."""
+        outputs = {
+            "output": self.folder / "catalogue",
+            "table": self.folder / "catalogue.parquet",
+            "accounting": self.folder / "accounting.json",
+        }
+        return CatalogueFiles(**(self.inputs() | outputs | changes))
 
 
 def parameters(stage: str, **sections: Any) -> Parameters:
@@ -77,7 +91,7 @@ def _card(folder: Path, task: str) -> Path:
     write_json(
         path,
         {
-            "format": FORMAT,
+            "format": MODEL_FORMAT,
             "task": task,
             "weights_sha256": "ab" * 32,
             "weights": "member-0.safetensors",

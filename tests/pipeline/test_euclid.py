@@ -90,9 +90,17 @@ def process(folder: Path, faults: Faults | None = None) -> Run:
             "stamps": {"size": SIZE},
         }
         stages = parameters(folder / "params", values)
-        list_sources(stages["sources"], SHARD.name, transfer, sources)
-        fetch_tiles(stages["tiles"], SHARD.name, sources, transfer, tiles)
-        cut_shard(stages["stamps"], SHARD.name, sources, tiles, transfer, output, table)
+        list_sources(parameters=stages["sources"], shard=SHARD.name, transfer=transfer, output=sources)
+        fetch_tiles(parameters=stages["tiles"], shard=SHARD.name, sources=sources, transfer=transfer, output=tiles)
+        cut_shard(
+            parameters=stages["stamps"],
+            shard=SHARD.name,
+            sources=sources,
+            tiles=tiles,
+            transfer=transfer,
+            pixels=output,
+            table=table,
+        )
         return Run(read_table(table), np.array(open_array(output)), read_table(tiles), server)
 
 

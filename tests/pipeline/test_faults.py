@@ -166,7 +166,7 @@ def test_the_reason_of_each_missing_file_is_told(campaign: Campaign) -> None:
     reasons = {(row["tile"], row["band"]): row["reason"] for row in campaign.manifests if row["status"] != "ok"}
     assert set(reasons) == {(SPOILT[NO_BAND], "z")} | {(SPOILT[TRUNCATED], band) for band in "grz"}
     assert "HTTP 404 (1 attempt)" in reasons[SPOILT[NO_BAND], "z"]
-    assert "the FITS file is cut short: 773836 bytes are missing in HDU 0" in reasons[SPOILT[TRUNCATED], "r"]
+    assert "the FITS file is truncated: 773836 bytes are missing in HDU 0" in reasons[SPOILT[TRUNCATED], "r"]
     assert "gave up after" in reasons[SPOILT[TRUNCATED], "r"]
 
 

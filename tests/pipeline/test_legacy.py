@@ -113,9 +113,17 @@ def follow(server: LegacyServer, folder: Path, shard: Shard, values: dict[str, A
     """Run the three stages."""
     stages = parameters(folder / "params", values)
     sources, tiles, output, table = (folder / name for name in ("s.parquet", "t.parquet", "c.npy", "c.parquet"))
-    list_sources(stages["sources"], shard.name, transfer, sources)
-    fetch_tiles(stages["tiles"], shard.name, sources, transfer, tiles)
-    cut_shard(stages["stamps"], shard.name, sources, tiles, transfer, output, table)
+    list_sources(parameters=stages["sources"], shard=shard.name, transfer=transfer, output=sources)
+    fetch_tiles(parameters=stages["tiles"], shard=shard.name, sources=sources, transfer=transfer, output=tiles)
+    cut_shard(
+        parameters=stages["stamps"],
+        shard=shard.name,
+        sources=sources,
+        tiles=tiles,
+        transfer=transfer,
+        pixels=output,
+        table=table,
+    )
     return Run(read_table(sources), read_table(table), np.array(open_array(output)), read_table(tiles), server)
 
 
@@ -208,7 +216,7 @@ def test_a_brick_without_a_band_is_measured_without_it(run: Run) -> None:
     assert "MISSING_BAND" not in run.flags("inside")
     missing = [row for row in run.manifest.to_pylist() if row["status"] != "ok"]
     assert [(row["tile"], row["band"]) for row in missing] == [(NORTH, "z")]
-    assert missing[0]["reason"] == f"dr10 has no imaging of brick {NORTH} in z"
+    assert missing[0]["reason"] == f"dr10 has no images of brick {NORTH} in z"
 
 
 def test_only_what_is_needed_is_transferred_and_once(run: Run) -> None:
@@ -222,7 +230,9 @@ def test_only_what_is_needed_is_transferred_and_once(run: Run) -> None:
 def test_the_tractor_files_give_the_same_list(run: Run, tmp_path: Path) -> None:
     with LegacyServer(sky()) as server:
         stages = parameters(tmp_path / "params", survey(server, catalogue="files"))
-        list_sources(stages["sources"], SHARD.name, patient(tmp_path), tmp_path / "s.parquet")
+        list_sources(
+            parameters=stages["sources"], shard=SHARD.name, transfer=patient(tmp_path), output=tmp_path / "s.parquet"
+        )
         assert not server.tap.queries
     found = read_table(tmp_path / "s.parquet")
     assert found.drop_columns("ra").equals(run.sources.drop_columns("ra"))

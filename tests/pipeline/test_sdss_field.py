@@ -64,9 +64,17 @@ def configuration(server: SdssServer) -> dict[str, Any]:
 def run_shard(stages: dict[str, Parameters], shard: str, folder: Path) -> None:
     sources, tiles = folder / f"{shard}.sources.parquet", folder / f"{shard}.tiles.parquet"
     transfer = transfer_of(folder)
-    list_sources(stages["sources"], shard, transfer, sources)
-    fetch_tiles(stages["tiles"], shard, sources, transfer, tiles)
-    cut_shard(stages["stamps"], shard, sources, tiles, transfer, folder / f"{shard}.npy", folder / f"{shard}.parquet")
+    list_sources(parameters=stages["sources"], shard=shard, transfer=transfer, output=sources)
+    fetch_tiles(parameters=stages["tiles"], shard=shard, sources=sources, transfer=transfer, output=tiles)
+    cut_shard(
+        parameters=stages["stamps"],
+        shard=shard,
+        sources=sources,
+        tiles=tiles,
+        transfer=transfer,
+        pixels=folder / f"{shard}.npy",
+        table=folder / f"{shard}.parquet",
+    )
 
 
 def transfer_of(folder: Path) -> Transfer:
@@ -245,7 +253,9 @@ def test_a_dead_skyserver_fails_the_job_with_a_message(server: SdssServer, tmp_p
     server.faults = Faults(permanent={SKYSERVER: Fault.GONE}, most=0)
     stages = parameters(tmp_path / "params", configuration(server))
     with pytest.raises(TransferError, match=r"SkyServer: http://127\.0\.0\.1.*HTTP 404.*survey\.sdss\.skyserver_url"):
-        list_sources(stages["sources"], SHARD, transfer_of(tmp_path), tmp_path / "s.parquet")
+        list_sources(
+            parameters=stages["sources"], shard=SHARD, transfer=transfer_of(tmp_path), output=tmp_path / "s.parquet"
+        )
     assert not (tmp_path / "s.parquet").exists()
 
 
@@ -260,7 +270,15 @@ def test_what_the_cache_has_is_not_fetched_again_and_what_it_lost_is(server: Sds
     sources, tiles = (tmp_path / f"{SHARD}.{kind}.parquet" for kind in ("sources", "tiles"))
     output = tmp_path / f"{SHARD}.npy"
     output.unlink()
-    cut_shard(stages["stamps"], SHARD, sources, tiles, transfer_of(tmp_path), output, tmp_path / f"{SHARD}.parquet")
+    cut_shard(
+        parameters=stages["stamps"],
+        shard=SHARD,
+        sources=sources,
+        tiles=tiles,
+        transfer=transfer_of(tmp_path),
+        pixels=output,
+        table=tmp_path / f"{SHARD}.parquet",
+    )
     np.testing.assert_array_equal(open_array(output), before)
 
 

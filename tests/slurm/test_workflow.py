@@ -30,7 +30,7 @@ TINY = {
 }
 EDITED = TINY | {"seed": 1, "classify": {"rotations": 1}, "bars": {"min_fraction": 0.9}}
 ON_GPU = {"pretrain", "train", "profiles", "agreement", "evaluate", "classify", "structure", "saliency", "features"}
-ON_CPU = {"sources", "tiles", "stamps", "simulate", "bias", "bars", "catalogue", "explain", "report", "label"}
+ON_CPU = {"sources", "tiles", "stamps", "simulate", "bias", "bars", "catalogue", "explain", "report", "queue_labels"}
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def test_a_gpu_job_sees_its_gpu(clone: Clone, rule: str) -> None:
 
 
 def test_an_edit_of_the_configuration_during_the_run_reaches_no_job(clone: Clone) -> None:
-    for stage in ("sources", "train-morphology", "classify", "bars", "label"):
+    for stage in ("sources", "train-morphology", "classify", "bars", "queue_labels"):
         frozen = read_parameters(clone.results / "params" / f"{stage}.json").configuration
         assert frozen.seed != 1
         assert frozen.classify.rotations != 1

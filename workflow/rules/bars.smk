@@ -2,7 +2,7 @@
 
 
 rule saliency:
-    """Map where the bar answer of every source comes from (SmoothGrad), one map a network of the ensemble."""
+    """Map the pixels on which the bar answer of every source depends (SmoothGrad), one map per network."""
     input:
         parameters=frozen("saliency"),
         stamps=paths.STAMPS_TABLE,
@@ -18,7 +18,7 @@ rule saliency:
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/saliency.py --parameters {input.parameters} --stamps {input.stamps}"
+        "python $scripts/saliency.py --parameters {input.parameters} --stamps {input.stamps} --pixels {input.pixels}"
         " --models {input.models} --output {output.maps} --table {output.table} --log {log}"
 
 

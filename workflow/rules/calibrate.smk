@@ -8,7 +8,7 @@ rule calibrate_votes:
         training=training_set,
         held_out=held_out(paths.HELD_OUT),
         held_out_masks=held_out(paths.HELD_OUT_MASKS),
-        volunteers=voted(paths.PEOPLE_TABLE),
+        volunteers=voted(paths.VOLUNTEER_VOTES_TABLE),
         volunteers_held_out=voted(paths.HELD_OUT.format(galaxies="volunteers")),
         volunteers_masks=voted(paths.HELD_OUT_MASKS.format(galaxies="volunteers")),
     output:
@@ -53,7 +53,7 @@ rule calibrate_structure:
         mem_mb=memory(3000),
     shell:
         "python $scripts/calibrate_structure.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps}"
+        " --training {input.training} --training-pixels {input.training_stamps}"
         " --held-out {input.held_out} --output {output} --log {log}"
 
 
@@ -79,7 +79,7 @@ rule calibrate_bars:
         mem_mb=memory(3000),
     shell:
         "python $scripts/calibrate_bars.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps}"
+        " --training {input.training} --training-pixels {input.training_stamps}"
         " --held-out {input.held_out} --held-out-masks {input.held_out_masks} --models {input.models}"
         " --output {output.calibration} --table {output.table} --log {log}"
 
@@ -107,6 +107,6 @@ rule calibrate_features:
         mem_mb=memory(3000),
     shell:
         "python $scripts/calibrate_features.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps}"
+        " --training {input.training} --training-pixels {input.training_stamps}"
         " --held-out {input.held_out} --held-out-masks {input.held_out_masks} --models {input.models} --votes {input.votes}"
         " --output {output.calibration} --table {output.table} --log {log}"

@@ -95,13 +95,13 @@ def held_out(path):
 def held_out_set(wildcards):
     """Return the tables of the parts whose held-out galaxies the morphology networks are asked about."""
     simulated = wildcards.galaxies == "morphology"
-    return training_set(wildcards) if simulated else [paths.PEOPLE_TABLE]
+    return training_set(wildcards) if simulated else [paths.VOLUNTEER_VOTES_TABLE]
 
 
 def held_out_stamps(wildcards):
     """Return the stamps of these parts."""
     simulated = wildcards.galaxies == "morphology"
-    return training_stamps(wildcards) if simulated else [paths.PEOPLE]
+    return training_stamps(wildcards) if simulated else [paths.VOLUNTEER_VOTES]
 
 
 def voted(path):
@@ -119,31 +119,32 @@ def encoder_weights(wildcards):
     return [paths.ENCODER] if encoder(wildcards) else []
 
 
-def labels(wildcards):
-    """Return the votes of an astronomer, if there are any and the task learns from them."""
-    return [paths.VOTES] if plan.labels and wildcards.task == "morphology" else []
+def expert_labels(wildcards):
+    """Return table and stamps of the labels of astronomers, if there are any and the task learns from them.
+
+    The stamps are older than their rows, and change with them alone.
+    """
+    if not plan.labels or wildcards.task != "morphology":
+        return []
+    return [paths.VOTES, ancient(paths.VOTES_STAMPS)]
 
 
-def people(wildcards):
-    """Return the votes of people, if there are any and the task learns from them."""
+def volunteer_votes(wildcards):
+    """Return table and stamps of the volunteer votes, if there are any and the task learns from them."""
     learns = plan.voted and wildcards.task == "morphology"
-    return [paths.PEOPLE_TABLE] if learns else []
-
-
-def people_stamps(wildcards):
-    """Return the stamps that belong to the votes of people, likewise."""
-    return [paths.PEOPLE] if people(wildcards) else []
+    return [paths.VOLUNTEER_VOTES_TABLE, paths.VOLUNTEER_VOTES] if learns else []
 
 
 def measurements(wildcards):
-    """Return the measured galaxies, if there are any and the task learns from them."""
+    """Return table and stamps of the measured galaxies, if there are any and the task learns from them."""
     learns = plan.measured and wildcards.task == "structure"
-    return [paths.MEASUREMENTS_TABLE] if learns else []
+    return [paths.MEASUREMENTS_TABLE, paths.MEASUREMENTS] if learns else []
 
 
-def measured_stamps(wildcards):
-    """Return the stamps of the measured galaxies, likewise."""
-    return [paths.MEASUREMENTS] if measurements(wildcards) else []
+def optional(option, files):
+    """Return an option of a program with its files, or nothing without files."""
+    files = [files] if isinstance(files, str) else list(files)
+    return " ".join([option, *files]) if files else ""
 
 
 def selection_function(wildcards):

@@ -22,7 +22,7 @@ rule evaluate_structure:
         mem_mb=memory(3000),
     shell:
         "python $scripts/evaluate_structure.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps}"
+        " --training {input.training} --training-pixels {input.training_stamps}"
         " --held-out {input.held_out} --calibration {input.calibration}"
         " --output {output.summary} --table {output.table} --log {log}"
 
@@ -43,7 +43,7 @@ rule evaluate:
         features_table=paths.FEATURE_CALIBRATION_TABLE,
         structure=paths.STRUCTURE_EVALUATION,
         structure_table=paths.STRUCTURE_EVALUATION_TABLE,
-        volunteers=voted(paths.PEOPLE_TABLE),
+        volunteers=voted(paths.VOLUNTEER_VOTES_TABLE),
         volunteers_held_out=voted(paths.HELD_OUT.format(galaxies="volunteers")),
         volunteers_masks=voted(paths.HELD_OUT_MASKS.format(galaxies="volunteers")),
     output:
@@ -66,7 +66,7 @@ rule evaluate:
         ),
     shell:
         "python $scripts/evaluate.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps}"
+        " --training {input.training} --training-pixels {input.training_stamps}"
         " --held-out {input.held_out} --held-out-masks {input.held_out_masks} --models {input.models}"
         " --votes {input.votes} --bars {input.bars} --bars-table {input.bars_table}"
         " --features {input.features} --features-table {input.features_table}"
@@ -79,7 +79,7 @@ rule audit_votes:
     input:
         parameters=frozen("audit_votes"),
         galaxies=paths.EVALUATION_TABLE,
-        volunteers=voted(paths.PEOPLE_TABLE),
+        volunteers=voted(paths.VOLUNTEER_VOTES_TABLE),
         volunteers_held_out=voted(paths.HELD_OUT.format(galaxies="volunteers")),
         volunteers_masks=voted(paths.HELD_OUT_MASKS.format(galaxies="volunteers")),
         sources=per_shard(paths.SOURCES, plan.voted),

@@ -19,6 +19,6 @@ rule explain:
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/explain.py --parameters {input.parameters} --stamps {input.stamps}"
+        "python $scripts/explain.py --parameters {input.parameters} --stamps {input.stamps} --pixels {input.pixels}"
         " --morphology {input.morphology} --models {input.models}"
         " --output {output.table} --maps {output.maps} --log {log}"

@@ -68,7 +68,7 @@ rule infer_held_out:
         mem_mb=memory(3000),
     shell:
         "python $scripts/infer_held_out.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps} --models {input.models}"
+        " --training {input.training} --training-pixels {input.training_stamps} --models {input.models}"
         " --output {output.table} --masks {output.masks} --log {log}"
 
 
@@ -91,5 +91,5 @@ rule infer_held_out_structure:
         mem_mb=memory(3000),
     shell:
         "python $scripts/infer_held_out_structure.py --parameters {input.parameters}"
-        " --training {input.training} --training-stamps {input.training_stamps} --models {input.models}"
+        " --training {input.training} --training-pixels {input.training_stamps} --models {input.models}"
         " --output {output} --log {log}"

@@ -32,10 +32,14 @@ rule report:
         mem_mb=memory(3000),
     params:
         selection=lambda wildcards, input: "--selection" if input.selection else "",
+        # Times are shown, but a new time alone is no reason to write the report anew.
+        benchmarks=paths.BENCHMARKS,
     shell:
         "python $scripts/report.py --parameters {input.parameters} --sources {input.sources}"
-        " --stamps {input.stamps} --saliency {input.saliency} --features {input.features} --catalogue {input.catalogue}"
+        " --stamps {input.stamps} --pixels {input.pixels} --saliency {input.saliency} --saliency-maps {input.maps}"
+        " --features {input.features} --arm-masks {input.arm_masks} --catalogue {input.catalogue}"
         " --accounting {input.accounting} --evaluation {input.evaluation}"
         " --evaluation-table {input.evaluation_table} --vote-bias {input.vote_bias}"
         " --label-errors {input.label_errors} {params.selection} {input.selection} --models {input.models}"
-        " --explanations {input.explanations} --maps {input.explanation_maps} --output {output} --log {log}"
+        " --explanations {input.explanations} --explanation-maps {input.explanation_maps}"
+        " --benchmarks {params.benchmarks} --output {output} --log {log}"

@@ -6,7 +6,7 @@ rule simulate:
     input:
         parameters=frozen("simulate"),
     output:
-        stamps=paths.TRAINING,
+        pixels=paths.TRAINING,
         table=paths.TRAINING_TABLE,
     log:
         log_of("simulate", "part-{part}"),
@@ -16,4 +16,4 @@ rule simulate:
         mem_mb=memory(3000),
     shell:
         "python $scripts/simulate.py --parameters {input.parameters} --part {wildcards.part}"
-        " --output {output.stamps} --table {output.table} --log {log}"
+        " --pixels {output.pixels} --table {output.table} --log {log}"

@@ -13,7 +13,6 @@ rule sources:
         "../../envs/core.yaml"
     resources:
         mem_mb=memory(2000),
-        network=1,
     params:
         plan=paths.PLAN,
     shell:

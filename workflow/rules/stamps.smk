@@ -8,7 +8,7 @@ rule stamps:
         sources=paths.SOURCES,
         tiles=paths.TILES,
     output:
-        stamps=temp(paths.STAMPS),
+        pixels=temp(paths.STAMPS),
         table=temp(paths.STAMPS_TABLE),
     log:
         log_of("stamps"),
@@ -21,4 +21,4 @@ rule stamps:
     shell:
         "python $scripts/stamps.py --parameters {input.parameters} --shard {wildcards.shard}"
         " --sources {input.sources} --tiles {input.tiles} --plan {params.plan}"
-        " --output {output.stamps} --table {output.table} --log {log}"
+        " --pixels {output.pixels} --table {output.table} --log {log}"

@@ -14,7 +14,6 @@ rule tiles:
         "../../envs/core.yaml"
     resources:
         mem_mb=memory(3000),
-        network=1,
     params:
         plan=paths.PLAN,
     shell:

@@ -16,27 +16,26 @@ rule pretrain:
         log_of("pretrain", "encoder"),
     conda:
         "../../envs/gpu.yaml"
-    threads: 1
+    threads: plan.threads["pretrain"]
     resources:
         mem_mb=memory(4000),
     shell:
         "python $scripts/pretrain.py --parameters {input.parameters} --training {input.training}"
-        " --stamps {input.stamps} --output {output.weights} --card {output.card} --log {log}"
+        " --training-pixels {input.training_stamps} --stamps {input.stamps} --pixels {input.pixels}"
+        " --output {output.weights} --card {output.card} --log {log}"
 
 
 rule train:
-    """Train one member of the ensemble of one task; a killed job goes on from its last checkpoint."""
+    """Train one member of the ensemble of one task; a killed job continues from its last checkpoint."""
     input:
         parameters=frozen("train-{task}"),
         training=training_set,
         training_stamps=training_stamps,
         encoder=encoder,
         encoder_weights=encoder_weights,
-        labels=labels,
-        people=people,
-        people_stamps=people_stamps,
+        expert_labels=expert_labels,
+        volunteer_votes=volunteer_votes,
         measurements=measurements,
-        measured_stamps=measured_stamps,
     output:
         weights=paths.MODEL,
         card=paths.MODEL_CARD,
@@ -44,19 +43,23 @@ rule train:
         log_of("train", "{task}-{member}"),
     conda:
         "../../envs/gpu.yaml"
-    threads: 1
+    threads: lambda wildcards: plan.threads[wildcards.task]
     resources:
         mem_mb=memory(4000),
     params:
         checkpoint=paths.CHECKPOINT,
-        encoder=lambda wildcards, input: "--encoder" if input.encoder else "",
-        labels=lambda wildcards, input: "--labels" if input.labels else "",
-        people=lambda wildcards, input: "--people" if input.people else "",
-        measurements=lambda wildcards, input: (
-            "--measurements" if input.measurements else ""
+        encoder=lambda wildcards, input: optional("--encoder", input.encoder),
+        expert_labels=lambda wildcards, input: optional(
+            "--expert-labels", input.expert_labels
+        ),
+        volunteer_votes=lambda wildcards, input: optional(
+            "--volunteer-votes", input.volunteer_votes
+        ),
+        measurements=lambda wildcards, input: optional(
+            "--measurements", input.measurements
         ),
     shell:
         "python $scripts/train.py --parameters {input.parameters} --task {wildcards.task} --member {wildcards.member}"
-        " --training {input.training} {params.encoder} {input.encoder} {params.labels} {input.labels}"
-        " {params.people} {input.people} {params.measurements} {input.measurements}"
+        " --training {input.training} --training-pixels {input.training_stamps} {params.encoder}"
+        " {params.expert_labels} {params.volunteer_votes} {params.measurements}"
         " --checkpoint {params.checkpoint} --output {output.weights} --card {output.card} --log {log}"

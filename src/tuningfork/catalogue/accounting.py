@@ -1,4 +1,4 @@
-"""Every source is accounted for: what came in, what went out, what was measured and why the rest was not."""
+"""Accounts for every source: what came in, what went out, what was measured, and why the rest was not."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 from tuningfork.core.errors import InputError
 from tuningfork.core.flags import count
 
-MEASURED = {"classified": "morphology", "with_structure": "mag", "with_bar": "bar_length"}
+MEASURED_COLUMNS = {"classified": "morphology", "with_structure": "mag", "with_bar": "bar_length"}
 """What is counted -> the column that is not null where it was measured."""
 
 
 @dataclass
 class Account:
-    """The books of one shard, or of several together.
+    """The account of one shard, or of several together.
 
     Attributes
     ----------
@@ -44,11 +44,11 @@ class Account:
     reasons: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the books as JSON values."""
+        """Return the account as JSON values."""
         return {
             "sources_in": self.sources_in,
             "rows_out": self.rows_out,
-            "measured": {name: self.measured[name] for name in MEASURED},
+            "measured": {name: self.measured[name] for name in MEASURED_COLUMNS},
             "classes": dict(sorted(self.classes.items())),
             "flags": dict(self.flags),
             "tiles": {
@@ -60,7 +60,7 @@ class Account:
 
 
 def of_shard(sources_in: int, rows: pa.Table, manifest: pa.Table) -> Account:
-    """Return the books of one shard.
+    """Return the account of one shard.
 
     Parameters
     ----------
@@ -69,14 +69,18 @@ def of_shard(sources_in: int, rows: pa.Table, manifest: pa.Table) -> Account:
     rows : pyarrow.Table
         The shard's rows of the catalogue.
     manifest : pyarrow.Table
-        The shard's tiles; a band of a tile has a row for each of its files, and counts once.
+        The shard's tiles; a band of a tile has one row per file, and counts once.
+
+    Returns
+    -------
+    Account
     """
     bands = set(zip(*(manifest[name].to_pylist() for name in ("tile", "band", "status")), strict=True))
     status = Counter(status for _, _, status in bands)
     return Account(
         sources_in=sources_in,
         rows_out=rows.num_rows,
-        measured=Counter({name: len(rows) - rows[column].null_count for name, column in MEASURED.items()}),
+        measured=Counter({name: len(rows) - rows[column].null_count for name, column in MEASURED_COLUMNS.items()}),
         classes=Counter(pc.drop_null(rows["morphology"]).to_pylist()),
         flags=Counter(count(rows["flags"].to_numpy())),
         tiles=status,
@@ -85,7 +89,7 @@ def of_shard(sources_in: int, rows: pa.Table, manifest: pa.Table) -> Account:
 
 
 def total(accounts: Iterable[Account]) -> Account:
-    """Return the sum of the books."""
+    """Return the sum of the accounts."""
     result = Account()
     for account in accounts:
         result.sources_in += account.sources_in
@@ -96,7 +100,7 @@ def total(accounts: Iterable[Account]) -> Account:
 
 
 def require_balance(account: Account, written: int) -> None:
-    """Check that every source that came in is in the file.
+    """Check that every source that came in is in the written file.
 
     Parameters
     ----------

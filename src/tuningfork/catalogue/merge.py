@@ -1,4 +1,4 @@
-"""Joins what every stage says about every source and publishes it."""
+"""Joins the tables of all stages, source by source, and writes the catalogue."""
 
 import json
 from collections.abc import Sequence
@@ -21,8 +21,6 @@ from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, require_same_sources
 from tuningfork.sky.shards import Shard, pixels, valid_position
 
-STAGES = ("sources", "stamps", "classify", "structure", "bars", "features")
-
 
 @dataclass(frozen=True)
 class ShardFiles:
@@ -32,7 +30,7 @@ class ShardFiles:
     ----------
     shard : Shard
     tables : dict
-        Stage -> path, in the order of `STAGES`.
+        Stage -> path, in the order of :attr:`CatalogueFiles.stages`.
     tiles : Path
         The manifest.
     """
@@ -42,62 +40,84 @@ class ShardFiles:
     tiles: Path
 
 
-def build_catalogue(
-    parameters: Parameters,
-    sources: Sequence[Path],
-    stamps: Sequence[Path],
-    morphology: Sequence[Path],
-    structure: Sequence[Path],
-    bars: Sequence[Path],
-    features: Sequence[Path],
-    tiles: Sequence[Path],
-    models: Sequence[Path],
-    output: Path,
-    table: Path,
-    accounts: Path,
-) -> None:
-    """Publish the catalogue: a HATS folder, one Parquet file, and the account of every source.
+@dataclass(frozen=True, kw_only=True)
+class CatalogueFiles:
+    """The files that the stage `catalogue` reads and writes.
 
-    Parameters
+    Attributes
     ----------
-    parameters : Parameters
-        Of the stage `catalogue`.
     sources, stamps, morphology, structure, bars, features, tiles : sequence of Path
-        One table a shard, called `<shard>.parquet`, the shards in the same order.
+        One table per shard, called `<shard>.parquet`, all in the same order of shards.
     models : sequence of Path
         Cards of the models behind the tables.
     output : Path
         Folder of the HATS catalogue; an earlier one is replaced.
     table : Path
         The same rows in one Parquet file.
-    accounts : Path
-        JSON file with the accounts.
+    accounting : Path
+        JSON file that accounts for every source.
+    """
+
+    sources: Sequence[Path]
+    stamps: Sequence[Path]
+    morphology: Sequence[Path]
+    structure: Sequence[Path]
+    bars: Sequence[Path]
+    features: Sequence[Path]
+    tiles: Sequence[Path]
+    models: Sequence[Path]
+    output: Path
+    table: Path
+    accounting: Path
+
+    @property
+    def stages(self) -> dict[str, Sequence[Path]]:
+        """Stage -> its tables, in the order in which their columns stand in the catalogue."""
+        return {
+            "sources": self.sources,
+            "stamps": self.stamps,
+            "classify": self.morphology,
+            "structure": self.structure,
+            "bars": self.bars,
+            "features": self.features,
+        }
+
+
+def build_catalogue(parameters: Parameters, files: CatalogueFiles) -> None:
+    """Write the catalogue: a HATS folder, one Parquet file, and the account of every source.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Parameters of the stage `catalogue`.
+    files : CatalogueFiles
 
     Raises
     ------
     InputError
         Tables do not belong together, sources are lost, or there is no source at all.
     """
-    stages = sources, stamps, morphology, structure, bars, features, tiles
-    shards = shard_files(*stages)
-    lineage = parameters.lineage(lineage_of(*(path for paths in stages for path in paths), *models))
+    shards = shard_files(files)
+    tables = (path for paths in (*files.stages.values(), files.tiles) for path in paths)
+    lineage = parameters.lineage(lineage_of(*tables, *files.models))
     survey = parameters.survey
     name = parameters.configuration.catalogue.name
     columns = [HEALPIX, *published(survey.bands)]
-    facts = provenance.facts(name, lineage, models)
+    facts = provenance.facts(name, lineage, files.models)
     description = f"Galaxy morphology of {survey.title}: vote fractions, light profiles, bars, arms, by tuningfork"
     layout = arrow_schema(columns, facts, name, description, _text_lengths(shards, columns))
-    with replacing(table) as file, replacing_folder(output) as folder:
-        books = _write(shards, columns, layout, file, HatsWriter(folder, layout), _properties(name, description, facts))
+    with replacing(files.table) as table, replacing_folder(files.output) as folder:
+        hats = HatsWriter(folder, layout)
+        accounts = _write(shards, columns, layout, table, hats, _properties(name, description, facts))
         write_json(
-            accounts,
+            files.accounting,
             {
                 "name": name,
                 "survey": survey.title,
                 "bands": survey.bands,
                 "reference_band": survey.reference_band,
-                "total": accounting.total(books.values()).as_dict(),
-                "shards": {shard: book.as_dict() for shard, book in books.items()},
+                "total": accounting.total(accounts.values()).as_dict(),
+                "shards": {shard: account.as_dict() for shard, account in accounts.items()},
                 "lineage": lineage,
                 "models": json.loads(facts["tuningfork.models"]),
                 "versions": json.loads(facts["tuningfork.versions"]),
@@ -113,8 +133,8 @@ def _write(
     hats: HatsWriter,
     properties: dict[str, str],
 ) -> dict[str, accounting.Account]:
-    """Write the rows shard by shard, so that only one shard is in memory, and return the books of each."""
-    books: dict[str, accounting.Account] = {}
+    """Write the rows shard by shard, so that only one shard is in memory, and return the account of each."""
+    accounts: dict[str, accounting.Account] = {}
     with pq.ParquetWriter(file, layout, compression="zstd") as writer:
         for files in track(shards, "shards"):
             rows, sources_in = merge_shard(files, columns)
@@ -122,8 +142,8 @@ def _write(
                 writer.write_table(rows)
                 hats.write(files.shard, rows)
             manifest = read_table(files.tiles, ["tile", "band", "status", "reason"])
-            books[files.shard.name] = accounting.of_shard(sources_in, rows, manifest)
-    everything = accounting.total(books.values())
+            accounts[files.shard.name] = accounting.of_shard(sources_in, rows, manifest)
+    everything = accounting.total(accounts.values())
     accounting.require_balance(everything, pq.read_metadata(file).num_rows)
     accounting.require_balance(everything, hats.rows)
     if everything.sources_in == 0:
@@ -132,7 +152,7 @@ def _write(
             "enlarge sky.footprint or raise sources.mag_max"
         )
     hats.finish(properties)
-    return books
+    return accounts
 
 
 def _text_lengths(shards: Sequence[ShardFiles], columns: Sequence[Column]) -> dict[str, int]:
@@ -145,38 +165,46 @@ def _text_lengths(shards: Sequence[ShardFiles], columns: Sequence[Column]) -> di
     return lengths
 
 
-def shard_files(*stages: Sequence[Path]) -> list[ShardFiles]:
-    """Return the files of each shard, in HEALPix order, from the lists of each stage.
-
-    Parameters
-    ----------
-    *stages : sequences of Path
-        The tables of sources, stamps, classify, structure, bars and features, and the manifests.
+def shard_files(files: CatalogueFiles) -> list[ShardFiles]:
+    """Return the files of each shard, in HEALPix order.
 
     Raises
     ------
     InputError
-        The lists do not name the same shards in the same order.
+        The stages have tables of different shards, or in another order.
     """
-    names = [path.stem for path in stages[0]]
-    for paths in stages[1:]:
+    names = [path.stem for path in files.sources]
+    for paths in (*files.stages.values(), files.tiles):
         if [path.stem for path in paths] != names:
-            odd = next((path for path, name in zip(paths, names, strict=False) if path.stem != name), None)
+            odd = next((path for path, name in zip(paths, names, strict=False) if path.stem != name), "no such table")
             raise InputError(
-                f"{odd or paths[0].parent if paths else names}: the tables of every stage must be given for the same "
+                f"{odd}: the tables of every stage must belong to the same "
                 f"{len(names)} shards, in the same order ({len(paths)} given)"
             )
     if len(set(names)) != len(names):
-        raise InputError(f"{stages[0][0].parent}: a shard is given twice; give each table once")
+        raise InputError(f"{files.sources[0].parent}: a shard is given twice; give each table once")
     rows = [
-        ShardFiles(Shard.parse(name), dict(zip(STAGES, paths[:-1], strict=True)), paths[-1])
-        for name, *paths in zip(names, *stages, strict=True)
+        ShardFiles(Shard.parse(name), dict(zip(files.stages, tables, strict=True)), tiles)
+        for name, *tables, tiles in zip(names, *files.stages.values(), files.tiles, strict=True)
     ]
-    return sorted(rows, key=lambda files: first_pixel(files.shard))
+    return sorted(rows, key=lambda row: first_pixel(row.shard))
 
 
 def merge_shard(files: ShardFiles, columns: Sequence[Column]) -> tuple[pa.Table, int]:
-    """Return the catalogue's rows of one shard, sorted by HEALPix pixel, and the number of its sources.
+    """Return the catalogue's rows of one shard.
+
+    Parameters
+    ----------
+    files : ShardFiles
+    columns : sequence of Column
+        Columns of the catalogue.
+
+    Returns
+    -------
+    rows : pyarrow.Table
+        Sorted by HEALPix pixel.
+    sources_in : int
+        Rows of the shard's sources table.
 
     Raises
     ------
@@ -201,7 +229,18 @@ def merge_shard(files: ShardFiles, columns: Sequence[Column]) -> tuple[pa.Table,
 
 
 def healpix_index(ra: pa.ChunkedArray, dec: pa.ChunkedArray, files: ShardFiles) -> np.ndarray:
-    """Return the pixel of order 29 of each source; one without a position gets the first pixel of its shard.
+    """Return the HEALPix pixel of order 29 of each source.
+
+    Parameters
+    ----------
+    ra, dec : pyarrow.ChunkedArray
+        (N,) positions (deg).
+    files : ShardFiles
+
+    Returns
+    -------
+    ndarray of int64
+        (N,) pixels; a source without a position gets the first pixel of its shard.
 
     Raises
     ------

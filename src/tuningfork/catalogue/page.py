@@ -18,31 +18,40 @@ TITLES = {
 }
 NOTES = {
     "stamps": "Columns that end in a band exist for each band of the survey; here for g, r and i.",
-    "classify": "Fractions are those of the votes that a group of volunteers would give. They follow a Dirichlet\n"
-    "distribution whose concentrations are published: their sum says how sure the network is. The fraction of a\n"
-    "question is that among the volunteers who are asked it; `p_bar` also counts how many are asked.",
+    "classify": "Fractions are the expected vote fractions of a group of volunteers. They follow a Dirichlet distribution\n"
+    "whose concentrations are published: the larger their sum, the surer the network. A `_fraction` is the share among\n"
+    "the volunteers who are asked the question; `p_bar` is the share among all volunteers, including those who are not\n"
+    "asked about a bar because they see no disc or an edge-on one. `p_bar` is not the probability that a galaxy has a\n"
+    "bar: volunteers miss many bars, and of 20 simulated galaxies with `p_bar` between 0.2 and 0.4, 17 have one. An\n"
+    "error is the standard deviation of the fraction.",
     "structure": "One Sersic profile, deconvolved from the PSF, in the reference band. A network gives a first answer, a\n"
-    "least-squares fit that starts from it a second; both are combined with weights learned on held-out simulated\n"
-    "galaxies, parameter by parameter, and `structure_method` is `network` where the fit was not used. An error is the half width\n"
-    "of the interval that holds the truth of 68 % of such galaxies; tails are heavier than normal, and the degrees of\n"
-    "freedom of Student's distribution that describes them are in `results/models/profiles.json`\n"
-    "(`structure_calibration`, `errors`). `r_eff` and `sersic_n` are medians, `axis_ratio` and `bulge_to_total` means of\n"
-    "their distributions. A parameter that the network did not learn is null.",
+    "least-squares fit that starts from it gives a second; both are combined with weights learned on simulated\n"
+    "validation galaxies, parameter by parameter, and `structure_method` is `network` where the fit was not used. An\n"
+    "error is half the width of the central interval that holds the true value of 68 % of such galaxies. It is not the\n"
+    "standard deviation, which is larger because a few galaxies are far off; the degrees of freedom of Student's\n"
+    "distribution, which give any other interval, are in `results/calibration/structure.json`. `r_eff` and `sersic_n`\n"
+    "are medians, `axis_ratio` and `bulge_to_total` means of their distributions. A parameter that the network did not\n"
+    "learn is null.",
     "bars": "Bar lengths are full lengths (both sides of the centre), as seen on the sky: not deprojected.\n"
-    "`bar_length` is null where the flag NOT_BARRED is set; the estimators behind it stay for those who set their own\n"
-    "threshold in `p_bar`.",
-    "features": "Given wherever the galaxy can be seen, of whatever class: arms only mean something in a disc that is not\n"
-    "edge-on. `bulge_fraction` comes from what people would say; `bulge_to_total` is the better number. The masks of the\n"
-    "arms are in `results/features/<shard>.npy`, see docs/features.md.",
+    "`bar_length` is null where the flag NOT_BARRED is set; the columns of the single estimators stay, for those who\n"
+    "set their own threshold in `p_bar`. The direct estimator gives a length for every source with a stamp. The others\n"
+    "are null where they see no bar: about a fifth of all sources by the mask and by the Fourier harmonics, hardly any\n"
+    "by the saliency map. Errors are lengths times errors of ln(length). That of `bar_length` holds 68 % of the\n"
+    "validation bars; those of single estimators are standard deviations.",
+    "features": "Given wherever the galaxy can be seen, whatever its class: arms only mean something in a disc that is\n"
+    "not edge-on. `bulge_fraction` follows what volunteers would say; `bulge_to_total` is the better estimate. Errors\n"
+    "hold 68 % of the validation galaxies. The masks of the arms are in `results/features/<shard>.npy`, see\n"
+    "docs/features.md.",
 }
 HEAD = """\
 # Columns of the catalogue
 
-Written from `src/tuningfork/core/columns.py` and `flags.py` by `tuningfork columns --write .`; a test fails when
+Written from `src/tuningfork/core/columns/` and `flags.py` by `tuningfork columns --write .`; a test fails when
 they differ. Do not edit this page.
 
-The same columns are in `results/catalogue` (HATS: for LSDB, and for all that reads a folder of Parquet files) and in
-`results/catalogue.parquet` (one file: for TOPCAT, astropy, pandas, DuckDB). Every source of the input is one row.
+`results/catalogue` (HATS: for LSDB and other programs that read a folder of Parquet files) and
+`results/catalogue.parquet` (one file: for TOPCAT, astropy, pandas, DuckDB) have the same columns. Every source of the
+input is one row.
 
 ```python
 import lsdb
@@ -64,8 +73,8 @@ decode(33)  # ['NO_POSITION', 'PADDED']
 
 A missing value is null, never a number such as -99. Angles on the sky run from north through east. A source without a
 position (flag NO_POSITION) stands first in its partition; drop those (`catalogue.query("ra.notna()")`) before a
-cross-match with LSDB, which needs positions. The file's metadata say where it comes from: the hash of every stage's
-parameters, of the networks' weights, and the versions of the software.
+cross-match with LSDB, which needs positions. The file's metadata record its origin: the hash of every stage's
+parameters and of the networks' weights, and the versions of the software.
 """
 
 
@@ -75,7 +84,7 @@ def columns_page(bands: Sequence[str] = ("g", "r", "i")) -> str:
     Parameters
     ----------
     bands : sequence of str
-        Bands for which the columns of each band are listed.
+        Bands whose columns are listed.
     """
     columns = [HEALPIX, *published(bands)]
     stages = list(dict.fromkeys(column.stage for column in columns))

@@ -1,4 +1,4 @@
-"""Where a catalogue comes from: the frozen parameters of every stage, the models, the software."""
+"""The origin of a catalogue: the frozen parameters of every stage, the models, the software."""
 
 import json
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from typing import Any
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import read_json
 
-PACKAGES = ("tuningfork", "torch", "galsim", "numpy", "astropy", "snakemake", "pyarrow")
+RECORDED_PACKAGES = ("tuningfork", "torch", "galsim", "numpy", "astropy", "snakemake", "pyarrow")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that decide about the numbers."""
-    return {package: version(package) for package in PACKAGES}
+    """Return the versions of the packages on which the numbers depend."""
+    return {package: version(package) for package in RECORDED_PACKAGES}
 
 
 def models(cards: Sequence[Path]) -> list[dict[str, Any]]:
@@ -25,11 +25,11 @@ def models(cards: Sequence[Path]) -> list[dict[str, Any]]:
     InputError
         A card is missing or is no model card.
     """
-    found = []
+    entries = []
     for path in cards:
         try:
             card = read_json(path)
-            found.append(
+            entries.append(
                 {
                     "model": f"{path.parent.name}/{path.stem}",
                     "task": card["task"],
@@ -37,8 +37,8 @@ def models(cards: Sequence[Path]) -> list[dict[str, Any]]:
                 }
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: no model card ({error!r}); delete it and run again") from None
-    return found
+            raise InputError(f"{path}: not a model card ({error!r}); delete it and run again") from None
+    return entries
 
 
 def facts(name: str, lineage: dict[str, str], cards: Sequence[Path]) -> dict[str, str]:
@@ -52,6 +52,11 @@ def facts(name: str, lineage: dict[str, str], cards: Sequence[Path]) -> dict[str
         Stage -> hash of its frozen parameters.
     cards : sequence of Path
         The cards of the models behind the catalogue.
+
+    Returns
+    -------
+    dict
+        Key -> text.
     """
     return {
         "tuningfork.name": name,

@@ -1,4 +1,4 @@
-"""What a Parquet file says about its columns to the tools of the Virtual Observatory and to astropy.
+"""Metadata that tell tools of the Virtual Observatory and astropy what the columns of a Parquet file are.
 
 The file's metadata hold a VOTable without data (IVOA note "VOParquet" 1.0), which TOPCAT and others read, and
 astropy's own header, without which a plain `astropy.table.Table.read` has no units.
@@ -18,7 +18,13 @@ from tuningfork.core.columns import I8, Column, schema
 HEALPIX = Column(
     "_healpix_29", I8, None, "pos.healpix", "HEALPix pixel of order 29 (NESTED); the rows are in its order", "catalogue"
 )
-TYPES = {pa.int64(): "long", pa.int32(): "int", pa.float32(): "float", pa.float64(): "double", pa.bool_(): "boolean"}
+VOTABLE_TYPES = {
+    pa.int64(): "long",
+    pa.int32(): "int",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.bool_(): "boolean",
+}
 
 
 def arrow_schema(
@@ -30,11 +36,15 @@ def arrow_schema(
     ----------
     columns : sequence of Column
     facts : mapping
-        Where the file comes from: keys and texts, which go into the metadata and into the VOTable's INFO elements.
+        Origin of the file: keys and texts, which go into the metadata and into the VOTable's INFO elements.
     name, description : str
-        Of the table.
+        Name and description of the table.
     lengths : mapping
-        String column -> characters of its longest text; astropy reads a column with nulls only if it is told.
+        String column -> characters of its longest text; without it, astropy cannot read a column with nulls.
+
+    Returns
+    -------
+    pyarrow.Schema
     """
     lengths = {column: max(length, len("None")) for column, length in lengths.items()}
     of_strings = {f"table::len::{column}": str(length) for column, length in lengths.items()}
@@ -61,9 +71,19 @@ def astropy_header(columns: Sequence[Column], description: str) -> str:
 def votable(
     columns: Sequence[Column], facts: Mapping[str, str], name: str, description: str, lengths: Mapping[str, int]
 ) -> str:
-    """Return a VOTable document with one field for each of `columns` and no data.
+    """Return a VOTable document with one field per column and no data.
 
-    Texts have a fixed length, because astropy's reader `parquet.votable` cannot stack those of variable length.
+    Texts have a fixed length, because astropy's reader `parquet.votable` cannot stack texts of variable length.
+
+    Parameters
+    ----------
+    columns, facts, name, description, lengths
+        See :func:`arrow_schema`.
+
+    Returns
+    -------
+    str
+        The XML document.
     """
     document = tree.VOTableFile(version="1.4")
     resource = tree.Resource(name=name)
@@ -80,11 +100,11 @@ def votable(
 
 
 def _field(document: tree.VOTableFile, column: Column, lengths: Mapping[str, int]) -> tree.Field:
-    text = column.dtype not in TYPES
+    text = column.dtype not in VOTABLE_TYPES
     field = tree.Field(
         document,
         name=column.name,
-        datatype="unicodeChar" if text else TYPES[column.dtype],
+        datatype="unicodeChar" if text else VOTABLE_TYPES[column.dtype],
         arraysize=str(lengths[column.name]) if text else None,
         unit=column.unit,
         ucd=column.ucd,
@@ -96,4 +116,4 @@ def _field(document: tree.VOTableFile, column: Column, lengths: Mapping[str, int
 
 
 def _numpy_type(column: Column) -> str | type:
-    return column.dtype.to_pandas_dtype() if column.dtype in TYPES else "U1"
+    return column.dtype.to_pandas_dtype() if column.dtype in VOTABLE_TYPES else "U1"

@@ -1,4 +1,4 @@
-"""How the charts look: one set of colours and sizes for all."""
+"""Colours and sizes of all charts."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ INK, MUTED, LINE = "#1d2433", "#667085", "#d5dae3"
 BLUE, ORANGE, GREEN, PINK, VIOLET = "#3563a9", "#d9722b", "#2a8c7d", "#b83f6a", "#70589b"
 COLOURS = [BLUE, ORANGE, GREEN, PINK, VIOLET, "#8a7a3c", "#4f9bc4", "#8b5a44"]
 # Text drawn as outlines looks the same on every machine.
-SETTINGS: dict[Any, Any] = {
+CHART_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -46,13 +46,29 @@ SETTINGS: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Apply the settings to all that is drawn in the block."""
-    with mpl.rc_context(SETTINGS):
+    """Apply the settings to everything that is drawn in the block."""
+    with mpl.rc_context(CHART_SETTINGS):
         yield
 
 
 def panels(number: int, columns: int = 3, width: float = 3.3, height: float = 3.1) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `number` panels, `columns` of them in a row; sizes in inches."""
+    """Return a figure with several panels.
+
+    Parameters
+    ----------
+    number : int
+        Panels.
+    columns : int
+        Panels per row.
+    width, height : float
+        Size of a panel (inches).
+
+    Returns
+    -------
+    figure : Figure
+    axes : list of Axes
+        One per panel.
+    """
     columns = min(columns, number)
     rows = -(-number // columns)
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
@@ -63,7 +79,14 @@ def panels(number: int, columns: int = 3, width: float = 3.3, height: float = 3.
 
 
 def heading(axes: Axes, title: str, lines: Sequence[str]) -> None:
-    """Write a title and, below it in small letters, figures of merit."""
+    """Write a title and, below it in small letters, figures of merit.
+
+    Parameters
+    ----------
+    axes : Axes
+    title : str
+    lines : sequence of str
+    """
     axes.set_title(title, pad=7 + 11 * len(lines))
     axes.annotate(
         "\n".join(lines),
@@ -85,7 +108,16 @@ def plain_logarithm(axis: Axis) -> None:
 
 
 def equality(axes: Axes, values: np.ndarray, logarithmic: bool = False) -> None:
-    """Give both axes the range of `values` and draw the line on which a perfect prediction lies."""
+    """Give both axes the range of the values and draw the line of equality.
+
+    Parameters
+    ----------
+    axes : Axes
+    values : ndarray
+        True and predicted values together; those that are not finite do not count.
+    logarithmic : bool
+        Whether the axes are logarithmic.
+    """
     values = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
     if len(values) == 0:
         return

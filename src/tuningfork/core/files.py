@@ -49,6 +49,18 @@ def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[
     """Yield a memory-mapped array that becomes the .npy file `path` when the block succeeds.
 
     Pages that have been written can leave the memory, so a shard may be larger than the machine's memory.
+
+    Parameters
+    ----------
+    path : path
+    shape : tuple of int
+    dtype
+        Anything that NumPy takes for a type.
+
+    Yields
+    ------
+    ndarray
+        Of that shape and type, to be filled.
     """
     with replacing(path) as temporary:
         if 0 in shape:
@@ -62,7 +74,17 @@ def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[
 
 
 def open_array(path: str | Path) -> np.ndarray:
-    """Return the .npy file `path` as a read-only memory map (an empty array is read plainly)."""
+    """Return the array in a .npy file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    ndarray
+        A read-only memory map; an empty array is read plainly.
+    """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError:

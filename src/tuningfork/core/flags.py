@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Flag(IntFlag):
-    """One bit a reason; the text of each is in `MEANINGS`."""
+    """One bit per reason; `MEANINGS` has a text for each."""
 
     NO_POSITION = 1 << 0
     DUPLICATE_ID = 1 << 1
@@ -41,21 +41,21 @@ MEANINGS: dict[Flag, str] = {
     Flag.MISSING_BAND: "at least one band has no pixels here; measured without it",
     Flag.PADDED: "part of the stamp lies outside the imaging and was padded",
     Flag.MASKED: "pixels within 3 arcsec of the centre are masked in the reference band",
-    Flag.STITCHED: "the stamp was put together from more than one tile",
+    Flag.STITCHED: "the stamp was assembled from more than one tile",
     Flag.NO_SIGNAL: "the centre of the stamp is not above the noise in the reference band",
-    Flag.LARGER_THAN_STAMP: "the survey's radius says that the galaxy is larger than the stamp",
+    Flag.LARGER_THAN_STAMP: "by the survey's radius, the galaxy is larger than the stamp",
     Flag.BAD_WCS: "the tile's coordinates contradict the source list; nothing was measured on it",
     Flag.BLENDED: "the source list says that the source was separated from a neighbour that touches it",
     Flag.STRUCTURE_OUTSIDE_TRAINING: "a profile parameter lies at the edge of the range that the network was trained on",
     Flag.STRUCTURE_TRUNCATED: "more than a tenth of the profile's light lies beyond the edge of the stamp",
     Flag.STRUCTURE_BLENDED: "more than a fifth of the pixels within two half-light radii belong to neighbours",
-    Flag.STRUCTURE_NOT_REFINED: "the least-squares fit failed or disagrees with the network, which stands alone",
-    Flag.NOT_BARRED: "edge-on, no disc, or an expected bar vote fraction below the threshold; bar_length is null, its estimators stay",
+    Flag.STRUCTURE_NOT_REFINED: "the least-squares fit failed or disagrees with the network; the profile is that of the network alone",
+    Flag.NOT_BARRED: "edge-on, no disc, or an expected bar vote fraction below the threshold; bar_length is null, its estimators are kept",
     Flag.BAR_SHORTER_THAN_PSF: "the bar is shorter than the PSF's full width at half maximum",
-    Flag.BAR_REACHES_EDGE: "the bar's evidence reaches the edge of the stamp; its length is a lower limit",
-    Flag.BAR_OFF_CENTRE: "the bar's evidence is not centred on the galaxy",
+    Flag.BAR_REACHES_EDGE: "the bar reaches the edge of the stamp in the saliency map; its length is a lower limit",
+    Flag.BAR_OFF_CENTRE: "the bar in the saliency map is not centred on the galaxy",
     Flag.BAR_NOT_MEASURED: "no estimator found a bar: the source has no stamp that could be measured",
-    Flag.BAR_IN_PIECES: "the bar's evidence lies in several places; what holds the centre was measured",
+    Flag.BAR_IN_PIECES: "the saliency map has several separate regions; the one at the centre was measured",
     Flag.BAR_ESTIMATOR_MISSING: "the source counts as barred, but at least one estimator found no bar; the length rests on the others",
 }
 
@@ -70,6 +70,17 @@ def decode(flags: int) -> list[str]:
 
 
 def count(flags: np.ndarray) -> dict[str, int]:
-    """Return how many rows have each flag; `flags` is an integer array of any length."""
+    """Return how many rows have each flag.
+
+    Parameters
+    ----------
+    flags : ndarray of int
+        (N,) bit flags.
+
+    Returns
+    -------
+    dict
+        Name of the flag -> number of rows.
+    """
     flags = np.asarray(flags, dtype=np.int64)
     return {flag.name or "": int(np.count_nonzero(flags & flag.value)) for flag in Flag}

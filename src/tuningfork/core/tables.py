@@ -1,6 +1,7 @@
 """Parquet tables that carry where they come from, one row for every source."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pyarrow.parquet as pq
 from tuningfork.core.columns import FLAGS, IDENTITY, TRUTH, Column, of_stage, schema
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array, replacing
+from tuningfork.core.stage.lineage import Lineage
+from tuningfork.core.stage.software import processor, versions
 
-LINEAGE = b"tuningfork.lineage"
+LINEAGE_KEY = b"tuningfork.lineage"
 
 
 def shard_table(stage: str, values: Mapping[str, Any], bands: Sequence[str] = (), truth: bool = False) -> pa.Table:
@@ -31,6 +34,11 @@ def shard_table(stage: str, values: Mapping[str, Any], bands: Sequence[str] = ()
     truth : bool
         Whether the columns of the simulated truth are added.
 
+    Returns
+    -------
+    Table
+        N rows, with all columns of the stage in the order of their declaration.
+
     Raises
     ------
     InputError
@@ -39,7 +47,7 @@ def shard_table(stage: str, values: Mapping[str, Any], bands: Sequence[str] = ()
     columns = [*IDENTITY, FLAGS, *of_stage(stage, bands), *(TRUTH if truth else [])]
     unknown = set(values) - {column.name for column in columns}
     if unknown:
-        raise InputError(f"undeclared columns of stage {stage}: {sorted(unknown)}; declare them in core/columns.py")
+        raise InputError(f"undeclared columns of stage {stage}: {sorted(unknown)}; declare them in core/columns")
     rows = len(values["source_id"])
     arrays = [_arrow(column, values.get(column.name), rows) for column in columns]
     return pa.Table.from_arrays(arrays, schema=schema(columns))
@@ -61,16 +69,44 @@ def _arrow(column: Column, values: Any, rows: int) -> pa.Array:
 
 
 def write_table(path: str | Path, table: pa.Table, lineage: Mapping[str, str] | None = None, **details: Any) -> None:
-    """Write `table` to `path` atomically, with its lineage and further details (JSON values) in the metadata."""
+    """Write a table atomically, with where it comes from in the metadata of the file.
+
+    Under `tuningfork.versions` stand the packages that decide about the numbers; under `tuningfork.processor`, if the
+    program has loaded torch, what it computed on.
+
+    Parameters
+    ----------
+    path : path
+    table : Table
+    lineage : mapping, optional
+        Stage -> hash of its frozen parameters, from :meth:`tuningfork.core.stage.parameters.Parameters.lineage`.
+    **details
+        JSON values, each under `tuningfork.<key>`; :func:`detail_of` reads them.
+    """
+    facts: dict[str, Any] = {"versions": versions()}
+    if "torch" in sys.modules:
+        facts["processor"] = processor()
+    facts |= details
     metadata = dict(table.schema.metadata or {})
-    metadata[LINEAGE] = json.dumps(dict(lineage or {}), sort_keys=True).encode()
-    metadata |= {f"tuningfork.{key}".encode(): json.dumps(value).encode() for key, value in details.items()}
+    metadata[LINEAGE_KEY] = json.dumps(dict(lineage or {}), sort_keys=True).encode()
+    metadata |= {f"tuningfork.{key}".encode(): json.dumps(value).encode() for key, value in facts.items()}
     with replacing(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the Parquet file `path`.
+
+    Parameters
+    ----------
+    path : path
+    columns : sequence of str, optional
+        The columns to read; without it, all.
+
+    Returns
+    -------
+    Table
+        With the metadata of the file.
 
     Raises
     ------
@@ -85,40 +121,47 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
         raise InputError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from None
 
 
-def lineage_of(*paths: str | Path) -> dict[str, str]:
-    """Return the merged lineage (stage -> hash of its frozen parameters) of Parquet files and model cards.
+def lineage_of(*paths: str | Path) -> Lineage:
+    """Return the merged lineage of Parquet files and of JSON files such as model cards.
+
+    Parameters
+    ----------
+    *paths : path
+
+    Returns
+    -------
+    Lineage
+        Stage -> hash of its frozen parameters, with the file that has it.
 
     Raises
     ------
     InputError
         A file is missing or unreadable, or two were made with different parameters of the same stage.
     """
-    merged: dict[str, str] = {}
-    origin: dict[str, str | Path] = {}
+    merged = Lineage()
     for path in paths:
-        for stage, digest in _own_lineage(path).items():
-            if merged.setdefault(stage, digest) != digest:
-                raise InputError(
-                    f"{path} and {origin[stage]} were made with different parameters of the stage {stage} "
-                    f"({digest}, {merged[stage]}); delete the older one and run again"
-                )
-            origin.setdefault(stage, path)
+        lineage = _lineage_in(path)
+        if stage := merged.disagreement(lineage):
+            raise InputError(
+                f"{path} and {merged.files[stage]} were made with different parameters of the stage {stage} "
+                f"({lineage[stage]}, {merged[stage]}); delete the older one and run again"
+            )
+        merged.add(path, lineage)
     return merged
 
 
-def _own_lineage(path: str | Path) -> dict[str, str]:
+def _lineage_in(path: str | Path) -> dict[str, str]:
+    """Return the lineage that a file carries."""
     try:
         if str(path).endswith(".json"):
-            found = json.loads(Path(path).read_text(encoding="utf-8"))["lineage"]
-        else:
-            found = json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE, b"{}"))
+            return dict(json.loads(Path(path).read_text(encoding="utf-8"))["lineage"])
+        return dict(json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE_KEY, b"{}")))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: neither a Parquet table nor a model card ({error}); delete it and run again"
         ) from None
-    return dict(found)
 
 
 def detail_of(path: str | Path, key: str) -> Any:
@@ -127,7 +170,15 @@ def detail_of(path: str | Path, key: str) -> Any:
 
 
 def require_same_sources(reference: pa.Table, other: pa.Table, path: str | Path) -> None:
-    """Check that `other` (read from `path`) has the sources of `reference`, in the same order.
+    """Check that a table has the sources of another one, in the same order.
+
+    Parameters
+    ----------
+    reference : Table
+    other : Table
+        The one that is checked.
+    path : path
+        Where `other` was read from.
 
     Raises
     ------
@@ -142,7 +193,19 @@ def require_same_sources(reference: pa.Table, other: pa.Table, path: str | Path)
 
 
 def numpy_column(table: pa.Table, name: str) -> np.ndarray:
-    """Return a column as a NumPy array; nulls of a floating column are NaN."""
+    """Return a column as an array.
+
+    Parameters
+    ----------
+    table : Table
+    name : str
+        The column.
+
+    Returns
+    -------
+    ndarray
+        One value a row; nulls of a floating column are NaN.
+    """
     return table[name].to_numpy()
 
 

@@ -1,4 +1,4 @@
-"""One galaxy on its way to a saliency map: the copies that a network is shown, and what they have added up to."""
+"""A saliency map in progress: the copies of one stamp that a network is shown, and the sums of their derivatives."""
 
 import math
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuningfork.explain.importance import azimuthal_mean
+from tuningfork.explain.azimuthal import azimuthal_mean
 from tuningfork.explain.orientations import orientations
 
-BLOCK = 8
-"""Fewest copies of a stamp that are added at once."""
+MIN_BLOCK = 8
+"""At least this many copies of a stamp are added at once."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +23,23 @@ class Attribution:
     Attributes
     ----------
     samples : int
-        Copies of each stamp, at most; for integrated gradients the steps of the path.
+        Largest number of copies of each stamp; for integrated gradients the steps of the path.
     noise_level : float
         Standard deviation of the noise in units of (max - min) of that stamp's network input.
     batch_size : int
-        Copies in one forward and backward pass; the maps do not depend on it.
+        Copies in one forward and backward pass. The maps do not depend on it.
     method : {"smoothgrad", "vargrad", "integrated_gradients"}
-        Mean (Smilkov+ 2017) or variance (Adebayo+ 2018) of the derivatives over noisy copies, or their mean on the
-        way from the galaxy's azimuthal mean, times what the galaxy has beyond that (Sundararajan+ 2017).
+        Mean (Smilkov+ 2017) or variance (Adebayo+ 2018) of the derivatives over noisy copies, or their mean along the
+        path from the galaxy's azimuthal mean to the galaxy, times the difference of the two (Sundararajan+ 2017).
     sign : {"absolute", "signed"}
-        Whether SmoothGrad takes the mean of absolute derivatives or the absolute value of their mean. The other two
-        are defined by signed derivatives.
+        Whether SmoothGrad is the mean of absolute derivatives or the absolute value of their mean. The other two
+        methods are defined by signed derivatives.
     rotations : int
-        Orientations of the square (1 to 8) that the copies take in turn; each derivative is turned back. The
-        grid that a network's strides leave in a map is averaged down at no cost.
+        Number of orientations (1 to 8) in which the copies are shown in turn; each derivative is turned back. This
+        averages out the grid that a network's strides leave in a map, at no cost.
     tolerance : float
-        Relative standard error of a map, root mean square over its pixels, at which no further copies of that stamp
-        are made; 0: never. The path of integrated gradients is always walked to its end.
+        Relative standard error of a map (root mean square over its pixels) below which no further copies of that
+        stamp are made; 0 always makes all copies. Integrated gradients always take all steps.
     half_precision : bool
         Whether the passes run in bfloat16 where the hardware has it.
     """
@@ -55,27 +55,27 @@ class Attribution:
 
     @property
     def block(self) -> int:
-        """Copies that are added at once: whole pairs of opposite noise, every orientation equally often, in turn."""
+        """Copies that are added at once: whole pairs of opposite noise, with every orientation equally often."""
         step = math.lcm(2, self.rotations)
-        return step * -(-BLOCK // step)
+        return step * -(-MIN_BLOCK // step)
 
     @property
     def takes_absolute(self) -> bool:
-        """Whether each copy adds the absolute value of its derivatives."""
+        """Whether the absolute values of the derivatives are summed."""
         return self.method == "smoothgrad" and self.sign == "absolute"
 
 
-class Galaxy:
+class MapInProgress:
     """The copies of one stamp and the sums of their derivatives.
 
-    Noise comes in pairs of opposite sign, which is as random for each copy and cancels what is odd in the noise
+    Noise comes in pairs of opposite sign: each copy is as random, and terms that are odd in the noise cancel
     (antithetic variates, Hammersley & Morton 1956). It depends on the seed and the number of the block alone. Even and
-    odd blocks are summed apart: how far these halves of the copies differ tells the error of the map.
+    odd blocks are summed separately, because the difference of the two sums gives the error of the map.
 
     Parameters
     ----------
     row : int
-        Where the stamp stands among the others.
+        Index of the stamp among the others.
     image : Tensor
         (B, S, S) network input.
     seed : int
@@ -83,8 +83,8 @@ class Galaxy:
     models : int
         Networks in the ensemble.
     cell : int
-        Width (px) of the cells whose pixels become channels, in the order of torch's pixel_unshuffle; 1: none do. What
-        is seen of the copies is their cells, channels last.
+        Width (px) of the cells whose pixels become channels, in the order of torch's pixel_unshuffle; with 1, pixels
+        stay pixels. Copies and derivatives have the layout of these cells, channels last.
     """
 
     def __init__(self, row: int, image: Tensor, seed: int, how: Attribution, models: int, cell: int = 1) -> None:
@@ -99,11 +99,17 @@ class Galaxy:
 
     @property
     def due(self) -> int:
-        """Copies in the next block; 0 if there is none."""
+        """Number of copies in the next block; 0 if none is left."""
         return min(self.how.block, self.how.samples - self.shown)
 
     def copy_to(self, copies: Tensor) -> None:
-        """Write the cells of the copies of the next block, each in its orientation, to (K, S / cell, S / cell, C)."""
+        """Write the copies of the next block, each in its orientation.
+
+        Parameters
+        ----------
+        copies : Tensor
+            (K, S / cell, S / cell, C), filled in place.
+        """
         images, turned = self._in_turn(self.turned), copies.shape[1:]
         if self.excess is not None:
             excess = self._in_turn(self.views.turned(self.excess))
@@ -112,21 +118,21 @@ class Galaxy:
         generator = torch.Generator(self.image.device)
         generator.manual_seed((self.seed + self.shown // self.how.block) % 2**63)
         noise = gaussian(((self.due + 1) // 2, *turned), self.spread, generator)
-        # Noise is as random in any orientation, so that of a pair is drawn in the orientation of the first copy.
+        # Noise is as random in any orientation, so the noise of a pair is drawn in that of the first copy.
         torch.add(images[0::2], noise, out=copies[0::2])
         opposite = self.views.partners(noise.flatten(1)[: self.due // 2])
         torch.sub(images[1::2], opposite.unflatten(1, turned), out=copies[1::2])
 
     def _in_turn(self, turned: Tensor) -> Tensor:
-        """Return from what (rotations, ...) stands in every orientation what the copies of the next block show."""
+        """Return what the copies of the next block show, from `turned` (rotations, ...), which is in every orientation."""
         if self.due == self.how.rotations:
             return turned
         return turned[torch.arange(self.due, device=turned.device) % self.how.rotations]
 
     def _before_the_end(self) -> Tensor:
-        """Return how far from the end of the path each copy of the next block is, from 1 (its start) to 0.
+        """Return the distance of each copy of the next block from the end of the path, from 1 (start) to 0 (end).
 
-        Every orientation walks the whole path, in steps of equal length, evaluated in their middle.
+        In every orientation the whole path is covered in equal steps, evaluated in their middle.
         """
         copy = torch.arange(self.shown, self.shown + self.due)
         turn = copy % self.how.rotations
@@ -134,7 +140,15 @@ class Galaxy:
         return (1 - (copy // self.how.rotations + 0.5) / steps).to(self.image)
 
     def add(self, model: int, slopes: Tensor) -> None:
-        """Add a model's derivatives (K, S / cell, S / cell, C) by the copies of a block, which are overwritten."""
+        """Add a model's derivatives with respect to the copies of a block.
+
+        Parameters
+        ----------
+        model : int
+            Number of the network in the ensemble.
+        slopes : Tensor
+            (K, S / cell, S / cell, C), overwritten.
+        """
         half = self.shown // self.how.block % 2
         for first in range(0, len(slopes), self.how.rotations):
             part = slopes[first : first + self.how.rotations]
@@ -154,7 +168,13 @@ class Galaxy:
         return bool((difference.square().mean((1, 2)).sqrt() <= limit).all())
 
     def maps(self) -> Tensor:
-        """Return the maps (M, S, S) of the copies so far, the maximum over the bands."""
+        """Return the maps of the copies so far, the maximum over the bands.
+
+        Returns
+        -------
+        Tensor
+            (M, S, S), one per network.
+        """
         return self._maps(slice(0, 2))
 
     def _maps(self, halves: slice) -> Tensor:
@@ -168,9 +188,20 @@ class Galaxy:
 
 
 def gaussian(shape: tuple[int, ...], spread: float, generator: torch.Generator) -> Tensor:
-    """Return Gaussian noise: quantiles of the distribution, chosen by 16 random bits each.
+    """Return Gaussian noise: quantiles of the distribution, each chosen by 16 random bits.
 
-    Less than half the time of torch's `normal_`; no number is beyond 4.3 times `spread`.
+    This takes less than half the time of torch's `normal_`. No value is beyond 4.3 times `spread`.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    spread : float
+        Standard deviation.
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor
     """
     bits = torch.empty(-(-math.prod(shape) // 4), dtype=torch.int64, device=generator.device)
     bits.random_(-(2**63), None, generator=generator)
@@ -181,13 +212,13 @@ def gaussian(shape: tuple[int, ...], spread: float, generator: torch.Generator) 
 @cache
 @torch.inference_mode(False)
 def _quantiles(device: torch.device) -> Tensor:
-    """Return as many quantiles (1, 2^16) of the normal distribution as 16 bits can tell apart, of unit variance."""
-    found = torch.special.ndtri((torch.arange(2**16, dtype=torch.float64) + 0.5) / 2**16)
-    return (found / found.std(correction=0)).float()[None].to(device)
+    """Return 2^16 quantiles (1, 2^16) of the normal distribution, scaled to unit variance."""
+    quantiles = torch.special.ndtri((torch.arange(2**16, dtype=torch.float64) + 0.5) / 2**16)
+    return (quantiles / quantiles.std(correction=0)).float()[None].to(device)
 
 
 def _without_bar(image: Tensor) -> Tensor:
-    """Return the image with every pixel replaced by the mean of its circle about the centre."""
+    """Return the azimuthal mean of an image (B, S, S)."""
     size = image.shape[-1]
     rows, columns = np.indices((size, size)) - size // 2
     return azimuthal_mean(image[None], torch.from_numpy(np.hypot(rows, columns)))[0]

@@ -1,14 +1,13 @@
-"""Grad-CAM: which regions the deepest layer of the encoder counts for an answer (Selvaraju+ 2017, arXiv:1610.02391)."""
+"""Grad-CAM: the regions on which an answer depends in the deepest layer (Selvaraju+ 2017, arXiv:1610.02391)."""
 
-import torch
+from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tuningfork.explain.saliency import Target, scale_to_unit
 
 
 def gradcam(model: nn.Module, layer: nn.Module, inputs: Tensor, conditions: Tensor, target: Target) -> Tensor:
-    """Return the class-activation map of each stamp.
+    """Return the class-activation map of each stamp, by captum.
 
     Parameters
     ----------
@@ -19,29 +18,21 @@ def gradcam(model: nn.Module, layer: nn.Module, inputs: Tensor, conditions: Tens
     inputs : Tensor
         (K, B, S, S) network inputs.
     conditions : Tensor
-        (K, C).
+        (K, C)
     target : callable
-        Prediction -> (K,) numbers.
+        From a prediction to (K,) numbers.
 
     Returns
     -------
     Tensor
-        (K, S, S) float32 in [0, 1]: the features weighted with their mean derivative, positive part, brought to
+        (K, S, S) float32 in [0, 1]: the features weighted with their mean derivative, the positive part, enlarged to
         the size of the stamp.
     """
-    kept: list[Tensor] = []
 
-    def keep(_module: nn.Module, _arguments: tuple[Tensor, ...], output: Tensor) -> None:
-        kept.append(output)
+    def answer(images: Tensor) -> Tensor:
+        return target(model(images, conditions))
 
-    handle = layer.register_forward_hook(keep)
-    try:
-        # The weights want no derivatives; only an input that does keeps the graph alive.
-        answer = target(model(inputs.detach().requires_grad_(), conditions))
-        slopes = torch.autograd.grad(answer.sum(), kept[0])[0]
-    finally:
-        handle.remove()
-    weights = slopes.mean(dim=(-2, -1), keepdim=True)
-    maps = functional.relu((weights * kept[0].detach()).sum(1, keepdim=True)).float()
-    maps = functional.interpolate(maps, size=inputs.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-    return scale_to_unit(maps)[0]
+    # The weights need no derivatives, so only an input that does keeps the graph.
+    maps = LayerGradCam(answer, layer).attribute(inputs.detach().requires_grad_(), relu_attributions=True)
+    enlarged = LayerAttribution.interpolate(maps.detach().float(), inputs.shape[-2:], "bilinear")
+    return scale_to_unit(enlarged[:, 0])[0]

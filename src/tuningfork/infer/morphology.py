@@ -15,7 +15,7 @@ from tuningfork.infer.orientations import answers_of, mixture
 from tuningfork.infer.votes import join_concentrations
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.networks.inputs import undo_dihedral, undo_dihedral_angle
-from tuningfork.networks.morphology import HIDDEN, MASK_SHRINK
+from tuningfork.networks.morphology import MASK_SHRINK, MORPHOLOGY_VECTOR_LENGTH
 
 BAR_NUMBERS = 4
 """Mean and logarithm of the standard deviation of ln(length), cosine and sine of twice the angle."""
@@ -68,7 +68,7 @@ def ask_morphology(
     def unread(*shape: int) -> np.ndarray:
         return np.full((number, *shape), np.nan)
 
-    features = unread(HIDDEN).astype(np.float16)
+    features = unread(MORPHOLOGY_VECTOR_LENGTH).astype(np.float16)
     found = MorphologyAnswers(
         unread(tree), unread(tree), unread(tree), unread(), unread(), unread(), unread(), features, masks
     )
@@ -83,9 +83,9 @@ def ask_morphology(
         bar_numbers = values[:seen, :, tree : tree + BAR_NUMBERS]
         for numbers, joined in zip(bar, _bar_numbers(bar_numbers, turns[:seen]), strict=True):
             numbers[places] = joined
-        cells = values[:seen, :, tree + BAR_NUMBERS : -HIDDEN]
+        cells = values[:seen, :, tree + BAR_NUMBERS : -MORPHOLOGY_VECTOR_LENGTH]
         masks[places] = _mean_masks(cells, turns[:seen], masks.shape[1:])
-        found.features[places] = values[::members, :, -HIDDEN:].mean(axis=0)
+        found.features[places] = values[::members, :, -MORPHOLOGY_VECTOR_LENGTH:].mean(axis=0)
     return found
 
 

@@ -1,8 +1,8 @@
 """Which sources an astronomer should look at first.
 
-Most places of the queue go to the sources from whose label the network would learn most: those with the greatest
+Most places of the queue go to the sources from whose label the network would learn most, those with the largest
 mutual information between the next volunteer's answers and the vote fractions (BALD, Houlsby+ 2011, arXiv:1112.5745;
-for galaxies Walmsley+ 2020, MNRAS 491, 1554). The network predicts a Dirichlet distribution of the fractions, so that
+for galaxies Walmsley+ 2020, MNRAS 491, 1554). The network predicts a Dirichlet distribution of the fractions, so
 the information has a closed form. The other places go to classes that are rare in the catalogue, of which a training
 set has too few.
 """
@@ -21,19 +21,19 @@ from tuningfork.core.flags import Flag
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, require_same_sources, write_table
 
-UNSUITABLE = Flag.NO_SIGNAL | Flag.DUPLICATE_ID
-"""Nothing can be seen, or an answer could not be assigned."""
+UNSUITABLE_FLAGS = Flag.NO_SIGNAL | Flag.DUPLICATE_ID
+"""Flags of sources that are not queued: nothing can be seen, or an answer could not be assigned."""
 
 
 def build_queue(
-    parameters: Parameters, morphology: Sequence[Path], stamps: Sequence[Path], catalogue: Path, output: Path
+    parameters: Parameters, *, morphology: Sequence[Path], stamps: Sequence[Path], catalogue: Path, output: Path
 ) -> None:
     """Write the sources to label, the most useful first.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage `label`.
+        Parameters of the stage `queue_labels`.
     morphology, stamps : sequence of Path
         Tables of the same shards, in the same order.
     catalogue : Path
@@ -70,7 +70,7 @@ def build_queue(
 
 
 def information(concentrations: np.ndarray) -> np.ndarray:
-    """Return what the next volunteer's answers would tell about the vote fractions.
+    """Return how much the next volunteer's answers would tell about the vote fractions.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def _candidates(morphology: Path, stamps: Path) -> pa.Table:
     votes = read_table(morphology, columns)
     require_same_sources(read_table(stamps, ["source_id"]), votes, morphology)
     alpha = np.stack([numpy_column(votes, name) for name in columns[3:]], axis=1)
-    good = np.isfinite(alpha).all(axis=1) & (numpy_column(votes, "flags") & int(UNSUITABLE) == 0)
+    good = np.isfinite(alpha).all(axis=1) & (numpy_column(votes, "flags") & int(UNSUITABLE_FLAGS) == 0)
     rows = np.flatnonzero(good)
     gain = information(alpha[rows])
     names = np.array([entry.name for entry in questions()])

@@ -1,8 +1,8 @@
 """The labelling page, served from this machine by the standard library.
 
 Nothing that arrives over the network is used as the path of a file. A page of another site can neither read nor write
-labels: the Host and Origin headers must name this server, and what changes something must be JSON. Off this machine
-the server demands a token.
+labels: the Host and Origin headers must name this server, and a request that changes something must be JSON. To other
+machines the server opens only with a token.
 """
 
 import ipaddress
@@ -21,16 +21,16 @@ from urllib.parse import parse_qs, urlsplit
 from tuningfork.core.errors import InputError, TuningforkError
 from tuningfork.label.session import Session
 
-LARGEST_REQUEST = 8192
-"""Bytes in the body of a request."""
-COOKIE = "tuningfork_token"
+MAX_REQUEST_BYTES = 8192
+"""Largest body of a request."""
+TOKEN_COOKIE = "tuningfork_token"
 PAGES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
 }
-PICTURE = re.compile(r"/stamp/([0-9]{1,6})\.png")
-HEADERS = {
+PICTURE_URL = re.compile(r"/stamp/([0-9]{1,6})\.png")
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -57,12 +57,12 @@ class LabelServer(ThreadingHTTPServer):
     port : int
         Zero takes a free one.
     token : str, optional
-        What a client must show; on another address than a loopback one it is drawn if it is not given.
+        Secret that a client must show. Without one, the server draws one unless it listens on a loopback address.
 
     Raises
     ------
     InputError
-        The address is taken or not this machine's.
+        The address is in use or does not belong to this machine.
     """
 
     daemon_threads = True
@@ -73,7 +73,7 @@ class LabelServer(ThreadingHTTPServer):
         self.token = token or (None if _is_loopback(host) else secrets.token_urlsafe(24))
         self.pages = {url: ((files(__package__) / name).read_bytes(), kind) for url, (name, kind) in PAGES.items()}
         try:
-            super().__init__((host, port), Handler)
+            super().__init__((host, port), LabelRequestHandler)
         except (OSError, OverflowError) as error:
             raise InputError(f"cannot listen on {host}:{port} ({error}); choose another --host or --port") from None
         # Any port: a tunnel to another machine often ends on a different one.
@@ -87,7 +87,7 @@ class LabelServer(ThreadingHTTPServer):
         return f"{page}?token={self.token}" if self.token else page
 
 
-class Handler(BaseHTTPRequestHandler):
+class LabelRequestHandler(BaseHTTPRequestHandler):
     """Answers one request."""
 
     server: LabelServer
@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
             self._sign_in(given["token"][0])
             return
         self._check_token()
-        picture = PICTURE.fullmatch(url.path)
+        picture = PICTURE_URL.fullmatch(url.path)
         if url.path in self.server.pages:
             content, kind = self.server.pages[url.path]
             self._send(HTTPStatus.OK, content, kind)
@@ -161,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusalError(HTTPStatus.UNAUTHORIZED, "this is not the token that the server has printed")
         self.send_response(HTTPStatus.SEE_OTHER)
         self.send_header("Location", "/")
-        self.send_header("Set-Cookie", f"{COOKIE}={self.server.token}; HttpOnly; SameSite=Strict; Path=/")
+        self.send_header("Set-Cookie", f"{TOKEN_COOKIE}={self.server.token}; HttpOnly; SameSite=Strict; Path=/")
         self._end(b"")
 
     def _post(self) -> None:
@@ -183,8 +183,8 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit():
             raise RefusalError(HTTPStatus.LENGTH_REQUIRED, "the length of the request is not given")
-        if len(length) > 6 or int(length) > LARGEST_REQUEST:
-            raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {LARGEST_REQUEST} bytes")
+        if len(length) > 6 or int(length) > MAX_REQUEST_BYTES:
+            raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {MAX_REQUEST_BYTES} bytes")
         body = self.rfile.read(int(length))
         if self.headers.get_content_type() != "application/json":
             raise RefusalError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
@@ -202,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
         self._end(content)
 
     def _end(self, content: bytes) -> None:
-        for name, value in HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -217,10 +217,10 @@ def serve(results: Path, labels: Path, host: str = "127.0.0.1", port: int = 8765
     results, labels : Path
         Folders of the run and of the votes.
     host : str
-        Address to listen on; any but a loopback one demands a token.
+        Address to listen on; every address but a loopback one demands a token.
     port : int
     token : str, optional
-        Demand this token; None draws one where it is needed.
+        Secret that a client must show; None draws one where it is needed.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def _is_loopback(host: str) -> bool:
 
 def _cookie(header: str) -> str:
     try:
-        morsel = SimpleCookie(header).get(COOKIE)
+        morsel = SimpleCookie(header).get(TOKEN_COOKIE)
     except CookieError:
         return ""
     return morsel.value if morsel else ""

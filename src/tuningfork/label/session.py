@@ -12,18 +12,18 @@ from PIL import Image
 
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import open_array
 from tuningfork.core.stage import paths
-from tuningfork.core.tables import detail_of, lineage_of, read_table
+from tuningfork.core.tables import lineage_of, read_table
 from tuningfork.label.store import LabelledStamp, VoteStore
 from tuningfork.report.images import colour
+from tuningfork.stamps.store import StampFiles, open_store, survey_of
 
-LONGEST_NAME = 64
+MAX_NAME_LENGTH = 64
 """Characters in the name of a labeller."""
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardStamps:
     """The stamps of one shard."""
 
     table: pa.Table
@@ -46,7 +46,7 @@ class Session:
     Raises
     ------
     InputError
-        There is no queue, its stamps are not there any more, or it is older than they are.
+        There is no queue, its stamps were removed, or it is older than its stamps.
     """
 
     def __init__(self, results: Path, labels: Path) -> None:
@@ -90,6 +90,14 @@ class Session:
     def vote(self, place: int, labeller: str, answers: Mapping[str, Any]) -> None:
         """Record the answers about a galaxy.
 
+        Parameters
+        ----------
+        place : int
+            Place of the galaxy in the queue.
+        labeller : str
+        answers : mapping
+            Question -> answer.
+
         Raises
         ------
         InputError
@@ -123,19 +131,23 @@ class Session:
         )  # fmt: skip
 
 
-def _open(results: Path, name: str) -> Shard:
-    path = results / Path(paths.STAMPS_TABLE).relative_to(paths.RESULTS).as_posix().format(shard=name)
-    if not path.is_file():
+def _open(results: Path, name: str) -> ShardStamps:
+    path, pixels_path = (
+        results / Path(form.format(shard=name)).relative_to(paths.RESULTS)
+        for form in (paths.STAMPS_TABLE, paths.STAMPS)
+    )
+    if not path.is_file() or not pixels_path.is_file():
         raise InputError(
             f"{path}: the stamps of the queue were removed; run the workflow with --notemp, which keeps them"
         )
-    table, pixels = read_table(path), open_array(path.with_suffix(".npy"))
-    return Shard(table, pixels, detail_of(path, "bands"), detail_of(path, "reference_band"), lineage_of(path))
+    bands, reference_band = survey_of(path)
+    table, pixels = open_store(StampFiles(path, pixels_path), bands, reference_band)
+    return ShardStamps(table, pixels, bands, reference_band, lineage_of(path))
 
 
 def _name(labeller: Any) -> str:
     """Check the name of a labeller."""
     name = labeller.strip() if isinstance(labeller, str) else ""
-    if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
-        raise InputError(f"name of the labeller {labeller!r}: expected 1 to {LONGEST_NAME} printable characters")
+    if not (0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()):
+        raise InputError(f"name of the labeller {labeller!r}: expected 1 to {MAX_NAME_LENGTH} printable characters")
     return name

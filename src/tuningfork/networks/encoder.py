@@ -1,8 +1,8 @@
-"""The encoder: small, smooth and without aliasing, so that its gradients can be read as maps.
+"""The encoder: small, smooth and without aliasing, so that its derivatives can be read as maps.
 
-Every activation is SiLU (swish), as in Bhambra+ (2022), because the gradient of ReLU is a step. Layers that halve
-the image convolve a learned 3x3 kernel with a fixed binomial one before they take every second pixel (Zhang 2019);
-a plain strided layer leaves a grid in the gradients.
+Every activation is SiLU (swish), as in Bhambra+ (2022), because the derivative of ReLU is a step. Layers that halve
+the image convolve the learned 3x3 kernel with a fixed binomial one before they take every second pixel (Zhang 2019);
+a plain strided layer leaves a grid in the derivatives.
 """
 
 import torch
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 INPUT_SCALE = 0.3
-"""Brings arcsinh(flux / noise), which reaches 9, near unity."""
+"""Scales arcsinh(flux / noise), which reaches 9, to about unity."""
 SILU_GAIN = 1.7
-"""Keeps the variance of a signal that passes SiLU and a standardised kernel (Brock+ 2021)."""
+"""Keeps the variance of a signal that passes through SiLU and a standardised kernel (Brock+ 2021)."""
 
 
 def standardised(weight: Tensor, gain: Tensor) -> Tensor:
-    """Return kernels of zero mean and of the norm `gain` x SILU_GAIN.
+    """Return kernels of zero mean and norm `gain` x SILU_GAIN.
 
-    Weight standardisation (Qiao+ 2019) speeds up training as batch normalisation does, but a stamp's features do not
+    Weight standardisation (Qiao+ 2019) speeds up training like batch normalisation, but a stamp's features do not
     depend on the other stamps of its batch.
 
     Parameters
@@ -27,6 +27,11 @@ def standardised(weight: Tensor, gain: Tensor) -> Tensor:
         (outputs, inputs, height, width)
     gain : Tensor
         (outputs, 1, 1, 1)
+
+    Returns
+    -------
+    Tensor
+        (outputs, inputs, height, width)
     """
     number = weight[0].numel()
     variance, mean = torch.var_mean(weight, (1, 2, 3), keepdim=True)
@@ -34,16 +39,16 @@ def standardised(weight: Tensor, gain: Tensor) -> Tensor:
 
 
 class SmoothDown(nn.Module):
-    """A convolution that halves the image, with a kernel that is a learned 3x3 one blurred by a binomial one.
+    """A convolution that halves the image; its kernel is a learned 3x3 one convolved with a binomial one.
 
     Parameters
     ----------
     inputs, outputs : int
         Channels.
     blur : int
-        Length of the binomial kernel: 2 (box) or 4 (1 3 3 1); even, so that mirror images stay mirror images.
+        Length of the binomial kernel: 2 (box) or 4 (1 3 3 1). It is even so that mirror images stay mirror images.
     standardise : bool
-        Whether the kernel is standardised. That of the first layer is not: it must see the brightness.
+        Whether the kernel is standardised. That of the first layer is not, because it must see the brightness.
     """
 
     spread: Tensor
@@ -58,14 +63,31 @@ class SmoothDown(nn.Module):
         self.register_buffer("spread", _spread(blur), persistent=False)
 
     def kernel(self) -> Tensor:
-        """Return the kernel (outputs, inputs, size, size) that the image is convolved with."""
+        """Return the kernel of the convolution.
+
+        Returns
+        -------
+        Tensor
+            (outputs, inputs, size, size)
+        """
         with torch.autocast(self.weight.device.type, enabled=False):
             weight = self.weight if self.gain is None else standardised(self.weight, self.gain)
             kernel = (weight.flatten(2) @ self.spread).unflatten(2, (self.size, self.size))
         return kernel.contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
+        """Convolve and halve.
+
+        Parameters
+        ----------
+        x : Tensor
+            (N, inputs, H, W)
+
+        Returns
+        -------
+        Tensor
+            (N, outputs, H / 2, W / 2)
+        """
         return functional.conv2d(x, self.kernel(), self.bias, stride=2, padding=self.size // 2 - 1)
 
 
@@ -73,7 +95,7 @@ def _spread(blur: int) -> Tensor:
     """Return the matrix (9, (blur + 2)^2) that turns a 3x3 kernel into its convolution with the binomial one."""
     line = torch.tensor({2: [1.0, 1.0], 4: [1.0, 3.0, 3.0, 1.0]}[blur])
     binomial = torch.outer(line, line)[None, None] / line.sum() ** 2
-    # A unit at each of the nine places, convolved (conv2d correlates, but the binomial is symmetric).
+    # A unit at each of the nine pixels, convolved (conv2d correlates, but the binomial is symmetric).
     units = torch.eye(9).reshape(9, 1, 3, 3)
     return functional.conv2d(units, binomial, padding=blur - 1).flatten(1)
 
@@ -89,12 +111,29 @@ class StandardisedConv(nn.Module):
         nn.init.kaiming_normal_(self.weight)
 
     def kernel(self) -> Tensor:
-        """Return the kernel (channels, channels, 3, 3) that the image is convolved with."""
+        """Return the kernel of the convolution.
+
+        Returns
+        -------
+        Tensor
+            (channels, channels, 3, 3)
+        """
         with torch.autocast(self.weight.device.type, enabled=False):
             return standardised(self.weight, self.gain).contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, channels, H, W) to the same shape."""
+        """Convolve.
+
+        Parameters
+        ----------
+        x : Tensor
+            (N, channels, H, W)
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+        """
         return functional.conv2d(x, self.kernel(), self.bias, padding=1)
 
 
@@ -108,7 +147,18 @@ class Residual(nn.Module):
         self.gain = nn.Parameter(torch.tensor(0.2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, channels, H, W) to the same shape."""
+        """Add the residual.
+
+        Parameters
+        ----------
+        x : Tensor
+            (N, channels, H, W)
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+        """
         return x + self.gain * self.second(functional.silu(self.first(functional.silu(x))))
 
 
@@ -136,7 +186,18 @@ class Encoder(nn.Module):
         return 2 * self.width, 4 * self.width, 8 * self.width
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map the transformed image (N, B, S, S) to activated features of size S/4, S/8 and S/16."""
+        """Compute the features.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            (N, B, S, S), from :func:`tuningfork.networks.inputs.prepare`.
+
+        Returns
+        -------
+        tuple of Tensor
+            Activated features (N, C, S / 4, S / 4), (N, 2 C, S / 8, S / 8) and (N, 4 C, S / 16, S / 16).
+        """
         x = inputs if self.input_scale == 1 else self.input_scale * inputs
         x = x.contiguous(memory_format=torch.channels_last)
         quarter = functional.silu(self.quarter(functional.silu(self.stem(x))))

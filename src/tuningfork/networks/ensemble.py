@@ -1,4 +1,4 @@
-"""Trained ensembles at work: loading, the device, and batches of bounded size from a stamp store."""
+"""Trained ensembles: loading, the device, and batches of bounded size from a stamp store."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from tuningfork.core.errors import InputError
 from tuningfork.networks.inputs import measurable, prepare
 from tuningfork.networks.model_file import load
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,36 @@ def choose_device() -> torch.device:
 
 
 def workers_for(device: torch.device) -> int:
-    """Return how many threads should prepare batches: none beside a network that computes on the CPU itself."""
-    return 0 if device.type == "cpu" else min(max((os.cpu_count() or 2) - 1, 1), MOST_WORKERS)
+    """Return how many threads should prepare batches: none if the network itself computes on the CPU."""
+    return 0 if device.type == "cpu" else min(max((os.cpu_count() or 2) - 1, 1), MAX_WORKERS)
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Return bfloat16 autocast where the hardware computes in it, and plain float32 elsewhere."""
+    """Return bfloat16 autocast on hardware that computes in it, and plain float32 elsewhere."""
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
 
 
 def load_ensemble(cards: Sequence[str | Path], task: str, device: torch.device | None = None) -> Ensemble:
-    """Return the members of a task.
+    """Load the members of a task.
+
+    Parameters
+    ----------
+    cards : sequence of path
+        Model cards of the members.
+    task : str
+        morphology or structure.
+    device : torch.device, optional
+        By default that of :func:`choose_device`.
+
+    Returns
+    -------
+    Ensemble
 
     Raises
     ------
     InputError
-        There is none, a file is wrong, or the members read different bands.
+        There is no member, a file is wrong, or the members read different bands.
     """
     if not cards:
         raise InputError(f"no model cards for {task}; train at least one member")
@@ -101,7 +114,22 @@ def load_ensemble(cards: Sequence[str | Path], task: str, device: torch.device |
 
 
 def batches(table: pa.Table, stamps: np.ndarray, ensemble: Ensemble, size: int) -> Iterator[Batch]:
-    """Yield the measurable rows, `size` at a time, prepared for the ensemble; memory holds a few batches."""
+    """Yield the measurable rows of a stamp store, prepared for an ensemble; memory holds a few batches.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Columns of the stamps table.
+    stamps : ndarray
+        (N, 2, B, S, S), usually memory-mapped.
+    ensemble : Ensemble
+    size : int
+        Stamps per batch.
+
+    Yields
+    ------
+    Batch
+    """
     good = np.flatnonzero(measurable(table, ensemble.reference_band))
 
     def make(rows: np.ndarray) -> Batch:

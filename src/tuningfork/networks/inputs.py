@@ -1,9 +1,9 @@
-"""From a stamp in the survey's flux unit to what the networks see: no units, only pixels and noise.
+"""From a stamp in the survey's flux unit to the input of the networks, in units of pixels and noise.
 
-The image is divided by the sky noise of its band and compressed with arcsinh. Beside it the networks get a
-vector of conditions: the wings and the width of the PSF (which a profile fit would need, Tuccillo+ 2018, Li+ 2022),
-and the growth curve, colours, moments and concentration of the stamp, from which magnitude, size and Sersic index can
-nearly be read off. The conditions do not change when the stamp is turned or mirrored.
+The image is divided by the sky noise of its band and compressed with arcsinh. In addition the networks get a vector of
+conditions: the wings and the width of the PSF (which a profile fit would need, Tuccillo+ 2018, Li+ 2022), and the
+growth curve, colours, moments and concentration of the stamp, which nearly determine magnitude, size and Sersic index.
+The conditions do not change when the stamp is turned or mirrored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tuningfork.core.errors import InputError
 
-RADII = (1.5, 3.0, 6.0, 10.0, 16.0, 24.0, 36.0, 50.0, 64.0)
+APERTURE_RADII = (1.5, 3.0, 6.0, 10.0, 16.0, 24.0, 36.0, 50.0, 64.0)
 """Radii of the circular apertures of the growth curve (px)."""
 MOMENT_RADII = (6.0, 12.0, 24.0, 48.0)
 """Radii within which second moments are taken (px)."""
@@ -30,25 +30,41 @@ def conditions_size(bands: int, profile: bool = True) -> int:
 
     Its last part, `profile`, holds the moments and the steps of the growth curve in the reference band.
     """
-    return 1 + bands * (3 + len(RADII)) + (2 * len(MOMENT_RADII) + len(RADII) - 1 if profile else 0)
+    return 1 + bands * (3 + len(APERTURE_RADII)) + (2 * len(MOMENT_RADII) + len(APERTURE_RADII) - 1 if profile else 0)
 
 
 def conditions_of(place: int, bands: int) -> list[int]:
-    """Return where the conditions of a network of a single band stand in those of `bands` bands, without `profile`.
+    """Return which conditions of a network for several bands are those of one band alone, without `profile`.
 
     Parameters
     ----------
     place : int
-        Of that band among the bands.
+        Index of that band among the bands.
     bands : int
+        Number of bands.
+
+    Returns
+    -------
+    list of int
     """
     facts = [0, *(1 + part * bands + place for part in range(3))]
-    growth = 1 + 3 * bands + place * len(RADII)
-    return [*facts, *range(growth, growth + len(RADII))]
+    growth = 1 + 3 * bands + place * len(APERTURE_RADII)
+    return [*facts, *range(growth, growth + len(APERTURE_RADII))]
 
 
 def measurable(columns: pa.Table | Mapping[str, Any], reference_band: str) -> np.ndarray:
     """Return which rows have a stamp that the networks can read: noise and PSF in the reference band are known.
+
+    Parameters
+    ----------
+    columns : pyarrow.Table or mapping
+        N rows of a stamp store or of a training set.
+    reference_band : str
+
+    Returns
+    -------
+    ndarray
+        bool (N,)
 
     Raises
     ------
@@ -84,8 +100,8 @@ def prepare(
     inputs : Tensor
         float32 (N, B, S, S): arcsinh(flux / sky noise), zero where there are no data or the band is missing.
     conditions : Tensor
-        float32 (N, C), see :func:`conditions_size`. All finite; rows that are not :func:`measurable` hold numbers
-        without a meaning.
+        float32 (N, C), see :func:`conditions_size`. All are finite; in rows that are not :func:`measurable` they have
+        no meaning.
 
     Raises
     ------
@@ -101,7 +117,22 @@ def prepare(
 def prepare_images(
     images: np.ndarray, columns: pa.Table | Mapping[str, Any], bands: Sequence[str], reference_band: str
 ) -> tuple[Tensor, Tensor]:
-    """Do the work of :func:`prepare` on images (N, B, S, S) in flux units that are zero where there are no data."""
+    """Turn images without inverse variances into the networks' input.
+
+    Parameters
+    ----------
+    images : ndarray
+        (N, B, S, S), flux units; zero where there are no data.
+    columns : pyarrow.Table or mapping
+        See :func:`prepare`.
+    bands : sequence of str
+    reference_band : str
+
+    Returns
+    -------
+    inputs, conditions : Tensor
+        See :func:`prepare`.
+    """
     noise = np.stack([_floats(columns, f"sky_noise_{band}") for band in bands], axis=1)
     width = np.stack([_floats(columns, f"psf_fwhm_{band}") for band in bands], axis=1)
     width = width / _floats(columns, "pixel_scale")[:, None]
@@ -131,7 +162,7 @@ def _floats(columns: pa.Table | Mapping[str, Any], name: str) -> np.ndarray:
 def _conditions(
     signal: Tensor, wings: np.ndarray, present: np.ndarray, noise: np.ndarray, width: np.ndarray, reference: int
 ) -> Tensor:
-    """Put the vector together from the signal in units of the noise (N, B, S, S)."""
+    """Return the conditions (N, C) of the signal (N, B, S, S) in units of the noise."""
     known = present[:, reference]
     width = np.where(present, width, np.where(known, width[:, reference], 3.0)[:, None])
     noise = np.where(present, noise, np.where(known, noise[:, reference], 1.0)[:, None])
@@ -139,12 +170,12 @@ def _conditions(
     depth = np.log(noise / noise[:, reference][:, None])
     facts = torch.from_numpy(np.concatenate([wings[:, None], seeing, depth, present], axis=1).astype(np.float32))
     rows, bands, size, _ = signal.shape
-    # One product for all sums: a matrix of few columns costs nearly as much as one of many.
+    # One matrix product for all sums, because few columns cost nearly as much as many.
     sums = signal.reshape(rows * bands, -1) @ _sums(size)
     sums = sums.reshape(rows, bands, -1)
-    growth = torch.asinh(sums[..., : len(RADII)])
-    moments = _moments(sums[:, reference, len(RADII) :], size)
-    # Linear in the growth curve, but on their own scale: what tells the Sersic index is small beside the flux.
+    growth = torch.asinh(sums[..., : len(APERTURE_RADII)])
+    moments = _moments(sums[:, reference, len(APERTURE_RADII) :], size)
+    # The differences are linear in the growth curve but small; on a scale of their own they reveal the Sersic index.
     steps = growth[:, reference].diff(dim=1)
     return torch.cat([facts, growth.reshape(rows, -1), moments, steps], dim=1)
 
@@ -152,7 +183,7 @@ def _conditions(
 def _moments(sums: Tensor, size: int) -> Tensor:
     """Return the scaled second moment and the ellipticity within each radius, shape (N, 2 K), from their sums."""
     total, squares, plus, cross = sums.chunk(4, dim=1)
-    # The noise of the flux within the aperture keeps the ratios finite where nothing is seen.
+    # The noise of the flux within the aperture keeps the ratios finite in an empty aperture.
     floor = 5 * _pixels(size).sqrt()
     flux = torch.maximum(total, floor)
     radius = torch.tensor(MOMENT_RADII)
@@ -168,13 +199,13 @@ def _grid(size: int) -> tuple[Tensor, Tensor]:
     return x.reshape(-1), y.reshape(-1)
 
 
-# Outside of inference mode, so that what is kept can be used where gradients are taken.
+# Outside of inference mode, so that the cached tensor can be used where derivatives are taken.
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)
 def _sums(size: int) -> Tensor:
     """Return the weights (S * S, R + 4 K) of the pixels in the apertures, and in flux and second moments."""
     x, y = (values[:, None] for values in _grid(size))
-    apertures = (torch.hypot(x, y) <= torch.tensor(RADII)).float()
+    apertures = (torch.hypot(x, y) <= torch.tensor(APERTURE_RADII)).float()
     inside = (torch.hypot(x, y) <= torch.tensor(MOMENT_RADII)).float()
     moments = [inside, inside * (x**2 + y**2), inside * (x**2 - y**2), inside * 2 * x * y]
     return torch.cat([apertures, *moments], dim=1)
@@ -189,9 +220,21 @@ def _pixels(size: int) -> Tensor:
 
 
 def dihedral(images: Tensor, k: int) -> Tensor:
-    """Turn images (..., S, S) by k x 90 deg counter-clockwise; for k >= 4 mirror them left-right before.
+    """Turn images by k x 90 deg counter-clockwise; for k >= 4 mirror them left-right first.
 
     "Counter-clockwise" as displayed with row 0 at the bottom: +y turns towards -x.
+
+    Parameters
+    ----------
+    images : Tensor
+        (..., S, S)
+    k : int
+        From 0 to 7.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape.
     """
     if k >= 4:
         images = images.flip(-1)
@@ -200,18 +243,54 @@ def dihedral(images: Tensor, k: int) -> Tensor:
 
 
 def undo_dihedral(images: Tensor, k: int) -> Tensor:
-    """Undo :func:`dihedral`."""
+    """Undo :func:`dihedral`.
+
+    Parameters
+    ----------
+    images : Tensor
+        (..., S, S)
+    k : int
+
+    Returns
+    -------
+    Tensor
+        Of the same shape.
+    """
     images = torch.rot90(images, k % 4, dims=(-2, -1)) if k % 4 else images
     return images.flip(-1) if k >= 4 else images
 
 
 def dihedral_angle(angle: np.ndarray, k: int) -> np.ndarray:
-    """Return position angles (deg, from +y counter-clockwise) after :func:`dihedral`, in [0, 180)."""
+    """Return position angles in images after :func:`dihedral`.
+
+    Parameters
+    ----------
+    angle : ndarray
+        deg, from +y counter-clockwise.
+    k : int
+
+    Returns
+    -------
+    ndarray
+        Of the same shape, deg, in [0, 180).
+    """
     angle = np.asarray(angle)
     return np.mod((-angle if k >= 4 else angle) + 90 * (k % 4), 180)
 
 
 def undo_dihedral_angle(angle: np.ndarray, k: int) -> np.ndarray:
-    """Undo :func:`dihedral_angle`."""
+    """Undo :func:`dihedral_angle`.
+
+    Parameters
+    ----------
+    angle : ndarray
+        deg, from +y counter-clockwise.
+    k : int
+
+    Returns
+    -------
+    ndarray
+        Of the same shape, deg, in [0, 180).
+    """
     angle = np.asarray(angle) - 90 * (k % 4)
     return np.mod(-angle if k >= 4 else angle, 180)

@@ -1,4 +1,4 @@
-"""The one format of a trained network: safetensors weights and a JSON card beside them. No pickles."""
+"""The format of a trained network: safetensors weights and a JSON card beside them. No pickles."""
 
 import hashlib
 import platform
@@ -16,13 +16,13 @@ from torch import nn
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import read_json, replacing, write_json
 from tuningfork.networks.encoder import Encoder
-from tuningfork.networks.inputs import MOMENT_RADII, RADII
+from tuningfork.networks.inputs import APERTURE_RADII, MOMENT_RADII
 from tuningfork.networks.morphology import MorphologyNetwork
 from tuningfork.networks.restorer import Restorer
 from tuningfork.networks.structure import StructureNetwork
 
-FORMAT = 2
-NETWORKS: dict[str, type[nn.Module]] = {
+MODEL_FORMAT = 2
+NETWORK_CLASSES: dict[str, type[nn.Module]] = {
     "encoder": Encoder,
     "restorer": Restorer,
     "morphology": MorphologyNetwork,
@@ -39,22 +39,38 @@ def build(architecture: Mapping[str, Any], seed: int = 0) -> nn.Module:
         `network` (encoder, restorer, morphology or structure) and the arguments of its class.
     seed : int
         Seed of the weights; torch's own generator is left as it was.
+
+    Returns
+    -------
+    Module
     """
     arguments = {key: value for key, value in architecture.items() if key != "network"}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
-        return NETWORKS[architecture["network"]](**arguments)
+        return NETWORK_CLASSES[architecture["network"]](**arguments)
 
 
 def input_of(bands: Sequence[str], reference_band: str, size: int) -> dict[str, Any]:
-    """Return the part `input` of a card: what the network reads and how it is transformed."""
+    """Return the part `input` of a card: what the network reads and how it is transformed.
+
+    Parameters
+    ----------
+    bands : sequence of str
+    reference_band : str
+    size : int
+        Width and height of a stamp (px).
+
+    Returns
+    -------
+    dict
+    """
     return {
         "bands": list(bands),
         "reference_band": reference_band,
         "size": size,
         "transform": "arcsinh(flux / sky_noise) in each band; masked pixels 0",
         "psf": "Moffat, full width at half maximum and exponent, without the response of a pixel",
-        "aperture_radii": list(RADII),
+        "aperture_radii": list(APERTURE_RADII),
         "moment_radii": list(MOMENT_RADII),
     }
 
@@ -68,18 +84,18 @@ def save(model: nn.Module, path: str | Path, card_path: str | Path, card: Mappin
     path, card_path : path
         The weights (.safetensors) and the card (.json).
     card : mapping
-        task, architecture, input, heads, training, metrics, history, lineage; `format`, `weights`,
-        `weights_sha256` and `versions` are added.
+        task, architecture, input, heads, training, metrics, history and lineage. `format`, `weights`,
+        `weights_sha256` and `versions` (of the packages that decide the weights) are added.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with replacing(path) as temporary:
         save_file(state, temporary)
-    versions = {name: version(name) for name in ("tuningfork", "torch", "safetensors")}
+    versions = {name: version(name) for name in ("tuningfork", "torch", "safetensors", "galsim")}
     write_json(
         card_path,
         {
             **card,
-            "format": FORMAT,
+            "format": MODEL_FORMAT,
             "weights": Path(path).name,
             "weights_sha256": _sha256(Path(path)),
             "versions": versions | {"numpy": numpy.__version__, "python": platform.python_version()},
@@ -97,18 +113,20 @@ def read_card(card_path: str | Path) -> dict[str, Any]:
     """
     try:
         card = read_json(card_path)
-        found = card["format"]
+        version_found = card["format"]
     except FileNotFoundError:
         raise InputError(f"{card_path}: no such model card; run the training stages") from None
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{card_path}: not a model card; delete it and train again") from None
-    if found != FORMAT:
-        raise InputError(f"{card_path}: model format {found!r}, this version reads {FORMAT}; train again")
+    if version_found != MODEL_FORMAT:
+        raise InputError(
+            f"{card_path}: model format {version_found!r}, but this version reads {MODEL_FORMAT}; train again"
+        )
     return dict(card)
 
 
 def load(card_path: str | Path, task: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the network of a card, in evaluation mode and without gradients of its weights, and the card.
+    """Load a network in evaluation mode and without derivatives with respect to its weights.
 
     Parameters
     ----------
@@ -117,6 +135,11 @@ def load(card_path: str | Path, task: str | None = None) -> tuple[nn.Module, dic
     task : str, optional
         The task that the card must have.
 
+    Returns
+    -------
+    network : Module
+    card : dict
+
     Raises
     ------
     InputError
@@ -124,7 +147,7 @@ def load(card_path: str | Path, task: str | None = None) -> tuple[nn.Module, dic
     """
     card = read_card(card_path)
     if task is not None and card["task"] != task:
-        raise InputError(f"{card_path}: a network for {card['task']!r}; one for {task!r} is needed here")
+        raise InputError(f"{card_path}: a network for {card['task']!r}, but one for {task!r} is needed here")
     weights = Path(card_path).with_name(card["weights"])
     try:
         if _sha256(weights) != card["weights_sha256"]:

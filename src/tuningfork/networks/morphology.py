@@ -1,4 +1,4 @@
-"""The morphology network: votes as Dirichlet concentrations, and the bar's place, length and angle."""
+"""The morphology network: votes as Dirichlet concentrations, and the position, length and angle of the bar."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -15,24 +15,24 @@ CONCENTRATION_MIN = 1e-3
 LOG_TOTAL = (-1.0, 6.0)
 """Limits of ln(sum of the concentrations of a question)."""
 LOG_LENGTH_MEAN = 3.2
-"""About the mean of ln(bar length / px); the network predicts the difference."""
+"""About the mean of ln(bar length / px); the network predicts the difference from it."""
 LOG_LENGTH_SIGMA = (-4.0, 1.0)
 """Limits of the natural logarithm of the standard deviation of ln(bar length)."""
-RINGS: Rings = (
+MORPHOLOGY_RINGS: Rings = (
     (1.5, 3.0, 4.5, 6.5, 9.0, 12.0, 16.0, 21.0, 27.0, 34.0, 42.0),
     (2.0, 5.0, 9.0, 14.0, 20.0, 28.0, 38.0, 48.0),
     (6.0, 20.0, 42.0),
 )
-"""Finer than for profiles: where the second harmonic of the light ends is where the bar ends."""
-HIDDEN = 192
+"""Finer than for profiles, because the bar ends where the second harmonic of the light does."""
+MORPHOLOGY_VECTOR_LENGTH = 192
 MASK_SHRINK = 4
 """Width of a cell of the bar's mask in pixels of the stamp."""
-RARE = -3.0
-"""Logit of a cell of the mask before training: few cells belong to a bar."""
+MASK_START_LOGIT = -3.0
+"""Logit of a cell of the mask before training; few cells belong to a bar."""
 
 
 class Decoder(nn.Module):
-    """Features at a quarter of the stamp's resolution from the encoder's three maps, coarse joined to fine.
+    """Features at a quarter of the stamp's resolution, from the encoder's three maps.
 
     Parameters
     ----------
@@ -48,25 +48,62 @@ class Decoder(nn.Module):
         self.blend = StandardisedConv(depth)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Return (N, depth, S / 4, S / 4)."""
+        """Combine the maps.
+
+        Parameters
+        ----------
+        maps : sequence of Tensor
+            From the encoder.
+
+        Returns
+        -------
+        Tensor
+            (N, depth, S / 4, S / 4)
+        """
         quarter, eighth, sixteenth = (layer(x) for layer, x in zip(self.lateral, maps, strict=True))
         features = functional.silu(quarter + enlarged(eighth + enlarged(sixteenth, eighth), quarter))
         return functional.silu(features + self.blend(features))
 
 
 def enlarged(x: Tensor, like: Tensor) -> Tensor:
-    """Return maps at the resolution of another: twice their own, or nearly where it is an odd number."""
+    """Enlarge maps to the resolution of another.
+
+    Parameters
+    ----------
+    x : Tensor
+        (N, C, h, w)
+    like : Tensor
+        (N, C, H, W), with about twice the resolution.
+
+    Returns
+    -------
+    Tensor
+        (N, C, H, W)
+    """
     return functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class BarMask(nn.Conv2d):
-    """Which cells lie on the bar, and the features on it and everywhere."""
+    """Finds the cells that lie on the bar, and averages the features on the bar and over the stamp."""
 
     def __init__(self, depth: int) -> None:
         super().__init__(depth, 1, 1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        """Map (N, depth, H, W) to the mask's logits (N, 1, H, W) and the two means (N, 2 x depth), float32."""
+        """Find the bar.
+
+        Parameters
+        ----------
+        features : Tensor
+            (N, depth, H, W)
+
+        Returns
+        -------
+        mask : Tensor
+            float32 (N, 1, H, W), logits.
+        means : Tensor
+            float32 (N, 2 x depth), on the bar and over the stamp.
+        """
         mask = super().forward(features)
         with torch.autocast(features.device.type, enabled=False):
             mask, features = mask.float(), features.float()
@@ -75,16 +112,28 @@ class BarMask(nn.Conv2d):
 
 
 def share_of_bar(mask: Tensor) -> Tensor:
-    """Return the weight of every cell in a mean over the bar, from the logits (N, 1, H, W)."""
+    """Return the weight of every cell in a mean over the bar.
+
+    Parameters
+    ----------
+    mask : Tensor
+        (N, 1, H, W), logits.
+
+    Returns
+    -------
+    Tensor
+        (N, 1, H, W)
+    """
     weight = torch.sigmoid(mask)
-    # A tenth of a cell keeps the mean finite, and small, where there is no bar.
+    # A tenth of a cell keeps the mean finite, and small, in galaxies without a bar.
     return weight / (weight.sum((2, 3), keepdim=True) + 0.1)
 
 
 class MorphologyNetwork(nn.Module):
-    """Votes for every question of the decision tree, after Zoobot (Walmsley+ 2022), and the bar.
+    """Predicts the votes for every question of the decision tree, as Zoobot does (Walmsley+ 2022), and the bar.
 
-    The bar's mask, which cells of the image lie on the bar, weights what the votes and the length are judged from.
+    The bar's mask tells which cells of the image lie on the bar; features averaged over it help to predict the votes
+    and the length.
 
     Parameters
     ----------
@@ -105,17 +154,23 @@ class MorphologyNetwork(nn.Module):
             width,
             size,
             profile=False,
-            hidden=HIDDEN,
-            rings=RINGS,
+            hidden=MORPHOLOGY_VECTOR_LENGTH,
+            rings=MORPHOLOGY_RINGS,
             further=2 * depth,
         )
         self.decoder = Decoder(self.trunk.encoder.channels, depth)
         self.mask = BarMask(depth)
-        self.votes = nn.Linear(HIDDEN, len(answers()) + len(questions()))
-        self.evidence = nn.Linear(HIDDEN, 1)
-        self.length = nn.Linear(HIDDEN, 2)
-        self.angle = nn.Linear(HIDDEN, 2)
-        biases = ((self.votes, 0.0), (self.evidence, 0.0), (self.length, 0.0), (self.angle, 0.0), (self.mask, RARE))
+        self.votes = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, len(answers()) + len(questions()))
+        self.evidence = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 1)
+        self.length = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 2)
+        self.angle = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 2)
+        biases = (
+            (self.votes, 0.0),
+            (self.evidence, 0.0),
+            (self.length, 0.0),
+            (self.angle, 0.0),
+            (self.mask, MASK_START_LOGIT),
+        )
         for head, bias in biases:
             nn.init.normal_(head.weight, std=0.02)
             head.bias = nn.Parameter(torch.full_like(cast(Tensor, head.bias), bias))
@@ -135,11 +190,11 @@ class MorphologyNetwork(nn.Module):
         dict
             float32 tensors: `concentrations` (N, A) of the Dirichlet distributions of all answers, in the order of
             the decision tree; `bar_logit` (N,), the log ratio of the expected votes for and against a bar;
-            `bar_evidence` (N,), the same by a head whose derivative by the pixels is taught to lie on the bar;
+            `bar_evidence` (N,), the same by a head whose derivative is trained to lie on the bar;
             `log_bar_length` (N, 2), mean and log standard deviation of ln(full bar length / px); `bar_mask`
             (N, S / 4, S / 4), the logit that a cell lies on the bar; `bar_angle` (N, 2), cosine and sine of twice the
-            position angle in the pixel frame, shorter than one where it is not sure; `features` (N, `HIDDEN`), the
-            vector from which votes, length and angle are judged.
+            position angle in the pixel frame, a vector that is shorter than one if the angle is uncertain; `features`
+            (N, `MORPHOLOGY_VECTOR_LENGTH`), the vector from which votes, length and angle are judged.
         """
         maps = self.trunk.encoder(inputs)
         mask, on_bar_and_everywhere = self.mask(self.decoder(maps))

@@ -5,14 +5,14 @@ from torch.nn import functional
 
 from tuningfork.networks.encoder import Encoder
 
-SHRINK = 4
-"""The decoder works at a quarter of the resolution and writes a block of SHRINK x SHRINK pixels at once."""
+DECODER_SHRINK = 4
+"""The decoder works at a quarter of the resolution and writes a block of DECODER_SHRINK x DECODER_SHRINK pixels at once."""
 
 
 class Restorer(nn.Module):
-    """Image with noise and hidden patches to the image as it was, as a correction of a simple guess.
+    """Restores an image with noise and hidden patches, as a correction of a simple guess.
 
-    The guess spares the encoder the carrying of pixels, so that it learns what lies around them.
+    Thanks to the guess, the encoder need not copy pixels and learns their surroundings instead.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Restorer(nn.Module):
         channels = self.encoder.channels
         self.lateral = nn.ModuleList(nn.Conv2d(number, channels[0], 1) for number in channels)
         self.smooth = nn.Conv2d(channels[0], channels[0], 3, padding=1)
-        self.write = nn.Conv2d(channels[0], bands * SHRINK**2, 3, padding=1)
+        self.write = nn.Conv2d(channels[0], bands * DECODER_SHRINK**2, 3, padding=1)
         nn.init.normal_(self.write.weight, std=0.01)
 
     def forward(self, inputs: Tensor, guess: Tensor) -> Tensor:
@@ -37,11 +37,16 @@ class Restorer(nn.Module):
         inputs : Tensor
             (N, B, S, S) in arcsinh units, S a multiple of 16.
         guess : Tensor
-            The same shape, a restoration that needs no network.
+            (N, B, S, S), a restoration that needs no network.
+
+        Returns
+        -------
+        Tensor
+            (N, B, S, S), arcsinh units.
         """
         maps = [layer(x) for layer, x in zip(self.lateral, self.encoder(inputs), strict=True)]
         x = maps[2]
         for finer in (maps[1], maps[0]):
             x = finer + functional.interpolate(x, size=finer.shape[-2:], mode="nearest")
         x = self.write(functional.silu(self.smooth(functional.silu(x))))
-        return guess + functional.pixel_shuffle(x.float(), SHRINK)
+        return guess + functional.pixel_shuffle(x.float(), DECODER_SHRINK)

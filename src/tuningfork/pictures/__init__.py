@@ -1,1 +1,1 @@
-"""Loose JPEG and PNG pictures: read, measured, calibrated, shown."""
+"""JPEG and PNG pictures of galaxies: read, measured, calibrated, shown."""

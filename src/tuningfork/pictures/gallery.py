@@ -1,4 +1,4 @@
-"""Pictures of a folder with the measured bars drawn on them, for a person to judge."""
+"""Pictures of a folder with the measured bars drawn on them, for visual inspection."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from tuningfork.core.figure_style import GREEN, ORANGE, panels, style
 from tuningfork.core.files import replacing
 from tuningfork.core.flags import Flag
 
-MOST, COLUMNS = 40, 8
+MAX_PICTURES, GALLERY_COLUMNS = 40, 8
 """Pictures that are shown, and how many in a row."""
-SHOWN = 256
+THUMBNAIL_WIDTH = 256
 """Width to which a picture is reduced (px)."""
-ENDINGS = (".png", ".pdf", ".svg")
-NAME = 26
+GALLERY_ENDINGS = (".png", ".pdf", ".svg")
+MAX_NAME_LENGTH = 26
 """Letters of a file's name that are shown."""
 
 
@@ -31,19 +31,19 @@ def check_gallery(path: Path) -> None:
     Raises
     ------
     ConfigurationError
-        It has another ending than those that can be written.
+        Its ending is not one of `GALLERY_ENDINGS`.
     """
-    if path.suffix.lower() not in ENDINGS:
-        raise ConfigurationError(f"--gallery {path}: expected a name that ends in {', '.join(ENDINGS)}")
+    if path.suffix.lower() not in GALLERY_ENDINGS:
+        raise ConfigurationError(f"--gallery {path}: expected a name that ends in {', '.join(GALLERY_ENDINGS)}")
 
 
 def draw_gallery(paths: Sequence[Path], table: pa.Table, output: Path) -> int:
-    """Draw some of the pictures with their bars: those that count as barred first, evenly over the folder.
+    """Draw some of the pictures with their bars: galaxies that count as barred first, evenly spread over the folder.
 
     Parameters
     ----------
     paths : sequence of Path
-        The files behind the rows of the table.
+        The files of the rows of the table.
     table : pyarrow.Table
         From :func:`tuningfork.pictures.measure.measure_files`.
     output : Path
@@ -51,26 +51,26 @@ def draw_gallery(paths: Sequence[Path], table: pa.Table, output: Path) -> int:
     Returns
     -------
     int
-        Number of pictures that are shown; without one no file is written.
+        Number of pictures that are shown; if it is 0, no file is written.
     """
     rows = table.to_pylist()
     chosen = _chosen(rows)
     if not chosen:
         return 0
     with style(), replacing(output) as temporary:
-        figure, axes = panels(len(chosen), COLUMNS, 2.0, 2.3)
-        for place, panel in zip(chosen, axes, strict=True):
-            _draw(panel, paths[place], rows[place])
+        figure, axes = panels(len(chosen), GALLERY_COLUMNS, 2.0, 2.3)
+        for row_index, panel in zip(chosen, axes, strict=True):
+            _draw(panel, paths[row_index], rows[row_index])
         figure.savefig(temporary, dpi=110)
     return len(chosen)
 
 
 def _chosen(rows: list[dict[str, Any]]) -> list[int]:
-    """Return up to MOST rows with a bar length."""
-    measured = [place for place, row in enumerate(rows) if row["bar_length_pixels"] is not None]
-    barred = [place for place in measured if not rows[place]["flags"] & Flag.NOT_BARRED]
-    others = [place for place in measured if rows[place]["flags"] & Flag.NOT_BARRED]
-    return sorted(_even(barred, MOST) + _even(others, MOST - min(len(barred), MOST)))
+    """Return up to MAX_PICTURES rows with a bar length."""
+    measured = [row_index for row_index, row in enumerate(rows) if row["bar_length_pixels"] is not None]
+    barred = [row_index for row_index in measured if not rows[row_index]["flags"] & Flag.NOT_BARRED]
+    others = [row_index for row_index in measured if rows[row_index]["flags"] & Flag.NOT_BARRED]
+    return sorted(_even(barred, MAX_PICTURES) + _even(others, MAX_PICTURES - min(len(barred), MAX_PICTURES)))
 
 
 def _even(places: list[int], number: int) -> list[int]:
@@ -84,7 +84,7 @@ def _draw(axes: Axes, path: Path, row: Mapping[str, Any]) -> None:
         # Its size was checked when it was measured.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         small = ImageOps.exif_transpose(picture).convert("RGB")
-    small.thumbnail((SHOWN, SHOWN))
+    small.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
     width, height = row["width"], row["height"]
     axes.imshow(np.asarray(small), extent=(0, width, 0, height), interpolation="bilinear")
     unbarred = bool(row["flags"] & Flag.NOT_BARRED)
@@ -100,7 +100,7 @@ def _draw(axes: Axes, path: Path, row: Mapping[str, Any]) -> None:
     )
     axes.set_axis_off()
     name = Path(row["file"]).stem
-    shown = name if len(name) <= NAME else name[: NAME - 1] + "…"
+    shown = name if len(name) <= MAX_NAME_LENGTH else name[: MAX_NAME_LENGTH - 1] + "…"
     # Names are shown as they are: a dollar sign is no formula.
     axes.set_title(
         f"{shown}\n{length:.0f} px = {row['bar_length_scaled']:.2f} of 2 r90, p(bar) {row['p_bar']:.2f}",

@@ -1,4 +1,4 @@
-"""The pictures of a folder, read one after the other, whatever the files hold."""
+"""Read the pictures of a folder one after the other, whatever the files contain."""
 
 import os
 import stat
@@ -13,21 +13,21 @@ from tuningfork.core.errors import InputError
 from tuningfork.stamps.picture.psf import psf_width
 from tuningfork.stamps.picture.stamp import PictureStamp, stamp_of, unstretch
 
-FORMATS = ("JPEG", "PNG")
-LARGEST_FILE = 200_000_000
+PICTURE_FORMATS = ("JPEG", "PNG")
+MAX_FILE_BYTES = 200_000_000
 """Largest file that is opened (bytes)."""
-LARGEST_PICTURE = 25_000_000
+MAX_PICTURE_PIXELS = 25_000_000
 """Most pixels of a picture."""
-SMALLEST_SIDE = 8
+MIN_PICTURE_SIDE = 8
 """Least width and height (px)."""
-COMFORTABLE = 1024
+MEASURED_SIDE = 1024
 """A picture is averaged over whole pixels to at most about this height or width before it is measured."""
 WHITE_OF_16_BITS = 65535.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one file.
+    """The result of reading one file.
 
     Attributes
     ----------
@@ -54,38 +54,42 @@ class Reading:
 
 
 def files_of(folder: Path, besides: tuple[Path, ...] = ()) -> list[Path]:
-    """Return everything in a folder that is not a folder, by name; sub-folders are not entered.
+    """Return all files of a folder, by name; sub-folders are not entered.
 
     Parameters
     ----------
     folder : Path
     besides : tuple of Path
-        Files of ours, which are left out.
+        Output files, which are left out.
+
+    Returns
+    -------
+    list of Path
 
     Raises
     ------
     InputError
-        It is no folder that can be read, or holds no file.
+        It is not a readable folder, or holds no file.
     """
     try:
-        own = {path.resolve() for path in besides}
-        found = [path for path in folder.iterdir() if not path.is_dir() and path.resolve() not in own]
+        left_out = {path.resolve() for path in besides}
+        files = [path for path in folder.iterdir() if not path.is_dir() and path.resolve() not in left_out]
     except OSError as error:
         raise InputError(
             f"{folder}: not a folder that can be read ({error.strerror}); give the pictures' folder"
         ) from None
-    if not found:
+    if not files:
         raise InputError(f"{folder}: no files in it; give the folder that holds the pictures themselves")
-    return sorted(found, key=lambda path: os.fsencode(path.name))
+    return sorted(files, key=lambda path: os.fsencode(path.name))
 
 
 def printable(path: Path) -> str:
-    """Return the name of a file as text, with bytes that are no UTF-8 written as escapes."""
+    """Return the name of a file as text; bytes that are not UTF-8 are written as escapes."""
     return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def read_picture(path: Path, stretch: float, psf_fwhm: float | None = None) -> Reading:
-    """Return what a file holds; a file that cannot be used gives a reason, never an error.
+    """Read a file. If it cannot be used, the result gives the reason, and no error is raised.
 
     Parameters
     ----------
@@ -93,7 +97,11 @@ def read_picture(path: Path, stretch: float, psf_fwhm: float | None = None) -> R
     stretch : float
         Q of the picture, 0 for linear ones.
     psf_fwhm : float, optional
-        Full width at half maximum of the PSF (px); without it it is estimated.
+        Full width at half maximum of the PSF (px); without it, it is estimated.
+
+    Returns
+    -------
+    Reading
     """
     name = printable(path)
     try:
@@ -103,7 +111,7 @@ def read_picture(path: Path, stretch: float, psf_fwhm: float | None = None) -> R
     except Exception as error:  # what a decoder raises on a damaged file has no common type
         return Reading(name, f"damaged: {' '.join(str(error).split()) or type(error).__name__}")
     height, width = brightness.shape
-    light, binned = unstretch(brightness, stretch), max(1, round(max(height, width) / COMFORTABLE))
+    light, binned = unstretch(brightness, stretch), max(1, round(max(height, width) / MEASURED_SIDE))
     if binned > 1:
         brightness, light = _averaged(brightness, binned), _averaged(light, binned)
     stamp = stamp_of(light)
@@ -112,37 +120,40 @@ def read_picture(path: Path, stretch: float, psf_fwhm: float | None = None) -> R
 
 
 def brightness_of(path: Path) -> np.ndarray:
-    """Return the brightness of a picture, float32 (H, W) from 0 (black) to 1 (white), row 0 at the bottom.
+    """Return the brightness of a picture, which is the mean of the three colours. Transparent pixels are black.
 
-    The mean of the three colours. What is transparent is black.
+    Returns
+    -------
+    ndarray
+        float32 (H, W) from 0 (black) to 1 (white), row 0 at the bottom.
 
     Raises
     ------
     InputError
-        It is no JPEG or PNG, or too large or too small.
+        It is not a JPEG or PNG, or is too large or too small.
     OSError, ValueError, SyntaxError, ...
         The file is damaged.
     """
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise InputError("not a regular file")
-    if facts.st_size > LARGEST_FILE:
-        raise InputError(f"a file of {facts.st_size / 1e6:.0f} MB; at most {LARGEST_FILE / 1e6:.0f} MB are read")
+    if facts.st_size > MAX_FILE_BYTES:
+        raise InputError(f"a file of {facts.st_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read")
     with warnings.catch_warnings():
         # Sizes are checked here, before pixels take memory.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            picture = Image.open(path, formats=FORMATS)
+            picture = Image.open(path, formats=PICTURE_FORMATS)
         except Image.UnidentifiedImageError:
             raise InputError("not a JPEG or PNG picture") from None
         except Image.DecompressionBombError:
-            raise InputError(f"too many pixels; at most {LARGEST_PICTURE / 1e6:.0f} million are read") from None
+            raise InputError(f"too many pixels; at most {MAX_PICTURE_PIXELS / 1e6:.0f} million are read") from None
     with picture:
         width, height = picture.size
-        if width * height > LARGEST_PICTURE:
-            raise InputError(f"{width} x {height} pixels; at most {LARGEST_PICTURE / 1e6:.0f} million are read")
-        if min(width, height) < SMALLEST_SIDE:
-            raise InputError(f"{width} x {height} pixels; at least {SMALLEST_SIDE} x {SMALLEST_SIDE} are needed")
+        if width * height > MAX_PICTURE_PIXELS:
+            raise InputError(f"{width} x {height} pixels; at most {MAX_PICTURE_PIXELS / 1e6:.0f} million are read")
+        if min(width, height) < MIN_PICTURE_SIDE:
+            raise InputError(f"{width} x {height} pixels; at least {MIN_PICTURE_SIDE} x {MIN_PICTURE_SIDE} are needed")
         picture.load()
         upright = ImageOps.exif_transpose(picture)
     return np.ascontiguousarray(_mean_of_colours(upright)[::-1])
@@ -160,7 +171,7 @@ def _mean_of_colours(picture: Image.Image) -> np.ndarray:
 
 
 def _averaged(values: np.ndarray, number: int) -> np.ndarray:
-    """Return the means over number x number pixels; what is left over at the far edges is dropped evenly."""
+    """Return the means over number x number pixels; pixels left over at the edges are dropped evenly."""
     rows, columns = (length // number for length in values.shape)
     first_row, first_column = (
         (length - number * kept) // 2 for length, kept in zip(values.shape, (rows, columns), strict=True)

@@ -1,4 +1,4 @@
-"""The table of `tuningfork measure-folder`: its columns, what pictures themselves put into it, how it is written."""
+"""The table of `tuningfork measure-folder`: its columns, the values known from the pictures alone, and how it is written."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,31 +15,47 @@ from tuningfork.core.flags import Flag
 from tuningfork.core.tables import write_table
 from tuningfork.pictures.read import Reading
 
-PIXEL = "pix"
-STAGE = "folder"
+PIXEL_UNIT = "pix"
+FOLDER_STAGE = "folder"
 
 
-def _length(name: str, description: str, unit: str | None = PIXEL) -> list[Column]:
+def _length(name: str, description: str, unit: str | None = PIXEL_UNIT) -> list[Column]:
     return [
-        Column(name, F4, unit, "phys.angSize", description, STAGE),
-        Column(f"{name}_error", F4, unit, "stat.error;phys.angSize", f"standard deviation of {name}", STAGE),
+        Column(name, F4, unit, "phys.angSize", description, FOLDER_STAGE),
+        Column(f"{name}_error", F4, unit, "stat.error;phys.angSize", f"standard deviation of {name}", FOLDER_STAGE),
     ]
 
 
 COLUMNS = [
-    Column("file", TEXT, None, "meta.id;meta.file;meta.main", "name of the file", STAGE),
-    Column("flags", pa.int64(), None, "meta.code.qual", "bit flags; tuningfork.core.flags.decode names them", STAGE),
-    Column("reason", TEXT, None, "meta.note", "why nothing was measured; empty if it was", STAGE),
-    Column("width", pa.int32(), PIXEL, "pos.cartesian", "width of the picture", STAGE),
-    Column("height", pa.int32(), PIXEL, "pos.cartesian", "height of the picture", STAGE),
-    Column("x", F4, PIXEL, "pos.cartesian.x", "centre of the galaxy from the left edge", STAGE),
-    Column("y", F4, PIXEL, "pos.cartesian.y", "centre of the galaxy from the lower edge", STAGE),
-    Column("r50", F4, PIXEL, "phys.angSize", "radius of the circle with half of the galaxy's light", STAGE),
-    Column("r90", F4, PIXEL, "phys.angSize", "radius of the circle with 90 % of the galaxy's light", STAGE),
-    Column("psf_fwhm", F4, PIXEL, "instr.obsty.seeing", "full width at half maximum of the PSF", STAGE),
-    Column("morphology", NAMES, None, "src.morph.type", "class of the galaxy by the expected votes", STAGE),
-    Column("p_bar", F4, None, "stat.probability", "probability of a bar by the expected votes", STAGE),
-    Column("bar_yes_fraction", F4, None, "stat.probability", "expected vote fraction of a bar in a disc", STAGE),
+    Column("file", TEXT, None, "meta.id;meta.file;meta.main", "name of the file", FOLDER_STAGE),
+    Column(
+        "flags", pa.int64(), None, "meta.code.qual", "bit flags; tuningfork.core.flags.decode names them", FOLDER_STAGE
+    ),
+    Column("reason", TEXT, None, "meta.note", "why nothing was measured; empty if it was", FOLDER_STAGE),
+    Column("width", pa.int32(), PIXEL_UNIT, "pos.cartesian", "width of the picture", FOLDER_STAGE),
+    Column("height", pa.int32(), PIXEL_UNIT, "pos.cartesian", "height of the picture", FOLDER_STAGE),
+    Column("x", F4, PIXEL_UNIT, "pos.cartesian.x", "centre of the galaxy from the left edge", FOLDER_STAGE),
+    Column("y", F4, PIXEL_UNIT, "pos.cartesian.y", "centre of the galaxy from the lower edge", FOLDER_STAGE),
+    Column("r50", F4, PIXEL_UNIT, "phys.angSize", "radius of the circle with half of the galaxy's light", FOLDER_STAGE),
+    Column("r90", F4, PIXEL_UNIT, "phys.angSize", "radius of the circle with 90 % of the galaxy's light", FOLDER_STAGE),
+    Column("psf_fwhm", F4, PIXEL_UNIT, "instr.obsty.seeing", "full width at half maximum of the PSF", FOLDER_STAGE),
+    Column("morphology", NAMES, None, "src.morph.type", "class of the galaxy by the expected votes", FOLDER_STAGE),
+    Column(
+        "p_bar",
+        F4,
+        None,
+        "stat.probability",
+        "expected share of all volunteers who report a bar; not the probability that there is one",
+        FOLDER_STAGE,
+    ),
+    Column(
+        "bar_yes_fraction",
+        F4,
+        None,
+        "stat.probability",
+        "expected share of volunteers who report a bar, of those who are asked: a disc, not edge-on",
+        FOLDER_STAGE,
+    ),
     *_length("bar_length_pixels", "full bar length, all estimators combined"),
     *_length("bar_length_scaled", "full bar length over the galaxy's diameter, twice r90", None),
     Column(
@@ -48,20 +64,20 @@ COLUMNS = [
         "deg",
         "pos.posAng",
         "angle of the bar from the picture's upward direction, counter-clockwise",
-        STAGE,
+        FOLDER_STAGE,
     ),
-    Column("bar_position_angle_error", F4, "deg", "stat.error;pos.posAng", "standard deviation of it", STAGE),
-    Column("bar_ellipticity", F4, None, "src.ellipticity", "1 - width / length of the bar", STAGE),
-    Column("bar_length_method", NAMES, None, "meta.code.class", "estimators behind bar_length_pixels", STAGE),
+    Column("bar_position_angle_error", F4, "deg", "stat.error;pos.posAng", "standard deviation of it", FOLDER_STAGE),
+    Column("bar_ellipticity", F4, None, "src.ellipticity", "1 - width / length of the bar", FOLDER_STAGE),
+    Column("bar_length_method", NAMES, None, "meta.code.class", "estimators behind bar_length_pixels", FOLDER_STAGE),
     *(
-        Column(f"bar_length_{name}_pixels", F4, PIXEL, "phys.angSize", f"full bar length {text}", STAGE)
+        Column(f"bar_length_{name}_pixels", F4, PIXEL_UNIT, "phys.angSize", f"full bar length {text}", FOLDER_STAGE)
         for name, text in ESTIMATORS.items()
     ),
 ]
 
 
 def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return the columns of the pictures themselves, and those of the bars still empty."""
+    """Return the columns known from the pictures alone, and those about the bars still empty."""
     number = len(readings)
     values: dict[str, Any] = {
         "file": [reading.file for reading in readings],
@@ -84,7 +100,7 @@ def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
 
 
 def _in_picture(reading: Reading, name: str) -> float:
-    """Return a place or radius in pixels of the picture; places from the edges."""
+    """Return a position or radius in pixels of the picture; positions are measured from the edges."""
     if reading.stamp is None:
         return np.nan
     value = float(getattr(reading.stamp, name))
@@ -100,7 +116,7 @@ def _unseen(reading: Reading) -> str:
 
 
 def flags_of(reading: Reading) -> int:
-    """Return the flags that the picture itself gives."""
+    """Return the flags known from the picture alone."""
     stamp = reading.stamp
     if stamp is None:
         return int(Flag.BAD_TILE)
@@ -111,7 +127,18 @@ def flags_of(reading: Reading) -> int:
 
 
 def table_of(values: Mapping[str, Any]) -> pa.Table:
-    """Return the table of N files; a number that is not finite becomes null."""
+    """Return the table; a number that is not finite becomes null.
+
+    Parameters
+    ----------
+    values : mapping
+        Column name -> N values.
+
+    Returns
+    -------
+    pyarrow.Table
+        N rows.
+    """
     arrays = []
     for column in COLUMNS:
         given = values[column.name]
@@ -136,7 +163,15 @@ def check_name(path: Path) -> None:
 
 
 def write(path: Path, table: pa.Table, **details: Any) -> None:
-    """Write the table as Parquet, with units, descriptions and `details` in its metadata, or as CSV."""
+    """Write the table as Parquet, with units, descriptions and `details` in its metadata, or as CSV.
+
+    Parameters
+    ----------
+    path : Path
+    table : pyarrow.Table
+    **details
+        JSON values.
+    """
     if path.suffix.lower() == ".csv":
         with replacing(path) as temporary:
             pyarrow.csv.write_csv(table, temporary)

@@ -1,4 +1,4 @@
-"""The galaxies themselves: pictures, with what was measured drawn on them."""
+"""Pictures of galaxies with the measurements drawn on them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,14 +9,14 @@ import pandas as pd
 from tuningfork.core.flags import decode
 from tuningfork.core.seeds import generator_for
 from tuningfork.report.images import colour, heat, jpeg, overlay
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.inputs import ReportInputs
 from tuningfork.sky.coordinates import sky_to_pixel_angle
 
-A_CLASS = 6
+MAX_PER_CLASS = 6
 """Galaxies shown of each class."""
-RULER = 5.0
+RULER_ARCSEC = 5.0
 """Length of the scale bar (arcsec)."""
-NOT_ON_A_STAMP = ("NOT_BARRED",)
+HIDDEN_FLAGS = ("NOT_BARRED",)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ def bar_line(length: float, position_angle: float, galaxy: Any, size: int, kind:
         Pixels along the stamp's edge.
     kind : str
         CSS class.
+
+    Returns
+    -------
+    Line or None
+        None if a value is missing.
     """
     if not (np.isfinite(length) and np.isfinite(position_angle) and np.isfinite(galaxy.north_angle)):
         return None
@@ -77,37 +82,37 @@ def bar_line(length: float, position_angle: float, galaxy: Any, size: int, kind:
     return Line(x1, y1, x2, y2, kind)
 
 
-def barred(inputs: Inputs, number: int) -> list[Entry]:
+def barred(inputs: ReportInputs, number: int) -> list[Entry]:
     """Return barred galaxies drawn at random, longest bar first: the stamp and its saliency map, both with the bar."""
     rows = shown(inputs, inputs.galaxies["bar_length"].notna())
     chosen = draw(rows, number, "barred").sort_values("bar_length", ascending=False)
     return [_barred_entry(inputs, galaxy) for galaxy in chosen.itertuples(index=False)]
 
 
-def of_classes(inputs: Inputs) -> list[tuple[str, int, list[Entry]]]:
+def of_classes(inputs: ReportInputs) -> list[tuple[str, int, list[Entry]]]:
     """Return for each class its name, how many of the shown shards' sources it has, and some drawn at random."""
     rows = shown(inputs, inputs.galaxies["morphology"].notna())
     result = []
     for name in sorted(rows["morphology"].unique()):
         part = rows[rows["morphology"] == name]
-        chosen = draw(part, A_CLASS, f"class {name}")
+        chosen = draw(part, MAX_PER_CLASS, f"class {name}")
         entries = [_class_entry(inputs, galaxy, name) for galaxy in chosen.itertuples(index=False)]
         result.append((name.replace("_", " "), len(part), entries))
     return result
 
 
-def explained(inputs: Inputs, number: int) -> list[Entry]:
+def explained(inputs: ReportInputs, number: int) -> list[Entry]:
     """Return explained galaxies: the stamp, and the Grad-CAM map of the answer that decides the class."""
     galaxies = {galaxy.source_id: galaxy for galaxy in shown(inputs).itertuples(index=False)}
     entries: list[Entry] = []
-    for place, row in enumerate(inputs.explanations.to_dict("records")):
+    for index, row in enumerate(inputs.explanations.to_dict("records")):
         galaxy = galaxies.get(row["source_id"])
         if galaxy is None or len(entries) == number:
             continue
         picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
         size = picture.shape[0]
         answer = row["answer"].replace("_", " ")
-        seen = overlay(picture, np.asarray(inputs.explanation_maps[place], dtype=float))
+        seen = overlay(picture, np.asarray(inputs.explanation_maps[index], dtype=float))
         entries.append(
             Entry(
                 title(galaxy),
@@ -127,14 +132,14 @@ def explained(inputs: Inputs, number: int) -> list[Entry]:
     return entries
 
 
-def _barred_entry(inputs: Inputs, galaxy: Any) -> Entry:
+def _barred_entry(inputs: ReportInputs, galaxy: Any) -> Entry:
     picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
     size = picture.shape[0]
     measured = bar_line(galaxy.bar_length, galaxy.bar_position_angle, galaxy, size, "measured")
     truth = None
     facts = [
         f"bar {_with_error(galaxy.bar_length, galaxy.bar_length_error, 2)}″ ({galaxy.bar_length_method})",
-        f"PA {_with_error(galaxy.bar_position_angle, galaxy.bar_position_angle_error, 0)}°, p(bar) {galaxy.p_bar:.2f}",
+        f"PA {_with_error(galaxy.bar_position_angle, galaxy.bar_position_angle_error, 0)}°, p_bar {galaxy.p_bar:.2f}",
     ]
     true_length = getattr(galaxy, "true_bar_length", np.nan)
     if np.isfinite(true_length):
@@ -163,7 +168,7 @@ def _barred_entry(inputs: Inputs, galaxy: Any) -> Entry:
     )
 
 
-def _class_entry(inputs: Inputs, galaxy: Any, name: str) -> Entry:
+def _class_entry(inputs: ReportInputs, galaxy: Any, name: str) -> Entry:
     picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
     size = picture.shape[0]
     facts = (
@@ -176,17 +181,41 @@ def _class_entry(inputs: Inputs, galaxy: Any, name: str) -> Entry:
     return Entry(title(galaxy), [Picture(jpeg(picture), alt, size, [_ruler(galaxy, size)])], facts + _warnings(galaxy))
 
 
-def shown(inputs: Inputs, wanted: Any = True) -> pd.DataFrame:
-    """Return the wanted rows that have a stamp."""
+def shown(inputs: ReportInputs, wanted: Any = True) -> pd.DataFrame:
+    """Return rows of the shown galaxies that have a stamp.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    wanted : pandas.Series of bool or bool
+        Which rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     rows = inputs.galaxies
     return rows[rows["pixel_scale"].notna() & wanted]
 
 
 def draw(rows: pd.DataFrame, number: int, key: str) -> pd.DataFrame:
-    """Return up to `number` rows at random, the same ones every time."""
+    """Return rows at random, the same ones every time.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+    number : int
+        Most rows.
+    key : str
+        Name of the sample; another key draws other rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     rows = rows.sort_values("source_id")
-    places = generator_for(0, "report", key).permutation(len(rows))[:number]
-    return rows.iloc[np.sort(places)]
+    drawn = generator_for(0, "report", key).permutation(len(rows))[:number]
+    return rows.iloc[np.sort(drawn)]
 
 
 def _ruler(galaxy: Any, size: int) -> Line:
@@ -194,7 +223,7 @@ def _ruler(galaxy: Any, size: int) -> Line:
     return Line(
         round(margin, 2),
         round(size - margin, 2),
-        round(margin + RULER / galaxy.pixel_scale, 2),
+        round(margin + RULER_ARCSEC / galaxy.pixel_scale, 2),
         round(size - margin, 2),
         "ruler",
     )
@@ -210,7 +239,7 @@ def _kind(galaxy: Any) -> str:
 
 
 def _warnings(galaxy: Any) -> list[str]:
-    names = [name for name in decode(galaxy.flags) if name not in NOT_ON_A_STAMP]
+    names = [name for name in decode(galaxy.flags) if name not in HIDDEN_FLAGS]
     return [", ".join(names)] if names else []
 
 
@@ -222,5 +251,5 @@ def _with_error(value: float, error: float, digits: int) -> str:
 
 def _flip(step: float | None) -> str:
     if step is None or not np.isfinite(step):
-        return "no small change of the pixels turns its bar answer"
-    return f"a change of {step:.2g} σ in each pixel turns its bar answer"
+        return "no small change of the pixels reverses its bar answer"
+    return f"a change of {step:.2g} σ in each pixel reverses its bar answer"

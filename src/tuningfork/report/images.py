@@ -1,4 +1,4 @@
-"""Pictures that stand in the page itself: colour images of stamps, maps laid over them, charts."""
+"""Pictures that are embedded in the page: colour images of stamps, maps laid over them, charts."""
 
 import base64
 import io
@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-LARGEST = 192
-"""Pixels along the edge of a picture of a galaxy; a larger stamp is made smaller."""
-SOFTENING = 8.0
-"""Of the arcsinh stretch (Lupton+ 2004, PASP 116, 133): how far the linear part reaches."""
+MAX_PICTURE_PIXELS = 192
+"""Pixels along the edge of a picture of a galaxy; a larger stamp is scaled down."""
+STRETCH_SOFTENING = 8.0
+"""Softening of the arcsinh stretch (Lupton+ 2004, PASP 116, 133): the larger, the shorter its linear part."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Chart:
     source : str
         Data URI.
     alt : str
-        What a reader who cannot see it should know.
+        Description for readers who cannot see the figure.
     caption : str
     width, height : int
         CSS pixels.
@@ -45,7 +45,7 @@ def colour(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
     image : ndarray
         (B, S, S) flux, bands blue to red; any number of bands.
     noise : ndarray
-        (B,) standard deviation of the sky; a band counts the more, the less noisy it is.
+        (B,) standard deviation of the sky; each band is divided by it.
 
     Returns
     -------
@@ -59,7 +59,9 @@ def colour(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
     planes = np.nan_to_num(planes)
     intensity = planes.mean(axis=0)
     brightest = max(float(np.percentile(intensity, 99.8)), 10.0)
-    stretch = np.arcsinh(np.maximum(intensity, 0) * SOFTENING / 10) / np.arcsinh(brightest * SOFTENING / 10)
+    stretch = np.arcsinh(np.maximum(intensity, 0) * STRETCH_SOFTENING / 10) / np.arcsinh(
+        brightest * STRETCH_SOFTENING / 10
+    )
     ratio = np.clip(planes, 0, None) / np.maximum(np.clip(planes, 0, None).max(axis=0), 1e-6)
     pale = 0.35 + 0.65 * ratio
     pixels = np.clip(stretch[None] * pale / np.maximum(pale.mean(axis=0), 1e-6), 0, 1)
@@ -67,28 +69,70 @@ def colour(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def heat(values: np.ndarray) -> np.ndarray:
-    """Return a (S, S, 3) uint8 picture of a map in [0, 1], row 0 at the top."""
+    """Return a picture of a map.
+
+    Parameters
+    ----------
+    values : ndarray
+        (S, S) in [0, 1], row 0 at the bottom.
+
+    Returns
+    -------
+    ndarray
+        (S, S, 3) uint8, row 0 at the top.
+    """
     return np.round(255 * mpl.colormaps["inferno"](np.clip(np.nan_to_num(values), 0, 1))[::-1, :, :3]).astype(np.uint8)
 
 
 def overlay(picture: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return `picture` (S, S, 3) in grey with a map in [0, 1] (row 0 at the bottom) laid over it in colour."""
+    """Return a picture in grey with a map laid over it in colour.
+
+    Parameters
+    ----------
+    picture : ndarray
+        (S, S, 3) uint8, row 0 at the top.
+    values : ndarray
+        (S, S) map in [0, 1], row 0 at the bottom.
+
+    Returns
+    -------
+    ndarray
+        (S, S, 3) uint8, row 0 at the top.
+    """
     grey = picture.mean(axis=-1, keepdims=True)
     weight = np.clip(np.nan_to_num(values), 0, 1)[::-1, :, None] * 0.75
     return np.round(grey * (1 - weight) + heat(values) * weight).astype(np.uint8)
 
 
 def jpeg(picture: np.ndarray) -> str:
-    """Return a data URI of a (S, S, 3) uint8 picture."""
+    """Return a data URI of a picture.
+
+    Parameters
+    ----------
+    picture : ndarray
+        (S, S, 3) uint8, row 0 at the top.
+    """
     image = Image.fromarray(picture)
-    image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    image.thumbnail((MAX_PICTURE_PIXELS, MAX_PICTURE_PIXELS), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=88)
     return _uri("image/jpeg", file.getvalue())
 
 
 def chart(figure: Figure, alt: str, caption: str) -> Chart:
-    """Return the chart of a matplotlib figure; lines and text stay sharp, clouds of points are pixels."""
+    """Return the chart of a matplotlib figure as SVG, in which clouds of points are pixels.
+
+    Parameters
+    ----------
+    figure : Figure
+    alt : str
+        Description for readers who cannot see the figure.
+    caption : str
+
+    Returns
+    -------
+    Chart
+    """
     file = io.BytesIO()
     # Without a salt and a date the same figure gives the same bytes.
     with mpl.rc_context({"svg.hashsalt": "tuningfork"}):

@@ -1,4 +1,4 @@
-"""What the report reads: summaries of the whole run, and the galaxies of a sample of its shards."""
+"""What the report reads: summaries of the whole run, and the galaxies of some of its shards."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tuningfork.catalogue.hats import ORDER, first_pixel
+from tuningfork.core.benchmarks import StageCost, read_benchmarks
 from tuningfork.core.columns import TRUTH
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array, read_json
@@ -17,45 +18,96 @@ from tuningfork.core.tables import detail_of, lineage_of, read_table
 from tuningfork.injection.function import SCHEMA
 from tuningfork.networks.model_file import read_card
 from tuningfork.sky.shards import Shard
+from tuningfork.stamps.store import StampFiles
 
-MOST_ROWS = 20_000
-"""Rows of the catalogue that are drawn on a map or counted in a histogram; more of them are thinned evenly."""
-MOST_LABELS = 100
-"""Likely label errors that are read."""
-OVERVIEW = ["ra", "dec", "morphology", "mag", "r_eff", "sersic_n", "axis_ratio", "p_bar", "bar_length"]
-ORIENTATION = ["north_angle", "east_is_left"]
+MAX_OVERVIEW_ROWS = 20_000
+"""Rows of the catalogue that the map and the histograms show; a larger catalogue is thinned evenly."""
+MAX_LABEL_ERRORS = 100
+"""Number of likely label errors that are read."""
+OVERVIEW_COLUMNS = ["ra", "dec", "morphology", "mag", "r_eff", "sersic_n", "axis_ratio", "p_bar", "bar_length"]
+ORIENTATION_COLUMNS = ["north_angle", "east_is_left"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """The files that the report reads.
+
+    Attributes
+    ----------
+    sources, saliency, features : sequence of Path
+        Tables of the shards whose galaxies are shown, all in the same order of shards.
+    stamps : sequence of StampFiles
+        The stamps of these shards.
+    saliency_maps, arm_masks : sequence of Path
+        Arrays of these shards: saliency maps, and masks of the spiral arms.
+    catalogue, accounting : Path
+        catalogue.parquet and accounting.json of the whole run.
+    evaluation, evaluation_table : Path
+        Figures of merit (JSON), and the test galaxies behind them (Parquet).
+    vote_bias, label_errors : Path
+        The audit of the votes: vote_bias.json and label_errors.parquet.
+    selection : Path or None
+        The selection function, if galaxies were put into the images.
+    models : sequence of Path
+        Model cards.
+    explanations, explanation_maps : Path
+        explanations.parquet and its Grad-CAM maps.
+    benchmarks : Path
+        Folder of Snakemake's benchmark files; it need not exist.
+    """
+
+    sources: Sequence[Path]
+    stamps: Sequence[StampFiles]
+    saliency: Sequence[Path]
+    saliency_maps: Sequence[Path]
+    features: Sequence[Path]
+    arm_masks: Sequence[Path]
+    catalogue: Path
+    accounting: Path
+    evaluation: Path
+    evaluation_table: Path
+    vote_bias: Path
+    label_errors: Path
+    selection: Path | None
+    models: Sequence[Path]
+    explanations: Path
+    explanation_maps: Path
+    benchmarks: Path
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """All that the report shows.
+class ReportInputs:
+    """The content of the files that the report shows.
 
     Attributes
     ----------
     accounting, evaluation : dict
-        As in accounting.json and evaluation.json.
+        Content of accounting.json and of the evaluation's summary.
     held_out : pandas.DataFrame
-        Truth and prediction of each held-out simulated galaxy.
+        Truth and measurement of each simulated test galaxy.
     vote_bias : dict
-        As in vote_bias.json.
+        Content of vote_bias.json.
     label_errors : pandas.DataFrame
         The first rows of label_errors.parquet.
     selection : pandas.DataFrame
-        The selection function; without rows if no galaxies were injected.
+        The selection function; it has no rows if no galaxies were injected.
     cards : list of dict
         Model cards, each with its `name`.
     overview : pandas.DataFrame
         Evenly thinned rows of the whole catalogue.
     galaxies : pandas.DataFrame
-        The catalogue's rows of the sampled shards, with the truth where it is known, the orientation of the stamp,
-        and `shard` and `row`, which say where stamp and map are.
+        The catalogue's rows of the shown shards, with the truth where it is known, the orientation of the stamp,
+        and `shard` and `row`, which locate stamp and map.
     stamps, maps, masks : dict
-        Shard -> (N, 2, B, S, S) stamps, (N, M, S, S) saliency maps, packed masks of the spiral arms, all on disk.
+        Shard -> (N, 2, B, S, S) stamps, (N, M, S, S) saliency maps, packed masks of the spiral arms; all stay on
+        disk.
     bands : list of str
-        Of the stamps.
+        Bands of the stamps.
     explanations : pandas.DataFrame
     explanation_maps : ndarray
-        (K, S, S), in the order of the rows.
+        (K, S, S), in the order of the rows of `explanations`.
+    stage_costs : list of StageCost
+        Time and memory of each stage; empty without benchmark files.
     lineage : dict
         Stage -> hash of its parameters.
     """
@@ -75,87 +127,111 @@ class Inputs:
     bands: list[str]
     explanations: pd.DataFrame
     explanation_maps: np.ndarray
+    stage_costs: list[StageCost]
     lineage: dict[str, str]
 
     def images(self, galaxy: Any) -> np.ndarray:
-        """Return the (B, S, S) image of a row of `galaxies`."""
+        """Return the image of a row of `galaxies`.
+
+        Returns
+        -------
+        ndarray
+            (B, S, S) flux.
+        """
         return np.asarray(self.stamps[galaxy.shard][galaxy.row, 0], dtype=float)
 
     def noise(self, galaxy: Any) -> np.ndarray:
-        """Return the (B,) sky noise of a row of `galaxies`."""
+        """Return the sky noise of a row of `galaxies`.
+
+        Returns
+        -------
+        ndarray
+            (B,) standard deviation of the sky per pixel (flux units).
+        """
         return np.array([getattr(galaxy, f"sky_noise_{band}") for band in self.bands], dtype=float)
 
     def saliency(self, galaxy: Any) -> np.ndarray:
-        """Return the (S, S) mean of the maps of a row of `galaxies`."""
+        """Return the saliency map of a row of `galaxies`.
+
+        Returns
+        -------
+        ndarray
+            (S, S) mean of the networks' maps.
+        """
         return np.asarray(self.maps[galaxy.shard][galaxy.row], dtype=float).mean(axis=0)
 
     def arm_mask(self, galaxy: Any) -> np.ndarray:
-        """Return the mask (S, S), 0 or 1, of the spiral arms of a row of `galaxies`."""
+        """Return the mask of the spiral arms of a row of `galaxies`.
+
+        Returns
+        -------
+        ndarray
+            (S, S) uint8, 0 or 1.
+        """
         packed = self.masks[galaxy.shard][galaxy.row]
         return np.unpackbits(packed, axis=-1, count=self.stamps[galaxy.shard].shape[-1])
 
 
-def read_inputs(
-    sources: Sequence[Path],
-    stamps: Sequence[Path],
-    saliency: Sequence[Path],
-    features: Sequence[Path],
-    catalogue: Path,
-    accounting: Path,
-    evaluation: Path,
-    evaluation_table: Path,
-    vote_bias: Path,
-    label_errors: Path,
-    selection: Path | None,
-    models: Sequence[Path],
-    explanations: Path,
-    maps: Path,
-) -> Inputs:
-    """Read everything; the arguments are those of :func:`tuningfork.report.page.build_report`.
+def read_inputs(files: ReportFiles) -> ReportInputs:
+    """Read everything that the report shows.
+
+    Parameters
+    ----------
+    files : ReportFiles
+
+    Returns
+    -------
+    ReportInputs
 
     Raises
     ------
     InputError
-        A file is missing, is not what it should be, or they were made with different parameters.
+        A file is missing or unreadable, or two files were made with different parameters.
     """
-    tables = [*sources, *stamps, *saliency, *features, catalogue, evaluation_table, label_errors, explanations]
-    tables += [selection] if selection else []
-    lineage = lineage_of(*tables, accounting, evaluation, vote_bias, *models)
-    shards = [path.stem for path in sources]
-    if any([path.stem for path in paths] != shards for paths in (stamps, saliency, features)):
+    stamp_tables = [store.table for store in files.stamps]
+    of_shards = (files.sources, stamp_tables, files.saliency, files.features)
+    single = [files.catalogue, files.evaluation_table, files.label_errors, files.explanations]
+    summaries = [files.accounting, files.evaluation, files.vote_bias, *files.models]
+    selection = [files.selection] if files.selection else []
+    lineage = lineage_of(*(path for tables in of_shards for path in tables), *single, *selection, *summaries)
+    shards = [path.stem for path in files.sources]
+    arrays = ([store.pixels for store in files.stamps], files.saliency_maps, files.arm_masks)
+    if any([path.stem for path in paths] != shards for paths in (*of_shards, *arrays)):
         raise InputError(
-            "the tables of sources, stamps, saliency and features must be of the same shards, in the same order"
+            "the files of sources, stamps, saliency and features must belong to the same shards, in the same order"
         )
-    parts = [_galaxies(catalogue, *paths) for paths in zip(sources, stamps, strict=True)]
-    return Inputs(
-        accounting=read_json(accounting),
-        evaluation=read_json(evaluation),
-        held_out=read_table(evaluation_table).to_pandas(),
-        vote_bias=read_json(vote_bias),
-        label_errors=read_table(label_errors)[:MOST_LABELS].to_pandas(),
-        selection=read_table(selection).to_pandas() if selection else SCHEMA.empty_table().to_pandas(),
-        cards=[read_card(path) | {"name": f"{path.parent.name}/{path.stem}"} for path in models],
-        overview=_thinned(catalogue),
+    parts = [_galaxies(files.catalogue, *tables) for tables in zip(files.sources, stamp_tables, strict=True)]
+    stamps, maps, masks = ({path.stem: open_array(path) for path in paths} for paths in arrays)
+    return ReportInputs(
+        accounting=read_json(files.accounting),
+        evaluation=read_json(files.evaluation),
+        held_out=read_table(files.evaluation_table).to_pandas(),
+        vote_bias=read_json(files.vote_bias),
+        label_errors=read_table(files.label_errors)[:MAX_LABEL_ERRORS].to_pandas(),
+        selection=(read_table(files.selection) if files.selection else SCHEMA.empty_table()).to_pandas(),
+        cards=[read_card(path) | {"name": f"{path.parent.name}/{path.stem}"} for path in files.models],
+        overview=_thinned(files.catalogue),
         galaxies=pd.concat(parts, ignore_index=True),
-        stamps={path.stem: open_array(path.with_suffix(".npy")) for path in stamps},
-        maps={path.stem: open_array(path.with_suffix(".npy")) for path in saliency},
-        masks={path.stem: open_array(path.with_suffix(".npy")) for path in features},
-        bands=list(detail_of(stamps[0], "bands")),
-        explanations=read_table(explanations).to_pandas(),
-        explanation_maps=open_array(maps),
+        stamps=stamps,
+        maps=maps,
+        masks=masks,
+        bands=list(detail_of(stamp_tables[0], "bands")),
+        explanations=read_table(files.explanations).to_pandas(),
+        explanation_maps=open_array(files.explanation_maps),
+        stage_costs=read_benchmarks(files.benchmarks),
         lineage=lineage,
     )
 
 
 def _galaxies(catalogue: Path, sources: Path, stamps: Path) -> pd.DataFrame:
-    """Return the catalogue's rows of one shard, with truth, orientation and place."""
+    """Return the catalogue's rows of one shard with truth, orientation, and place in the shard's files."""
     shard = Shard.parse(sources.stem)
     low = first_pixel(shard)
     high = low + (1 << 2 * (ORDER - shard.order))
     rows = pq.read_table(catalogue, filters=[("_healpix_29", ">=", low), ("_healpix_29", "<", high)]).to_pandas()
     known = read_table(sources).to_pandas()
     truth = [column.name for column in TRUTH if column.name in known]
-    places = read_table(stamps, ["source_id", *ORIENTATION]).to_pandas()
+    places = read_table(stamps, ["source_id", *ORIENTATION_COLUMNS]).to_pandas()
     places = pd.concat([places, known[truth]], axis=1).assign(row=np.arange(len(places)), shard=shard.name)
     # Of sources that share an identifier only the first is shown.
     places, rows = places.drop_duplicates("source_id"), rows.drop_duplicates("source_id")
@@ -165,13 +241,13 @@ def _galaxies(catalogue: Path, sources: Path, stamps: Path) -> pd.DataFrame:
 def _thinned(catalogue: Path) -> pd.DataFrame:
     """Return evenly chosen rows of the catalogue, reading one row group at a time."""
     file = pq.ParquetFile(catalogue)
-    step = max(1, -(-file.metadata.num_rows // MOST_ROWS))
+    step = max(1, -(-file.metadata.num_rows // MAX_OVERVIEW_ROWS))
     return pd.concat(_every(file, step), ignore_index=True)
 
 
 def _every(file: pq.ParquetFile, step: int) -> Iterator[pd.DataFrame]:
     start = 0
     for group in range(file.num_row_groups):
-        rows = file.read_row_group(group, columns=OVERVIEW).to_pandas()
+        rows = file.read_row_group(group, columns=OVERVIEW_COLUMNS).to_pandas()
         yield rows.iloc[-start % step :: step]
         start += len(rows)

@@ -1,17 +1,18 @@
-"""The tables of the report: what ran, what came of it, and the figures of merit."""
+"""The tables of the report: what ran, what it produced, and the figures of merit."""
 
 from typing import Any
 
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.flags import MEANINGS, Flag
-from tuningfork.report.figures.structure import NAMES
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.figures.structure import PARAMETER_NAMES
+from tuningfork.report.inputs import ReportInputs
 from tuningfork.sky.shards import Shard
 
-MOST_SHARDS = 100
+MAX_SHARDS_LISTED = 100
 """Shards that are listed one by one."""
-MOST_REASONS = 20
-ESTIMATORS = {
+MAX_REASONS_LISTED = 20
+"""Reasons for missing tiles that are listed, the most frequent first."""
+ESTIMATOR_TITLES = {
     "recommended": "recommended: all estimators combined",
     "direct": "direct: regressed by the network",
     "mask": "mask drawn by the network",
@@ -23,8 +24,8 @@ ESTIMATORS = {
 }
 
 
-def of_run(inputs: Inputs) -> dict[str, Any]:
-    """Return what ran and the accounts of the sources."""
+def of_run(inputs: ReportInputs) -> dict[str, Any]:
+    """Return what ran and the account of the sources."""
     accounting = inputs.accounting
     total, shards = accounting["total"], accounting["shards"]
     rows = total["rows_out"]
@@ -47,8 +48,8 @@ def of_run(inputs: Inputs) -> dict[str, Any]:
             )
             for flag in Flag
         ],
-        "reasons": list(total["tiles"]["reasons"].items())[:MOST_REASONS],
-        "shards": list(shards.items())[:MOST_SHARDS],
+        "reasons": list(total["tiles"]["reasons"].items())[:MAX_REASONS_LISTED],
+        "shards": list(shards.items())[:MAX_SHARDS_LISTED],
         "number_of_shards": len(shards),
         "shown_shards": len(inputs.stamps),
         "shown_galaxies": len(inputs.galaxies),
@@ -59,7 +60,7 @@ def of_run(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def shards(inputs: Inputs) -> list[Shard]:
+def shards(inputs: ReportInputs) -> list[Shard]:
     """Return the shards of the run."""
     return [Shard.parse(name) for name in inputs.accounting["shards"]]
 
@@ -89,31 +90,35 @@ def morphology_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any
 
 
 def agreement_rows(evaluation: dict[str, Any]) -> list[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """Return whose votes, and for each question its text and how prediction and votes agree."""
-    found, learnt = evaluation.get("agreement") or {}, (evaluation.get("agreement") or {}).get("calibration", {})
+    """Return the name of the voters, and for each question its text and how prediction and votes agree."""
+    agreement = evaluation.get("agreement") or {}
+    calibration = agreement.get("calibration") or {}
     voters = {"people": "votes of people", "simulated": "votes of simulated volunteers"}
     return [
         (
             label,
             [
-                (entry.text, found[key][entry.name] | {"calibrated": learnt.get(entry.name, {}).get("applied", False)})
+                (
+                    entry.text,
+                    agreement[key][entry.name] | {"calibrated": calibration.get(entry.name, {}).get("applied", False)},
+                )
                 for entry in questions()
-                if found[key].get(entry.name, {}).get("mae") is not None
+                if agreement[key].get(entry.name, {}).get("mae") is not None
             ],
         )
         for key, label in voters.items()
-        if found.get(key)
+        if agreement.get(key)
     ]
 
 
-def class_rows(inputs: Inputs) -> list[tuple[str, int, int]]:
-    """Return class, training galaxies and how often they are seen in an epoch, of the first morphology network."""
+def class_rows(inputs: ReportInputs) -> list[tuple[str, int, int]]:
+    """Return class, training galaxies and how many are shown per epoch, of the first morphology network."""
     cards = [card["training"]["classes"] for card in inputs.cards if card.get("training", {}).get("classes")]
     return [(name, entry["galaxies"], entry["seen"]) for name, entry in cards[0].items()] if cards else []
 
 
 def auc_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the areas under the curve of the bar answer, with the name of their samples."""
+    """Return the name of each sample and the area under the curve of the bar answer."""
     scores = evaluation.get("bar_auc") or {}
     names = {"all": "all held-out galaxies", "bright_resolved": "bright and well resolved"}
     return [(label, scores[key]) for key, label in names.items() if scores.get(key)]
@@ -122,12 +127,12 @@ def auc_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def structure_rows(evaluation: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     """Return name, unit of bias and scatter, and figures of merit of each profile parameter.
 
-    `scatter_network` is that of the network alone.
+    `scatter_network` is the scatter of the network alone.
     """
     scores, alone = evaluation.get("structure") or {}, evaluation.get("structure_network") or {}
     return [
-        (*NAMES[key], scores[key] | {"scatter_network": (alone.get(key) or {}).get("scatter")})
-        for key in NAMES
+        (*PARAMETER_NAMES[key], scores[key] | {"scatter_network": (alone.get(key) or {}).get("scatter")})
+        for key in PARAMETER_NAMES
         if scores.get(key)
     ]
 
@@ -135,5 +140,7 @@ def structure_rows(evaluation: dict[str, Any]) -> list[tuple[str, str, dict[str,
 def bar_rows(evaluation: dict[str, Any], sample: str = "bars") -> list[tuple[str, dict[str, Any]]]:
     """Return the name of each bar estimator and its figures of merit, the recommended one first and the null last."""
     scores = evaluation.get(sample) or {}
-    names = [name for name in ESTIMATORS if name in scores] + [name for name in scores if name not in ESTIMATORS]
-    return [(str(ESTIMATORS.get(name, name)), scores[name]) for name in names if isinstance(scores[name], dict)]
+    names = [name for name in ESTIMATOR_TITLES if name in scores] + [
+        name for name in scores if name not in ESTIMATOR_TITLES
+    ]
+    return [(str(ESTIMATOR_TITLES.get(name, name)), scores[name]) for name in names if isinstance(scores[name], dict)]

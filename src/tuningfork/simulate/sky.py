@@ -1,4 +1,4 @@
-"""A sky without end: what lies in a cell of the sky follows from the seed and the cell alone."""
+"""A sky of unlimited size: the content of a cell follows from the seed and the cell alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,38 +15,38 @@ from tuningfork.core.description import Description
 from tuningfork.core.seeds import generator_for
 from tuningfork.simulate.galaxies.draw import Galaxy, draw_galaxy
 from tuningfork.simulate.imaging.conditions import Conditions
-from tuningfork.simulate.imaging.observe import FAINTER, draw_neighbour, draw_star, listed_radius
+from tuningfork.simulate.imaging.observe import NEIGHBOUR_MAG_MARGIN, draw_neighbour, draw_star, listed_radius
 from tuningfork.simulate.light.canvas import Canvas, Light, canvas_size
 from tuningfork.sky.coordinates import jacobian
 from tuningfork.sky.shards import Shard
 
 CELL_ORDER = 9
 """HEALPix order of the cells: 0.0131 square degrees, some 26 galaxies at the default density."""
-DEEPEST = 29
+MAX_HEALPIX_ORDER = 29
 CELL_AREA = 4 * np.pi * np.rad2deg(1) ** 2 / (12 * 4**CELL_ORDER)
 SOURCES_IN_CELL = 10_000
 """Step of the source identifiers from cell to cell."""
 CELLS_KEPT = 128
-SMALLEST_WIDTH = 64
+MIN_DRAWN_WIDTH = 64
 """Width of the drawn image of stars and faint galaxies (pixel)."""
-DRAWN_RADII, LARGEST_WIDTH = 12, 256
+DRAWN_RADII, MAX_DRAWN_WIDTH = 12, 256
 """Width of the drawn image of a galaxy in half-light radii, and the largest width (pixel)."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What lies in one cell.
+    """The content of one cell.
 
     Attributes
     ----------
     source_id : ndarray
-        int64 identifiers of the galaxies, shape (N,).
+        int64 identifiers of the galaxies, (N,).
     ra, dec : ndarray
-        Positions of the galaxies (deg), shape (N,).
+        Positions of the galaxies (deg), (N,).
     galaxies : list of Galaxy
         The population's galaxies.
     survey_mag, survey_radius : ndarray
-        Magnitude and circularised half-light radius (arcsec) as a survey's catalogue would have them, shape (N,).
+        Magnitude and circularised half-light radius (arcsec) as a survey's catalogue would have them, (N,).
     lights : list of Light
         Stars and galaxies fainter than the population.
     lights_ra, lights_dec : ndarray
@@ -81,12 +81,12 @@ class Sky:
         self.cell = lru_cache(maxsize=CELLS_KEPT)(self._draw_cell)
 
     def _draw_cell(self, pixel: int) -> Cell:
-        """Return what lies in the cell `pixel` of the order `CELL_ORDER`."""
+        """Return the content of the cell `pixel` of the order `CELL_ORDER`."""
         rng = generator_for(self.seed, "sky", pixel)
         population, description = self.settings.population, self.description
         number = min(int(rng.poisson(self.settings.galaxy_density * CELL_AREA)), SOURCES_IN_CELL)
         ra, dec = _positions(rng, pixel, number)
-        galaxies = [draw_galaxy(generator_for(self.seed, "sky", pixel, place), population) for place in range(number)]
+        galaxies = [draw_galaxy(generator_for(self.seed, "sky", pixel, index), population) for index in range(number)]
         mag = np.array([galaxy.mag for galaxy in galaxies]) + 0.02 * rng.standard_normal(number)
         r_eff, axis_ratio = (
             np.array([getattr(galaxy, name) for galaxy in galaxies]) for name in ("r_eff", "axis_ratio")
@@ -96,7 +96,7 @@ class Sky:
         faint = int(rng.poisson(self.settings.galaxy_density * CELL_AREA))
         lights = [draw_neighbour(rng, population, description, 0.0, 0.0, faint=True) for _ in range(faint)]
         stars = int(rng.poisson(self.settings.star_density * CELL_AREA))
-        lights += [draw_star(rng, population.mag_max + FAINTER, description) for _ in range(stars)]
+        lights += [draw_star(rng, population.mag_max + NEIGHBOUR_MAG_MARGIN, description) for _ in range(stars)]
         lights_ra, lights_dec = _positions(rng, pixel, len(lights))
         source_id = pixel * SOURCES_IN_CELL + np.arange(number, dtype=np.int64)
         return Cell(source_id, ra, dec, galaxies, mag, radius, lights, lights_ra, lights_dec)
@@ -117,7 +117,7 @@ class Sky:
             float32 (B, size, size), flux units.
         """
         centre = wcs.all_pix2world([[(size - 1) / 2, (size - 1) / 2]], 0)[0]
-        radius = (size / np.sqrt(2) + LARGEST_WIDTH / 2) * self.description.pixel_scale / 3600
+        radius = (size / np.sqrt(2) + MAX_DRAWN_WIDTH / 2) * self.description.pixel_scale / 3600
         image = np.zeros((len(self.description.bands), size, size), dtype=np.float32)
         for pixel in cells_of_cone(float(centre[0]), float(centre[1]), radius):
             self._render_cell(image, self.cell(pixel), wcs, conditions)
@@ -134,11 +134,11 @@ class Sky:
             return
         size, scale = image.shape[-1], self.description.pixel_scale
         x, y = wcs.all_world2pix(np.append(cell.ra, cell.lights_ra), np.append(cell.dec, cell.lights_dec), 0)
-        canvas = np.clip(np.array(widths) / scale, SMALLEST_WIDTH, LARGEST_WIDTH).astype(int)
+        canvas = np.clip(np.array(widths) / scale, MIN_DRAWN_WIDTH, MAX_DRAWN_WIDTH).astype(int)
         inside = (np.maximum(x, size - 1 - x) < size + canvas / 2) & (np.maximum(y, size - 1 - y) < size + canvas / 2)
-        places = np.flatnonzero(inside)
-        for place, matrix in zip(places, _matrices(wcs, x[places], y[places]), strict=True):
-            self._add(image, lights[place], float(x[place]), float(y[place]), int(canvas[place]), matrix, conditions)
+        indices = np.flatnonzero(inside)
+        for index, matrix in zip(indices, _matrices(wcs, x[indices], y[indices]), strict=True):
+            self._add(image, lights[index], float(x[index]), float(y[index]), int(canvas[index]), matrix, conditions)
 
     def _add(
         self,
@@ -169,17 +169,27 @@ def cells_of_shard(shard: Shard) -> list[int]:
 
 
 def cells_of_cone(ra: float, dec: float, radius: float) -> list[int]:
-    """Return the cells that a circle (deg) touches, in order of their number."""
+    """Return the cells that a circle touches, in order of their number.
+
+    Parameters
+    ----------
+    ra, dec, radius : float
+        deg.
+
+    Returns
+    -------
+    list of int
+    """
     lon, lat = Longitude(ra, u.deg), Latitude(dec, u.deg)
-    found, _, _ = healpix.cone_search(lon, lat, radius * u.deg, np.uint8(CELL_ORDER), flat=True)
-    return sorted(int(pixel) for pixel in found)
+    cells, _, _ = healpix.cone_search(lon, lat, radius * u.deg, np.uint8(CELL_ORDER), flat=True)
+    return sorted(int(pixel) for pixel in cells)
 
 
 def _positions(rng: np.random.Generator, pixel: int, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Return right ascension and declination (deg) of points spread evenly over the cell."""
-    parts = 4 ** (DEEPEST - CELL_ORDER)
+    parts = 4 ** (MAX_HEALPIX_ORDER - CELL_ORDER)
     deep = np.uint64(pixel) * np.uint64(parts) + rng.integers(parts, size=number, dtype=np.uint64)
-    lon, lat = healpix.healpix_to_lonlat(deep, np.uint8(DEEPEST))
+    lon, lat = healpix.healpix_to_lonlat(deep, np.uint8(MAX_HEALPIX_ORDER))
     return np.asarray(lon.deg, dtype=float), np.asarray(lat.deg, dtype=float)
 
 
@@ -189,6 +199,6 @@ def _matrices(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _overlap(first: int, width: int, size: int, origin: int) -> tuple[slice, slice]:
-    """Return which part of an axis of `size` pixels a piece of `width` at `first` covers, and which part of the piece's source."""
+    """Return the part of an axis of `size` pixels that a piece of `width` at `first` covers, and the part of the piece's source."""
     low, high = max(first, 0), min(first + width, size)
     return slice(low, max(high, low)), slice(origin + low - first, origin + max(high, low) - first)

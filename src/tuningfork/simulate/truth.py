@@ -17,7 +17,7 @@ from tuningfork.simulate.light.profiles import Knots, Profile, Sersic, sersic_qu
 
 SERSIC_RANGE = (0.2, 8.0)
 """Range of the equivalent Sersic index; profiles more or less concentrated get its ends."""
-SPREAD = 5
+POINTS_PER_KNOT = 5
 """Points that stand for the light of a knot."""
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
@@ -51,7 +51,7 @@ class Part:
 def growth_radii(
     parts: Sequence[Part], axis_ratio: float, position_angle: float, fractions: Sequence[float]
 ) -> np.ndarray:
-    """Return the semi-major axes (arcsec) of the ellipses that hold `fractions` of the light.
+    """Return the semi-major axes of the ellipses that hold fractions of the light.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ def growth_radii(
     position_angle : float
         deg.
     fractions : sequence of float
-        Between 0 and 1.
+        Between 0 and 1, K of them.
 
     Returns
     -------
     ndarray
-        Same length as `fractions`.
+        arcsec, (K,).
     """
     radii, weights = [], []
     for part in parts:
@@ -83,18 +83,32 @@ def growth_radii(
 
 
 def _spread(knots: Knots) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return points for the light of knots as wide as they are: a ring would else hold all its light at one radius."""
+    """Return points for the light of knots of their width; otherwise a ring would have all its light at one radius."""
     number = len(knots.x)
-    share = (np.arange(SPREAD) + 0.5) / SPREAD
+    share = (np.arange(POINTS_PER_KNOT) + 0.5) / POINTS_PER_KNOT
     radius = np.sqrt(-2 * np.log(1 - share))[:, None] * knots.sigma
     # The golden angle: no direction is favoured, whichever knots are taken.
-    angle = GOLDEN_ANGLE * np.arange(SPREAD * number).reshape(SPREAD, number)
+    angle = GOLDEN_ANGLE * np.arange(POINTS_PER_KNOT * number).reshape(POINTS_PER_KNOT, number)
     x, y = knots.x + radius * np.cos(angle), knots.y + radius * np.sin(angle)
-    return x.ravel(), y.ravel(), np.tile(knots.weight / SPREAD, SPREAD)
+    return x.ravel(), y.ravel(), np.tile(knots.weight / POINTS_PER_KNOT, POINTS_PER_KNOT)
 
 
 def equivalents(parts: Sequence[Part], axis_ratio: float, position_angle: float) -> tuple[float, float]:
-    """Return `r_eff` (arcsec) and `sersic_n` of the galaxy; see the module's text for their definition."""
+    """Return the half-light radius and the Sersic index of a galaxy; the module's text defines them.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+    axis_ratio : float
+    position_angle : float
+        deg.
+
+    Returns
+    -------
+    r_eff : float
+        arcsec.
+    sersic_n : float
+    """
     first = parts[0].profile
     if len(parts) == 1 and isinstance(first, Sersic):
         return first.r_eff, first.n

@@ -18,15 +18,24 @@ import numpy as np
 from tuningfork.core.decision_tree import questions
 from tuningfork.simulate.galaxies.draw import Galaxy
 
-ARTIFACT = 0.01
-MISTAKE = 0.04
+ARTIFACT_VOTES = 0.01
+MISTAKEN_VOTES = 0.04
 """Probability of reporting a feature that is not there."""
 RING_TAKEN_FOR_ARMS = 0.3
 """Part of those who notice a ring without arms and speak of arms."""
 
 
 def visibility(signal: float, resolution: float, contrast: float) -> float:
-    """Return the probability that a volunteer notices a feature; see the module's text."""
+    """Return the probability that a volunteer notices a feature; the module's text defines it.
+
+    Parameters
+    ----------
+    signal, resolution, contrast : float
+
+    Returns
+    -------
+    float
+    """
     quantities = np.maximum([min(signal, 60) / 15, resolution / 3, contrast], 1e-3)
     return float(1 / (1 + np.exp(-1.5 - np.dot([1.2, 3.5, 1.5], np.log(quantities)))))
 
@@ -45,6 +54,10 @@ def signal_to_noise(galaxy: Galaxy, sky_noise: float, psf_fwhm: float, pixel_sca
         arcsec.
     zero_point : float
         AB magnitude of a flux unit.
+
+    Returns
+    -------
+    float
     """
     flux = 10 ** (-0.4 * (galaxy.mag - zero_point))
     surface = flux / (2 * np.pi * galaxy.r_eff**2 * galaxy.axis_ratio)
@@ -53,9 +66,9 @@ def signal_to_noise(galaxy: Galaxy, sky_noise: float, psf_fwhm: float, pixel_sca
 
 
 def bar_contrast(galaxy: Galaxy) -> float:
-    """Return how a bar stands out: 1 for a bar 1.3 times as bright as the galaxy within its half-light radius; at most 1.5.
+    """Return the contrast of a bar, at most 1.5; 1 for a bar 1.3 times as bright as the galaxy within its half-light radius.
 
-    Bars are taken to be three times as long as wide.
+    Bars are assumed to be three times as long as wide.
     """
     galaxy_area = 2 * np.pi * galaxy.r_eff**2 * galaxy.axis_ratio
     bar_area = np.pi / 4 * galaxy.bar_length**2 / 3
@@ -72,6 +85,11 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
         See :func:`signal_to_noise`.
     psf_fwhm : float
         In the band that the volunteers see (arcsec).
+
+    Returns
+    -------
+    dict
+        Name of the question -> ndarray (A,), one probability per answer.
     """
     size = galaxy.r_eff / psf_fwhm
     pattern_seen, arms_seen = _pattern_and_arms_seen(galaxy, signal, size)
@@ -85,14 +103,14 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
     featured = 1 - np.prod(
         1 - 0.97 * np.array([pattern_seen, bar_seen, edge_on_seen, disc_seen, looks_featured * disturbed_seen])
     )
-    featured = (1 - ARTIFACT) * (MISTAKE + (1 - MISTAKE) * featured)
+    featured = (1 - ARTIFACT_VOTES) * (MISTAKEN_VOTES + (1 - MISTAKEN_VOTES) * featured)
     # Strongly inclined discs are taken for edge-on ones now and then.
     inclined = 0.0 if galaxy.kind == "edge_on" else 0.5 / (1 + np.exp((galaxy.axis_ratio - 0.3) / 0.05))
     return {
-        "smooth_or_featured": np.array([1 - ARTIFACT - featured, featured, ARTIFACT]),
+        "smooth_or_featured": np.array([1 - ARTIFACT_VOTES - featured, featured, ARTIFACT_VOTES]),
         "edge_on": _yes(0.02 + 0.95 * max(edge_on_seen, inclined)),
-        "bar": _yes(MISTAKE + (0.98 - MISTAKE) * bar_seen),
-        "spiral_arms": _yes(MISTAKE + (0.98 - MISTAKE) * arms_seen),
+        "bar": _yes(MISTAKEN_VOTES + (0.98 - MISTAKEN_VOTES) * bar_seen),
+        "spiral_arms": _yes(MISTAKEN_VOTES + (0.98 - MISTAKEN_VOTES) * arms_seen),
         "bulge_size": _bulge_size(bulge),
         "merging": _merging(galaxy, disturbed_seen),
     }
@@ -144,14 +162,14 @@ def _merging(galaxy: Galaxy, seen: float) -> np.ndarray:
 
 
 def _bulge(galaxy: Galaxy) -> float:
-    """Return the part of the light that is taken for a bulge: of one Sersic profile none at n = 1, all from n = 4 on."""
+    """Return the fraction of the light that is taken for a bulge; for a single Sersic profile 0 at n = 1 and 1 from n = 4 on."""
     if np.isfinite(galaxy.bulge_fraction):
         return galaxy.bulge_fraction
     return float(np.clip((galaxy.sersic_n - 1) / 3, 0, 1))
 
 
 def _bulge_size(fraction: float) -> np.ndarray:
-    """Return the probability of none, small, obvious and dominant: people differ by a factor of 1.6 in what they call so."""
+    """Return the probability of none, small, obvious and dominant; the limits differ between people by a factor of 1.6."""
     edges = np.log([0.03, 0.12, 0.35])
     below = 1 / (1 + np.exp((np.log(max(fraction, 1e-3)) - edges) / np.log(1.6) * 1.7))
     return np.diff(np.concatenate([[0.0], below, [1.0]]))

@@ -1,48 +1,78 @@
-"""Positions and directions: from the sky to the pixels of an image and back.
+"""Positions and angles: conversions between the sky and the pixels of an image.
 
-A pixel angle is counted in degrees from the +y axis of an image, counter-clockwise (towards -x); a sky angle is
-a position angle, from north through east.
+A pixel angle is measured in degrees from the +y axis of an image, counter-clockwise (towards -x). A sky angle is a
+position angle, measured from north through east.
 """
 
 import numpy as np
 import pyarrow as pa
+from astropy.coordinates import angular_separation
 from astropy.wcs import WCS
 
 ARCSEC = 3600.0
+"""Arcseconds per degree."""
 
 
 def pixel_to_sky_angle(theta: np.ndarray, north_angle: np.ndarray, east_is_left: np.ndarray) -> np.ndarray:
-    """Return the position angle (deg, 0 to 180) of an axis whose pixel angle is `theta` (deg).
+    """Convert the pixel angle of an axis to its position angle.
 
     Parameters
     ----------
     theta : ndarray
         Pixel angle of the axis (deg), any shape.
     north_angle : ndarray
-        Pixel angle of north (deg).
+        Pixel angle of north (deg), broadcast against `theta`.
     east_is_left : ndarray of bool
-        Whether east is counter-clockwise from north on the image.
+        Whether east is counter-clockwise from north on the image, broadcast against `theta`.
+
+    Returns
+    -------
+    ndarray
+        Position angle (deg, 0 to 180), in the broadcast shape.
     """
     difference = np.asarray(theta, dtype=float) - np.asarray(north_angle, dtype=float)
     return np.mod(np.where(east_is_left, difference, -difference), 180.0)
 
 
 def sky_to_pixel_angle(position_angle: np.ndarray, north_angle: np.ndarray, east_is_left: np.ndarray) -> np.ndarray:
-    """Return the pixel angle (deg, 0 to 180) of an axis with this position angle (deg).
+    """Convert the position angle of an axis to its pixel angle; the inverse of :func:`pixel_to_sky_angle`.
 
-    The inverse of :func:`pixel_to_sky_angle`.
+    Parameters
+    ----------
+    position_angle : ndarray
+        Position angle of the axis (deg), any shape.
+    north_angle : ndarray
+        Pixel angle of north (deg), broadcast against `position_angle`.
+    east_is_left : ndarray of bool
+        Whether east is counter-clockwise from north on the image, broadcast against `position_angle`.
+
+    Returns
+    -------
+    ndarray
+        Pixel angle (deg, 0 to 180), in the broadcast shape.
     """
     angle = np.asarray(position_angle, dtype=float)
     return np.mod(np.asarray(north_angle, dtype=float) + np.where(east_is_left, angle, -angle), 180.0)
 
 
 def left_handed(east_is_left: pa.ChunkedArray) -> np.ndarray:
-    """Return a column `east_is_left` as an array of bool; null, of a row without an image, counts as true."""
+    """Return a column `east_is_left` as an array.
+
+    Parameters
+    ----------
+    east_is_left : pyarrow.ChunkedArray of bool
+        Column of N rows; null for a source without an image.
+
+    Returns
+    -------
+    ndarray of bool
+        Shape (N,); null counts as true.
+    """
     return np.asarray(east_is_left.fill_null(True).to_numpy(), dtype=bool)
 
 
 def jacobian(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return how the sky changes with the pixels.
+    """Return the derivatives of sky position with respect to pixel position.
 
     Parameters
     ----------
@@ -54,7 +84,7 @@ def jacobian(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray
-        Shape (N, 2, 2): rows east and north (arcsec), columns x and y (pixel).
+        Shape (N, 2, 2), in arcsec per pixel: rows are east and north, columns are x and y.
     """
     x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
     half = 0.5
@@ -73,7 +103,12 @@ def jacobian(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pixel scale and orientation from the result of :func:`jacobian`.
+    """Return the pixel scale and orientation of an image.
+
+    Parameters
+    ----------
+    matrix : ndarray
+        Derivatives from :func:`jacobian`, shape (N, 2, 2).
 
     Returns
     -------
@@ -91,35 +126,79 @@ def directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def orientation(wcs: WCS, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixel angle of north (deg) and whether east is counter-clockwise from it, at pixels `x`, `y` (N,)."""
+    """Return the orientation of an image at some pixels.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        A celestial WCS.
+    x, y : ndarray
+        Pixel positions, shape (N,).
+
+    Returns
+    -------
+    north_angle : ndarray
+        Pixel angle of north (deg), shape (N,).
+    east_is_left : ndarray of bool
+        Whether east is counter-clockwise from north, shape (N,).
+    """
     _, north_angle, east_is_left = directions(jacobian(wcs, x, y))
     return north_angle, east_is_left
 
 
 def distance(ra: np.ndarray, dec: np.ndarray, ra_0: np.ndarray | float, dec_0: np.ndarray | float) -> np.ndarray:
-    """Return the angle (deg) between positions (deg) by the haversine formula; NaN where one is missing."""
+    """Return the angular separation of positions, by :func:`astropy.coordinates.angular_separation`.
+
+    Parameters
+    ----------
+    ra, dec : ndarray
+        Positions (deg), shape (N,).
+    ra_0, dec_0 : ndarray or float
+        Other positions (deg), broadcast against the first.
+
+    Returns
+    -------
+    ndarray
+        Separation (deg), shape (N,); NaN where a position is missing.
+    """
     lon, lat, lon_0, lat_0 = (np.deg2rad(np.asarray(value, dtype=float)) for value in (ra, dec, ra_0, dec_0))
-    h = np.sin((lat - lat_0) / 2) ** 2 + np.cos(lat) * np.cos(lat_0) * np.sin((lon - lon_0) / 2) ** 2
-    return np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(h, 0, 1))))
+    return np.rad2deg(angular_separation(lon, lat, lon_0, lat_0))
 
 
 def unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Return the vectors (N, 3) that point to positions (deg)."""
+    """Return positions as points on the unit sphere.
+
+    Parameters
+    ----------
+    ra, dec : ndarray or float
+        Positions (deg), shape (N,).
+
+    Returns
+    -------
+    ndarray
+        Shape (N, 3).
+    """
     lon, lat = np.deg2rad(np.atleast_1d(ra).astype(float)), np.deg2rad(np.atleast_1d(dec).astype(float))
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
 
 
 def to_pixels(wcs: WCS, ra: np.ndarray, dec: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixel positions of sky positions near an image, NaN for those that are far from it.
+    """Return the pixel positions of sky positions near an image.
 
     Parameters
     ----------
     wcs : astropy.wcs.WCS
+        A celestial WCS.
     ra, dec : ndarray
         Positions (deg), shape (N,); NaN is allowed.
     shape : tuple of int
         Height and width of the image. A projection also maps the far side of the sky somewhere, so positions
         farther from the image's centre than its diagonal are left out.
+
+    Returns
+    -------
+    x, y : ndarray
+        Pixel positions, shape (N,); NaN for positions far from the image.
     """
     ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
     height, width = shape

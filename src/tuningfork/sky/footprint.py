@@ -1,4 +1,4 @@
-"""Footprints: parts of the sky, and the shards that they touch."""
+"""Footprints, which are regions of the sky, and the shards that they touch."""
 
 import json
 import re
@@ -11,23 +11,26 @@ from astropy.coordinates import Latitude, Longitude
 
 from tuningfork.core.config.sky import Box, Cone, Moc, Polygon
 from tuningfork.core.errors import ConfigurationError
-from tuningfork.sky.shards import LARGEST_RADIUS, Shard
+from tuningfork.sky.coordinates import unit_vectors
+from tuningfork.sky.shards import MAX_RADIUS_OF_ORDER_0, Shard
 
-MOST = 1_000_000
-"""Largest number of shards of a run; the whole sky has 786,432 of order 8."""
-FINEST = 29
-MOC_BYTES = 2**30
-"""Largest file of a coverage map that is read."""
+MAX_SHARDS = 1_000_000
+"""Largest number of shards in a run; the whole sky has 786,432 shards of order 8."""
+MOC_ORDER = 29
+"""HEALPix order of the pixels in which coverage maps state their ranges."""
+MAX_MOC_BYTES = 2**30
+"""Size of the largest coverage map that is read."""
 Cells = tuple[np.ndarray, np.ndarray]
+"""Numbers and orders of HEALPix cells, each of shape (N,)."""
 
 
 def shards_of_footprint(footprint: Box | Cone | Polygon | Moc, order: int) -> list[Shard]:
-    """Return the shards that the footprint touches, in order of their number.
+    """Return the shards that the footprint touches, in order of pixel number.
 
     Raises
     ------
     ConfigurationError
-        The footprint touches no shard or too many, or its file cannot be used.
+        If the footprint touches no shard or too many, or its file cannot be used.
     """
     match footprint:
         case Box():
@@ -44,18 +47,25 @@ def shards_of_footprint(footprint: Box | Cone | Polygon | Moc, order: int) -> li
 
 
 def shards_of_outlines(outlines: list[tuple[tuple[float, float], ...]], order: int) -> list[Shard]:
-    """Return the shards that any of several polygons, given by their corners (ra, dec in deg), touches.
+    """Return the shards that any of several polygons touches, in order of pixel number.
+
+    Parameters
+    ----------
+    outlines : list of tuple
+        Polygons, each as its corners (ra, dec in deg).
+    order : int
+        HEALPix order of the shards.
 
     Raises
     ------
     ConfigurationError
-        They touch too many.
+        If the polygons touch too many shards.
     """
-    found: set[int] = set()
+    touched: set[int] = set()
     for outline in outlines:
         ra, dec = np.array(outline, dtype=float).T
-        found.update(_flat(_polygon(ra, dec, order), order).tolist())
-    return _listed(np.array(sorted(found), dtype=np.int64), order, "list of tiles")
+        touched.update(_flat(_polygon(ra, dec, order), order).tolist())
+    return _listed(np.array(sorted(touched), dtype=np.int64), order, "list of tiles")
 
 
 def _listed(pixels: np.ndarray, order: int, what: str) -> list[Shard]:
@@ -66,15 +76,16 @@ def _listed(pixels: np.ndarray, order: int, what: str) -> list[Shard]:
 
 def _too_many(count: int, order: int) -> ConfigurationError:
     return ConfigurationError(
-        f"sky.footprint: it touches {count} shards of order {order}, more than {MOST}; lower sky.shard_order"
+        f"sky.footprint: it touches {count} shards of order {order}, more than the limit of {MAX_SHARDS}; "
+        "lower sky.shard_order"
     )
 
 
 def _flat(cells: Cells, order: int) -> np.ndarray:
-    """Return the pixels of `order` that cells of it and of coarser orders consist of."""
+    """Expand cells of `order` and of coarser orders into pixels of `order`."""
     pixels, depths = (np.asarray(values, dtype=np.int64) for values in cells)
     count = int(np.sum(4.0 ** (order - depths)))
-    if count > MOST:
+    if count > MAX_SHARDS:
         raise _too_many(count, order)
     shift = 2 * (order - depths)
     inside = [np.arange(pixel << bits, (pixel + 1) << bits) for pixel, bits in zip(pixels, shift, strict=True)]
@@ -82,31 +93,32 @@ def _flat(cells: Cells, order: int) -> np.ndarray:
 
 
 def _box(box: Box, order: int) -> Cells:
-    """Find the cells of a box; one that crosses right ascension zero, or spans the circle, is two zones."""
+    """Return the cells of a box; a box that crosses right ascension zero, or spans the full circle, is two zones."""
     zones = [(box.ra_min, box.ra_max)] if box.ra_min < box.ra_max else [(box.ra_min, 360.0), (0.0, box.ra_max)]
-    found = []
+    searches = []
     for west, east in zones:
-        # A longitude of 360 deg wraps to zero, which would make the zone empty; next to zero the search loses cells.
+        # A longitude of 360 deg wraps to zero, which would make the zone empty; very close to zero the search misses
+        # cells.
         lon = Longitude([round(west, 12), min(east, np.nextafter(360.0, 0))], u.deg)
         lat = Latitude([box.dec_min, box.dec_max], u.deg)
-        found.append(healpix.zone_search(lon[0], lat[0], lon[1], lat[1], np.uint8(order))[:2])
-    return np.concatenate([pixels for pixels, _ in found]), np.concatenate([depths for _, depths in found])
+        searches.append(healpix.zone_search(lon[0], lat[0], lon[1], lat[1], np.uint8(order))[:2])
+    return np.concatenate([pixels for pixels, _ in searches]), np.concatenate([depths for _, depths in searches])
 
 
 def _polygon(ra: np.ndarray, dec: np.ndarray, order: int) -> Cells:
-    """Find the cells of a polygon; it is the side of its outline that holds less than half of the sky."""
+    """Return the cells of a polygon; its inside is the side of the outline that holds less than half of the sky."""
     pixels, depths, whole = healpix.polygon_search(Longitude(ra, u.deg), Latitude(dec, u.deg), np.uint8(order))
-    # The search is generous about the corners of large polygons near the poles.
+    # The search returns cells outside the corners of large polygons near the poles.
     keep = np.asarray(whole, dtype=bool)
     for depth in np.unique(depths[~keep]):
         edge = np.flatnonzero(~keep & (depths == depth))
         lon, lat = healpix.healpix_to_lonlat(pixels[edge], np.uint8(depth))
-        keep[edge] = distance_to_outline(lon.deg, lat.deg, ra, dec) <= LARGEST_RADIUS / 2 ** int(depth)
+        keep[edge] = distance_to_outline(lon.deg, lat.deg, ra, dec) <= MAX_RADIUS_OF_ORDER_0 / 2 ** int(depth)
     return pixels[keep], depths[keep]
 
 
 def distance_to_outline(ra: np.ndarray, dec: np.ndarray, corner_ra: np.ndarray, corner_dec: np.ndarray) -> np.ndarray:
-    """Return how far (deg) positions lie from the sides of a polygon, which are great circles.
+    """Return the distance from positions to the sides of a polygon, which are great circles.
 
     Parameters
     ----------
@@ -114,23 +126,23 @@ def distance_to_outline(ra: np.ndarray, dec: np.ndarray, corner_ra: np.ndarray, 
         Positions (deg), shape (N,).
     corner_ra, corner_dec : ndarray
         Corners (deg), shape (M,).
+
+    Returns
+    -------
+    ndarray
+        Distance (deg) to the nearest side, shape (N,), never negative.
     """
-    point, corner = _vectors(ra, dec), _vectors(corner_ra, corner_dec)
+    point, corner = unit_vectors(ra, dec), unit_vectors(corner_ra, corner_dec)
     nearest = np.full(len(point), np.inf)
     for start, stop in zip(np.roll(corner, 1, axis=0), corner, strict=True):
         pole = np.cross(start, stop)
         pole /= max(float(np.linalg.norm(pole)), 1e-300)
-        # Beside the side its great circle is nearest, beyond its ends the end.
+        # Alongside the side, the nearest point is on its great circle; beyond its ends, it is the end.
         beside = (point @ np.cross(pole, start) >= 0) & (point @ np.cross(stop, pole) >= 0)
         across = np.abs(np.arcsin(np.clip(point @ pole, -1, 1)))
         ends = np.arccos(np.clip(np.maximum(point @ start, point @ stop), -1, 1))
         nearest = np.minimum(nearest, np.where(beside, across, ends))
     return np.asarray(np.rad2deg(nearest))
-
-
-def _vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    lon, lat = np.deg2rad(np.asarray(ra, dtype=float)), np.deg2rad(np.asarray(dec, dtype=float))
-    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 def pixels_of_ranges(ranges: np.ndarray, order: int) -> np.ndarray:
@@ -139,47 +151,64 @@ def pixels_of_ranges(ranges: np.ndarray, order: int) -> np.ndarray:
     Parameters
     ----------
     ranges : ndarray of int64
-        First pixel and the one after the last, shape (N, 2).
+        First pixel of each range and the pixel after its last, shape (N, 2), in ascending order.
+    order : int
+        HEALPix order of the result.
+
+    Returns
+    -------
+    ndarray of int64
+        Pixel numbers, shape (M,), in ascending order.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are too many pixels.
     """
-    shift = 2 * (FINEST - order)
+    shift = 2 * (MOC_ORDER - order)
     first, last = ranges[:, 0] >> shift, (ranges[:, 1] - 1) >> shift
-    # Ranges are in order; two neighbours may end and begin in the same pixel.
+    # Ranges are in order; one may end in the pixel in which the next one begins.
     first = np.maximum(first, np.append(-1, last[:-1]) + 1)
     count = int(np.sum(last - first + 1))
-    if count > MOST:
+    if count > MAX_SHARDS:
         raise _too_many(count, order)
     inside = [np.arange(start, stop + 1) for start, stop in zip(first, last, strict=True)]
     return np.concatenate([np.zeros(0, dtype=np.int64), *inside])
 
 
 def read_moc(path: Path) -> np.ndarray:
-    """Return a spatial coverage map (FITS, JSON or ASCII) as ranges of pixels of order 29, shape (N, 2).
+    """Read a spatial coverage map (MOC in FITS, JSON or ASCII).
+
+    Returns
+    -------
+    ndarray of int64
+        Ranges of pixels of order 29, shape (N, 2): the first pixel and the pixel after the last.
 
     Raises
     ------
     ConfigurationError
-        The file is missing, too large, no coverage map, or one of time or frequency.
+        If the file is missing or too large, is not a coverage map, or covers time or frequency.
     """
     what = f"sky.footprint.path: {path}"
     if not path.is_file():
         raise ConfigurationError(f"{what}: no such file")
-    if path.stat().st_size > MOC_BYTES:
-        raise ConfigurationError(f"{what}: {path.stat().st_size} bytes are more than the limit of {MOC_BYTES}")
+    if path.stat().st_size > MAX_MOC_BYTES:
+        raise ConfigurationError(f"{what}: the file has {path.stat().st_size} bytes; the limit is {MAX_MOC_BYTES}")
     try:
-        # Not at the top: mocpy brings matplotlib, half a second at every start of the workflow.
+        # Imported here because mocpy loads matplotlib, which would add half a second to every start of the workflow.
         from mocpy import MOC
 
         ranges = np.asarray(MOC.load(path, _kind(path)).to_depth29_ranges, dtype=np.uint64)
     except (OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"{what}: no coverage map of the sky in FITS, JSON or ASCII ({reason})") from None
-    if (ranges > np.uint64(12 << 2 * FINEST)).any() or (ranges[:, 0] >= ranges[:, 1]).any():
-        raise ConfigurationError(f"{what}: no coverage map of the sky (it has cells that HEALPix does not have)")
+        raise ConfigurationError(f"{what}: not a coverage map of the sky in FITS, JSON or ASCII ({reason})") from None
+    if (ranges > np.uint64(12 << 2 * MOC_ORDER)).any() or (ranges[:, 0] >= ranges[:, 1]).any():
+        raise ConfigurationError(f"{what}: not a coverage map of the sky (it has cells that HEALPix does not have)")
     return ranges.astype(np.int64)
 
 
 def _kind(path: Path) -> str:
-    """Return the format of a map by its content, after a check of what the reader does not check."""
+    """Return the format of a map from its content, after checks that the reader does not make."""
     with path.open("rb") as file:
         head = file.read(80).lstrip()
     if head.startswith(b"SIMPLE"):
@@ -191,6 +220,6 @@ def _kind(path: Path) -> str:
         orders = [int(order) for order in cells] if known else [-1]
     else:
         orders = [int(order) for order in re.findall(r"(\d+)\s*/", text)] or [-1]
-    if not all(0 <= order <= FINEST for order in orders):
-        raise ValueError(f"orders of cells must be 0 to {FINEST}")
+    if not all(0 <= order <= MOC_ORDER for order in orders):
+        raise ValueError(f"orders of cells must be 0 to {MOC_ORDER}")
     return "json" if head.startswith(b"{") else "ascii"

@@ -1,4 +1,4 @@
-"""Boxes around shards, to ask services about."""
+"""Boxes around shards, for queries to catalogue services."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,18 @@ from tuningfork.sky.shards import Shard
 
 
 class Surroundings:
-    """A box in right ascension and declination (deg) that may cross right ascension zero.
+    """A box in right ascension and declination that may cross right ascension zero.
 
-    Its edges belong to it, except the southern one of a box that lies on another (`above`).
+    Positions on its edges lie in the box, except on the southern edge if the box sits on top of another one (`above`).
+
+    Parameters
+    ----------
+    ra, half : float
+        Central right ascension and half of the width (deg).
+    dec_min, dec_max : float
+        Southern and northern edge (deg).
+    above : bool
+        Whether the southern edge belongs to the box below.
     """
 
     def __init__(self, ra: float, half: float, dec_min: float, dec_max: float, above: bool = False) -> None:
@@ -19,7 +28,7 @@ class Surroundings:
 
     @classmethod
     def around(cls, shard: Shard) -> "Surroundings":
-        """Return a box that holds the shard."""
+        """Return a box that contains the shard."""
         ra, dec = shard.boundary(steps=8)
         centre, _ = shard.centre
         half = float(np.abs((ra - centre + 180) % 360 - 180).max())
@@ -33,7 +42,7 @@ class Surroundings:
         return self.half < 180 and not (self.ra - self.half >= 0 and self.ra + self.half <= 360)
 
     def condition(self, ra: str = "ra", dec: str = "dec") -> str:
-        """Return the SQL or ADQL condition that the columns `ra` and `dec` of a row lie in the box."""
+        """Return an SQL or ADQL condition: the position in the columns `ra` and `dec` lies in the box."""
         low, high = (self.ra - self.half) % 360, self.ra + self.half
         high = high if high == 360 else high % 360
         within = f"{ra} BETWEEN {low:.8f} AND {high:.8f}"
@@ -51,7 +60,7 @@ class Surroundings:
         return Surroundings(self.ra, min(half, 180.0), self.dec_min - margin, self.dec_max + margin)
 
     def halves(self) -> Iterator["Surroundings"]:
-        """Yield the southern and the northern half, which share no position."""
+        """Yield the southern and the northern half, which have no position in common."""
         middle = (self.dec_min + self.dec_max) / 2
         yield Surroundings(self.ra, self.half, self.dec_min, middle, self.above)
         yield Surroundings(self.ra, self.half, middle, self.dec_max, above=True)

@@ -1,16 +1,16 @@
 """Put one image on the pixels of another: exact copies where the grids agree, Lanczos interpolation elsewhere.
 
-Integer alignment would leave up to half a pixel between the bands, which a bulge shows as a false colour
-gradient. Lanczos-3 keeps the flux (weights sum to one) and the PSF; the variance of each output pixel is
-propagated through the squared weights.
+Integer alignment would leave up to half a pixel between the bands, which a bulge shows as a false colour gradient.
+Lanczos-3 keeps the flux (its weights sum to one) and the PSF; the variance of each output pixel follows from the squared
+weights.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-TAPS = np.arange(-2, 4)
-COPY = 0.05
+LANCZOS_TAPS = np.arange(-2, 4)
+MAX_COPY_OFFSET = 0.05
 """Offset (px) below which pixels are copied as they are."""
 
 
@@ -31,13 +31,13 @@ class Mapping:
     matrix: np.ndarray
 
     def is_shift(self, size: int) -> bool:
-        """Whether the grids differ by a shift alone, to `COPY` pixels at the corners of a stamp of `size` pixels."""
-        return bool(np.abs(self.matrix - np.eye(2)).sum(axis=1).max() * size / 2 < COPY)
+        """Return whether the grids differ by a shift alone, to `MAX_COPY_OFFSET` pixels at the corners of a stamp of `size` pixels."""
+        return bool(np.abs(self.matrix - np.eye(2)).sum(axis=1).max() * size / 2 < MAX_COPY_OFFSET)
 
     def is_copy(self, size: int) -> bool:
-        """Whether the pixels of the stamp are pixels of the image."""
+        """Return whether the pixels of the stamp are pixels of the image."""
         off = max(abs(self.x - round(self.x)), abs(self.y - round(self.y)))
-        return off < COPY and self.is_shift(size)
+        return off < MAX_COPY_OFFSET and self.is_shift(size)
 
     def centred(self, size: int) -> "Mapping":
         """Return the pure shift that agrees with this mapping at the middle of the stamp."""
@@ -47,14 +47,15 @@ class Mapping:
 
 
 def extract(pixels: np.ndarray, inverse_variance: np.ndarray, mapping: Mapping, size: int) -> np.ndarray:
-    """Return the stamp that `mapping` finds in an image.
+    """Return the stamp that `mapping` defines in an image.
 
     Parameters
     ----------
     pixels, inverse_variance : ndarray
-        Shape (H, W); pixels of zero inverse variance are not used.
+        (H, W); pixels of zero inverse variance are not used.
     mapping : Mapping
     size : int
+        Width of the stamp (px).
 
     Returns
     -------
@@ -70,7 +71,22 @@ def extract(pixels: np.ndarray, inverse_variance: np.ndarray, mapping: Mapping, 
 
 
 def copy(pixels: np.ndarray, inverse_variance: np.ndarray, left: int, bottom: int, size: int) -> np.ndarray:
-    """Return the square of `size` pixels whose first pixel is (`left`, `bottom`), padded with zeros."""
+    """Return a square of an image, padded with zeros.
+
+    Parameters
+    ----------
+    pixels, inverse_variance : ndarray
+        (H, W).
+    left, bottom : int
+        Column and row of the square's first pixel; it may lie beyond the image.
+    size : int
+        Width of the square (px).
+
+    Returns
+    -------
+    ndarray
+        float32 (2, size, size): flux and inverse variance, both zero without data.
+    """
     stamp = np.zeros((2, size, size), dtype=np.float32)
     inside, window = overlap(left, bottom, (size, size), pixels.shape)
     stamp[0][inside] = pixels[window]
@@ -82,7 +98,20 @@ def copy(pixels: np.ndarray, inverse_variance: np.ndarray, left: int, bottom: in
 def overlap(
     left: int, bottom: int, window_shape: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the slices of a window and of an image of `shape` that show the same pixels; empty if there are none."""
+    """Return the slices of a window and of an image that show the same pixels.
+
+    Parameters
+    ----------
+    left, bottom : int
+        Column and row of the image in which the window begins; it may lie beyond the image.
+    window_shape, shape : tuple of int
+        Height and width of the window and of the image.
+
+    Returns
+    -------
+    inside, window : tuple of slice
+        Rows and columns of the window and of the image; empty if they do not overlap.
+    """
     inside, window = [], []
     for start, size, length in zip((bottom, left), window_shape, shape, strict=True):
         low = min(max(start, 0), length)
@@ -98,7 +127,7 @@ def _lanczos(distance: np.ndarray) -> np.ndarray:
 
 def _weights(fraction: np.ndarray) -> np.ndarray:
     """Return the weights, summing to one, of the six taps around a position `fraction` past the third of them."""
-    weights = _lanczos(TAPS - np.asarray(fraction)[..., None])
+    weights = _lanczos(LANCZOS_TAPS - np.asarray(fraction)[..., None])
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
@@ -130,9 +159,9 @@ def _shifted(pixels: np.ndarray, inverse_variance: np.ndarray, mapping: Mapping,
 def _convolved(values: np.ndarray, across: np.ndarray, along: np.ndarray, size: int) -> np.ndarray:
     rows = np.zeros((size, values.shape[1]), dtype=np.float32)
     result = np.zeros((size, size), dtype=np.float32)
-    for k in range(len(TAPS)):
+    for k in range(len(LANCZOS_TAPS)):
         rows += np.float32(along[k]) * values[k : k + size]
-    for k in range(len(TAPS)):
+    for k in range(len(LANCZOS_TAPS)):
         result += np.float32(across[k]) * rows[:, k : k + size]
     return result
 
@@ -143,15 +172,21 @@ def _interpolated(pixels: np.ndarray, inverse_variance: np.ndarray, mapping: Map
     y = mapping.y + mapping.matrix[1, 0] * column + mapping.matrix[1, 1] * row
     left, bottom = np.floor(x).astype(int), np.floor(y).astype(int)
     across, along = (_weights(part).astype(np.float32) for part in (x - left, y - bottom))
-    planes, first, width = _surroundings(pixels, inverse_variance, left + TAPS[0], bottom + TAPS[0])
+    planes, first, width = _surroundings(pixels, inverse_variance, left + LANCZOS_TAPS[0], bottom + LANCZOS_TAPS[0])
     sums = np.zeros((3, size, size), dtype=np.float32)
-    for j in range(len(TAPS)):
-        for i in range(len(TAPS)):
+    for j in range(len(LANCZOS_TAPS)):
+        for i in range(len(LANCZOS_TAPS)):
             factor = across[..., i] * along[..., j]
             place = first + (j * width + i)
             for total, plane, power in zip(sums, planes, (factor, factor, factor**2), strict=True):
                 total += power * plane[place]
-    near = first + (np.rint(y).astype(int) - bottom - TAPS[0]) * width + np.rint(x).astype(int) - left - TAPS[0]
+    near = (
+        first
+        + (np.rint(y).astype(int) - bottom - LANCZOS_TAPS[0]) * width
+        + np.rint(x).astype(int)
+        - left
+        - LANCZOS_TAPS[0]
+    )
     flux, weight, variance = sums
     stamp = _finish(flux, weight, variance, planes[1][near] > 0)
     # A stamp pixel that covers more sky than an image pixel holds more flux.
@@ -164,12 +199,12 @@ def _interpolated(pixels: np.ndarray, inverse_variance: np.ndarray, mapping: Map
 def _surroundings(
     pixels: np.ndarray, inverse_variance: np.ndarray, left: np.ndarray, bottom: np.ndarray
 ) -> tuple[list[np.ndarray], np.ndarray, int]:
-    """Return what squares of taps are taken from: flux, whether there are data, and variance.
+    """Return the planes that squares of taps are read from: flux, whether there are data, and variance.
 
     Parameters
     ----------
     pixels, inverse_variance : ndarray
-        Shape (H, W).
+        (H, W).
     left, bottom : ndarray of int
         First column and row of each square, (S, S); it may lie beyond the image.
 
@@ -178,12 +213,12 @@ def _surroundings(
     planes : list of ndarray
         The three, flat, float32; zero without data.
     first : ndarray of int
-        Where in them each square begins, (S, S).
+        Index in them at which each square begins, (S, S).
     width : int
         Their width.
     """
     lowest, leftmost = int(bottom.min()), int(left.min())
-    height, width = (int(first.max()) - low + len(TAPS) for first, low in ((bottom, lowest), (left, leftmost)))
+    height, width = (int(first.max()) - low + len(LANCZOS_TAPS) for first, low in ((bottom, lowest), (left, leftmost)))
     window = np.zeros((2, height, width), dtype=np.float32)
     inside, source = overlap(leftmost, lowest, (height, width), pixels.shape)
     window[0][inside], window[1][inside] = pixels[source], inverse_variance[source]

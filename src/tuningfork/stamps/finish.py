@@ -8,21 +8,21 @@ from tuningfork.stamps.store import StampStore
 from tuningfork.stamps.strips import Strip
 from tuningfork.stamps.windows import Windows
 
-BATCH = 32
+STAMPS_PER_BATCH = 32
 """Stamps at a time; they stay in the processor's cache until they are in the store."""
 
 
 class Finisher:
-    """Cuts stamps, looks at their pixels and writes them.
+    """Cuts stamps, examines their pixels and writes them.
 
     Parameters
     ----------
     store : StampStore
-        With flux and inverse variance; or flux alone, then nothing is said about the stamps.
+        With flux and inverse variance; or with flux alone, and then the stamps are not described.
     state : State
-        What the pixels say is put there.
+        Takes what is learned from the pixels.
     reference : int
-        Place of the reference band.
+        Index of the reference band.
     """
 
     def __init__(self, store: StampStore, state: State, reference: int) -> None:
@@ -30,19 +30,24 @@ class Finisher:
         self.state = state
         self.reference = reference
         _, self.planes, _, self.size, _ = store.shape
-        self._buffer = np.empty((BATCH, self.planes, self.size, self.size), np.float32)
+        self._buffer = np.empty((STAMPS_PER_BATCH, self.planes, self.size, self.size), np.float32)
 
     def cut(self, strip: Strip, windows: Windows, chosen: np.ndarray, factor: np.ndarray | None = None) -> np.ndarray:
-        """Return the stamps (K, P, S, S) of at most `BATCH` windows; the next call overwrites them.
+        """Return the stamps of at most `STAMPS_PER_BATCH` windows; the next call overwrites them.
 
         Parameters
         ----------
         strip : Strip
         windows : Windows
         chosen : ndarray of int
-            Which of them, (K,).
+            Indices of the windows, (K,).
         factor : ndarray, optional
-            By which the flux of each is multiplied, (K,).
+            Factor for the flux of each, (K,).
+
+        Returns
+        -------
+        ndarray
+            float32 (K, P, S, S).
         """
         stamps = self._buffer[: len(chosen)]
         windows.cut(strip, chosen, stamps)
@@ -53,28 +58,39 @@ class Finisher:
         return stamps
 
     def count_valid(self, stamps: np.ndarray, whole: bool = False) -> np.ndarray:
-        """Return how many pixels of each stamp (K, P, S, S) have data; all of them, if the caller knows: `whole`.
+        """Return how many pixels of each stamp have data.
 
-        The last plane, that of inverse variance if there is one, is zero in all others.
+        Parameters
+        ----------
+        stamps : ndarray
+            (K, P, S, S); the last plane is zero where there are no data.
+        whole : bool
+            Whether the caller knows that all pixels have data.
+
+        Returns
+        -------
+        ndarray of int
+            (K,).
         """
         if whole:
             return np.full(len(stamps), self.size**2)
         return np.array([np.count_nonzero(plane) for plane in stamps[:, -1]], dtype=np.int64)
 
     def keep(self, sources: np.ndarray, band: int, stamps: np.ndarray, valid: np.ndarray, psf_fwhm: np.ndarray) -> None:
-        """Write one band of some stamps and remember what their pixels say.
+        """Write one band of some stamps and remember the properties of their pixels.
 
         Parameters
         ----------
         sources : ndarray of int
             (K,).
         band : int
+            Index of the band.
         stamps : ndarray
             float32 (K, P, S, S).
         valid : ndarray of int
             How many pixels of each have data, (K,).
         psf_fwhm : ndarray
-            In arcsec, (K,).
+            Full width at half maximum of the PSF (arcsec), (K,).
         """
         state = self.state
         state.valid[sources, band], state.psf_fwhm[sources, band] = valid / self.size**2, psf_fwhm
@@ -93,14 +109,22 @@ class Finisher:
             scale = state.scale[sources]
             state.signal[sources] = quality.has_signal(flux, weight, noise, scale, state.psf_fwhm[sources, band])
             state.masked[sources] = False
-            some = np.flatnonzero(state.valid[sources, band] < 1)
-            if some.size:
-                state.masked[sources[some]] = quality.masked_at_centre(weight[some], scale[some])
+            incomplete = np.flatnonzero(state.valid[sources, band] < 1)
+            if incomplete.size:
+                state.masked[sources[incomplete]] = quality.masked_at_centre(weight[incomplete], scale[incomplete])
 
     def clear(self, sources: np.ndarray, bands: list[int]) -> None:
-        """Put zeros into some bands of some stamps, where the store holds something else."""
-        nothing = np.zeros((self.planes, self.size, self.size), np.float32)
+        """Write zeros into some bands of some stamps, where the store holds anything else.
+
+        Parameters
+        ----------
+        sources : ndarray of int
+            (K,).
+        bands : list of int
+            Indices of the bands.
+        """
+        zeros = np.zeros((self.planes, self.size, self.size), np.float32)
         for band in bands:
             for source in sources[self.state.written[sources, band]].tolist():
-                self.store.write(source, band, nothing)
+                self.store.write(source, band, zeros)
             self.state.written[sources, band] = False

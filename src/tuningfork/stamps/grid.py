@@ -10,8 +10,8 @@ from tuningfork.stamps.scaling import Scaling
 from tuningfork.stamps.state import State
 from tuningfork.stamps.windows import Windows
 
-UNIQUE = 1e6
-"""What a source gains in rank (arcsec) in the tile that is its own by the survey's rule."""
+UNIQUE_TILE_RANK = 1e6
+"""What a source gains in rank (arcsec) in the tile that the survey's rule names."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Grid:
     scale : ndarray
         Width of the stamps' pixels (arcsec), (M,).
     rank : ndarray
-        Which of two tiles that are equally complete is to be preferred: the one that the survey's rule names, or in
-        which the source is farther from the edge, (M,).
+        Of two tiles that are equally complete, the one of higher rank is taken: the one that the survey's rule names, or
+        the one in which the source is farther from the edge, (M,).
     overhang : ndarray of int
         Pixels of the tile that each stamp lacks on the left, below, on the right and above, (M, 4).
     """
@@ -47,17 +47,42 @@ class Grid:
 
     @classmethod
     def of(cls, located: Located, scaling: Scaling, unique: np.ndarray) -> "Grid":
-        """Return the grids of the located sources; `unique` (M,) says for which the tile counts by the survey's rule."""
+        """Return the grids of the stamps of located sources.
+
+        Parameters
+        ----------
+        located : Located
+            M sources in a tile.
+        scaling : Scaling
+        unique : ndarray of bool
+            For which of them the survey's rule says that this tile counts, (M,).
+
+        Returns
+        -------
+        Grid
+        """
         scale = directions(located.matrix)[0]
         step = scaling.steps(located.sources, scale)
         span = scaling.spans(step)
         corner = np.floor(located.position + 0.5).astype(np.int64) - span[:, None] // 2
         end = corner + span[:, None] - np.array(located.shape[::-1])
         overhang = np.clip(np.concatenate([-corner, end], axis=1), 0, span[:, None])
-        return cls(located, step, span, corner, scale * step, located.margin * scale + UNIQUE * unique, overhang)
+        return cls(
+            located, step, span, corner, scale * step, located.margin * scale + UNIQUE_TILE_RANK * unique, overhang
+        )
 
     def at(self, chosen: np.ndarray) -> "Grid":
-        """Return the grids of some of the sources."""
+        """Return the grids of some of the sources.
+
+        Parameters
+        ----------
+        chosen : ndarray
+            Indices of the sources in this grid, or a mask over them.
+
+        Returns
+        -------
+        Grid
+        """
         return Grid(
             self.located.at(chosen),
             self.step[chosen],
@@ -86,7 +111,18 @@ class Grid:
         return Windows.on_grid(self.corner, self.span, self.step, _offset(self.located.position))
 
     def settle(self, state: State, number: int, quality: np.ndarray, zero_point: float) -> None:
-        """Make this tile, the one with the `number`, the best one of the sources."""
+        """Make this tile the best one of the sources.
+
+        Parameters
+        ----------
+        state : State
+        number : int
+            Number of this tile.
+        quality : ndarray of int
+            How complete the stamps are, (M,).
+        zero_point : float
+            AB magnitude of one flux unit.
+        """
         sources = self.sources
         state.forget_pixels(sources)
         state.tile[sources], state.quality[sources], state.rank[sources] = number, quality, self.rank
@@ -103,12 +139,16 @@ def windows_elsewhere(state: State, located: Located) -> Windows:
     state : State
     located : Located
         Their sources in that image.
+
+    Returns
+    -------
+    Windows
     """
     sources = located.sources
-    own = state.span[sources], state.step[sources], _offset(state.position[sources])
+    grids = state.span[sources], state.step[sources], _offset(state.position[sources])
     turn = np.linalg.solve(located.matrix, state.matrix[sources])
     shift = (state.corner[sources] - state.position[sources])[..., None]
-    return Windows.mapped(located.position + (turn @ shift)[..., 0], turn, *own)
+    return Windows.mapped(located.position + (turn @ shift)[..., 0], turn, *grids)
 
 
 def _offset(position: np.ndarray) -> np.ndarray:

@@ -44,7 +44,17 @@ class Located:
         return np.asarray(np.min(edges, axis=0) + 0.5)
 
     def at(self, chosen: np.ndarray) -> "Located":
-        """Return the same for some of the sources; `chosen` is an index array or a mask over them."""
+        """Return the same for some of the sources.
+
+        Parameters
+        ----------
+        chosen : ndarray
+            Indices of the sources in this object, or a mask over them.
+
+        Returns
+        -------
+        Located
+        """
         return Located(self.sources[chosen], self.x[chosen], self.y[chosen], self.matrix[chosen], self.shape)
 
 
@@ -56,7 +66,7 @@ class Positions:
     ra, dec : ndarray
         Positions (deg), (N,), NaN if unknown.
     own : OwnImages
-        Which sources have an image of their own and are looked for in no other.
+        The sources with an image of their own; they are cut from no other.
     """
 
     def __init__(self, ra: np.ndarray, dec: np.ndarray, own: OwnImages) -> None:
@@ -72,11 +82,34 @@ class Positions:
         return self._own < 0
 
     def own_of(self, tile: str) -> np.ndarray:
-        """Return which sources have the tile called `tile` as an image of their own."""
+        """Return which sources have a tile as an image of their own.
+
+        Parameters
+        ----------
+        tile : str
+            Name of the tile.
+
+        Returns
+        -------
+        ndarray of bool
+            (N,).
+        """
         return np.asarray(self._own == self._number.get(tile, -2))
 
     def near(self, image: Image, tile: str) -> np.ndarray:
-        """Return which sources (indices) may lie on an image of the tile called `tile`, or near it."""
+        """Return the sources that may lie on an image or near it.
+
+        Parameters
+        ----------
+        image : Image
+        tile : str
+            Name of its tile.
+
+        Returns
+        -------
+        ndarray of int
+            Their indices.
+        """
         own = self.own_of(tile)
         centre_x, centre_y = _middle(image.shape)
         ra, dec = image.wcs.all_pix2world(centre_x, centre_y, 0)
@@ -87,7 +120,18 @@ class Positions:
         return np.flatnonzero((close & ~self._centred & (own | self.free)) | (own & self._centred))
 
     def locate(self, image: Image, sources: np.ndarray) -> Located:
-        """Return where `sources` lie in an image; one that the projection cannot map is left out."""
+        """Return where sources lie in an image; sources that the projection cannot map are left out.
+
+        Parameters
+        ----------
+        image : Image
+        sources : ndarray of int
+            Their indices.
+
+        Returns
+        -------
+        Located
+        """
         height, width = image.shape
         x, y = np.empty(len(sources)), np.empty(len(sources))
         free = ~self._centred[sources]
@@ -100,7 +144,19 @@ class Positions:
         return Located(sources, x, y, matrix, (height, width))
 
     def unique_in(self, tile: Tile, sources: np.ndarray) -> np.ndarray:
-        """Return for which of `sources` the survey's rule makes `tile` the one that counts."""
+        """Return for which sources the survey's rule says that a tile counts.
+
+        Parameters
+        ----------
+        tile : Tile
+        sources : ndarray of int
+            Their indices, (M,).
+
+        Returns
+        -------
+        ndarray of bool
+            (M,).
+        """
         if tile.unique is None:
             return np.zeros(len(sources), dtype=bool)
         return in_box(tile.unique, self.ra[sources], self.dec[sources])

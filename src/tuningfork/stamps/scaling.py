@@ -1,4 +1,4 @@
-"""How wide the pixels of each source's stamp are, in pixels of its tile."""
+"""The width of the pixels of each source's stamp, in pixels of its tile."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from tuningfork.core.config.stages import Stamps
 from tuningfork.core.stamp_scale import stamp_steps
-from tuningfork.stamps.scale import window_size
+from tuningfork.stamps.rescale import window_size
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """The scale that the user wants.
+    """The scale of the stamps that the user has chosen.
 
     Attributes
     ----------
@@ -24,18 +24,35 @@ class Scaling:
     radius: np.ndarray
 
     def steps(self, sources: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return the width of the stamps' pixels in pixels of a tile, (M,); see :func:`stamp_steps`.
+        """Return the width of the stamps' pixels in pixels of a tile; see :func:`tuningfork.core.stamp_scale.stamp_steps`.
 
         Parameters
         ----------
         sources : ndarray of int
+            Indices of the sources, (M,).
         scale : ndarray
             Width of the tile's pixels at each of them (arcsec), (M,).
+
+        Returns
+        -------
+        ndarray
+            (M,).
         """
         return stamp_steps(self.settings, scale, self.radius[sources])
 
     def spans(self, step: np.ndarray) -> np.ndarray:
-        """Return how many pixels of a tile a stamp with pixels of `step` (M,) is made of, across."""
+        """Return how many pixels of a tile are needed across each stamp.
+
+        Parameters
+        ----------
+        step : ndarray
+            Width of the stamps' pixels in pixels of the tile, (M,).
+
+        Returns
+        -------
+        ndarray of int
+            (M,).
+        """
         size = self.settings.size
         if self.settings.scale == "native":
             return np.full(len(step), size)

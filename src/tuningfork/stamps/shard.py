@@ -14,13 +14,13 @@ from tuningfork.core.flags import Flag
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, shard_table, write_table
 from tuningfork.sky.coordinates import directions, distance
-from tuningfork.stamps.astrometry import Expected, contradiction
-from tuningfork.stamps.light import Listed
-from tuningfork.stamps.mosaic import COMPLETE, Mosaic
+from tuningfork.stamps.astrometry.contradiction import Expected, contradiction
+from tuningfork.stamps.astrometry.light import Listed
+from tuningfork.stamps.mosaic import COMPLETE_FRACTION, Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.quality import larger_than_stamp
 from tuningfork.stamps.scaling import Scaling
-from tuningfork.stamps.store import new_stamps
+from tuningfork.stamps.store import CHECKSUM_COLUMN, new_stamps
 from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey, Tile
 from tuningfork.surveys.manifest import read_tiles
 from tuningfork.surveys.near import depth
@@ -29,12 +29,12 @@ from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
-REACH = 1.0
+UNKNOWN_TILE_RADIUS = 1.0
 """Radius (deg) of a tile whose size is unknown because none could be opened."""
 
 
 def cut_shard(
-    parameters: Parameters, shard: str, sources: Path, tiles: Path, transfer: Transfer, output: Path, table: Path
+    *, parameters: Parameters, shard: str, sources: Path, tiles: Path, transfer: Transfer, pixels: Path, table: Path
 ) -> None:
     """Cut a stamp in all bands around every source of a shard.
 
@@ -47,18 +47,18 @@ def cut_shard(
     sources, tiles : Path
         Its table of sources and its manifest.
     transfer : Transfer
-        How to deal with services, and the cache.
-    output : Path
+        Limits for requests to services, and the cache.
+    pixels : Path
         The .npy file to write: float32 (N, 2, B, S, S), flux and inverse variance.
     table : Path
-        The table to write: one row a source, columns of the stage `stamps`.
+        The table to write: one row per source, columns of the stage `stamps`.
     """
     network, description = Network(transfer), parameters.survey
     survey = open_survey(parameters, network)
     rows = read_table(sources)
     fetched = read_tiles(read_table(tiles))
     settings = parameters.configuration.stamps
-    with new_stamps(output, (rows.num_rows, 2, len(description.bands), settings.size, settings.size)) as store:
+    with new_stamps(pixels, (rows.num_rows, 2, len(description.bands), settings.size, settings.size)) as store:
         mosaic = Mosaic(
             store,
             Positions(numpy_column(rows, "ra"), numpy_column(rows, "dec"), OwnImages.of(rows)),
@@ -81,7 +81,7 @@ def cut_shard(
 
 
 def _contradiction(parameters: Parameters, rows: pa.Table) -> Callable[[Image, Tile, str], str | None] | None:
-    """Return how to tell that the coordinates of an image are wrong; a user's own images are taken at their word."""
+    """Return the check of an image's coordinates; a user's own images are not checked."""
     if parameters.configuration.survey.name == "folder":
         return None
     listed = Listed(*(numpy_column(rows, name) for name in ("ra", "dec", "survey_mag", "survey_radius")))
@@ -89,7 +89,24 @@ def _contradiction(parameters: Parameters, rows: pa.Table) -> Callable[[Image, T
 
 
 def open_again(survey: Survey, network: Network, tile: FetchedTile, band: str) -> Image:
-    """Open a band of a tile; files that the bounded cache has dropped meanwhile are fetched again."""
+    """Open a band of a tile; fetch its files again if the bounded cache has dropped them.
+
+    Parameters
+    ----------
+    survey : Survey
+    network : Network
+    tile : FetchedTile
+    band : str
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or the survey does not have the band here any more.
+    """
     if not all(network.path(name).is_file() for name in tile.files[band].values()):
         logger.info("tile %s has left the cache; it is fetched again", tile.name)
         again = survey.fetch(tile.tile)
@@ -107,7 +124,12 @@ def describe_stamps(mosaic: Mosaic, rows: pa.Table) -> Mapping[str, Any]:
     mosaic : Mosaic
         With its stamps built.
     rows : pyarrow.Table
-        The sources.
+        The N sources.
+
+    Returns
+    -------
+    dict
+        Column name -> N values.
     """
     description, state = mosaic.description, mosaic.state
     present = state.quality > 0
@@ -125,6 +147,7 @@ def describe_stamps(mosaic: Mosaic, rows: pa.Table) -> Mapping[str, Any]:
         "east_is_left": pa.array(left, mask=~present),
         "valid_fraction": np.where(present, valid, np.nan),
         "psf_beta": np.where(present, description.psf_beta, np.nan),
+        CHECKSUM_COLUMN: mosaic.store.checksums(),
     }
     for place, band in enumerate(description.bands):
         values[f"psf_fwhm_{band}"] = np.where(state.valid[:, place] > 0, state.psf_fwhm[:, place], np.nan)
@@ -157,7 +180,7 @@ def _why_doubtful(mosaic: Mosaic, rows: pa.Table) -> np.ndarray:
 
 
 def _padded(mosaic: Mosaic) -> np.ndarray:
-    """Return whether the stamp of each source has pixels beyond its tile that no other tile has filled.
+    """Return for each source whether its stamp has pixels beyond its tile that no other tile has filled.
 
     A few of them may be masked in the other tile.
     """
@@ -166,19 +189,19 @@ def _padded(mosaic: Mosaic) -> np.ndarray:
     for source in np.flatnonzero(padded & state.stitched).tolist():
         place = reference if state.valid[source, reference] else int(state.valid[source].argmax())
         empty = mosaic.store.read(source, place)[1][mosaic.outside(source)] <= 0
-        padded[source] = empty.mean() > 1 - COMPLETE
+        padded[source] = empty.mean() > 1 - COMPLETE_FRACTION
     return padded
 
 
 def _why_absent(mosaic: Mosaic, upstream: np.ndarray) -> np.ndarray:
-    """Return for each source, as if it had no stamp: BAD_TILE, BAD_WCS, OUTSIDE_TILES, or nothing without a position."""
+    """Return the flag of each source as if it had no stamp: BAD_TILE, BAD_WCS, OUTSIDE_TILES, or 0 without a position."""
     wrong, bad = (_on_tiles(mosaic, tiles) for tiles in (mosaic.bad & mosaic.contradicted, mosaic.bad))
     reason = np.select([wrong, bad], [int(Flag.BAD_WCS), int(Flag.BAD_TILE)], int(Flag.OUTSIDE_TILES))
     return np.where((upstream & Flag.NO_POSITION > 0) & ~bad, 0, reason)
 
 
 def _on_tiles(mosaic: Mosaic, numbers: set[int]) -> np.ndarray:
-    """Return which sources lie on some tiles, by the place that the survey's list gives them."""
+    """Return which sources lie on some tiles, by the tiles' positions in the survey's list."""
     positions = mosaic.positions
     ra, dec = positions.ra, positions.dec
     located = np.isfinite(ra) & np.isfinite(dec)
@@ -189,7 +212,7 @@ def _on_tiles(mosaic: Mosaic, numbers: set[int]) -> np.ndarray:
             near = depth(tile, ra, dec) > 0
         else:
             # A tile whose place is unknown may have covered any source.
-            near = distance(ra, dec, tile.ra, tile.dec) <= (mosaic.reach or REACH)
+            near = distance(ra, dec, tile.ra, tile.dec) <= (mosaic.reach or UNKNOWN_TILE_RADIUS)
             near |= ~np.isfinite(tile.ra + tile.dec)
         covered |= positions.own_of(tile.name) | (positions.free & located & near)
     return covered

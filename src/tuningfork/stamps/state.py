@@ -1,15 +1,15 @@
-"""What is known about the stamps of a shard while they grow: arrays, a row a source."""
+"""What is known about the stamps of a shard while they are built: arrays with one row per source."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-NOWHERE = -1
+NO_TILE = -1
 
 
 @dataclass
 class State:
-    """The best tile of each source, the grid of its stamp there, and what its pixels say.
+    """The best tile of each source, the grid of its stamp there, and the properties of its pixels.
 
     Attributes
     ----------
@@ -19,7 +19,7 @@ class State:
     quality : ndarray of int
         How complete the stamp is there, in twentieths, times the number of bands; 0 without a stamp, (N,).
     rank : ndarray
-        What decides between tiles of the same quality, (N,).
+        Decides between tiles of the same quality, (N,).
     corner : ndarray of int
         Pixel (x, y) of that tile which is the stamp's first, (N, 2).
     step : ndarray
@@ -43,7 +43,7 @@ class State:
     stitched : ndarray of bool
         Whether another tile gave pixels, (N,).
     written : ndarray of bool
-        Whether the store holds something else than zeros, (N, B).
+        Whether the store holds anything but zeros, (N, B).
     """
 
     sources: int
@@ -69,7 +69,7 @@ class State:
 
     def __post_init__(self) -> None:
         n, b = self.sources, self.bands
-        self.tile, self.quality = np.full(n, NOWHERE, np.int32), np.zeros(n, np.int32)
+        self.tile, self.quality = np.full(n, NO_TILE, np.int32), np.zeros(n, np.int32)
         self.rank, self.step = np.full(n, -np.inf), np.full(n, np.nan)
         self.corner, self.span, self.overhang = np.zeros((n, 2), int), np.zeros(n, int), np.zeros((n, 4), int)
         self.position, self.matrix = np.full((n, 2), np.nan), np.full((n, 2, 2), np.nan)
@@ -80,13 +80,25 @@ class State:
         self.written = np.zeros((n, b), bool)
 
     def forget_pixels(self, sources: np.ndarray) -> None:
-        """Forget what the pixels of some stamps said, because other pixels take their place."""
+        """Forget the properties of the pixels of some stamps, because other pixels take their place.
+
+        Parameters
+        ----------
+        sources : ndarray of int
+            (K,).
+        """
         self.psf_fwhm[sources], self.noise[sources], self.valid[sources] = np.nan, np.nan, 0
         self.masked[sources], self.signal[sources], self.stitched[sources] = True, False, False
 
     def forget(self, sources: np.ndarray) -> None:
-        """Put some sources back to where they were before any tile was looked at; the store is left as it is."""
+        """Put some sources back to how they were before any tile was read; the store is left as it is.
+
+        Parameters
+        ----------
+        sources : ndarray of int
+            (K,).
+        """
         self.forget_pixels(sources)
-        self.tile[sources], self.quality[sources], self.rank[sources] = NOWHERE, 0, -np.inf
+        self.tile[sources], self.quality[sources], self.rank[sources] = NO_TILE, 0, -np.inf
         self.position[sources], self.matrix[sources] = np.nan, np.nan
         self.scale[sources], self.zero_point[sources] = np.nan, np.nan

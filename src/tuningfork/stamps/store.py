@@ -1,7 +1,10 @@
 """The stamp store: a table with one row per stamp, and a .npy file with their pixels.
 
-Stamps are written with `pwrite` into space that is reserved at once: a memory map of a new file costs a page fault
+Stamps are written with `pwrite` into space that is reserved in one call. A memory map of a new file costs a page fault
 for every 4 kB, which took four times as long, and its pages count as memory of the job.
+
+The table has a checksum of the pixels of each row. `open_store` compares some of them with the file, so that a file
+whose rows were swapped, or that belongs to another table, is refused.
 """
 
 import contextlib
@@ -16,12 +19,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.checksums import first_mismatch, joined_checksum, plane_checksums
 from tuningfork.core.errors import InputError, TuningforkError
 from tuningfork.core.files import open_array, replacing
-from tuningfork.core.tables import detail_of, read_table
+from tuningfork.core.tables import detail_of, numpy_column, read_table
 
-TYPE = np.dtype(np.float32)
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+PIXEL_TYPE = np.dtype(np.float32)
+DISK_FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CHECKSUM_COLUMN = "pixels_checksum"
+"""Column of a table with the checksum of each row of its array, see :mod:`tuningfork.core.checksums`."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def survey_of(table_path: str | Path) -> tuple[list[str], str]:
     Raises
     ------
     InputError
-        It is missing or says nothing of them.
+        The table is missing or does not name its bands.
     """
     try:
         return detail_of(table_path, "bands"), detail_of(table_path, "reference_band")
@@ -83,7 +89,7 @@ def open_store(files: StampFiles, bands: Sequence[str], reference_band: str) -> 
     ----------
     files : StampFiles
     bands : sequence of str
-        The table's bands, or one of them: of the others nothing is read from the disk.
+        The bands of the table, or one of them; the planes of the others are not read.
     reference_band : str
 
     Returns
@@ -95,33 +101,80 @@ def open_store(files: StampFiles, bands: Sequence[str], reference_band: str) -> 
     Raises
     ------
     InputError
-        The stamps lack a band, have another reference band, or are fewer than the rows.
+        A file cannot be read, or the stamps lack a band, have another reference band, are fewer than the rows of the
+        table, or are not those of the table.
     """
     table = read_table(files.table)
-    found, reference = survey_of(files.table)
-    if reference != reference_band or (list(bands) != found and not (len(bands) == 1 and bands[0] in found)):
+    stored_bands, reference = survey_of(files.table)
+    known = list(bands) == stored_bands or (len(bands) == 1 and bands[0] in stored_bands)
+    if reference != reference_band or not known:
         raise InputError(
-            f"{files.table}: stamps in the bands {found} (reference {reference}), but the network was trained on "
+            f"{files.table}: stamps in the bands {stored_bands} (reference {reference}), but the network was trained on "
             f"{list(bands)} (reference {reference_band}); train on this survey"
         )
     try:
         stamps = open_array(files.pixels)
     except (OSError, ValueError) as error:
         raise InputError(f"{files.pixels}: cannot be read ({error}); delete it and run again") from None
-    # Votes append the stamp before the row: a stamp without a row is what a killed labelling leaves.
+    # Labelling appends the stamp before the row: if it is killed in between, the last stamp has no row.
     if len(stamps) < table.num_rows:
         raise InputError(
             f"{files.pixels}: {len(stamps)} stamps for {table.num_rows} rows of {files.table}; delete both and run again"
         )
-    return table, in_bands(stamps, found, bands)
+    require_checksums(table, stamps, files)
+    return table, in_bands(stamps, stored_bands, bands)
+
+
+def require_checksums(table: pa.Table, array: np.ndarray, files: StampFiles) -> None:
+    """Check that the rows of an array are those of its table, on a sample of the rows.
+
+    A table without the column `CHECKSUM_COLUMN` is accepted.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        N rows.
+    array : ndarray
+        (M, ...), with at least N rows.
+    files : StampFiles
+        Where the two come from, for the message.
+
+    Raises
+    ------
+    InputError
+        They differ.
+    """
+    if CHECKSUM_COLUMN not in table.column_names:
+        return
+    row = first_mismatch(array, numpy_column(table, CHECKSUM_COLUMN))
+    if row is not None:
+        raise InputError(
+            f"{files.pixels}: its row {row} is not the one that {files.table} describes (the checksums differ); "
+            "restore the two, or delete them and run again"
+        )
 
 
 def in_bands(stamps: np.ndarray, bands: Sequence[str], chosen: Sequence[str]) -> np.ndarray:
-    """Return a view of stamps (N, 2, B, S, S) in the bands `bands` with all of them, or the one that is `chosen`."""
+    """Return a view of stamps with all of their bands or with one.
+
+    Parameters
+    ----------
+    stamps : ndarray
+        (N, 2, B, S, S).
+    bands : sequence of str
+        Their B bands.
+    chosen : sequence of str
+        `bands`, or one of them.
+
+    Returns
+    -------
+    ndarray
+        (N, 2, B, S, S) or (N, 2, 1, S, S).
+    """
     if list(chosen) == list(bands):
         return stamps
-    place = list(bands).index(chosen[0])
-    return stamps[:, :, place : place + 1]
+    band = list(bands).index(chosen[0])
+    return stamps[:, :, band : band + 1]
 
 
 class StampStore:
@@ -141,27 +194,65 @@ class StampStore:
         self.shape = shape
         self._descriptor = descriptor
         self._offset = offset
-        self._plane = shape[3] * shape[4] * TYPE.itemsize
+        self._plane = shape[3] * shape[4] * PIXEL_TYPE.itemsize
         self._stride = shape[2] * self._plane
+        empty = plane_checksums(np.zeros((1, *shape[3:]), PIXEL_TYPE))[0]
+        self._checksums = np.full(shape[:3], empty, np.uint32)
 
-    def _place(self, source: int, band: int) -> int:
+    def _position(self, source: int, band: int) -> int:
+        """Return where in the file the first plane of one band of a stamp begins (byte)."""
         return self._offset + source * self.shape[1] * self._stride + band * self._plane
 
     def write(self, source: int, band: int, stamp: np.ndarray) -> None:
-        """Write one band of a stamp: float32 (P, S, S), contiguous."""
-        place = self._place(source, band)
+        """Write one band of a stamp.
+
+        Parameters
+        ----------
+        source, band : int
+            Their places in the store.
+        stamp : ndarray
+            float32 (P, S, S), contiguous.
+
+        Raises
+        ------
+        OSError
+            The disk is full.
+        """
+        self._checksums[source, :, band] = plane_checksums(stamp)
+        position = self._position(source, band)
         # With one band the planes follow each other in the file, and one long write takes less than two.
         for piece in [stamp] if self.shape[2] == 1 else stamp:
-            if os.pwrite(self._descriptor, piece.data, place) != piece.nbytes:
+            if os.pwrite(self._descriptor, piece.data, position) != piece.nbytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            place += self._stride
+            position += self._stride
 
     def read(self, source: int, band: int) -> np.ndarray:
-        """Return one band of a stamp, (P, S, S)."""
-        stamp = np.empty((self.shape[1], *self.shape[3:]), TYPE)
+        """Return one band of a stamp.
+
+        Parameters
+        ----------
+        source, band : int
+            Their places in the store.
+
+        Returns
+        -------
+        ndarray
+            float32 (P, S, S).
+        """
+        stamp = np.empty((self.shape[1], *self.shape[3:]), PIXEL_TYPE)
         for number, plane in enumerate(stamp):
-            os.preadv(self._descriptor, [plane.data], self._place(source, band) + number * self._stride)
+            os.preadv(self._descriptor, [plane.data], self._position(source, band) + number * self._stride)
         return stamp
+
+    def checksums(self) -> np.ndarray:
+        """Return the checksum of the pixels of each source.
+
+        Returns
+        -------
+        ndarray
+            uint32 (N,), those that :func:`tuningfork.core.checksums.row_checksums` gives for the finished file.
+        """
+        return np.array([joined_checksum(planes) for planes in self._checksums], dtype=np.uint32)
 
 
 @contextlib.contextmanager
@@ -173,9 +264,9 @@ def new_stamps(path: str | Path, shape: tuple[int, int, int, int, int]) -> Itera
     TuningforkError
         The disk has no room for the file.
     """
-    size = int(np.prod(shape, dtype=np.int64)) * TYPE.itemsize
+    size = int(np.prod(shape, dtype=np.int64)) * PIXEL_TYPE.itemsize
     with replacing(path) as temporary, temporary.open("w+b") as file:
-        header: dict[str, Any] = {"descr": TYPE.str, "fortran_order": False, "shape": shape}
+        header: dict[str, Any] = {"descr": PIXEL_TYPE.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         file.flush()
         offset = file.tell()
@@ -183,7 +274,7 @@ def new_stamps(path: str | Path, shape: tuple[int, int, int, int, int]) -> Itera
             _reserve(file.fileno(), offset + size)
             yield StampStore(file.fileno(), shape, offset)
         except OSError as error:
-            if error.errno not in NO_ROOM:
+            if error.errno not in DISK_FULL_ERRORS:
                 raise
             raise TuningforkError(
                 f"{path}: no room for {shape[0]} stamps ({size / 1e9:.1f} GB): {error.strerror}; "
@@ -201,5 +292,5 @@ def _reserve(descriptor: int, size: int) -> None:
     if fallocate is None:
         return
     fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
-    if fallocate(descriptor, 0, 0, size) != 0 and ctypes.get_errno() in NO_ROOM:
+    if fallocate(descriptor, 0, 0, size) != 0 and ctypes.get_errno() in DISK_FULL_ERRORS:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

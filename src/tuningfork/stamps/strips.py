@@ -9,7 +9,7 @@ from tuningfork.surveys.base import Image
 
 STRIP_BYTES = 2**24
 """Size of one array of a strip."""
-TALLER = 3
+STRIP_TO_WINDOW_HEIGHT = 3
 """A strip is at least so many times taller than the tallest window, so that few rows are in two strips."""
 
 
@@ -33,7 +33,23 @@ class Piece:
 
     @classmethod
     def read(cls, image: Image, start: int, stop: int) -> "Piece":
-        """Read rows of an image and put zeros where there are no data."""
+        """Read rows of an image and put zeros where there are no data.
+
+        Parameters
+        ----------
+        image : Image
+        start, stop : int
+            First row, and the row after the last.
+
+        Returns
+        -------
+        Piece
+
+        Raises
+        ------
+        InputError
+            The image turns out to be damaged.
+        """
         flux, weight = image.rows(start, stop)
         # A sum or an extreme is not finite if one of the values is not: much faster than a test of each.
         some = weight if any(weight.strides) else weight[:1, :1]
@@ -66,9 +82,14 @@ class Strip:
         return all(piece.good for piece in self.pieces)
 
     def copy(self, left: int, bottom: int, out: np.ndarray) -> None:
-        """Copy the rectangle whose first pixel is (`left`, `bottom`) into `out`; it is zero beyond the strip.
+        """Copy a rectangle of the image; it is zero beyond the strip.
 
-        `out` has the shape (2, h, w) for flux and inverse variance, or (1, h, w) for flux.
+        Parameters
+        ----------
+        left, bottom : int
+            Column and row of the rectangle's first pixel.
+        out : ndarray
+            Takes the rectangle: (2, h, w) for flux and inverse variance, or (1, h, w) for flux.
         """
         planes, height, width = out.shape
         if 0 <= left <= self.width - width:
@@ -102,7 +123,7 @@ def strips(image: Image, low: np.ndarray, high: np.ndarray) -> Iterator[tuple[St
     ------
     strip : Strip
     windows : ndarray of int
-        Which windows lie in the strip, as far as they lie in the image.
+        Indices of the windows whose rows in the image lie in the strip.
 
     Raises
     ------
@@ -113,7 +134,7 @@ def strips(image: Image, low: np.ndarray, high: np.ndarray) -> Iterator[tuple[St
     low, high = np.clip(low, 0, height), np.clip(high, 0, height)
     order = np.flatnonzero(low < high)
     order = order[np.argsort(low[order], kind="stable")]
-    rows = max(STRIP_BYTES // (4 * width), TALLER * int(np.max(high - low, initial=0)))
+    rows = max(STRIP_BYTES // (4 * width), STRIP_TO_WINDOW_HEIGHT * int(np.max(high - low, initial=0)))
     pieces: list[Piece] = []
     done = 0
     while done < len(order):
@@ -130,7 +151,7 @@ def strips(image: Image, low: np.ndarray, high: np.ndarray) -> Iterator[tuple[St
 
 
 def _group(low: np.ndarray, high: np.ndarray, rows: int) -> int:
-    """Return how many of the windows, in order of `low`, are read together: without a gap and within `rows`."""
+    """Return how many windows, in order of `low`, are read together: without a gap and within `rows`."""
     reach = np.maximum.accumulate(high)
     fits = reach <= max(low[0] + rows, high[0])
     joined = np.concatenate([[True], low[1:] <= reach[:-1]])

@@ -9,25 +9,25 @@ import numpy as np
 from tuningfork.core.config import Configuration
 from tuningfork.core.config.sky import Box, Cone, Moc, Polygon
 from tuningfork.core.description import Description
-from tuningfork.sky.footprint import FINEST, read_moc
+from tuningfork.sky.footprint import MOC_ORDER, read_moc
 from tuningfork.sky.shards import Shard
 from tuningfork.survey_plan.figure import Figure
 from tuningfork.surveys.base import MARGIN
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.transfer.network import Network
 
-WHOLE_SKY = 4 * np.pi * np.rad2deg(1) ** 2
-EDGES = (1, 3, 5, 7)
-"""Places of the neighbours that share an edge with a pixel, in the answer of cdshealpix."""
-COUNTED = 20_000
-"""Tiles of the simulated sky up to which they are counted, not estimated."""
+WHOLE_SKY_DEG2 = 4 * np.pi * np.rad2deg(1) ** 2
+EDGE_NEIGHBOURS = (1, 3, 5, 7)
+"""Indices of the neighbours that share an edge with a pixel, in the answer of cdshealpix."""
+MAX_COUNTED_TILES = 20_000
+"""Up to this estimated number, tiles of the simulated sky are counted."""
 SAMPLE_ORDER = 10
 """HEALPix order of the points by which bricks are counted; 3.4 arcmin apart, a brick is 15 arcmin wide."""
 
 
 def shard_area(order: int) -> float:
     """Return the area of a shard (deg2)."""
-    return float(WHOLE_SKY / (12 * 4**order))
+    return float(WHOLE_SKY_DEG2 / (12 * 4**order))
 
 
 def footprint_area(footprint: object) -> float | None:
@@ -44,12 +44,12 @@ def footprint_area(footprint: object) -> float | None:
             south, north = np.deg2rad([footprint.dec_min, footprint.dec_max])
             return float(width * np.rad2deg(np.sin(north) - np.sin(south)))
         case Cone():
-            return float(WHOLE_SKY / 2 * (1 - np.cos(np.deg2rad(footprint.radius))))
+            return float(WHOLE_SKY_DEG2 / 2 * (1 - np.cos(np.deg2rad(footprint.radius))))
         case Polygon():
             return _polygon_area(*np.deg2rad(np.array(footprint.vertices, dtype=float).T))
         case Moc():
             ranges = read_moc(Path(footprint.path))
-            return float((ranges[:, 1] - ranges[:, 0]).sum() * shard_area(FINEST))
+            return float((ranges[:, 1] - ranges[:, 0]).sum() * shard_area(MOC_ORDER))
     return None
 
 
@@ -71,13 +71,24 @@ def border(shards: Sequence[Shard]) -> float:
     """Return the length (deg) of the border of the area that the shards make up."""
     pixels = np.array([shard.pixel for shard in shards], dtype=np.uint64)
     order = shards[0].order
-    beside = np.asarray(healpix.neighbours(pixels, np.uint8(order)))[:, EDGES]
+    beside = np.asarray(healpix.neighbours(pixels, np.uint8(order)))[:, EDGE_NEIGHBOURS]
     free = ~np.isin(beside, pixels.astype(beside.dtype))
     return float(free.sum() * np.sqrt(shard_area(order)))
 
 
 def count_tiles(configuration: Configuration, description: Description, shards: Sequence[Shard]) -> Figure:
-    """Return how many tiles touch the shards or come near them; a shard without sources needs none of them."""
+    """Return how many tiles touch the shards or come near them; a shard without sources needs none of them.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    description : Description
+    shards : sequence of Shard
+
+    Returns
+    -------
+    Figure
+    """
     match configuration.survey.name:
         case "simulated":
             return _simulated(configuration, description, shards)
@@ -115,7 +126,7 @@ def _simulated(configuration: Configuration, description: Description, shards: S
     survey = SimulatedSurvey(configuration.seed, sky, description, Network(configuration.transfer))
     step = (sky.tile_size - sky.tile_overlap) * description.pixel_scale / 3600
     estimate = _touched(shards, step**2)
-    if estimate > COUNTED:
+    if estimate > MAX_COUNTED_TILES:
         return Figure(estimate, f"{step**2:.3g} deg2 a tile, and the border")
     return Figure(len({tile.name for shard in shards for tile in survey.tiles(shard)}))
 
@@ -125,9 +136,9 @@ def _bricks(shards: Sequence[Shard]) -> int:
 
     order = max(SAMPLE_ORDER, shards[0].order + 2)
     shift = 2 * (order - shards[0].order)
-    found = []
+    numbers = []
     for shard in shards:
         points = np.arange(shard.pixel << shift, (shard.pixel + 1) << shift, dtype=np.uint64)
         lon, lat = healpix.healpix_to_lonlat(points, np.uint8(order))
-        found.append(np.unique(numbers_at(lon.deg, lat.deg)))
-    return len(np.unique(np.concatenate(found)))
+        numbers.append(np.unique(numbers_at(lon.deg, lat.deg)))
+    return len(np.unique(np.concatenate(numbers)))

@@ -15,27 +15,38 @@ from tuningfork.survey_plan.figure import Figure
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.lists.sources.table import UserTable
 
-KNOTS = ((16.0, 11.0), (17.77, 92.0), (19.5, 864.0), (24.9, 88_600.0), (27.0, 330_000.0))
-"""Galaxies a square degree brighter than a magnitude in r: 92 at 17.77 (SDSS main sample, Strauss+ 2002), 864 at 19.5
+NUMBER_COUNTS = ((16.0, 11.0), (17.77, 92.0), (19.5, 864.0), (24.9, 88_600.0), (27.0, 330_000.0))
+"""Galaxies per square degree brighter than a magnitude in r: 92 at 17.77 (SDSS main sample, Strauss+ 2002), 864 at 19.5
 (DESI Bright Galaxy Survey, Hahn+ 2023), 24.6 an arcmin2 at i of 24.5 (HSC, Mandelbaum+ 2018), with the slope of
 Yasuda+ 2001 (0.52 between 16 and 18, 0.6 brighter than 16) and 0.27 beyond."""
-EUCLIDEAN = 0.6
-REDDER = {"u": -2.2, "g": -0.7, "r": 0.0, "i": 0.4, "z": 0.6, "y": 0.7, "VIS": 0.4, "Y": 0.8, "J": 1.0, "H": 1.3}
-"""What a typical galaxy's magnitude in a band must be given to become one in r."""
-SOURCE = "from published counts, within a factor of two"
+EUCLIDEAN_SLOPE = 0.6
+COLOUR_TO_R = {"u": -2.2, "g": -0.7, "r": 0.0, "i": 0.4, "z": 0.6, "y": 0.7, "VIS": 0.4, "Y": 0.8, "J": 1.0, "H": 1.3}
+"""Band -> magnitude in r minus magnitude in the band, of a typical galaxy."""
+COUNTS_SOURCE = "from published counts, within a factor of two"
 
 
 def brighter_than(mag: float, band: str) -> float:
-    """Return how many galaxies a square degree are brighter than a magnitude in a band."""
-    r = mag + REDDER.get(band, 0.0)
-    mags, counts = np.array(KNOTS).T
+    """Return how many galaxies per square degree are brighter than a magnitude in a band."""
+    r = mag + COLOUR_TO_R.get(band, 0.0)
+    mags, counts = np.array(NUMBER_COUNTS).T
     if r < mags[0]:
-        return float(counts[0] * 10 ** (EUCLIDEAN * (r - mags[0])))
+        return float(counts[0] * 10 ** (EUCLIDEAN_SLOPE * (r - mags[0])))
     return float(10 ** np.interp(r, mags, np.log10(counts)))
 
 
 def expected_galaxies(configuration: Configuration, description: Description, shards: Sequence[Shard]) -> Figure:
-    """Return how many sources the run will have."""
+    """Return how many sources the run will have.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    description : Description
+    shards : sequence of Shard
+
+    Returns
+    -------
+    Figure
+    """
     selection = configuration.sources
     match selection.catalogue:
         case TableCatalogue() as catalogue:
@@ -55,7 +66,7 @@ def expected_galaxies(configuration: Configuration, description: Description, sh
             return Figure(area * sky.galaxy_density * share, "the density of the simulated sky")
     band = description.reference_band
     density = brighter_than(selection.mag_max, band) - brighter_than(selection.mag_min, band)
-    return Figure(area * density, SOURCE)
+    return Figure(area * density, COUNTS_SOURCE)
 
 
 def _share(population: Population, mag_min: float, mag_max: float) -> float:

@@ -6,17 +6,25 @@ from pathlib import Path
 from tuningfork.core.config import Configuration, load
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import ConfigurationError
+from tuningfork.core.stage import paths
 from tuningfork.sky.shards import Shard
 from tuningfork.survey_plan.area import count_tiles, footprint_area, shard_area, with_sources
 from tuningfork.survey_plan.costs import PLANNED, PLANNED_BYTES, Costs, costs
 from tuningfork.survey_plan.figure import Figure, count, degrees, duration, size
 from tuningfork.survey_plan.galaxies import expected_galaxies
+from tuningfork.survey_plan.previous_run import read_previous_run
 from tuningfork.surveys.area import shards_of
 
 MEGABYTE = 1e6
 
 
-def survey_plan(configfile: Path | None, root: Path, bandwidth: float = 20.0, cores: int | None = None) -> str:
+def survey_plan(
+    configfile: Path | None,
+    root: Path,
+    bandwidth: float = 20.0,
+    cores: int | None = None,
+    results: Path = Path(paths.RESULTS),
+) -> str:
     """Return a table of what a run of a configuration will take; nothing is fetched for it.
 
     Parameters
@@ -28,12 +36,19 @@ def survey_plan(configfile: Path | None, root: Path, bandwidth: float = 20.0, co
     bandwidth : float
         MB/s that come from the service, all connections together.
     cores : int, optional
-        Cores that compute at a time; those of this machine without it.
+        Cores that compute at a time; by default all of this machine.
+    results : Path
+        Results of a previous run, whose times are used if it left benchmark files.
+
+    Returns
+    -------
+    str
+        One line per quantity.
 
     Raises
     ------
     ConfigurationError
-        The configuration is wrong, or says too little to be planned without the network.
+        The configuration is wrong, or cannot be planned without the network.
     """
     if bandwidth <= 0 or (cores is not None and cores < 1):
         raise ConfigurationError(f"bandwidth {bandwidth} MB/s, {cores} cores: expected numbers above zero")
@@ -43,7 +58,15 @@ def survey_plan(configfile: Path | None, root: Path, bandwidth: float = 20.0, co
     shards = shards_of(offline, description)
     galaxies = expected_galaxies(chosen, description, shards)
     tiles = with_sources(count_tiles(chosen, description, shards), galaxies)
-    taken = costs(chosen, description, len(shards), tiles, galaxies, bandwidth * MEGABYTE)
+    taken = costs(
+        chosen,
+        description,
+        shards=len(shards),
+        tiles=tiles,
+        galaxies=galaxies,
+        bandwidth=bandwidth * MEGABYTE,
+        previous=read_previous_run(results),
+    )
     cores = cores or os.cpu_count() or 1
     lines = [
         *_sky(chosen, description, shards, tiles, galaxies),
@@ -77,10 +100,10 @@ def _transfers(chosen: Configuration, tiles: Figure, taken: Costs, bandwidth: fl
     if chosen.survey.name in {"simulated", "folder"}:
         where = "rendered here" if chosen.survey.name == "simulated" else "read where they are"
         return [("images", count(taken.images), where), ("to fetch", "nothing", "")]
-    rows = [("images", count(taken.images), "one a tile and band")]
+    rows = [("images", count(taken.images), "one per tile and band")]
     if taken.fetched.value is None or tiles.value is None:
         return [*rows, ("to fetch", "not known", "the survey's description does not say how large a tile is")]
-    limit = f"{bandwidth:g} MB/s in all, at most {chosen.transfer.rate:g} requests/s a host"
+    limit = f"{bandwidth:g} MB/s in all, at most {chosen.transfer.rate:g} requests/s per host"
     rows.append(("to fetch", f"about {size(taken.fetched.number)}", "what the cache does not have already"))
     rows.append(("transfer time", f"about {duration(taken.transfer)}", limit))
     return rows
@@ -91,9 +114,18 @@ def _work(taken: Costs, cores: int) -> list[tuple[str, str, str]]:
     seconds = duration(max(taken.computing / cores, taken.chain))
     return [
         ("jobs", f"{taken.jobs:,}", start if taken.jobs > 1000 else ""),
-        ("computing", f"about {duration(taken.computing)} of a core", "without a GPU (docs/scale.md)"),
+        ("computing", f"about {duration(taken.computing)} of a core", _basis(taken)),
         ("computing time", f"about {seconds}", f"{cores} cores"),
     ]
+
+
+def _basis(taken: Costs) -> str:
+    """Return what the time of computing is based on."""
+    measured = sum(stage.measured for stage in taken.stages.values())
+    built_in = "speeds without a GPU (docs/scale.md)"
+    if not measured:
+        return f"by built-in {built_in}"
+    return f"{measured} stages as measured in the previous run, the others by built-in {built_in}"
 
 
 def _disk(chosen: Configuration, taken: Costs) -> list[tuple[str, str, str]]:
@@ -105,7 +137,7 @@ def _disk(chosen: Configuration, taken: Costs) -> list[tuple[str, str, str]]:
         (
             "disk: stamps",
             f"about {size(taken.stamps)}",
-            "with saliency maps, if kept (--notemp); else a part at a time",
+            "with saliency maps, if kept (--notemp); otherwise less",
         ),
         ("disk: training set", size(taken.training), ""),
         ("disk: catalogue", f"about {size(taken.catalogue)}", "HATS, one file, and the parts"),

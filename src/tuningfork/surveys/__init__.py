@@ -1,1 +1,1 @@
-"""The surveys, each one module behind the protocol of `tuningfork.surveys.base`."""
+"""The surveys: one package or module each, behind the protocol of `tuningfork.surveys.base`."""

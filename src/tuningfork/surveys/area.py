@@ -1,4 +1,4 @@
-"""From the configured footprint to its shards."""
+"""The shards of the configured footprint."""
 
 import re
 from pathlib import Path
@@ -13,22 +13,23 @@ from tuningfork.sky.footprint import shards_of_footprint, shards_of_outlines
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.inputs import checked_table
-from tuningfork.surveys.lists.labels.measured import KEY, read_measured
+from tuningfork.surveys.lists.labels.measured import MEASUREMENTS_KEY, read_measured
 from tuningfork.surveys.registry import open_survey
 from tuningfork.surveys.transfer.network import Network
 
-TILE = re.compile(r"[A-Za-z0-9._+-]{1,200}")
+TILE_NAME = re.compile(r"[A-Za-z0-9._+-]{1,200}")
+"""What the name of a tile may look like."""
 
 
 def shards_of(configuration: Configuration, description: Description) -> list[Shard]:
-    """Return the shards that the configured footprint touches, in order of their number.
+    """Return the shards that the configured footprint touches, in order of pixel number.
 
-    A list of tiles may have to ask the survey's service where they lie.
+    For a list of tiles, the survey's service may be asked for the positions of the tiles.
 
     Raises
     ------
     ConfigurationError
-        The footprint cannot be used, or touches no shard.
+        If the footprint cannot be used, or touches no shard.
     """
     footprint, order = configuration.sky.footprint, configuration.sky.shard_order
     try:
@@ -43,18 +44,23 @@ def shards_of(configuration: Configuration, description: Description) -> list[Sh
 
 
 def shards_of_measurements(configuration: Configuration, footprint: list[Shard]) -> list[Shard]:
-    """Return the shards in which the measured galaxies lie, in order of their number; none without a table of them.
+    """Return the shards that contain the galaxies of the user's table of measurements, in order of pixel number.
 
     Parameters
     ----------
     configuration : Configuration
     footprint : list of Shard
-        Those of the run: all are searched where the table has identifiers and no positions.
+        Shards of the run: all of them are searched if the table has identifiers but no positions.
+
+    Returns
+    -------
+    list of Shard
+        Empty if the configuration names no table.
 
     Raises
     ------
     ConfigurationError
-        The table cannot be used, or its rows lie in too many shards.
+        If the table cannot be used, or its rows lie in too many shards.
     """
     settings = configuration.train.structure.measurements
     try:
@@ -63,19 +69,19 @@ def shards_of_measurements(configuration: Configuration, footprint: list[Shard])
         raise ConfigurationError(str(error)) from None
     if measured is None:
         return []
-    own = measured.shards(configuration.sky.shard_order)
-    found = footprint if own is None else own
-    if len(found) > settings.max_shards:
+    measured_shards = measured.shards(configuration.sky.shard_order)
+    shards = footprint if measured_shards is None else measured_shards
+    if len(shards) > settings.max_shards:
         where = (
-            f"its rows lie in {len(found)} shards"
-            if own is not None
-            else f"without positions, all {len(found)} shards of the footprint are searched"
+            f"its rows lie in {len(shards)} shards"
+            if measured_shards is not None
+            else f"it has no positions, so all {len(shards)} shards of the footprint must be searched"
         )
         raise ConfigurationError(
-            f"{measured.what}: {where}, each of which is cut whole, and {KEY}.max_shards is {settings.max_shards}; "
-            "give rows that lie closer together, or raise it"
+            f"{measured.what}: {where}, and stamps are cut of every source of a shard; "
+            f"{MEASUREMENTS_KEY}.max_shards is {settings.max_shards}; give rows that lie closer together, or raise it"
         )
-    return found
+    return shards
 
 
 def _shards_of_sources(configuration: Configuration, description: Description, order: int) -> list[Shard]:
@@ -85,7 +91,7 @@ def _shards_of_sources(configuration: Configuration, description: Description, o
     survey = FolderSurvey(configuration.survey.folder, description)
     if table is not None or isinstance(configuration.sources.catalogue, SurveyCatalogue):
         return survey.own(table).shards(order)
-    # What is found on the images, or listed elsewhere, may lie anywhere on them.
+    # Detected sources, and those of other catalogues, may lie anywhere on the images.
     outlines = [place.corners for place in survey.places.values() if place.corners]
     if not outlines:
         raise ConfigurationError(
@@ -105,22 +111,22 @@ def _shards_of_tiles(
         raise ConfigurationError(f"sky.footprint: {error}") from None
     except TransferError as error:
         raise ConfigurationError(
-            f"sky.footprint: where the tiles of the survey {configuration.survey.name} lie must be asked ({error}); "
-            "run with the network once, or give a box, cone or polygon"
+            f"sky.footprint: the service of the survey {configuration.survey.name} must say where the tiles lie "
+            f"({error}); run with the network once, or give a box, cone or polygon"
         ) from None
     unknown = [tile.name for tile in tiles if not tile.corners]
     if unknown:
-        raise ConfigurationError(f"sky.footprint: nothing says where the tile {unknown[0]!r} lies; leave it out")
+        raise ConfigurationError(f"sky.footprint: the position of the tile {unknown[0]!r} is unknown; leave it out")
     return shards_of_outlines([tile.corners for tile in tiles], order)
 
 
 def names_of(footprint: TileList) -> list[str]:
-    """Return the names of tiles that the configuration and its file list, each once, in order.
+    """Return the names of tiles in the configuration and in the file that it names, sorted and without repeats.
 
     Raises
     ------
     ConfigurationError
-        The file cannot be read, or a name is none of a tile.
+        If the file cannot be read, or a name cannot be that of a tile.
     """
     names = [(name, "sky.footprint.names") for name in footprint.names]
     if footprint.path is not None:
@@ -130,11 +136,11 @@ def names_of(footprint: TileList) -> list[str]:
         except FileNotFoundError:
             raise ConfigurationError(f"{what}: no such file") from None
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{what}: not a text file with one name a line ({error})") from None
+            raise ConfigurationError(f"{what}: not a text file with one name per line ({error})") from None
         names += [(line.split("#")[0].strip(), what) for line in lines]
     for name, what in names:
-        if name and not TILE.fullmatch(name):
-            raise ConfigurationError(f"{what}: {name[:80]!r} is no name of a tile (letters, digits and ._+- only)")
+        if name and not TILE_NAME.fullmatch(name):
+            raise ConfigurationError(f"{what}: {name[:80]!r} is not the name of a tile (letters, digits and ._+- only)")
     chosen = sorted({name for name, _ in names if name})
     if not chosen:
         raise ConfigurationError(f"sky.footprint.path: {footprint.path} names no tile")

@@ -1,4 +1,4 @@
-"""What every survey offers to the pipeline."""
+"""The protocol that every survey implements, and the tiles and images that it returns."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard
 
 IMAGE = "image"
-"""Role of the file with the pixels; a survey names its other files (weight, mask, psf, ...) as it likes."""
+"""Role of the file with the pixels; a survey names the roles of its other files (weight, mask, psf, ...) itself."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Tile:
     ra, dec : float
         Centre (deg); NaN if unknown.
     corners : tuple of (ra, dec)
-        Corners of the imaging (deg), in order round the tile, convex; empty if unknown: any source may lie on it.
+        Corners of the imaging (deg), in order around the tile, convex. Empty if unknown: any source may lie on it.
     unique : tuple of four floats or None
-        ra_min, ra_max, dec_min, dec_max (deg) of the part of the sky for which the survey's rule makes this tile the
-        one that counts, ra_min > ra_max where it crosses zero. Without it a source belongs to the tile in which it
-        lies deepest.
+        ra_min, ra_max, dec_min, dec_max (deg) of the region in which the survey declares this tile primary; ra_min >
+        ra_max if the region crosses right ascension zero. Without it, a source belongs to the tile in which it lies
+        farthest from the edges.
     facts : mapping
-        What the survey's lists say about the tile and its files do not: JSON values, such as addresses or PSF widths.
+        What the survey's lists say about the tile and its files do not, such as addresses or PSF widths; JSON values.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class FetchedTile:
-    """A tile whose files are at hand; a band whose files could not be had is absent.
+    """A tile whose files have been fetched; a band whose files could not be fetched is absent from `files`.
 
     Attributes
     ----------
@@ -64,13 +64,14 @@ class FetchedTile:
 
     @property
     def name(self) -> str:
-        """The tile's name."""
+        """Name of the tile."""
         return self.tile.name
 
 
 MARGIN = 60 / 3600
-"""How far beyond the edge of a shard (deg) the stamps of its sources reach, unless they are larger."""
+"""Distance (deg) beyond the edge of a shard that the stamps of its sources reach, unless they are larger."""
 Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+"""(start, stop) -> pixels and inverse variances of the rows [start, stop); see :class:`Image`."""
 FullWidths = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(x, y), pixel positions (N,) -> full width at half maximum of the PSF there (arcsec), (N,); NaN if unknown."""
 
@@ -85,9 +86,9 @@ class Image:
         Height H and width W.
     rows : callable
         (start, stop) -> two float32 arrays (stop - start, W): sky-subtracted surface brightness in linear flux
-        units, and inverse variance, zero where there are no data or a mask says so; one value for all pixels may be
-        broadcast. Row 0 is the FITS row 1. The caller may change the first. Raises InputError if the file turns out
-        to be damaged.
+        units, and inverse variance, which is zero where there are no data or the pixel is masked. A single inverse
+        variance may be broadcast to all pixels. Row 0 is the FITS row 1. The caller may change the first array.
+        Raises InputError if the file turns out to be damaged.
     wcs : astropy.wcs.WCS
         Celestial WCS of the image; pixel (0, 0) is the centre of the first pixel.
     psf_fwhm : callable
@@ -106,7 +107,24 @@ class Image:
     def of_arrays(
         cls, pixels: np.ndarray, inverse_variance: np.ndarray, wcs: WCS, psf_fwhm: float, zero_point: float
     ) -> "Image":
-        """Return an image that is in memory, with one PSF width (arcsec) everywhere."""
+        """Return an image that is in memory, with the same PSF width everywhere.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            float32 (H, W), sky-subtracted surface brightness in linear flux units.
+        inverse_variance : ndarray
+            float32 (H, W), zero where there are no data.
+        wcs : astropy.wcs.WCS
+        psf_fwhm : float
+            Full width at half maximum of the PSF (arcsec).
+        zero_point : float
+            AB magnitude of one flux unit.
+
+        Returns
+        -------
+        Image
+        """
 
         def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
             return pixels[start:stop], inverse_variance[start:stop]
@@ -116,42 +134,60 @@ class Image:
 
 
 def everywhere(width: float) -> FullWidths:
-    """Return one width of the PSF (arcsec) for all of an image."""
+    """Return a function that gives the same PSF width (arcsec) for every position of an image."""
     return lambda x, y: np.full(np.shape(x), width)
 
 
 def require_bands(survey: str, bands: Sequence[str], known: Sequence[str]) -> None:
     """Check that a survey has the bands that its description names.
 
+    Parameters
+    ----------
+    survey : str
+        Name of the survey, for the message.
+    bands : sequence of str
+        Bands of the description.
+    known : sequence of str
+        Bands that the survey has.
+
     Raises
     ------
     InputError
-        It lacks one.
+        If the survey lacks one of the bands.
     """
     if not set(known).issuperset(bands):
         raise InputError(f"bands {bands} of the survey {survey}: expected some of {', '.join(known)}")
 
 
 class Survey(Protocol):
-    """A survey: one module that implements this, one YAML file that describes it.
+    """A survey: one module that implements this protocol, and one YAML file that describes the survey.
 
     It is made with a :class:`tuningfork.surveys.transfer.network.Network`, through which all its transfers go.
     """
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the sources of the survey's own catalogue in the shard, each once by the survey's rule.
+        """Return the sources of the survey's own catalogue in the shard, each once according to the survey's rule.
 
-        A table of the stage `sources`, in order of source_id, within the limits of the magnitude.
+        Parameters
+        ----------
+        shard : Shard
+        selection : Sources
+            Limits of the magnitude.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`, in order of source_id.
 
         Raises
         ------
         TransferError
-            The service does not answer, or with an error.
+            If the service does not answer, or answers with an error.
         """
         ...
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
-        """Return the tiles that touch the shard or come within `margin` (deg) of it, in order of their names."""
+        """Return the tiles that touch the shard or come within `margin` (deg) of it, in order of name."""
         ...
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
@@ -160,12 +196,12 @@ class Survey(Protocol):
         Raises
         ------
         InputError
-            The survey has no such tile.
+            If the survey has no such tile.
         """
         ...
 
     def fetch(self, tile: Tile) -> FetchedTile:
-        """Bring the tile's files into the cache; a fault of one band is recorded, not raised."""
+        """Fetch the tile's files into the cache; a fault of one band is recorded, not raised."""
         ...
 
     def open(self, tile: FetchedTile, band: str) -> Image:
@@ -174,7 +210,7 @@ class Survey(Protocol):
         Raises
         ------
         InputError
-            The file cannot be read or is not what it should be.
+            If the file cannot be read or is not what it should be.
         """
         ...
 
@@ -189,22 +225,44 @@ class OwnImages:
     Attributes
     ----------
     tiles : list
-        For each source the name of the tile that is its image, or None: any tile that covers it will do.
+        For each source, the name of the tile that is its image, or None if any tile that covers it will do.
     centred : list of bool
-        Whether the galaxy is at the centre of that image, for images that cannot say where on the sky they are.
+        Whether the galaxy is at the centre of that image, for images without a WCS.
     """
 
     tiles: Sequence[str | None]
     centred: Sequence[bool]
 
     def attach(self, sources: pa.Table) -> pa.Table:
-        """Return the table of sources with this knowledge in its metadata."""
+        """Return the table of sources with this information in its metadata.
+
+        Parameters
+        ----------
+        sources : pyarrow.Table
+            Table of N sources.
+
+        Returns
+        -------
+        pyarrow.Table
+            The same rows.
+        """
         value = json.dumps({"tiles": list(self.tiles), "centred": list(self.centred)})
         return sources.replace_schema_metadata((sources.schema.metadata or {}) | {OWN_IMAGES: value})
 
     @classmethod
     def of(cls, sources: pa.Table) -> "OwnImages":
-        """Return what :meth:`attach` put into a table of sources; nothing is known of other tables."""
+        """Return the information that :meth:`attach` put into a table of sources.
+
+        Parameters
+        ----------
+        sources : pyarrow.Table
+            Table of N sources.
+
+        Returns
+        -------
+        OwnImages
+            Of length N; without any images if the table has no such metadata.
+        """
         value = (sources.schema.metadata or {}).get(OWN_IMAGES)
         if value is None:
             return cls([None] * sources.num_rows, [False] * sources.num_rows)

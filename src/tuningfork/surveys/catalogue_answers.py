@@ -1,4 +1,4 @@
-"""From a catalogue service's answer to the table of the stage sources, and to the PSF's width of a tile."""
+"""Conversion of catalogue services' answers into the table of the stage sources, and into the PSF width of a tile."""
 
 import json
 import logging
@@ -30,29 +30,29 @@ def sources_of(answer: Table, shard: Shard) -> pa.Table:
     Parameters
     ----------
     answer : astropy.table.Table
-        Columns source_id, ra, dec (deg), mag and radius (arcsec), and perhaps flags, in any order of rows. Of rows
-        with the same source_id the brightest counts. A magnitude or radius that is no positive number is not known.
+        Columns source_id, ra, dec (deg), mag and radius (arcsec), and optionally flags, with rows in any order. Of rows
+        with the same source_id, the brightest is kept. A magnitude or radius that is not a positive number is unknown.
     shard : Shard
 
     Returns
     -------
     pyarrow.Table
-        Of the stage `sources`.
+        Table of the stage `sources`.
     """
     ids = np.asarray(answer["source_id"], dtype=np.int64)
     ra, dec = (floats(answer, name) for name in ("ra", "dec"))
-    here = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    here = here[shard.contains(ra[here] % 360, dec[here])]
-    here = here[np.lexsort((ra[here], floats(answer, "mag")[here], ids[here]))]
-    _, first = np.unique(ids[here], return_index=True)
-    here = here[first]
-    known = {name: floats(answer, name)[here] for name in ("mag", "radius")}
-    flags = answer["flags"][here] if "flags" in answer.colnames else np.zeros(len(here))
+    kept = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    kept = kept[shard.contains(ra[kept] % 360, dec[kept])]
+    kept = kept[np.lexsort((ra[kept], floats(answer, "mag")[kept], ids[kept]))]
+    _, first = np.unique(ids[kept], return_index=True)
+    kept = kept[first]
+    known = {name: floats(answer, name)[kept] for name in ("mag", "radius")}
+    flags = answer["flags"][kept] if "flags" in answer.colnames else np.zeros(len(kept))
     values = {
-        "source_id": ids[here],
+        "source_id": ids[kept],
         "flags": np.asarray(flags, dtype=np.int64),
-        "ra": ra[here] % 360,
-        "dec": dec[here],
+        "ra": ra[kept] % 360,
+        "dec": dec[kept],
         "survey_mag": np.where(known["mag"] > 0, known["mag"], np.nan),
         "survey_radius": np.where(known["radius"] > 0, known["radius"], np.nan),
     }
@@ -60,12 +60,25 @@ def sources_of(answer: Table, shard: Shard) -> pa.Table:
 
 
 def floats(table: Table, name: str) -> np.ndarray:
-    """Return a column of an answer as float64, NaN for null."""
+    """Return a column of an answer as floats.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Answer of N rows.
+    name : str
+        Column.
+
+    Returns
+    -------
+    ndarray of float64
+        Shape (N,); NaN for null.
+    """
     return np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan)
 
 
 def box_of(tile: Tile) -> Surroundings:
-    """Return a box that holds a tile, whose corners must be known."""
+    """Return a box that contains a tile, whose corners must be known."""
     ra, dec = np.array(tile.corners).T
     half = float(np.abs((ra - tile.ra + 180) % 360 - 180).max())
     polar = np.abs(dec).max() > 89 or half > 90
@@ -73,7 +86,7 @@ def box_of(tile: Tile) -> Surroundings:
 
 
 def keep_widths(network: Network, name: str, url: str, query: str, bands: Sequence[str], limit: Limit) -> str | None:
-    """Have the PSF's width in a tile, which the survey's catalogue knows from its stars, in the cache.
+    """Save the PSF width of a tile, as the stars of the survey's catalogue give it, as a file in the cache.
 
     Parameters
     ----------
@@ -81,21 +94,22 @@ def keep_widths(network: Network, name: str, url: str, query: str, bands: Sequen
     name : str
         Name of the file in the cache.
     url : str
-        The TAP service.
+        Address of the TAP service.
     query : str
         ADQL whose answer has one row, with the width (any unit) in each band as width_<band>.
     bands : sequence of str
     limit : Limit
+        What the service allows.
 
     Returns
     -------
     str or None
-        `name`; None if the service gave no answer, and the survey's median has to do.
+        `name`; None if the service gave no answer, and the survey's median width must be used.
 
     Raises
     ------
     TransferError
-        Offline, and the file is not in the cache: what a job does must not depend on whether the network was used.
+        If offline and the file is not in the cache: the result of a job must not depend on whether it had a network.
     """
 
     def write(path: Path) -> None:
@@ -108,20 +122,24 @@ def keep_widths(network: Network, name: str, url: str, query: str, bands: Sequen
     except TransferError as error:
         if network.settings.offline:
             raise
-        logger.warning("%s: the PSF's width is taken from the description of the survey (%s)", name, error)
+        logger.warning("%s: using the PSF width in the survey's description (%s)", name, error)
         return None
 
 
 def with_widths(fetched: FetchedTile, bands: Sequence[str], widths: Callable[[Tile], str | None]) -> FetchedTile:
-    """Return a fetched tile with the file of its PSF's widths, where it has any image.
+    """Add the file of PSF widths to a fetched tile, if the tile has any image.
 
     Parameters
     ----------
     fetched : FetchedTile
     bands : sequence of str
-        All bands, which are missing if the widths cannot be had although they must.
+        All bands; they become missing if the widths are required and cannot be fetched.
     widths : callable
-        Has the file in the cache, see :func:`keep_widths`.
+        Tile -> name of the file of widths in the cache, or None; see :func:`keep_widths`.
+
+    Returns
+    -------
+    FetchedTile
     """
     if not fetched.files:
         return fetched
@@ -134,7 +152,21 @@ def with_widths(fetched: FetchedTile, bands: Sequence[str], widths: Callable[[Ti
 
 
 def kept_width(path: Path, band: str, limits: tuple[float, float]) -> float | None:
-    """Return what :func:`keep_widths` has written for a band, if it lies between `limits`."""
+    """Return the width that :func:`keep_widths` saved for a band.
+
+    Parameters
+    ----------
+    path : Path
+        File of widths.
+    band : str
+    limits : tuple of float
+        Smallest and largest plausible width, in the unit of the file.
+
+    Returns
+    -------
+    float or None
+        None if there is no width, or it is not plausible.
+    """
     try:
         width = float(json.loads(path.read_text())[band])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The user's own files: checked before any job starts, and what identifies their content."""
+"""The user's own files: checks before any job starts, and digests that identify their content."""
 
 import hashlib
 from collections.abc import Iterable
@@ -19,12 +19,23 @@ from tuningfork.surveys.lists.sources.table import UserTable
 
 
 def inputs_of(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:
-    """Return stage -> input -> hash of the user's files that the stage reads, after a check that they can be used.
+    """Check the user's files, and return their digests.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    description : Description
+        The survey's description.
+
+    Returns
+    -------
+    dict
+        Stage -> name of an input -> digest of the user's files that the stage reads.
 
     Raises
     ------
     ConfigurationError
-        A file is missing or unreadable, there is no image, the table lacks columns, or nothing says where the
+        If a file is missing or unreadable, there is no image, a table lacks columns, or nothing says where the
         sources of the table are on the images.
     """
     try:
@@ -42,8 +53,8 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         inputs["sources"]["table"] = _content(catalogue.path)
     measured = configuration.train.structure.measurements
     if read_measured(measured) is not None:
-        inputs["measurements"] = {"table": _content(str(measured.table))}
-    inputs["votes"] = _of_the_votes(configuration)
+        inputs["match_measurements"] = {"table": _content(str(measured.table))}
+    inputs["match_votes"] = _of_the_votes(configuration)
     if isinstance(catalogue, HatsCatalogue):
         hats = Hats(catalogue)
         hats.check()
@@ -83,12 +94,12 @@ def _of_the_votes(configuration: Configuration) -> dict[str, str]:
 
 
 def checked_table(configuration: Configuration) -> UserTable | None:
-    """Return the user's table of sources, None if the configuration names none.
+    """Return the user's table of sources, or None if the configuration names none.
 
     Raises
     ------
     InputError
-        It cannot be used.
+        If the table cannot be used.
     """
     catalogue = configuration.sources.catalogue
     if not isinstance(catalogue, TableCatalogue):
@@ -100,12 +111,15 @@ def checked_table(configuration: Configuration) -> UserTable | None:
 
 
 def _content(path: str) -> str:
-    """Return a hash of the content of a file."""
+    """Return a digest of the content of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _listing(paths: Iterable[Path]) -> str:
-    """Return a hash of the names and sizes of files."""
-    lines = sorted({f"{path.name} {path.stat().st_size}" for path in paths})
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    """Return a digest of the names, sizes and modification times (ns) of files, which are too many to read."""
+    lines = set()
+    for path in set(paths):
+        status = path.stat()
+        lines.add(f"{path.name} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

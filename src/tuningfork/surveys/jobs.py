@@ -1,4 +1,4 @@
-"""The jobs that deal with a survey: list the sources of a shard, fetch its tiles."""
+"""The stages sources and tiles: list the sources of a shard, and fetch its tiles."""
 
 import logging
 from pathlib import Path
@@ -24,19 +24,26 @@ from tuningfork.surveys.transfer.network import Network
 logger = logging.getLogger(__name__)
 
 
-def list_sources(parameters: Parameters, shard: str, transfer: Transfer, output: Path) -> None:
+def list_sources(*, parameters: Parameters, shard: str, transfer: Transfer, output: Path) -> None:
     """Write the table of the sources of a shard.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage `sources`.
+        Parameters of the stage `sources`.
     shard : str
         Name of the shard.
     transfer : Transfer
         How to deal with services, and the cache.
     output : Path
         The Parquet file to write.
+
+    Raises
+    ------
+    InputError
+        If the list of sources cannot be read.
+    TransferError
+        If a service does not answer.
     """
     network = Network(transfer)
     survey = open_survey(parameters, network)
@@ -45,26 +52,26 @@ def list_sources(parameters: Parameters, shard: str, transfer: Transfer, output:
     logger.info("shard %s: %d sources", shard, table.num_rows)
 
 
-def fetch_tiles(parameters: Parameters, shard: str, sources: Path, transfer: Transfer, output: Path) -> None:
-    """Bring the tiles of a shard into the cache and write their manifest.
+def fetch_tiles(*, parameters: Parameters, shard: str, sources: Path, transfer: Transfer, output: Path) -> None:
+    """Fetch the tiles of a shard into the cache and write their manifest.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage `tiles`.
+        Parameters of the stage `tiles`.
     shard : str
         Name of the shard.
     sources : Path
-        Its table of sources.
+        The shard's table of sources.
     transfer : Transfer
         How to deal with services, and the cache.
     output : Path
-        The manifest (Parquet) to write: one row a file, see `tuningfork.surveys.manifest`.
+        The manifest (Parquet) to write, with one row per file; see `tuningfork.surveys.manifest`.
 
     Raises
     ------
     TransferError
-        Offline, and files are missing: the manifest of a survey must not depend on whether the network was used.
+        If offline and files are missing: the manifest must not depend on whether the job had a network.
     """
     network = Network(transfer)
     survey = open_survey(parameters, network)
@@ -78,7 +85,7 @@ def fetch_tiles(parameters: Parameters, shard: str, sources: Path, transfer: Tra
         raise TransferError(
             f"shard {shard}: offline, and {len(missing)} of {len(tiles) * len(parameters.survey.bands)} images are not "
             f"in the cache {transfer.cache} (first: tile {missing[0]['tile']}, band {missing[0]['band']}; the log lists "
-            "all); set transfer.offline to false, or name the cache that has them"
+            "all of them); set transfer.offline to false, or transfer.cache to the cache that has them"
         )
     write_table(output, manifest, parameters.lineage(lineage_of(sources)))
 
@@ -86,19 +93,51 @@ def fetch_tiles(parameters: Parameters, shard: str, sources: Path, transfer: Tra
 def tiles_of_sources(
     survey: Survey, shard: Shard, rows: pa.Table, stamps: Stamps, description: Description
 ) -> list[Tile]:
-    """Return the tiles that the stamps of the shard's sources need, in order of their names."""
-    own = OwnImages.of(rows)
-    free = np.array([name is None for name in own.tiles], dtype=bool)
-    ra, dec = (numpy_column(rows, name)[free] for name in ("ra", "dec"))
-    half = reach(rows, stamps, description)[free]
-    around = survey.tiles(shard, max(MARGIN, half.max())) if free.any() else []
-    wanted = {tile.name: tile for tile in needed(around, ra, dec, half)}
-    named = sorted({name for name in own.tiles if name is not None} - set(wanted))
-    wanted |= {tile.name: tile for tile in (survey.locate(named) if named else [])}
+    """Return the tiles that the stamps of the shard's sources need.
+
+    Parameters
+    ----------
+    survey : Survey
+    shard : Shard
+    rows : pyarrow.Table
+        The shard's sources.
+    stamps : Stamps
+        Size of the stamps.
+    description : Description
+        The survey's description.
+
+    Returns
+    -------
+    list of Tile
+        In order of name.
+    """
+    own_images = OwnImages.of(rows)
+    anywhere = np.array([name is None for name in own_images.tiles], dtype=bool)
+    ra, dec = (numpy_column(rows, name)[anywhere] for name in ("ra", "dec"))
+    half_widths = reach(rows, stamps, description)[anywhere]
+    around = survey.tiles(shard, max(MARGIN, half_widths.max())) if anywhere.any() else []
+    wanted = {tile.name: tile for tile in needed(around, ra, dec, half_widths)}
+    named_tiles = sorted({name for name in own_images.tiles if name is not None} - set(wanted))
+    wanted |= {tile.name: tile for tile in (survey.locate(named_tiles) if named_tiles else [])}
     return [wanted[name] for name in sorted(wanted)]
 
 
 def reach(rows: pa.Table, stamps: Stamps, description: Description) -> np.ndarray:
-    """Return half of the width of the sources' stamps (deg), shape (N,)."""
+    """Return half of the width of the sources' stamps.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        N sources, with `survey_radius` (arcsec).
+    stamps : Stamps
+        Size of the stamps.
+    description : Description
+        The survey's description.
+
+    Returns
+    -------
+    ndarray
+        Half widths (deg), shape (N,).
+    """
     step = stamp_steps(stamps, description.pixel_scale, numpy_column(rows, "survey_radius").astype(float))
     return step * description.pixel_scale * stamps.size / 2 / 3600

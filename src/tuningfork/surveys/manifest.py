@@ -1,4 +1,4 @@
-"""The manifest of a shard: one row for every file of every tile and band, or the reason why there is none."""
+"""The manifest of a shard: one row for each file of each tile and band, or the reason why there is none."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ import pyarrow as pa
 from tuningfork.core.progress import track
 from tuningfork.surveys.base import FetchedTile, Survey, Tile
 
-SCHEMA = pa.schema(
+MANIFEST_SCHEMA = pa.schema(
     [
         ("tile", pa.string()),
         ("ra", pa.float64()),
@@ -34,10 +34,10 @@ SCHEMA = pa.schema(
 def fetch_all(
     survey: Survey, tiles: list[Tile], bands: list[str], threads: int, path: Callable[[str], Path]
 ) -> pa.Table:
-    """Bring all tiles into the cache and return the manifest, in the order of `tiles` and `bands`.
+    """Fetch all tiles into the cache and return the manifest.
 
-    A tile or band that cannot be had is a row with a reason. What is wrong with the machine itself, such as a
-    full disk, is raised.
+    A tile or band that cannot be fetched is a row with a reason. A fault of the machine itself, such as a full disk, is
+    raised.
 
     Parameters
     ----------
@@ -47,14 +47,24 @@ def fetch_all(
     threads : int
         Tiles fetched at a time.
     path : callable
-        Name of a file in the cache -> where it lies.
+        Name of a file in the cache -> its path.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns of `MANIFEST_SCHEMA`, in the order of `tiles` and `bands`.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
     """
     rows = []
     with ThreadPoolExecutor(threads) as pool:
         fetched = pool.map(survey.fetch, tiles)
         for tile, files in zip(tiles, track(fetched, "tiles", len(tiles)), strict=True):
             rows += _rows(tile, files, bands, path)
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
 
 
 def _rows(tile: Tile, fetched: FetchedTile, bands: list[str], path: Callable[[str], Path]) -> list[dict[str, object]]:
@@ -78,7 +88,7 @@ def _rows(tile: Tile, fetched: FetchedTile, bands: list[str], path: Callable[[st
 
 
 def _digest(path: Path) -> tuple[int | None, str | None]:
-    """Return size and checksum of a file; a cache smaller than the shard's tiles may have dropped it already."""
+    """Return size and checksum of a file, or None if a cache smaller than the shard's tiles has already dropped it."""
     try:
         with path.open("rb") as file:
             return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
@@ -87,7 +97,18 @@ def _digest(path: Path) -> tuple[int | None, str | None]:
 
 
 def read_tiles(manifest: pa.Table) -> dict[str, FetchedTile]:
-    """Return the tiles of a manifest by name, in its order."""
+    """Return the tiles of a manifest.
+
+    Parameters
+    ----------
+    manifest : pyarrow.Table
+        Columns of `MANIFEST_SCHEMA`.
+
+    Returns
+    -------
+    dict
+        Name -> tile, in the order of the manifest.
+    """
     tiles: dict[str, FetchedTile] = {}
     for row in manifest.to_pylist():
         name, band = row["tile"], row["band"]

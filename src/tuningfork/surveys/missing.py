@@ -1,4 +1,4 @@
-"""Which tiles a run could not have, and how to ask for them again."""
+"""The tiles that a run could not fetch, and how to have them fetched again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,13 @@ from tuningfork.core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Missing:
-    """One band of a tile that could not be had.
+class MissingImage:
+    """One band of a tile that could not be fetched.
 
     Attributes
     ----------
     manifest : Path
-        The manifest of the shard that says so.
+        Manifest of the shard that says so.
     tile, band, reason : str
     """
 
@@ -30,15 +30,15 @@ class Missing:
         return self.manifest.stem
 
 
-def find_missing(manifests: Path) -> list[Missing]:
-    """Return what is missing according to the manifests in a folder, in order of shard, tile and band.
+def find_missing(manifests: Path) -> list[MissingImage]:
+    """Return the images that are missing according to the manifests in a folder, in order of shard, tile and band.
 
     Raises
     ------
     InputError
-        A manifest cannot be read.
+        If a manifest cannot be read.
     """
-    found = []
+    missing = []
     for path in sorted(manifests.glob("*.parquet")):
         try:
             table = pq.read_table(
@@ -46,14 +46,14 @@ def find_missing(manifests: Path) -> list[Missing]:
             )
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: not a manifest of tiles ({error}); delete it and run again") from None
-        found += [Missing(path, row["tile"], row["band"], row["reason"]) for row in table.to_pylist()]
-    return found
+        missing += [MissingImage(path, row["tile"], row["band"], row["reason"]) for row in table.to_pylist()]
+    return missing
 
 
-def ask_again(missing: list[Missing]) -> int:
-    """Delete the manifests that name missing tiles, so that the next run asks for these; return how many there were.
+def ask_again(missing: list[MissingImage]) -> int:
+    """Delete the manifests that name missing tiles, so that the next run fetches these tiles, and return their number.
 
-    What the cache holds is not transferred again.
+    Files that are already in the cache are not transferred again.
     """
     manifests = {item.manifest for item in missing}
     for path in manifests:
@@ -61,8 +61,8 @@ def ask_again(missing: list[Missing]) -> int:
     return len(manifests)
 
 
-def describe(missing: list[Missing]) -> str:
-    """Return a text with one line for every missing band of a tile, and a sum."""
+def describe(missing: list[MissingImage]) -> str:
+    """Return a text with one line for each missing image, and the total."""
     if not missing:
         return "No tile is missing."
     lines = [f"{item.shard}  {item.tile}  {item.band}  {item.reason}" for item in missing]

@@ -1,4 +1,4 @@
-"""Where tiles lie, by their corners, and which of them the stamps of given sources need."""
+"""Where tiles lie, according to their corners, and which tiles the stamps of given sources need."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from tuningfork.surveys.base import Tile
 
 
 def depth(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Return how deep positions lie in a tile.
+    """Return how far inside a tile positions lie.
 
     Parameters
     ----------
@@ -27,15 +27,15 @@ def depth(tile: Tile, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
         return np.full(np.shape(ra), np.nan)
     x, y, front = _project(tile, np.asarray(ra, dtype=float), np.asarray(dec, dtype=float))
     corner_x, corner_y, _ = _project(tile, *np.array(tile.corners, dtype=float).T)
-    edges = []
+    side_distances = []
     turn = np.sign(_area(corner_x, corner_y)) or 1.0
     for k in range(len(corner_x)):
         ax, ay = corner_x[k - 1], corner_y[k - 1]
         bx, by = corner_x[k], corner_y[k]
-        length = np.hypot(bx - ax, by - ay)
-        if length > 0:
-            edges.append(turn * ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / length)
-    inside = np.min(edges, axis=0)
+        side_length = np.hypot(bx - ax, by - ay)
+        if side_length > 0:
+            side_distances.append(turn * ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / side_length)
+    inside = np.min(side_distances, axis=0)
     return np.where(np.isfinite(x), np.where(front, inside, -180.0), np.nan)
 
 
@@ -54,7 +54,20 @@ def _area(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def in_box(box: tuple[float, float, float, float], ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Return which positions (deg) lie in the box ra_min, ra_max, dec_min, dec_max, which may cross zero."""
+    """Return which positions lie in a box, which may cross right ascension zero.
+
+    Parameters
+    ----------
+    box : tuple of float
+        ra_min, ra_max, dec_min, dec_max (deg); ra_min > ra_max if the box crosses zero.
+    ra, dec : ndarray
+        Positions (deg), shape (N,).
+
+    Returns
+    -------
+    ndarray of bool
+        Shape (N,). The western and southern edges belong to the box.
+    """
     west, east, south, north = box
     inside = (dec >= south) & (dec < north)
     along = (ra >= west) & (ra < east) if west <= east else (ra >= west) | (ra < east)
@@ -62,15 +75,31 @@ def in_box(box: tuple[float, float, float, float], ra: np.ndarray, dec: np.ndarr
 
 
 def reaches(tile: Tile, ra: float, dec: float, radius: float) -> bool:
-    """Return whether the circle around a tile, whose corners must be known, meets one of `radius` (deg) elsewhere."""
+    """Return whether the circumscribed circle of a tile touches another circle.
+
+    Parameters
+    ----------
+    tile : Tile
+        Its corners must be known.
+    ra, dec : float
+        Centre of the other circle (deg).
+    radius : float
+        Radius of the other circle (deg).
+
+    Returns
+    -------
+    bool
+    """
     corner_ra, corner_dec = np.array(tile.corners).T
     size = np.max(distance(corner_ra, corner_dec, tile.ra, tile.dec))
     return bool(distance(np.array(tile.ra), np.array(tile.dec), ra, dec) <= radius + size)
 
 
 def needed(tiles: Sequence[Tile], ra: np.ndarray, dec: np.ndarray, reach: float) -> list[Tile]:
-    """Return the tiles that hold the stamps of the sources: for each source the one in which it lies deepest,
-    and the others that its stamp touches where that one does not hold it whole.
+    """Return the tiles that contain the stamps of the sources.
+
+    For each source this is the tile in which it lies deepest. If that tile does not contain the whole stamp, the other
+    tiles that the stamp touches are needed, too.
 
     Parameters
     ----------
@@ -78,7 +107,7 @@ def needed(tiles: Sequence[Tile], ra: np.ndarray, dec: np.ndarray, reach: float)
     ra, dec : ndarray
         Positions (deg), shape (N,); NaN is allowed.
     reach : float or ndarray
-        Half of the width of the stamps (deg).
+        Half of the width of the stamps (deg), for all or of shape (N,).
 
     Returns
     -------
@@ -88,17 +117,17 @@ def needed(tiles: Sequence[Tile], ra: np.ndarray, dec: np.ndarray, reach: float)
     ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
     if not len(ra) or not len(tiles):
         return []
-    deepest = np.full(len(ra), -np.inf)
+    greatest_depth = np.full(len(ra), -np.inf)
     depths = []
     for tile in tiles:
-        here = depth(tile, ra, dec)
-        depths.append(here)
-        deepest = np.fmax(deepest, here)
+        depth_in_tile = depth(tile, ra, dec)
+        depths.append(depth_in_tile)
+        greatest_depth = np.fmax(greatest_depth, depth_in_tile)
     wanted = []
-    for tile, here in zip(tiles, depths, strict=True):
+    for tile, depth_in_tile in zip(tiles, depths, strict=True):
         with np.errstate(invalid="ignore"):
-            holds = (here == deepest) & (here > -reach)
-            touches = (deepest < reach) & (here > -reach)
+            holds = (depth_in_tile == greatest_depth) & (depth_in_tile > -reach)
+            touches = (greatest_depth < reach) & (depth_in_tile > -reach)
         if not tile.corners or (holds | touches).any():
             wanted.append(tile)
     return wanted

@@ -1,4 +1,4 @@
-"""From the name of a survey to its module."""
+"""The survey that a configuration names."""
 
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.surveys.base import Survey
@@ -8,7 +8,7 @@ from tuningfork.surveys.transfer.network import Network
 def open_survey(parameters: Parameters, network: Network) -> Survey:
     """Return the survey that the frozen parameters of a stage name.
 
-    Only the chosen survey's module is imported: a job that reads a user's folder needs neither GalSim nor astroquery.
+    Only that survey's module is imported: a job that reads a user's folder needs neither GalSim nor astroquery.
     """
     settings, description = parameters.configuration.survey, parameters.survey
     match settings.name:

@@ -1,4 +1,4 @@
-"""A sky rendered with GalSim, served like any other survey: tiles are FITS files in the cache, read back from there."""
+"""A sky rendered with GalSim that is read like any other survey: its tiles are FITS files in the cache."""
 
 import hashlib
 import json
@@ -26,13 +26,13 @@ from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.transfer.network import Network
 
-LARGEST_TURN = 1.0
-"""Tiles are turned by up to this angle (deg), so that nobody can rely on north being up."""
-MIRRORED = 0.25
-"""Fraction of the tiles with east to the right."""
-WEIGHT = "IVAR"
-"""Extension of a tile's file that holds the inverse variance of the noise of sky and sources."""
-NAME = re.compile(r"sim-r(\d{4,6})-c(\d{4,6})")
+MAX_TILE_TURN = 1.0
+"""Largest angle (deg) by which tiles are turned, so that no code can rely on north being up."""
+MIRRORED_SHARE = 0.25
+"""Share of the tiles that have east to the right."""
+WEIGHT_EXTENSION = "IVAR"
+"""Extension of a tile's file with the inverse variance of the noise of sky and sources."""
+SIMULATED_TILE_NAME = re.compile(r"sim-r(\d{4,6})-c(\d{4,6})")
 
 
 class SimulatedSurvey:
@@ -47,7 +47,7 @@ class SimulatedSurvey:
     network : Network
         Its cache keeps the rendered tiles.
     version : str
-        Hash of the parameters and the code that render the tiles: another version never finds these in the cache.
+        Digest of the parameters and the code that render the tiles: another version does not use these tiles.
     """
 
     def __init__(
@@ -63,12 +63,24 @@ class SimulatedSurvey:
         self.folder = f"simulated-{hashlib.sha256(contents.encode()).hexdigest()[:12]}"
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the galaxies of the shard within the limits of the magnitude, with their truth."""
+        """Return the galaxies of the shard within the magnitude limits, with their true parameters.
+
+        Parameters
+        ----------
+        shard : Shard
+        selection : Sources
+            Limits of the magnitude.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`, with truth.
+        """
         cells = [self.sky.cell(pixel) for pixel in cells_of_shard(shard)]
         chosen = [
-            (cell, int(place))
+            (cell, int(row))
             for cell in cells
-            for place in np.flatnonzero(
+            for row in np.flatnonzero(
                 (cell.survey_mag >= selection.mag_min)
                 & (cell.survey_mag <= selection.mag_max)
                 & shard.contains(cell.ra, cell.dec)
@@ -77,15 +89,21 @@ class SimulatedSurvey:
         return _sources_table(chosen)
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
-        """Return the tiles that touch the shard or come near it."""
+        """Return the tiles that touch the shard or come within `margin` (deg) of it."""
         return self.grid.around(shard, margin)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
-        """Return the tiles called `names`, such as sim-r0225-c0007."""
+        """Return the tiles called `names`, such as sim-r0225-c0007.
+
+        Raises
+        ------
+        InputError
+            If there is no such tile.
+        """
         return [self.grid.named(name) for name in names]
 
     def fetch(self, tile: Tile) -> FetchedTile:
-        """Render the tile, unless the cache has it."""
+        """Render the tile unless it is in the cache."""
         files = {band: f"{self.folder}/{tile.name}-{band}.fits" for band in self.description.bands}
         if not all(self.network.path(name).is_file() for name in files.values()):
             self._render(tile, files)
@@ -94,19 +112,19 @@ class SimulatedSurvey:
     def _render(self, tile: Tile, files: dict[str, str]) -> None:
         wcs = self.grid.wcs(tile.name)
         rng = generator_for(self.seed, "tile", tile.name)
-        # The stamps' table tells one exponent of the PSF for the whole survey.
+        # The table of stamps has one PSF exponent for the whole survey.
         conditions = replace(draw_conditions(rng, self.description), psf_beta=self.description.psf_beta)
         image = self.sky.render(wcs, self.settings.tile_size, conditions)
         weight = 1 / add_noise(rng, image, conditions.sky_noise, self.description, conditions.correlation)
-        for place, (band, path) in enumerate(files.items()):
+        for plane, (band, path) in enumerate(files.items()):
             header = wcs.to_header()
             header["EXTNAME"] = "SCI"
             header["BAND"] = band
             header["BUNIT"] = self.description.flux_unit
-            header["PSFFWHM"] = (float(conditions.psf_fwhm[place]), "full width at half maximum of the PSF [arcsec]")
-            header["SKYNOISE"] = (float(conditions.sky_noise[place]), "standard deviation of the sky [BUNIT]")
+            header["PSFFWHM"] = (float(conditions.psf_fwhm[plane]), "full width at half maximum of the PSF [arcsec]")
+            header["SKYNOISE"] = (float(conditions.sky_noise[plane]), "standard deviation of the sky [BUNIT]")
             header["ZEROPNT"] = (self.description.zero_point, "AB magnitude of one flux unit")
-            planes = [fits.PrimaryHDU(image[place], header), fits.ImageHDU(weight[place], name=WEIGHT)]
+            planes = [fits.PrimaryHDU(image[plane], header), fits.ImageHDU(weight[plane], name=WEIGHT_EXTENSION)]
             self.network.make(path, fits.HDUList(planes).writeto)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
@@ -115,11 +133,11 @@ class SimulatedSurvey:
         Raises
         ------
         InputError
-            The file is missing, is no FITS or lacks what this survey writes into its header.
+            If the file is missing, is not FITS or lacks what this survey writes into its header.
         """
         path = self.network.path(tile.files[band][IMAGE])
         try:
-            pixels, weight = (fitsio.read(str(path), ext=plane) for plane in (0, WEIGHT))
+            pixels, weight = (fitsio.read(str(path), ext=plane) for plane in (0, WEIGHT_EXTENSION))
             header = fits.getheader(path)
             wcs, fwhm, zero_point = WCS(header), float(header["PSFFWHM"]), float(header["ZEROPNT"])
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -131,14 +149,16 @@ class SimulatedSurvey:
 
 
 class TileGrid:
-    """Where the tiles lie: rows of constant declination over the whole sky, each tile with its own projection.
+    """Layout of the tiles: rows of constant declination over the whole sky, each tile with its own projection.
 
     Parameters
     ----------
     seed : int
+        Seed of the orientations.
     settings : SimulatedSky
+        Size and overlap of the tiles (px).
     pixel_scale : float
-        arcsec.
+        Width of a pixel (arcsec).
     """
 
     def __init__(self, seed: int, settings: SimulatedSky, pixel_scale: float) -> None:
@@ -152,7 +172,7 @@ class TileGrid:
         self.columns = np.maximum(np.ceil(360 * np.cos(np.deg2rad(widest)) / step), 1).astype(int)
 
     def tile(self, row: int, column: int) -> Tile:
-        """Return the tile in the row (from the south pole) and the column (from right ascension zero)."""
+        """Return the tile in a row (counted from the south pole) and a column (counted from right ascension zero)."""
         ra, dec = float((column + 0.5) * 360 / self.columns[row]), float(-90 + (row + 0.5) * self.height)
         name = f"sim-r{row:04d}-c{column:04d}"
         last = self.size - 1
@@ -160,15 +180,15 @@ class TileGrid:
         return Tile(name, ra, dec, tuple((float(x), float(y)) for x, y in zip(*corners, strict=True)))
 
     def wcs(self, name: str) -> WCS:
-        """Return the projection of the tile called `name`: turned a little, some mirrored."""
+        """Return the projection of the tile called `name`, which is turned slightly and may be mirrored."""
         tile = self.named(name)
         return self._wcs(name, tile.ra, tile.dec)
 
     def _wcs(self, name: str, ra: float, dec: float) -> WCS:
         rng = generator_for(self.seed, "tile-orientation", name)
-        turn = np.deg2rad(rng.uniform(-LARGEST_TURN, LARGEST_TURN))
+        turn = np.deg2rad(rng.uniform(-MAX_TILE_TURN, MAX_TILE_TURN))
         north = np.array([-np.sin(turn), np.cos(turn)])
-        east = np.array([-np.cos(turn), -np.sin(turn)]) * (-1 if rng.uniform() < MIRRORED else 1)
+        east = np.array([-np.cos(turn), -np.sin(turn)]) * (-1 if rng.uniform() < MIRRORED_SHARE else 1)
         wcs = WCS(naxis=2)
         wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
         wcs.wcs.crval = [ra, dec]
@@ -180,14 +200,14 @@ class TileGrid:
         return wcs
 
     def around(self, shard: Shard, margin: float) -> list[Tile]:
-        """Return the tiles that touch the shard or come within the margin of it, in order of their names."""
+        """Return the tiles that touch the shard or come within `margin` (deg) of it, in order of name."""
         centre_ra, centre_dec = shard.centre
         reach = shard.radius + margin + self.size * self.scale
         low, high = (int(np.clip((centre_dec + side * reach + 90) / self.height, 0, self.rows - 1)) for side in (-1, 1))
-        found = []
+        tiles = []
         for row in range(low, high + 1):
-            found += [self.tile(row, int(column)) for column in self._columns(row, centre_ra, centre_dec, reach)]
-        return sorted(found, key=lambda tile: tile.name)
+            tiles += [self.tile(row, int(column)) for column in self._columns(row, centre_ra, centre_dec, reach)]
+        return sorted(tiles, key=lambda tile: tile.name)
 
     def _columns(self, row: int, ra: float, dec: float, reach: float) -> np.ndarray:
         """Return the columns of a row whose tiles have their centre within `reach` (deg) of a position."""
@@ -202,9 +222,9 @@ class TileGrid:
         Raises
         ------
         InputError
-            There is none.
+            If there is no such tile.
         """
-        match = NAME.fullmatch(name)
+        match = SIMULATED_TILE_NAME.fullmatch(name)
         if match and int(match[1]) < self.rows and int(match[2]) < self.columns[int(match[1])]:
             return self.tile(int(match[1]), int(match[2]))
         raise InputError(
@@ -213,9 +233,9 @@ class TileGrid:
 
 
 def _sources_table(chosen: list[tuple[Cell, int]]) -> pa.Table:
-    """Return the table of the stage sources for galaxies, each a cell and its place therein."""
-    galaxies = [cell.galaxies[place] for cell, place in chosen]
-    source_id = np.array([cell.source_id[place] for cell, place in chosen], dtype=np.int64)
+    """Return the table of the stage sources for galaxies, each given as a cell and a row of the cell."""
+    galaxies = [cell.galaxies[row] for cell, row in chosen]
+    source_id = np.array([cell.source_id[row] for cell, row in chosen], dtype=np.int64)
     values: dict[str, object] = {
         "source_id": source_id,
         "flags": np.zeros(len(chosen), dtype=np.int64),
@@ -223,7 +243,7 @@ def _sources_table(chosen: list[tuple[Cell, int]]) -> pa.Table:
         "true_class": [galaxy.kind for galaxy in galaxies],
     }
     for name in ("ra", "dec", "survey_mag", "survey_radius"):
-        values[name] = np.array([getattr(cell, name)[place] for cell, place in chosen], dtype=float)
+        values[name] = np.array([getattr(cell, name)[row] for cell, row in chosen], dtype=float)
     for name in ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bar_length", "bar_position_angle"):
         values[f"true_{name}"] = np.array([getattr(galaxy, name) for galaxy in galaxies], dtype=float)
     return shard_table("sources", values, truth=True)

@@ -1,4 +1,4 @@
-"""Questions to catalogue services that speak TAP (IVOA Table Access Protocol), through pyvo."""
+"""Queries to catalogue services that speak TAP (IVOA Table Access Protocol), through pyvo."""
 
 import re
 import warnings
@@ -11,23 +11,23 @@ from astropy.table import Table, vstack
 
 from tuningfork.core.errors import TransferError
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.transfer.attempts import PASSING, AttemptError, check_status
-from tuningfork.surveys.transfer.network import FREE, Limit, Network
+from tuningfork.surveys.transfer.attempts import TRANSIENT_STATUSES, AttemptError, check_status
+from tuningfork.surveys.transfer.network import NO_LIMIT, Limit, Network
 
 T = TypeVar("T")
-DATA_LAB = Limit(rate=4.0, connections=2)
-"""For NOIRLab's Data Lab, which publishes no limit for anonymous users: our politeness."""
-SMALLEST = 1e-4
+DATA_LAB_LIMIT = Limit(rate=4.0, connections=2)
+"""Our own limit for NOIRLab's Data Lab, which publishes none for anonymous users."""
+MIN_BOX_HEIGHT = 1e-4
 """Height (deg) below which a box is not split further."""
-TOO_LONG = re.compile(r"time[ds]?[ -]?out|time limit|statement timeout|too long", re.IGNORECASE)
-"""What services say of a query that has used up its time."""
+TIMEOUT_TEXT = re.compile(r"time[ds]?[ -]?out|time limit|statement timeout|too long", re.IGNORECASE)
+"""What services say of a query that took too long."""
 
 
 class TooManyRowsError(TransferError):
-    """The service has cut its answer, or has given up the query for its length."""
+    """The service has truncated its answer, or has stopped the query because it took too long."""
 
 
-def ask_tap(network: Network, url: str, query: str, limit: Limit = FREE, rows: int | None = None) -> Table:
+def ask_tap(network: Network, url: str, query: str, limit: Limit = NO_LIMIT, rows: int | None = None) -> Table:
     """Return the answer to one ADQL query.
 
     Parameters
@@ -36,45 +36,62 @@ def ask_tap(network: Network, url: str, query: str, limit: Limit = FREE, rows: i
     url : str
         Base address of the service.
     query : str
+        ADQL.
     limit : Limit
         What the service allows.
     rows : int, optional
-        Rows at which the service cuts, for services that do not say OVERFLOW; also sent as MAXREC.
+        Number of rows at which the service truncates, for services that do not report OVERFLOW; also sent as MAXREC.
+
+    Returns
+    -------
+    astropy.table.Table
 
     Raises
     ------
     TooManyRowsError
-        The answer was cut, or the query took the service too long.
+        If the answer was truncated, or the query took the service too long.
     TransferError
-        No good answer came.
+        If no valid answer was received.
     """
 
     def question(session: requests.Session) -> Table:
-        # pyvo warns of an OVERFLOW, which is dealt with here.
+        # pyvo warns of an OVERFLOW, which complete_table turns into an exception.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pyvo.dal.DALOverflowWarning)
             result = pyvo.dal.TAPService(url, session=session).run_sync(query, maxrec=rows)
-        return whole(result, url, rows)
+        return complete_table(result, url, rows)
 
     return ask_vo(network, url, question, limit)
 
 
-def whole(result: pyvo.dal.TAPResults, url: str, rows: int | None) -> Table:
-    """Return the table of an answer that the service has not cut.
+def complete_table(result: pyvo.dal.TAPResults, url: str, rows: int | None) -> Table:
+    """Return the table of an answer that the service has not truncated.
+
+    Parameters
+    ----------
+    result : pyvo.dal.TAPResults
+    url : str
+        Address of the service, for the message.
+    rows : int or None
+        Number of rows at which the service truncates, if it does not report OVERFLOW.
+
+    Returns
+    -------
+    astropy.table.Table
 
     Raises
     ------
     TooManyRowsError
-        It has.
+        If the answer was truncated.
     """
     table = result.to_table()
     if result.query_status == "OVERFLOW" or (rows is not None and len(table) >= rows):
-        raise TooManyRowsError(f"{url}: the service has cut its answer at {len(table)} rows; ask for fewer sources")
+        raise TooManyRowsError(f"{url}: the service truncated its answer at {len(table)} rows; ask for fewer sources")
     return table
 
 
-def ask_vo(network: Network, url: str, question: Callable[[requests.Session], T], limit: Limit = FREE) -> T:
-    """Ask a service through pyvo, or a library that builds on it, and tell its faults apart.
+def ask_vo(network: Network, url: str, question: Callable[[requests.Session], T], limit: Limit = NO_LIMIT) -> T:
+    """Query a service through pyvo, or a library that builds on it, and tell its errors apart.
 
     Parameters
     ----------
@@ -82,16 +99,21 @@ def ask_vo(network: Network, url: str, question: Callable[[requests.Session], T]
     url : str
         Address of the service.
     question : callable
-        Gets the session to use, sends the question and returns what came.
+        Takes the session to use, sends the query and returns the answer.
     limit : Limit
         What the service allows.
+
+    Returns
+    -------
+    object
+        What `question` returns.
 
     Raises
     ------
     TooManyRowsError
-        The query took the service too long.
+        If the query took the service too long.
     TransferError
-        No good answer came.
+        If no valid answer was received.
     """
 
     def once() -> T:
@@ -109,20 +131,20 @@ def ask_vo(network: Network, url: str, question: Callable[[requests.Session], T]
 
 
 def _fault(error: pyvo.dal.DALAccessError, url: str, seen: list[requests.Response]) -> Exception:
-    """Return what is to be raised for an error of pyvo, which hides what the network or the service has said."""
+    """Return the exception to raise for an error of pyvo, which hides what the network or the service has said."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, AttemptError | requests.RequestException) and not isinstance(cause, requests.HTTPError):
         return cause
     reason = " ".join(str(error).split())[:300]
     told = isinstance(error, pyvo.dal.DALQueryError)
-    if told and TOO_LONG.search(reason):
+    if told and TIMEOUT_TEXT.search(reason):
         return TooManyRowsError(f"{url}: the query took the service too long ({reason}); ask for fewer sources")
-    if seen and (seen[-1].status_code in PASSING or not told):
+    if seen and (seen[-1].status_code in TRANSIENT_STATUSES or not told):
         try:
             check_status(seen[-1])
         except AttemptError as status:
             return status
-    return AttemptError(f"the query failed: {reason}" if told else f"no good answer: {reason}", final=told)
+    return AttemptError(f"the query failed: {reason}" if told else f"no valid answer: {reason}", final=told)
 
 
 def ask_around(
@@ -130,36 +152,48 @@ def ask_around(
     url: str,
     query: Callable[[Surroundings], str],
     box: Surroundings,
-    limit: Limit = FREE,
+    limit: Limit = NO_LIMIT,
     rows: int | None = None,
 ) -> Table:
-    """Return the answer to a query about a box; where the service cuts it, the box is split and asked in parts.
+    """Return the answer to a query about a box; if the service truncates it, the box is split and queried in parts.
 
     Parameters
     ----------
+    network : Network
+    url : str
+        Base address of the service.
     query : callable
         Box -> ADQL; see :meth:`Surroundings.condition`.
+    box : Surroundings
+    limit : Limit
+        What the service allows.
+    rows : int, optional
+        Number of rows at which the service truncates; see :func:`ask_tap`.
+
+    Returns
+    -------
+    astropy.table.Table
 
     Raises
     ------
     TransferError
-        No good answer came.
+        If no valid answer was received.
     """
     return in_parts(lambda part: ask_tap(network, url, query(part), limit, rows), box)
 
 
 def in_parts(ask: Callable[[Surroundings], Table], box: Surroundings) -> Table:
-    """Return the answer about a box; where `ask` says that it was cut, those about its halves, put together.
+    """Return the answer about a box; if it was truncated, return the answers about the two halves, stacked.
 
     Raises
     ------
     TransferError
-        No good answer came, or one about the smallest of boxes was cut.
+        If no valid answer was received, or the answer about the smallest box was truncated.
     """
     try:
         return ask(box)
     except TooManyRowsError:
-        if box.dec_max - box.dec_min < SMALLEST:
+        if box.dec_max - box.dec_min < MIN_BOX_HEIGHT:
             raise
     parts = [in_parts(ask, half) for half in box.halves()]
     # The columns of an answer without rows may have other types.

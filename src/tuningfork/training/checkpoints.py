@@ -1,7 +1,7 @@
-"""Checkpoints: all that an unfinished training needs to go on as if it had never stopped. No pickles.
+"""Checkpoints: all that an unfinished training needs to continue as if it had never stopped. No pickles.
 
-One safetensors file holds weights, averaged weights and the optimiser's moments; its metadata hold the rest as
-JSON. Random numbers need no saving: those of an epoch derive from the seed and the epoch's number.
+One safetensors file holds the weights, the averaged weights and the optimiser's moments; its metadata hold the rest as
+JSON. Random numbers need not be saved: those of an epoch derive from the seed and the epoch's number.
 """
 
 import json
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class State:
-    """A training under way.
+class TrainingState:
+    """An unfinished training.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class State:
         Moving average of the weights.
     optimiser : torch.optim.Optimizer
     epoch : int
-        Epochs that are done.
+        Number of finished epochs.
     history : list of dict
-        One entry an epoch.
+        One entry per epoch.
     """
 
     model: nn.Module
@@ -43,22 +43,43 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save_checkpoint(path: str | Path, state: State, token: str) -> None:
-    """Write the state atomically; `token` names what is being trained, with which parameters and data."""
+def save_checkpoint(path: str | Path, state: TrainingState, token: str) -> None:
+    """Write a checkpoint atomically.
+
+    Parameters
+    ----------
+    path : path
+    state : TrainingState
+    token : str
+        Identifies what is trained, with which parameters and data.
+    """
     tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in state.average.items()}
-    for place, moments in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{place}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    for number, moments in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     metadata = {"token": token, "epoch": str(state.epoch), "history": json.dumps(state.history)}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 
 
-def restore_checkpoint(path: str | Path, state: State, token: str) -> bool:
-    """Bring `state` to where the checkpoint `path` is; return whether there was one that fits `token`.
+def restore_checkpoint(path: str | Path, state: TrainingState, token: str) -> bool:
+    """Bring a training to the state of a checkpoint.
 
-    A checkpoint of other parameters or data, and one that cannot be read, is passed over with a line in the log.
+    A checkpoint of other parameters or data, or one that cannot be read, is ignored with a line in the log.
+
+    Parameters
+    ----------
+    path : path
+    state : TrainingState
+        Changed in place.
+    token : str
+        Identifies what is trained, with which parameters and data.
+
+    Returns
+    -------
+    bool
+        Whether there was a checkpoint with this token.
     """
     if not Path(path).is_file():
         return False
@@ -77,11 +98,11 @@ def restore_checkpoint(path: str | Path, state: State, token: str) -> bool:
         state.average[name].copy_(value)
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _under("optimiser.", tensors).items():
-        place, _, key = name.partition(".")
-        moments.setdefault(int(place), {})[key] = value
+        number, _, key = name.partition(".")
+        moments.setdefault(int(number), {})[key] = value
     state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": moments})
     state.epoch, state.history = int(metadata["epoch"]), json.loads(metadata["history"])
-    logger.info("%s: going on after epoch %d", path, state.epoch)
+    logger.info("%s: training continues after epoch %d", path, state.epoch)
     return True
 
 

@@ -1,9 +1,10 @@
-"""What teaches the morphology network where a bar is: its mask, its angle, and where the bar answer may come from.
+"""How the morphology network learns where a bar is: its mask, its angle, and the evidence for it.
 
-A network that is only told how people voted finds bars by whatever goes with them, and its saliency maps scatter over
-the galaxy. So a second head answers the bar question, the derivative of whose logit by the pixels is itself trained to
-lie on the simulated bar ("right for the right reasons", Ross+ 2017, arXiv:1703.03717): SmoothGrad then draws the bar.
-The first head is left free, because such an answer predicts votes less well.
+A network that learns from votes alone recognises bars by anything that correlates with them, and its saliency maps
+scatter over the galaxy. Therefore a second head answers the bar question, and the derivative of its logit with respect
+to the pixels is itself trained to lie on the simulated bar ("right for the right reasons", Ross+ 2017,
+arXiv:1703.03717). SmoothGrad of this head then shows the bar. The first head is trained without this constraint,
+because the constraint makes its vote fractions less accurate.
 """
 
 import torch
@@ -12,30 +13,31 @@ from torch.nn import functional
 
 from tuningfork.networks.losses import mean_of_known
 from tuningfork.networks.morphology import MASK_SHRINK
-from tuningfork.training.sets.dataset import Batch
+from tuningfork.training.sets.dataset import TrainingBatch
 
-NOISE_LEVEL = 0.1
-"""Standard deviation of the noise under which the derivative is taken, in units of (max - min) of each input."""
-BLUR = 1.0
-"""Gaussian width (px) to which derivative and bar are smoothed before they are compared."""
-SPIKES = 0.1
-"""Weight of the squared difference beside the divergence."""
-EVIDENCE_SHARE = 1 / 3
-"""Part of a batch, at most, whose derivatives are taken: each costs three times a stamp without."""
+EVIDENCE_NOISE_LEVEL = 0.1
+"""Standard deviation of the noise added before the derivative is taken, in units of (max - min) of each input."""
+EVIDENCE_BLUR_PX = 1.0
+"""Gaussian sigma (px) with which derivative and bar are smoothed before they are compared."""
+SQUARED_DIFFERENCE_WEIGHT = 0.1
+"""Weight of the squared difference with respect to the divergence."""
+MAX_EVIDENCE_SHARE = 1 / 3
+"""Largest share of a batch whose derivatives are taken; each costs three times as much as a stamp without."""
 MASK_WEIGHT = 0.1
-"""Weight of the mask's loss, a sum over the cells of the stamp."""
-EDGE = 0.25
-"""Softness of the edge of the bar (px)."""
-TINY = 1e-6
+"""Weight of the mask's loss, which is a sum over the cells of the stamp."""
+BAR_EDGE_PX = 0.25
+"""Softness of the edge of a bar's image (px)."""
+EPSILON = 1e-6
+"""Keeps roots and logarithms finite."""
 
 
 def ellipses(length: Tensor, axis_ratio: Tensor, angle: Tensor, size: int) -> Tensor:
-    """Return images of filled ellipses with an edge about a pixel wide.
+    """Return images of filled ellipses with edges about a pixel wide.
 
     Parameters
     ----------
     length, axis_ratio, angle : Tensor
-        (N,) full length (px), width over length, angle (deg) from +y counter-clockwise.
+        (N,) full length (px), width divided by length, and position angle (deg, from +y counter-clockwise).
     size : int
 
     Returns
@@ -49,14 +51,27 @@ def ellipses(length: Tensor, axis_ratio: Tensor, angle: Tensor, size: int) -> Te
     along, across = y * torch.cos(theta) - x * torch.sin(theta), x * torch.cos(theta) + y * torch.sin(theta)
     half = length[:, None, None] / 2
     minor = half * axis_ratio[:, None, None]
-    radius = torch.sqrt((along / half) ** 2 + (across / minor) ** 2 + TINY)
-    # First order: how far the edge is, where the elliptical radius grows by so much a pixel.
-    growth = torch.sqrt((along / half**2) ** 2 + (across / minor**2) ** 2 + TINY) / radius
-    return torch.sigmoid((1 - radius) / growth.clamp(min=1e-3) / EDGE)
+    radius = torch.sqrt((along / half) ** 2 + (across / minor) ** 2 + EPSILON)
+    # How much the elliptical radius grows per pixel gives the distance of the edge to first order.
+    growth = torch.sqrt((along / half**2) ** 2 + (across / minor**2) ** 2 + EPSILON) / radius
+    return torch.sigmoid((1 - radius) / growth.clamp(min=1e-3) / BAR_EDGE_PX)
 
 
-def bars_of(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return which galaxies have a bar whose ellipse is known, (N,) bool, and the ellipses (N, S, S), else zero."""
+def bars_of(batch: TrainingBatch) -> tuple[Tensor, Tensor]:
+    """Return the images of the bars of a batch.
+
+    Parameters
+    ----------
+    batch : dict
+        `inputs`, `log_bar_length`, `bar_axis_ratio` and `bar_angle`.
+
+    Returns
+    -------
+    known : Tensor
+        bool (N,), whether the galaxy has a bar whose ellipse is known.
+    bars : Tensor
+        (N, S, S) ellipses in [0, 1]; zero where not known.
+    """
     known = torch.isfinite(batch["log_bar_length"] + batch["bar_axis_ratio"] + batch["bar_angle"])
     length, ratio, angle = (
         torch.where(known, batch[name], value)
@@ -67,29 +82,70 @@ def bars_of(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def mask_loss(logits: Tensor, bars: Tensor, known: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the masks, summed over their cells, of galaxies of which it is `known`."""
+    """Return the mean cross-entropy of the masks, summed over their cells.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (N, S / 4, S / 4) of the cells.
+    bars : Tensor
+        (N, S, S) ellipses.
+    known : Tensor
+        bool (N,), the galaxies that count.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
     cells = functional.avg_pool2d(bars[:, None], MASK_SHRINK)[:, 0]
     each = functional.binary_cross_entropy_with_logits(logits, cells, reduction="none").sum((1, 2))
     return MASK_WEIGHT * torch.where(known, each, 0).sum() / known.sum().clamp(min=1)
 
 
 def angle_loss(prediction: Tensor, angle: Tensor) -> Tensor:
-    """Return the mean squared error of cosine and sine of twice the angle (deg), where it is known."""
+    """Return the mean squared error of the cosine and sine of twice the bar's position angle.
+
+    Parameters
+    ----------
+    prediction : Tensor
+        (N, 2), cosine and sine.
+    angle : Tensor
+        (N,) deg; NaN where it is not known.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
     doubled = 2 * torch.deg2rad(torch.nan_to_num(angle))
     miss = prediction - torch.stack([torch.cos(doubled), torch.sin(doubled)], dim=1)
     return mean_of_known(torch.where(torch.isfinite(angle), miss.square().sum(1), 0), angle)
 
 
 def answer_loss(logit: Tensor, votes: Tensor) -> Tensor:
-    """Return the mean cross-entropy of a vote for (first) and against (second of `votes`, (N, 2)) where there are any."""
+    """Return the mean cross-entropy of the answers to a question with two answers.
+
+    Parameters
+    ----------
+    logit : Tensor
+        (N,) of the first answer.
+    votes : Tensor
+        (N, 2); galaxies without votes do not count.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
     asked = votes.sum(1)
     fraction = votes[:, 0] / asked.clamp(min=1)
     each = functional.binary_cross_entropy_with_logits(logit, fraction, reduction="none")
     return torch.where(asked > 0, each, 0).sum() / (asked > 0).sum().clamp(min=1)
 
 
-def evidence_loss(model: nn.Module, batch: Batch, barred: Tensor, bars: Tensor) -> Tensor:
-    """Return how far the derivative of the evidence for a bar lies from the bar: see :func:`divergence`.
+def evidence_loss(model: nn.Module, batch: TrainingBatch, barred: Tensor, bars: Tensor) -> Tensor:
+    """Return how much the derivative of the evidence for a bar differs from the bar; see :func:`divergence`.
 
     Parameters
     ----------
@@ -97,40 +153,55 @@ def evidence_loss(model: nn.Module, batch: Batch, barred: Tensor, bars: Tensor) 
     batch : dict
         `inputs`, `conditions` and `noise_seed`.
     barred : Tensor
-        (N,) bool, galaxies with a known bar; a third of the batch at most is taken.
+        bool (N,), galaxies with a known bar; at most `MAX_EVIDENCE_SHARE` of the batch is used.
     bars : Tensor
         (N, S, S) ellipses.
+
+    Returns
+    -------
+    Tensor
+        A scalar; zero without a known bar.
     """
     inputs = batch["inputs"]
-    chosen = torch.nonzero(barred)[: max(int(EVIDENCE_SHARE * len(inputs)), 1), 0]
+    chosen = torch.nonzero(barred)[: max(int(MAX_EVIDENCE_SHARE * len(inputs)), 1), 0]
     if not len(chosen):
         return inputs.new_zeros(())
     seen = inputs[chosen]
-    spread = NOISE_LEVEL * (seen.amax((1, 2, 3), keepdim=True) - seen.amin((1, 2, 3), keepdim=True))
+    spread = EVIDENCE_NOISE_LEVEL * (seen.amax((1, 2, 3), keepdim=True) - seen.amin((1, 2, 3), keepdim=True))
     generator = torch.Generator().manual_seed(int(batch["noise_seed"][0]))
     noise = torch.randn(seen.shape, generator=generator).to(seen.device)
     leaf = (seen + spread * noise).contiguous(memory_format=torch.channels_last).requires_grad_()
     logit = model(leaf, batch["conditions"][chosen])["bar_evidence"]
     slopes = torch.autograd.grad(logit.sum(), leaf, create_graph=True)[0].float()
     with torch.autocast(inputs.device.type, enabled=False):
-        return divergence(torch.sqrt(slopes.square().sum(1) + TINY**2), bars[chosen])
+        return divergence(torch.sqrt(slopes.square().sum(1) + EPSILON**2), bars[chosen])
 
 
 def divergence(maps: Tensor, bars: Tensor) -> Tensor:
-    """Return how far maps are from bars, both (N, S, S), smoothed and brought to a sum of one; the mean over both.
+    """Return the mean difference between maps and bars, both smoothed and normalised to a sum of one.
 
-    The Kullback-Leibler divergence asks for evidence everywhere on the bar, but hardly minds a spike; so the squared
+    The Kullback-Leibler divergence demands evidence everywhere on the bar but hardly penalises a spike; the squared
     difference, which does, is added.
+
+    Parameters
+    ----------
+    maps, bars : Tensor
+        (N, S, S), not negative.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
     """
-    found, wanted = (x / x.sum((1, 2), keepdim=True) for x in (_smoothed(maps), _smoothed(bars)))
-    entropy = (wanted * (torch.log(wanted + TINY) - torch.log(found + TINY))).sum((1, 2))
-    squares = (found - wanted).square().sum((1, 2)) / wanted.square().sum((1, 2))
-    return (entropy + SPIKES * squares).mean()
+    shares, wanted = (x / x.sum((1, 2), keepdim=True) for x in (_smoothed(maps), _smoothed(bars)))
+    entropy = (wanted * (torch.log(wanted + EPSILON) - torch.log(shares + EPSILON))).sum((1, 2))
+    squares = (shares - wanted).square().sum((1, 2)) / wanted.square().sum((1, 2))
+    return (entropy + SQUARED_DIFFERENCE_WEIGHT * squares).mean()
 
 
 def _smoothed(maps: Tensor) -> Tensor:
     reach = torch.arange(-5, 6, dtype=maps.dtype, device=maps.device)
-    line = torch.exp(-(reach**2) / (2 * BLUR**2))
+    line = torch.exp(-(reach**2) / (2 * EVIDENCE_BLUR_PX**2))
     line = line / line.sum()
     blurred = functional.conv2d(maps[:, None], line[None, None, :, None], padding=(len(line) // 2, 0))
     return functional.conv2d(blurred, line[None, None, None], padding=(0, len(line) // 2))[:, 0]

@@ -14,7 +14,22 @@ from tuningfork.training.tasks import Task
 
 @torch.no_grad()
 def figures(model: nn.Module, task: Task, data: TaskData, split: str, device: torch.device) -> dict[str, Any]:
-    """Return the task's figures of merit on a split, each stamp seen once, as it is; none of an empty split."""
+    """Return the task's figures of merit on a split, with each stamp seen once, neither turned nor degraded.
+
+    Parameters
+    ----------
+    model : Module
+    task : Task
+    data : TaskData
+    split : str
+        validation or test.
+    device : torch.device
+
+    Returns
+    -------
+    dict
+        Empty if the split is.
+    """
     rows = data.training_set.rows(split)
     if not len(rows):
         return {}

@@ -1,4 +1,4 @@
-"""The training loop: AdamW with one cycle of the learning rate, averaged weights, a checkpoint every epoch."""
+"""The training loop: AdamW with one cycle of the learning rate, averaged weights and a checkpoint every epoch."""
 
 import logging
 import math
@@ -14,24 +14,25 @@ from torch import Tensor, nn
 from tuningfork.core.errors import InputError
 from tuningfork.core.progress import track
 from tuningfork.networks.ensemble import mixed_precision
-from tuningfork.training.checkpoints import State, restore_checkpoint, save_checkpoint
-from tuningfork.training.sets.dataset import Batch
+from tuningfork.training.checkpoints import TrainingState, restore_checkpoint, save_checkpoint
+from tuningfork.training.sets.dataset import TrainingBatch
 
 logger = logging.getLogger(__name__)
 
-WARM_UP = 0.15
-"""Fraction of the training in which the learning rate rises."""
+WARM_UP_FRACTION = 0.15
+"""Fraction of the training during which the learning rate rises."""
 AVERAGE_SPAN = 0.03
 """Time constant of the moving average of the weights, as a fraction of the training."""
-LARGEST_GRADIENT = 20.0
-"""Norm to which gradients are clipped."""
+MAX_GRADIENT_NORM = 20.0
+"""Larger gradients are scaled down to this norm."""
 
-Loss = Callable[[nn.Module, Batch], Tensor]
+Loss = Callable[[nn.Module, TrainingBatch], Tensor]
+"""From a model and a batch to the mean loss."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast.
+    """How long and how fast a network is trained.
 
     Attributes
     ----------
@@ -50,48 +51,60 @@ class Recipe:
     weight_decay: float
 
 
-class Data(Protocol):
+class TrainingData(Protocol):
     """What the loop learns from."""
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch."""
+        """Batches per epoch."""
         ...
 
-    def training(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, the same ones whenever it is asked."""
+    def training(self, epoch: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of an epoch; they are the same every time."""
         ...
 
-    def validation(self) -> Iterator[Batch]:
+    def validation(self) -> Iterator[TrainingBatch]:
         """Yield the validation batches."""
         ...
 
 
 def learning_rate(recipe: Recipe, done: float) -> float:
-    """Return the learning rate when the fraction `done` of the training is over: a cosine up, a cosine down to zero."""
-    if done < WARM_UP:
-        return recipe.learning_rate * (0.52 - 0.48 * math.cos(math.pi * done / WARM_UP))
-    return recipe.learning_rate * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
+    """Return the learning rate after the fraction `done` of the training: it rises and falls to zero as a cosine."""
+    if done < WARM_UP_FRACTION:
+        return recipe.learning_rate * (0.52 - 0.48 * math.cos(math.pi * done / WARM_UP_FRACTION))
+    return recipe.learning_rate * (1 + math.cos(math.pi * (done - WARM_UP_FRACTION) / (1 - WARM_UP_FRACTION))) / 2
 
 
 def fit(
-    model: nn.Module, loss: Loss, data: Data, recipe: Recipe, checkpoint: str | Path, token: str, device: torch.device
+    model: nn.Module,
+    loss: Loss,
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    checkpoint: str | Path,
+    token: str,
+    device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Train `model`, leave the averaged weights in it, and return one entry an epoch.
+    """Train a model in place; it ends with the averaged weights.
 
     Parameters
     ----------
     model : Module
     loss : callable
         (model, batch) -> mean loss.
-    data : Data
+    data : TrainingData
     recipe : Recipe
     checkpoint : path
-        Written after every epoch. One that is there and fits `token` is gone on from; remove it when the
-        result is safe.
+        Written after every epoch. If it exists and has the same `token`, training continues from it. The caller
+        removes it once the result is saved.
     token : str
         Identifies model, parameters and data.
     device : torch.device
+
+    Returns
+    -------
+    list of dict
+        One entry per epoch: losses, learning rate, seconds.
 
     Raises
     ------
@@ -100,7 +113,7 @@ def fit(
     """
     model.to(device)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    state = State(model, average, _optimiser(model, recipe))
+    state = TrainingState(model, average, _optimiser(model, recipe))
     restore_checkpoint(checkpoint, state, token)
     while state.epoch < recipe.epochs:
         begin = time.monotonic()
@@ -127,16 +140,16 @@ def fit(
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return AdamW; only matrices and kernels decay, not offsets and gains."""
-    learnt = [value for value in model.parameters() if value.requires_grad]
-    weights = [value for value in learnt if value.ndim > 1 and value[0].numel() > 1]
-    others = [value for value in learnt if value.ndim <= 1 or value[0].numel() == 1]
+    """Return AdamW with weight decay for matrices and kernels, but not for offsets and gains."""
+    learned = [value for value in model.parameters() if value.requires_grad]
+    weights = [value for value in learned if value.ndim > 1 and value[0].numel() > 1]
+    others = [value for value in learned if value.ndim <= 1 or value[0].numel() == 1]
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99))
 
 
-def _epoch(state: State, loss: Loss, data: Data, recipe: Recipe, device: torch.device) -> float:
-    """Take one pass over the training set and return the mean loss."""
+def _epoch(state: TrainingState, loss: Loss, data: TrainingData, recipe: Recipe, device: torch.device) -> float:
+    """Run one epoch and return the mean loss."""
     total, number = torch.zeros((), device=device), 0
     span = max(AVERAGE_SPAN * recipe.epochs * data.steps, 1)
     for batch in track(data.training(state.epoch), f"batches of epoch {state.epoch + 1}", data.steps):
@@ -145,7 +158,7 @@ def _epoch(state: State, loss: Loss, data: Data, recipe: Recipe, device: torch.d
             group["lr"] = learning_rate(recipe, step / (recipe.epochs * data.steps))
         value = _forward(state.model, loss, batch, device)
         value.backward()
-        nn.utils.clip_grad_norm_(state.model.parameters(), LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(state.model.parameters(), MAX_GRADIENT_NORM)
         state.optimiser.step()
         state.optimiser.zero_grad(set_to_none=True)
         _update_average(state, min(1 - 1 / span, (1 + step) / (10 + step)))
@@ -154,31 +167,44 @@ def _epoch(state: State, loss: Loss, data: Data, recipe: Recipe, device: torch.d
     return float(total) / max(number, 1)
 
 
-def _forward(model: nn.Module, loss: Loss, batch: Batch, device: torch.device) -> Tensor:
+def _forward(model: nn.Module, loss: Loss, batch: TrainingBatch, device: torch.device) -> Tensor:
     moved = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
     with mixed_precision(device):
         return loss(model, moved)
 
 
 @torch.no_grad()
-def _update_average(state: State, decay: float) -> None:
+def _update_average(state: TrainingState, decay: float) -> None:
     current = state.model.state_dict()
     names = [name for name, value in current.items() if value.is_floating_point()]
     torch._foreach_lerp_([state.average[name] for name in names], [current[name] for name in names], 1 - decay)
 
 
-def _with_average(state: State, function: Callable[[], float]) -> float:
+def _with_average(state: TrainingState, function: Callable[[], float]) -> float:
     """Call `function` while the model has the averaged weights."""
-    own = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
+    weights = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
     state.model.load_state_dict(state.average)
     result = function()
-    state.model.load_state_dict(own)
+    state.model.load_state_dict(weights)
     return result
 
 
 @torch.no_grad()
-def mean_loss(model: nn.Module, loss: Loss, batches: Iterator[Batch], device: torch.device) -> float:
-    """Return the mean loss of all rows of some batches, NaN without any."""
+def mean_loss(model: nn.Module, loss: Loss, batches: Iterator[TrainingBatch], device: torch.device) -> float:
+    """Return the mean loss of all rows of some batches.
+
+    Parameters
+    ----------
+    model : Module
+    loss : callable
+    batches : iterator of dict
+    device : torch.device
+
+    Returns
+    -------
+    float
+        NaN without any row.
+    """
     model.eval()
     total, number = 0.0, 0
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Figures of merit of one network on held-out galaxies, each beside that of a predictor that saw no image."""
+"""Figures of merit of a network on held-out galaxies, each beside that of a constant prediction."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,32 +7,71 @@ import numpy as np
 from scipy.stats import rankdata
 
 from tuningfork.core.decision_tree import questions
-from tuningfork.core.statistics import FEWEST, robust_scatter
+from tuningfork.core.statistics import robust_scatter
 from tuningfork.networks.structure import TARGETS, bulge_ratio, shape_of
+
+MIN_GALAXIES_JUDGED = 5
+"""With fewer galaxies there is no figure of merit."""
 
 
 def area_under_curve(score: np.ndarray, positive: np.ndarray) -> float | None:
-    """Return the area under the receiver operating characteristic; None without both kinds of galaxies."""
+    """Return the area under the receiver operating characteristic.
+
+    Parameters
+    ----------
+    score : ndarray
+        (N,)
+    positive : ndarray
+        bool (N,)
+
+    Returns
+    -------
+    float or None
+        None with too few galaxies of either kind.
+    """
     positive = np.asarray(positive, dtype=bool)
     number = int(positive.sum())
-    if min(number, len(positive) - number) < FEWEST:
+    if min(number, len(positive) - number) < MIN_GALAXIES_JUDGED:
         return None
     ranks = rankdata(score)[positive].sum()
     return float((ranks - number * (number + 1) / 2) / (number * (len(positive) - number)))
 
 
 def determination(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """Return R^2 = 1 - (mean squared error) / (variance of the truth)."""
-    if len(truth) < FEWEST or np.var(truth) == 0:
+    """Return R^2 = 1 - (mean squared error) / (variance of the truth).
+
+    Parameters
+    ----------
+    prediction, truth : ndarray
+        (N,)
+
+    Returns
+    -------
+    float or None
+        None with too few galaxies, or without variance.
+    """
+    if len(truth) < MIN_GALAXIES_JUDGED or np.var(truth) == 0:
         return None
     return float(1 - np.mean((prediction - truth) ** 2) / np.var(truth))
 
 
 def regression(prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Return number, R^2, correlation, bias, scatter and the scatter of a constant; the unknown are left out."""
+    """Return the figures of merit of a predicted number.
+
+    Parameters
+    ----------
+    prediction, truth : ndarray
+        (N,); galaxies with a value that is not finite are left out.
+
+    Returns
+    -------
+    dict
+        `n`, `r2`, `r` (correlation), `bias` (median error), `scatter` (robust, of the error) and
+        `scatter_of_constant` (robust, of the truth); `n` alone with too few galaxies.
+    """
     known = np.isfinite(prediction) & np.isfinite(truth)
     prediction, truth = prediction[known], truth[known]
-    if len(truth) < FEWEST:
+    if len(truth) < MIN_GALAXIES_JUDGED:
         return {"n": len(truth)}
     error = prediction - truth
     varies = np.ptp(prediction) > 0 and np.ptp(truth) > 0
@@ -57,14 +96,14 @@ def of_votes(fractions: np.ndarray, votes: np.ndarray) -> dict[str, Any]:
     Returns
     -------
     dict
-        Question -> `n` galaxies of which it was asked, `accuracy` of the leading answer, `mae` of the fractions, and
-        both for the predictor that always says the mean (`..._of_constant`).
+        Question -> `n` galaxies for which it was asked, `accuracy` of the leading answer, `mae` of the fractions, and
+        both for the mean as a constant prediction (`..._of_constant`).
     """
     result: dict[str, Any] = {}
     for question in questions():
         counts = votes[:, question.slice]
         asked = counts.sum(axis=1) > 0
-        if asked.sum() < FEWEST:
+        if asked.sum() < MIN_GALAXIES_JUDGED:
             result[question.name] = {"n": int(asked.sum())}
             continue
         truth = counts[asked] / counts[asked].sum(axis=1, keepdims=True)
@@ -80,7 +119,18 @@ def of_votes(fractions: np.ndarray, votes: np.ndarray) -> dict[str, Any]:
 
 
 def expected_fractions(concentrations: np.ndarray) -> np.ndarray:
-    """Return the expected vote fractions (N, answers) of Dirichlet concentrations (N, answers)."""
+    """Return the expected vote fractions of Dirichlet distributions.
+
+    Parameters
+    ----------
+    concentrations : ndarray
+        (N, answers)
+
+    Returns
+    -------
+    ndarray
+        (N, answers); the answers of each question sum to one.
+    """
     fractions = np.empty_like(concentrations)
     for question in questions():
         part = concentrations[:, question.slice]
@@ -109,7 +159,13 @@ def of_bars(
     bright_resolved : ndarray
         bool (N,)
     log_psf : ndarray
-        (N,) ln(width of the PSF / px).
+        (N,) ln(FWHM of the PSF / px).
+
+    Returns
+    -------
+    dict
+        Areas under the receiver operating characteristic, for all galaxies in which a bar can be seen and for the
+        bright and resolved ones among them, and the figures of :func:`regression` of the bar lengths.
     """
     judged = ~np.isin(kinds, ["edge_on", "merger", ""])
     barred = kinds == "barred_spiral"
@@ -154,13 +210,13 @@ def of_structure(mean: np.ndarray, factor: np.ndarray, truth: np.ndarray) -> dic
     result["coverage_68"] = {
         name: float(np.mean(np.abs(mean[known, place] - truth[known, place]) < sigma[known, place]))
         for place, name in enumerate(TARGETS)
-        if (known := np.isfinite(truth[:, place])).sum() >= FEWEST
+        if (known := np.isfinite(truth[:, place])).sum() >= MIN_GALAXIES_JUDGED
     }
     return result
 
 
 def finite(values: Any) -> Any:
-    """Return `values` (nested mappings and numbers) with None for numbers that are not finite, as JSON has it."""
+    """Replace numbers that are not finite, which JSON cannot hold, by None in nested mappings."""
     if isinstance(values, Mapping):
         return {key: finite(value) for key, value in values.items()}
     if isinstance(values, float) and not np.isfinite(values):

@@ -1,4 +1,4 @@
-"""Self-supervised training of the encoder that all tasks start from."""
+"""Self-supervised training of the encoder from which the networks of all tasks can start."""
 
 import hashlib
 import json
@@ -14,21 +14,23 @@ from tuningfork.core.tables import lineage_of
 from tuningfork.networks.encoder import Encoder
 from tuningfork.networks.ensemble import choose_device, workers_for
 from tuningfork.networks.model_file import build, input_of, save
+from tuningfork.stamps.store import StampFiles
 from tuningfork.training.loop import Recipe, fit
 from tuningfork.training.metrics import finite
 from tuningfork.training.restoration import RestorationData, restoration_figures, restoration_loss, split_rows
-from tuningfork.training.sets.data import fix_threads
 from tuningfork.training.sets.dataset import TrainingSet, open_training_set
+from tuningfork.training.threads import compute_with, hardware
 
-WEIGHT_DECAY = 0.01
+PRETRAINING_WEIGHT_DECAY = 0.01
 
 
 def pretrain_encoder(
     parameters: Parameters,
-    training: Sequence[str | Path],
-    stamps: Sequence[str | Path],
-    output: str | Path,
-    card: str | Path,
+    *,
+    training: Sequence[StampFiles],
+    stamps: Sequence[StampFiles],
+    output: Path,
+    card: Path,
 ) -> None:
     """Train an encoder to restore noisy stamps with hidden patches, and write its weights and card.
 
@@ -36,80 +38,74 @@ def pretrain_encoder(
     ----------
     parameters : Parameters
         Of the stage pretrain.
-    training : sequence of path
-        Tables of the training set's parts.
-    stamps : sequence of path
-        Tables of the survey's own stamps.
-    output, card : path
-        While it trains, a checkpoint stands beside `output`; a killed training goes on from it.
+    training : sequence of StampFiles
+        The parts of the simulated training set.
+    stamps : sequence of StampFiles
+        The survey's own stamps.
+    output, card : Path
+        During the training a checkpoint stands beside `output`; a killed training continues from it.
 
     Raises
     ------
     InputError
-        The training set is empty, stamps are of other bands, or the loss is not finite.
+        The training set is empty, the stamps have other bands, or the loss is not finite.
     """
     begin = time.monotonic()
-    fix_threads()
     settings, seed = parameters.configuration.pretrain, parameters.configuration.seed
+    compute_with(settings.threads)
     sets = [open_training_set(training)]
-    sets += [found for path in stamps if (found := _stamps_like(sets[0], path)) is not None]
+    sets += [shard for files in stamps if (shard := _stamps_like(sets[0], files)) is not None]
     device = choose_device()
     data = RestorationData(
         sets, split_rows(sets), settings.batch_size, settings.masked_fraction, seed, workers_for(device)
     )
     architecture = {"network": "encoder", "bands": len(sets[0].bands), "width": settings.width}
     model = build({**architecture, "network": "restorer"}, seed_for(seed, "pretrain"))
-    recipe = Recipe("pretrain", settings.epochs, settings.batch_size, settings.learning_rate, WEIGHT_DECAY)
-    lineage = parameters.lineage(lineage_of(*training, *stamps))
+    recipe = Recipe("pretrain", settings.epochs, settings.batch_size, settings.learning_rate, PRETRAINING_WEIGHT_DECAY)
+    lineage = parameters.lineage(lineage_of(*(files.table for files in (*training, *stamps))))
     digest = hashlib.sha256("".join(entry.digest for entry in sets).encode()).hexdigest()
     token = hashlib.sha256(json.dumps([digest, lineage]).encode()).hexdigest()
-    checkpoint = Path(output).with_name(f"{Path(output).stem}-checkpoint.safetensors")
-    history = fit(model, restoration_loss, data, recipe, checkpoint, token, device)
+    checkpoint = output.with_name(f"{output.stem}-checkpoint.safetensors")
+    history = fit(model, restoration_loss, data, recipe, checkpoint=checkpoint, token=token, device=device)
     trained = bool(settings.epochs) and bool(sum(map(len, data.rows["validation"])))
-    save(
-        cast(Encoder, model.encoder),
-        output,
-        card,
-        {
-            "task": "encoder",
-            "architecture": architecture,
-            "input": input_of(sets[0].bands, sets[0].reference_band, sets[0].size),
-            "heads": {},
-            "training": {
-                "set": digest,
-                "galaxies": sum(map(len, data.rows["train"])),
-                "seed": seed,
-                "device": str(device),
-                "masked_fraction": settings.masked_fraction,
-                "epochs": settings.epochs,
-                "batch_size": settings.batch_size,
-                "learning_rate": settings.learning_rate,
-                "seconds": round(time.monotonic() - begin, 1),
-            },
-            "metrics": {"validation": finite(restoration_figures(model, data.validation(), device))} if trained else {},
-            "history": [finite(entry) for entry in history],
-            "lineage": lineage,
-        },
-    )
+    facts = {
+        "set": digest,
+        "galaxies": sum(map(len, data.rows["train"])),
+        "seed": seed,
+        **hardware(device),
+        **settings.model_dump(include={"masked_fraction", "epochs", "batch_size", "learning_rate"}),
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+    content = {
+        "task": "encoder",
+        "architecture": architecture,
+        "input": input_of(sets[0].bands, sets[0].reference_band, sets[0].size),
+        "heads": {},
+        "training": facts,
+        "metrics": {"validation": finite(restoration_figures(model, data.validation(), device))} if trained else {},
+        "history": [finite(entry) for entry in history],
+        "lineage": lineage,
+    }
+    save(cast(Encoder, model.encoder), output, card, content)
     checkpoint.unlink(missing_ok=True)
 
 
-def _stamps_like(training_set: TrainingSet, path: str | Path) -> TrainingSet | None:
-    """Open a shard's stamps; None if the shard has none.
+def _stamps_like(training_set: TrainingSet, files: StampFiles) -> TrainingSet | None:
+    """Open a shard's stamps; return None if the shard has none.
 
     Raises
     ------
     InputError
-        They are of other bands or of another size than the training set.
+        They have other bands or another size than the training set.
     """
-    found = open_training_set([path], needs_rows=False)
-    if (found.bands, found.reference_band) != (training_set.bands, training_set.reference_band):
+    shard = open_training_set([files], needs_rows=False)
+    if (shard.bands, shard.reference_band) != (training_set.bands, training_set.reference_band):
         raise InputError(
-            f"{path}: stamps in the bands {found.bands}, the training set has {training_set.bands}; "
+            f"{files.table}: stamps in the bands {shard.bands}, but the training set has {training_set.bands}; "
             "simulate with the survey's description"
         )
-    if len(found.split) and found.size != training_set.size:
+    if len(shard.split) and shard.size != training_set.size:
         raise InputError(
-            f"{path}: stamps of {found.size} px, the training set has {training_set.size}; use one stamps.size"
+            f"{files.table}: stamps of {shard.size} px, but the training set has {training_set.size}; use one stamps.size"
         )
-    return found if len(found.rows("")) else None
+    return shard if len(shard.rows("")) else None

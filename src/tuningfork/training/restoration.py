@@ -1,4 +1,4 @@
-"""Stamps to restore: patches are hidden, noise is added; and what a restorer must beat."""
+"""Stamps to restore, with hidden patches and added noise, and a simple restoration to compare with."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from tuningfork.core.ahead import ahead
 from tuningfork.core.seeds import generator_for
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare_images
-from tuningfork.training.sets.dataset import Batch, TrainingSet
+from tuningfork.training.sets.dataset import TrainingBatch, TrainingSet
 
-PATCH = 8
-"""Width of a patch that is hidden or not (px)."""
-NOISE = 1.0
-"""Standard deviation of the noise that is added, in units of the sky noise."""
+HIDDEN_PATCH_PX = 8
+"""Width of the patches of which some are hidden (px)."""
+ADDED_NOISE = 1.0
+"""Standard deviation of the added noise in units of the sky noise."""
 
 
 @dataclass(frozen=True)
 class RestorationData:
-    """Batches for :func:`tuningfork.training.loop.fit`, from training sets and the survey's own stamps alike.
+    """Batches for :func:`tuningfork.training.loop.fit`, from training sets and from the survey's own stamps.
 
     Attributes
     ----------
     sets : list of TrainingSet
     rows : dict
-        Split -> for each set the rows that belong to it.
+        Split -> its rows in each set.
     batch_size : int
     masked_fraction : float
         Of the patches.
@@ -46,27 +46,27 @@ class RestorationData:
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch."""
+        """Batches per epoch."""
         return max(sum(map(len, self.rows["train"])) // self.batch_size, 1)
 
-    def training(self, epoch: int) -> Iterator[Batch]:
+    def training(self, epoch: int) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""
         order = generator_for(self.seed, "pretrain", "order", epoch).permutation(self._places("train"))
         parts = np.array_split(order[: self.steps * self.batch_size], self.steps)
         return ahead(lambda item: self._batch(item[1], "train", epoch, item[0]), list(enumerate(parts)), self.workers)
 
-    def validation(self) -> Iterator[Batch]:
-        """Yield the validation batches, hidden and noisy in the same way every time."""
+    def validation(self) -> Iterator[TrainingBatch]:
+        """Yield the validation batches, with the same patches and noise every time."""
         places = self._places("validation")
         parts = [places[first : first + self.batch_size] for first in range(0, len(places), self.batch_size)]
         return ahead(lambda item: self._batch(item[1], "validation", 0, item[0]), list(enumerate(parts)), self.workers)
 
     def _places(self, split: str) -> np.ndarray:
-        """Return (set, row) of every stamp of a split, shape (N, 2)."""
+        """Return (set, row) of every stamp of a split, int (N, 2)."""
         pairs = [np.stack([np.full(len(rows), k), rows], axis=1) for k, rows in enumerate(self.rows[split])]
         return np.concatenate(pairs) if pairs else np.empty((0, 2), dtype=int)
 
-    def _batch(self, places: np.ndarray, split: str, epoch: int, number: int) -> Batch:
+    def _batch(self, places: np.ndarray, split: str, epoch: int, number: int) -> TrainingBatch:
         generator = generator_for(self.seed, "pretrain", split, epoch, number)
         parts = []
         for k, training_set in enumerate(self.sets):
@@ -81,32 +81,67 @@ class RestorationData:
         return hide(images, self.masked_fraction, generator)
 
 
-def hide(images: Tensor, fraction: float, generator: np.random.Generator) -> Batch:
+def hide(images: Tensor, fraction: float, generator: np.random.Generator) -> TrainingBatch:
     """Hide patches and add noise.
 
-    Returns `inputs` (noisy, patches set to zero), `target` (what to restore), `seen` (N, 1, S, S), 1 if not hidden, and
-    `guess` (see :func:`local_mean`).
+    The target is the image smoothed by less than a PSF, because the noise of single pixels cannot be restored and
+    would dominate the loss.
 
-    The target is the image smoothed by less than a PSF: the noise of single pixels cannot be restored, and would
-    drown what can.
+    Parameters
+    ----------
+    images : Tensor
+        (N, B, S, S), arcsinh units.
+    fraction : float
+        Of the patches that are hidden.
+    generator : numpy Generator
+
+    Returns
+    -------
+    dict
+        `inputs` (noisy, hidden patches are zero), `target` (what to restore), `guess` (see :func:`local_mean`), each
+        (N, B, S, S), and `seen` (N, 1, S, S), 1 where not hidden.
     """
     rows, _, height, width = images.shape
-    grid = generator.random((rows, 1, -(-height // PATCH), -(-width // PATCH))) >= fraction
-    seen = torch.from_numpy(np.kron(grid, np.ones((1, 1, PATCH, PATCH), dtype=np.float32))[..., :height, :width].copy())
+    grid = generator.random((rows, 1, -(-height // HIDDEN_PATCH_PX), -(-width // HIDDEN_PATCH_PX))) >= fraction
+    patch = np.ones((1, 1, HIDDEN_PATCH_PX, HIDDEN_PATCH_PX), dtype=np.float32)
+    seen = torch.from_numpy(np.kron(grid, patch)[..., :height, :width].copy())
     noisy = np.sinh(images.numpy())
     target = arcsinh(smoothed(torch.from_numpy(noisy)))
-    noisy += NOISE * generator.standard_normal(images.shape, dtype=np.float32)
+    noisy += ADDED_NOISE * generator.standard_normal(images.shape, dtype=np.float32)
     inputs = torch.from_numpy(np.arcsinh(noisy)) * seen
     return {"inputs": inputs, "target": target, "seen": seen, "guess": local_mean(torch.from_numpy(noisy), seen)}
 
 
-def restoration_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean absolute error in arcsinh units."""
+def restoration_loss(model: nn.Module, batch: TrainingBatch) -> Tensor:
+    """Return the mean absolute error.
+
+    Parameters
+    ----------
+    model : Module
+    batch : dict
+        From :func:`hide`.
+
+    Returns
+    -------
+    Tensor
+        A scalar, arcsinh units.
+    """
     return (model(batch["inputs"], batch["guess"]) - batch["target"]).abs().mean()
 
 
 def smoothed(images: Tensor) -> Tensor:
-    """Return images (N, B, S, S) in linear units after the binomial filter 1 4 6 4 1 along both axes; edges are zero."""
+    """Smooth images with the binomial filter 1 4 6 4 1 along both axes.
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, B, S, S), linear units; beyond the edges they count as zero.
+
+    Returns
+    -------
+    Tensor
+        (N, B, S, S)
+    """
     values = images
     for axis in (-2, -1):
         for _ in range(2):
@@ -119,24 +154,56 @@ def smoothed(images: Tensor) -> Tensor:
 
 
 def local_mean(flux: Tensor, seen: Tensor) -> Tensor:
-    """Return the restoration that needs no network, in arcsinh units.
+    """Return the restoration that needs no network: hidden patches are filled from those around and all is smoothed.
 
-    Hidden patches (`seen` is zero) are filled from those around, then the image (linear units) is smoothed.
+    Parameters
+    ----------
+    flux : Tensor
+        (N, B, S, S), linear units.
+    seen : Tensor
+        (N, 1, S, S), 1 where not hidden.
+
+    Returns
+    -------
+    Tensor
+        (N, B, S, S), arcsinh units.
     """
-    total = functional.avg_pool2d(functional.avg_pool2d(flux * seen, PATCH), 3, 1, 1)
-    weight = functional.avg_pool2d(functional.avg_pool2d(seen, PATCH), 3, 1, 1)
+    total = functional.avg_pool2d(functional.avg_pool2d(flux * seen, HIDDEN_PATCH_PX), 3, 1, 1)
+    weight = functional.avg_pool2d(functional.avg_pool2d(seen, HIDDEN_PATCH_PX), 3, 1, 1)
     around = functional.interpolate(total / weight.clamp(min=1e-3), size=flux.shape[-2:], mode="nearest")
     return arcsinh(smoothed(around + seen * (flux - around)))
 
 
 def arcsinh(images: Tensor) -> Tensor:
-    """Return arcsinh, by NumPy, which is much faster than torch on a CPU."""
+    """Return arcsinh, computed by NumPy, which is much faster than torch on a CPU.
+
+    Parameters
+    ----------
+    images : Tensor
+
+    Returns
+    -------
+    Tensor
+        Of the same shape.
+    """
     return torch.from_numpy(np.arcsinh(images.numpy()))
 
 
 @torch.no_grad()
-def restoration_figures(model: nn.Module, batches: Iterator[Batch], device: torch.device) -> dict[str, float]:
-    """Return the mean absolute error over all and over hidden pixels, of the network and of the local mean."""
+def restoration_figures(model: nn.Module, batches: Iterator[TrainingBatch], device: torch.device) -> dict[str, float]:
+    """Compare the restoration by a network with the local mean.
+
+    Parameters
+    ----------
+    model : Module
+    batches : iterator of dict
+    device : torch.device
+
+    Returns
+    -------
+    dict
+        Mean absolute errors (arcsinh units) of both, over all pixels and over the hidden ones.
+    """
     model.eval()
     sums = np.zeros(6)
     for batch in batches:
@@ -161,12 +228,21 @@ def restoration_figures(model: nn.Module, batches: Iterator[Batch], device: torc
 def split_rows(sets: Sequence[TrainingSet]) -> dict[str, list[np.ndarray]]:
     """Return the rows of every set for training and validation.
 
-    A survey's own stamps have no split: every tenth validates.
+    The survey's own stamps have no split; every tenth of them is for validation.
+
+    Parameters
+    ----------
+    sets : sequence of TrainingSet
+
+    Returns
+    -------
+    dict
+        Split -> rows, int (N,), one array per set.
     """
     rows: dict[str, list[np.ndarray]] = {"train": [], "validation": []}
     for training_set in sets:
-        everything = training_set.rows("")
-        own = np.arange(len(everything)) % 10 == 8
-        rows["train"].append(np.concatenate([training_set.rows("train"), everything[~own]]))
-        rows["validation"].append(np.concatenate([training_set.rows("validation"), everything[own]]))
+        stamps = training_set.rows("")
+        held_out = np.arange(len(stamps)) % 10 == 8
+        rows["train"].append(np.concatenate([training_set.rows("train"), stamps[~held_out]]))
+        rows["validation"].append(np.concatenate([training_set.rows("validation"), stamps[held_out]]))
     return rows

@@ -18,16 +18,16 @@ from tuningfork.networks.model_file import build, load
 from tuningfork.networks.trunk import Trunk
 from tuningfork.training.sets.dataset import TrainingSet
 
-STANDARDISING = 2000
-"""Galaxies from which mean and spread of the conditions are taken."""
+STANDARDISATION_GALAXIES = 2000
+"""Galaxies from which mean and spread of the conditions are computed."""
 
 Keys = tuple[str | int, ...]
 
 
 def start(
-    task: str, settings: Training, data_set: TrainingSet, encoder: str | Path | None, seed: int, keys: Keys
+    task: str, settings: Training, data_set: TrainingSet, encoder: Path | None, *, seed: int, keys: Keys
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the network from which a training starts, and its architecture.
+    """Return the network from which a training starts.
 
     Parameters
     ----------
@@ -36,18 +36,24 @@ def start(
     settings : Training
         Of the task.
     data_set : TrainingSet
-    encoder : path or None
+    encoder : Path or None
         Card of the pretrained encoder.
     seed : int
         Of the configuration.
     keys : tuple
         Path of keys of the random numbers.
 
+    Returns
+    -------
+    model : Module
+    architecture : dict
+        From which :func:`tuningfork.networks.model_file.build` makes such a network.
+
     Raises
     ------
     InputError
-        There is no pretrained encoder where one is asked for, it is of other bands, or the network that is named is
-        one for another task or for bands that the training set does not have.
+        The pretrained encoder is missing or has other bands, or the named network is for another task or for bands
+        that the training set does not have.
     """
     architecture = {"network": task, "reference_band": data_set.reference_band, "size": data_set.size}
     if task == "morphology":
@@ -63,11 +69,11 @@ def start(
 def _trained(
     card: Path, architecture: dict[str, Any], data_set: TrainingSet, seed: int
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the network of a card, to be trained further; one of a single band is given the others."""
-    trained, found = load(card, architecture["network"])
-    architecture = architecture | {"width": found["architecture"]["width"]}
+    """Return the network of a card, to be trained further; one for a single band is extended to all bands."""
+    trained, content = load(card, architecture["network"])
+    architecture = architecture | {"width": content["architecture"]["width"]}
     model = build(architecture)
-    weights, bands = trained.state_dict(), found["input"]["bands"]
+    weights, bands = trained.state_dict(), content["input"]["bands"]
     if len(data_set.bands) == len(bands):
         model.load_state_dict(weights)
     elif len(bands) == 1:
@@ -75,8 +81,8 @@ def _trained(
         model.load_state_dict(with_more_bands(weights, model.state_dict(), data_set.bands, data_set.reference_band))
     else:
         raise InputError(
-            f"{card}: a network for the bands {bands}, but the training set has {data_set.bands}; start from one with "
-            "as many bands, or with the reference band alone"
+            f"{card}: a network for the bands {bands}, but the training set has {data_set.bands}; start from a network "
+            "with as many bands, or with the reference band alone"
         )
     return model, architecture
 
@@ -84,16 +90,21 @@ def _trained(
 def with_more_bands(
     weights: Mapping[str, Tensor], larger: Mapping[str, Tensor], bands: Sequence[str], reference_band: str
 ) -> dict[str, Tensor]:
-    """Return the weights of a network of a single band as those of one of several, which gives the same answers.
+    """Extend the weights of a network for a single band to several bands, such that it predicts the same.
 
     Parameters
     ----------
     weights : mapping
-        Of the network of a single band, which becomes the reference band.
+        Of the network for a single band, which becomes the reference band.
     larger : mapping
-        Of any network for all bands; its mean and spread of the conditions of the other bands are kept.
+        Of any network for all bands; its mean and spread of the other bands' conditions are kept.
     bands : sequence of str
     reference_band : str
+
+    Returns
+    -------
+    dict
+        Name -> tensor.
     """
     place, number = list(bands).index(reference_band), len(bands)
     kept = conditions_of(place, number)
@@ -113,7 +124,7 @@ def with_more_bands(
 def _fresh(
     architecture: dict[str, Any], encoder: Encoder | int, data_set: TrainingSet, seed: int, keys: Keys
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Return a random network with standardised conditions, and with an encoder if there is one, else of a width."""
+    """Return a random network with standardised conditions; `encoder` is the pretrained one or the width of a new one."""
     architecture = architecture | {"width": encoder if isinstance(encoder, int) else encoder.width}
     model = build(architecture, seed_for(seed, *keys))
     trunk = cast(Trunk, model.trunk)
@@ -123,10 +134,10 @@ def _fresh(
     return model, architecture
 
 
-def _pretrained(path: str | Path | None, data_set: TrainingSet) -> Encoder:
+def _pretrained(path: Path | None, data_set: TrainingSet) -> Encoder:
     """Return the pretrained encoder; for one band alone, its first layer sees that band in the place of all."""
     if path is None:
-        raise InputError("this training starts from the pretrained encoder, and none is given (--encoder)")
+        raise InputError("this training starts from the pretrained encoder, but none is given (--encoder)")
     loaded, card = load(path, "encoder")
     encoder = cast(Encoder, loaded)
     bands = card["input"]["bands"]
@@ -145,7 +156,7 @@ def _pretrained(path: str | Path | None, data_set: TrainingSet) -> Encoder:
 
 def _sample_of_conditions(data_set: TrainingSet, seed: int) -> torch.Tensor:
     rows = data_set.rows("train")
-    chosen = generator_for(seed, "train", "conditions").permutation(rows)[:STANDARDISING]
+    chosen = generator_for(seed, "train", "conditions").permutation(rows)[:STANDARDISATION_GALAXIES]
     parts = [
         data_set.batch(np.sort(chosen[first : first + 256]), lambda columns, turns: {})["conditions"]
         for first in range(0, len(chosen), 256)

@@ -1,4 +1,4 @@
-"""What each task learns: targets from the truth, the loss, and the figures on the held-out test galaxies."""
+"""What each task learns: its targets, its loss, and its figures of merit on held-out galaxies."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,66 +15,97 @@ from tuningfork.networks.losses import gaussian_nll, mean_of_known, multivariate
 from tuningfork.networks.structure import COLUMNS, TARGETS, bulge_logit, shear_of
 from tuningfork.training import metrics
 from tuningfork.training.evidence import angle_loss, answer_loss, bars_of, evidence_loss, mask_loss
-from tuningfork.training.sets.dataset import Batch, Targets, TrainingSet
+from tuningfork.training.sets.dataset import Targets, TrainingBatch, TrainingSet
 
-RESOLVED = 1.5
-"""A galaxy is resolved if its half-light radius is so many widths of the PSF."""
+MIN_RESOLVED_RADIUS_PSF = 1.5
+"""Half-light radius, in FWHM of the PSF, from which on a galaxy counts as resolved."""
 
-Columns = Mapping[str, np.ndarray]
+TruthColumns = Mapping[str, np.ndarray]
+"""Column -> values (N,) of some rows of a training set."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task.
+    """What a network learns, and how well it has learned it.
 
     Attributes
     ----------
     name : str
     targets : callable
-        (columns, orientations) -> tensors to learn.
+        From columns and orientations to the tensors to learn.
     loss : callable
-        (model, batch) -> mean loss.
+        From a model and a batch to the mean loss.
     figures : callable
-        (outputs of the network for some rows of a training set, the set, the rows) -> figures for the model card.
+        From the network's outputs for some rows of a training set, the set and the rows to figures of merit.
     """
 
     name: str
     targets: Targets
-    loss: Callable[[nn.Module, Batch], Tensor]
+    loss: Callable[[nn.Module, TrainingBatch], Tensor]
     figures: Callable[[Mapping[str, np.ndarray], TrainingSet, np.ndarray], dict[str, Any]]
 
 
 def morphology_task(evidence: float = 0.0) -> Task:
-    """Return the task `morphology`, with the weight of where the evidence for a bar lies."""
+    """Return the task `morphology`; `evidence` is the weight of :func:`~tuningfork.training.evidence.evidence_loss`."""
     return Task("morphology", morphology_targets, morphology_loss(evidence), morphology_figures)
 
 
-def structure_task(reference_band: str, learnt: Sequence[str] = tuple(COLUMNS)) -> Task:
-    """Return the task `structure`, with the parameters (names of the catalogue) that are to be learnt."""
-    targets = structure_targets(reference_band, learnt)
+def structure_task(reference_band: str, learned: Sequence[str] = tuple(COLUMNS)) -> Task:
+    """Return the task `structure`; `learned` are catalogue names of the parameters to learn."""
+    targets = structure_targets(reference_band, learned)
     return Task("structure", targets, structure_loss, structure_figures(targets))
 
 
-def noise_magnitude(columns: Columns, reference_band: str) -> np.ndarray:
-    """Return the magnitude of a source as faint as the sky noise of one pixel in the reference band."""
+def noise_magnitude(columns: TruthColumns, reference_band: str) -> np.ndarray:
+    """Return the magnitude of a source as faint as the sky noise of one pixel in the reference band.
+
+    Parameters
+    ----------
+    columns : mapping
+        `zero_point` (mag) and `sky_noise_{band}` (flux units).
+    reference_band : str
+
+    Returns
+    -------
+    ndarray
+        (N,) mag.
+    """
     return columns["zero_point"] - 2.5 * np.log10(columns[f"sky_noise_{reference_band}"])
 
 
-def log_bar_length(columns: Columns) -> np.ndarray:
-    """Return ln(full bar length / px), NaN where it is not known."""
+def log_bar_length(columns: TruthColumns) -> np.ndarray:
+    """Return the logarithm of the full bar length.
+
+    Parameters
+    ----------
+    columns : mapping
+        `bar_length` and `pixel_scale` (arcsec).
+
+    Returns
+    -------
+    ndarray
+        (N,) ln(length / px); NaN where it is not known.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         length = np.log(columns["bar_length"] / columns["pixel_scale"])
     return np.where(np.isfinite(length), length, np.nan)
 
 
-def morphology_targets(columns: Columns, turns: np.ndarray) -> Batch:
+def morphology_targets(columns: TruthColumns, turns: np.ndarray) -> TrainingBatch:
     """Return what the morphology network learns.
+
+    Parameters
+    ----------
+    columns : mapping
+        Votes and the bar's truth.
+    turns : ndarray
+        int (N,), orientations of the stamps.
 
     Returns
     -------
     dict
-        `votes` (N, answers); of the bar `log_bar_length`, `bar_axis_ratio` and `bar_angle` (deg, turned with the image),
-        each (N,), NaN without a bar or where it is not known; `bar_known` (N,), whether it is known if there is a bar.
+        `votes` (N, answers); `log_bar_length`, `bar_axis_ratio` and `bar_angle` (deg, in the turned image), each (N,),
+        NaN without a bar or where unknown; `bar_known` (N,), whether it is known if the galaxy has a bar.
     """
     votes = np.stack([columns[name] for name in vote_columns()], axis=1)
     return {
@@ -87,20 +118,38 @@ def morphology_targets(columns: Columns, turns: np.ndarray) -> Batch:
 
 
 def turned_angles(angle: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Return position angles (deg) in images that are turned."""
+    """Return position angles in turned images.
+
+    Parameters
+    ----------
+    angle : ndarray
+        (N,) deg, in the image as it is stored.
+    turns : ndarray
+        int (N,), orientations.
+
+    Returns
+    -------
+    ndarray
+        (N,) deg.
+    """
     return np.array([dihedral_angle(value, k) for value, k in zip(angle, turns, strict=True)], dtype=float)
 
 
-def morphology_loss(evidence: float) -> Callable[[nn.Module, Batch], Tensor]:
-    """Return the function that gives the mean loss of the votes and of the bar's length, angle, mask and evidence.
+def morphology_loss(evidence: float) -> Callable[[nn.Module, TrainingBatch], Tensor]:
+    """Return the loss of the votes and of the bar's length, angle, mask and evidence.
 
     Parameters
     ----------
     evidence : float
-        Weight of the evidence, which is learnt but not asked for where no gradients are taken.
+        Weight of :func:`~tuningfork.training.evidence.evidence_loss`, which counts in training but not in validation.
+
+    Returns
+    -------
+    callable
+        From a model and a batch to the mean loss.
     """
 
-    def loss(model: nn.Module, batch: Batch) -> Tensor:
+    def loss(model: nn.Module, batch: TrainingBatch) -> Tensor:
         prediction = model(batch["inputs"], batch["conditions"])
         barred, bars = bars_of(batch)
         with torch.autocast(batch["inputs"].device.type, enabled=False):
@@ -120,7 +169,20 @@ def morphology_loss(evidence: float) -> Callable[[nn.Module, Batch], Tensor]:
 
 
 def morphology_figures(outputs: Mapping[str, np.ndarray], training: TrainingSet, rows: np.ndarray) -> dict[str, Any]:
-    """Return the figures of the votes, of finding bars and of their lengths."""
+    """Return the figures of merit of the votes, of finding bars and of their lengths.
+
+    Parameters
+    ----------
+    outputs : mapping
+        The network's outputs for the N rows.
+    training : TrainingSet
+    rows : ndarray
+        int (N,)
+
+    Returns
+    -------
+    dict
+    """
     columns = training.take(rows)
     votes = np.stack([columns[name] for name in vote_columns()], axis=1)
     psf = columns[f"psf_fwhm_{training.reference_band}"]
@@ -132,14 +194,26 @@ def morphology_figures(outputs: Mapping[str, np.ndarray], training: TrainingSet,
             outputs["log_bar_length"][:, 0],
             log_bar_length(columns),
             training.kind[rows],
-            bright & (columns["r_eff"] >= RESOLVED * psf),
+            bright & (columns["r_eff"] >= MIN_RESOLVED_RADIUS_PSF * psf),
             np.log(psf / columns["pixel_scale"]),
         ),
     }
 
 
-def structure_truth(columns: Columns, reference_band: str) -> np.ndarray:
-    """Return the targets of the structure network (N, 6), NaN where they are not known."""
+def structure_truth(columns: TruthColumns, reference_band: str) -> np.ndarray:
+    """Return the true values of the structure network's targets.
+
+    Parameters
+    ----------
+    columns : mapping
+        The true profile parameters and what describes the imaging.
+    reference_band : str
+
+    Returns
+    -------
+    ndarray
+        (N, 6), in the order of :data:`tuningfork.networks.structure.TARGETS`; NaN where unknown.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         targets = np.stack(
             [
@@ -154,15 +228,15 @@ def structure_truth(columns: Columns, reference_band: str) -> np.ndarray:
     return np.where(np.isfinite(targets), targets, np.nan)
 
 
-def structure_targets(reference_band: str, learnt: Sequence[str] = tuple(COLUMNS)) -> Targets:
-    """Return the function that makes `structure` (N, 6), with position angles turned with the images.
+def structure_targets(reference_band: str, learned: Sequence[str] = tuple(COLUMNS)) -> Targets:
+    """Return the function that makes the targets `structure` (N, 6), with position angles in the turned images.
 
-    Targets of which no parameter in `learnt` is made are taken as unknown.
+    Targets that no parameter in `learned` needs count as unknown.
     """
-    wanted = {target for name in learnt for target in COLUMNS[name]}
+    wanted = {target for name in learned for target in COLUMNS[name]}
     unknown = [place for place, target in enumerate(TARGETS) if target not in wanted]
 
-    def make(columns: Columns, turns: np.ndarray) -> Batch:
+    def make(columns: TruthColumns, turns: np.ndarray) -> TrainingBatch:
         angle = turned_angles(columns["position_angle"], turns)
         truth = structure_truth({**columns, "position_angle": angle}, reference_band)
         truth[:, unknown] = np.nan
@@ -171,8 +245,20 @@ def structure_targets(reference_band: str, learnt: Sequence[str] = tuple(COLUMNS
     return make
 
 
-def structure_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean loss of a profile parameter."""
+def structure_loss(model: nn.Module, batch: TrainingBatch) -> Tensor:
+    """Return the mean loss per known profile parameter.
+
+    Parameters
+    ----------
+    model : Module
+    batch : dict
+        `inputs`, `conditions` and `structure`.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
     prediction = model(batch["inputs"], batch["conditions"])
     with torch.autocast(batch["inputs"].device.type, enabled=False):
         loss = multivariate_nll(prediction["mean"], prediction["factor"], batch["structure"])
@@ -182,7 +268,18 @@ def structure_loss(model: nn.Module, batch: Batch) -> Tensor:
 def structure_figures(
     targets: Targets,
 ) -> Callable[[Mapping[str, np.ndarray], TrainingSet, np.ndarray], dict[str, Any]]:
-    """Return the function that gives the figures of every profile parameter that is learnt."""
+    """Return the function that computes the figures of merit of every learned profile parameter.
+
+    Parameters
+    ----------
+    targets : callable
+        From :func:`structure_targets`.
+
+    Returns
+    -------
+    callable
+        From outputs, training set and rows to figures of merit.
+    """
 
     def figures(outputs: Mapping[str, np.ndarray], training: TrainingSet, rows: np.ndarray) -> dict[str, Any]:
         truth = targets(training.take(rows), np.zeros(len(rows), dtype=int))["structure"].numpy()

@@ -48,7 +48,15 @@ def run_stages(folder: Path, values: Mapping[str, Any], shard: str, cache: Path 
     transfer = Transfer(cache=str(cache or folder / "cache"), timeout=10.0, retries=1, backoff=0.01, rate=1000.0)
     frozen = parameters(folder / "params", dict(values))
     sources, tiles, output, table = (folder / name for name in ("s.parquet", "t.parquet", "c.npy", "c.parquet"))
-    list_sources(frozen["sources"], shard, transfer, sources)
-    fetch_tiles(frozen["tiles"], shard, sources, transfer, tiles)
-    cut_shard(frozen["stamps"], shard, sources, tiles, transfer, output, table)
+    list_sources(parameters=frozen["sources"], shard=shard, transfer=transfer, output=sources)
+    fetch_tiles(parameters=frozen["tiles"], shard=shard, sources=sources, transfer=transfer, output=tiles)
+    cut_shard(
+        parameters=frozen["stamps"],
+        shard=shard,
+        sources=sources,
+        tiles=tiles,
+        transfer=transfer,
+        pixels=output,
+        table=table,
+    )
     return Stages(read_table(sources), read_table(tiles), read_table(table), np.array(open_array(output)))

@@ -28,10 +28,9 @@ from tuningfork.core.tables import lineage_of, read_table, write_table
 
 
 def build(run: Results, **changes: object) -> tuple[Path, Path, Path]:
-    outputs = run.folder / "catalogue", run.folder / "catalogue.parquet", run.folder / "accounting.json"
-    output, table, accounts = outputs
-    build_catalogue(parameters("catalogue"), **(run.inputs() | changes), output=output, table=table, accounts=accounts)
-    return outputs
+    files = run.catalogue_files(**changes)
+    build_catalogue(parameters("catalogue"), files)
+    return files.output, files.table, files.accounting
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +175,7 @@ def test_accounts_add_up(run: Results) -> None:
 
 def test_the_same_tables_give_the_same_bytes(run: Results, tmp_path: Path) -> None:
     again = tmp_path / "again.parquet"
-    build_catalogue(
-        parameters("catalogue"), **run.inputs(), output=tmp_path / "hats", table=again, accounts=tmp_path / "a.json"
-    )
+    build(run, output=tmp_path / "hats", table=again, accounting=tmp_path / "a.json")
     assert again.read_bytes() == (run.folder / "catalogue.parquet").read_bytes()
     names = sorted(path.relative_to(tmp_path / "hats") for path in (tmp_path / "hats").rglob("*") if path.is_file())
     for name in names:

@@ -1,59 +1,122 @@
-"""Frozen stage parameters: what a stage sees of the configuration, and the hash of its source."""
+"""Frozen stage parameters: what a stage sees of the configuration, and what its outputs say about it."""
 
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from tuningfork.core.config import Configuration, validate
+from tuningfork.core.config.base import Section
 from tuningfork.core.description import describe
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.stage.parameters import STAGES, Parameters, freeze, read_parameters
-from tuningfork.core.stage.source import source_digest
+from tuningfork.core.tables import lineage_of, write_table
+
+Freeze = Callable[[str, dict], Parameters]
 
 
 @pytest.fixture
-def frozen(root: Path, tmp_path: Path):
+def frozen(root: Path, tmp_path: Path) -> Freeze:
     """Freeze a configuration and read one stage's parameters back from its file."""
 
     def read(stage: str, values: dict) -> Parameters:
         configuration = validate(values)
         path = tmp_path / f"{stage}.json"
-        path.write_text(
-            freeze(configuration, describe(configuration, root / "config/surveys"), root / "scripts")[stage] + "\n"
-        )
+        path.write_text(freeze(configuration, describe(configuration, root / "config/surveys"), root)[stage] + "\n")
         return read_parameters(path)
 
     return read
 
 
+def keys_of(section: Section, above: str = "") -> Iterator[tuple[str, bool]]:
+    """Yield every dotted key of the configuration, and whether it only decides which jobs exist."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        yield f"{above}{name}", bool((field.json_schema_extra or {}).get("plan"))
+        if isinstance(value, Section):
+            yield from keys_of(value, f"{above}{name}.")
+
+
+def declares(stage: str, key: str, plan: bool) -> bool:
+    """Return whether a stage declares a key, or a part of it, in STAGES."""
+    parts = [part for part in STAGES[stage] if part != "survey"]
+    if "survey" in STAGES[stage]:
+        parts += ["survey.name", "survey.simulated"]
+    below = any(part == key or part.startswith(f"{key}.") for part in parts)
+    return below or (not plan and any(key.startswith(f"{part}.") for part in parts))
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_reads_back_its_own_sections(frozen, stage: str) -> None:
-    parameters = frozen(stage, {})
-    assert parameters.configuration == Configuration()
-    assert (parameters.description is not None) == bool({"description", "imaging"} & set(STAGES[stage]))
+def test_a_stage_reads_what_it_declares_and_nothing_else(frozen: Freeze, stage: str) -> None:
+    """For every key of the model: its value where the stage declares it, else an error that names both."""
+    configuration, default = frozen(stage, {}).configuration, Configuration()
+    declared = 0
+    for key, plan in keys_of(default):
+        if "." in key and not declares(stage, key.rpartition(".")[0], False):
+            continue
+        *above, name = key.split(".")
+        section, original = reduce(getattr, above, configuration), reduce(getattr, above, default)
+        if not declares(stage, key, plan):
+            with pytest.raises(InputError, match=rf"stage {stage} reads {re.escape(key)}, .*declare it in STAGES"):
+                getattr(section, name)
+            continue
+        declared += 1
+        value = getattr(section, name)
+        assert isinstance(value, Section) or value == getattr(original, name), key
+    assert declared >= len(set(STAGES[stage]) - {"description", "imaging"})
 
 
-def test_surveys_with_the_same_images_share_their_training_sets(frozen) -> None:
+def test_a_stage_that_declares_a_key_of_a_section_does_not_get_the_others(frozen: Freeze) -> None:
+    inject = frozen("inject", {"simulate": {"volunteers": 7}}).configuration
+    assert inject.simulate.population == Configuration().simulate.population
+    with pytest.raises(InputError, match=r"stage inject reads simulate\.volunteers"):
+        _ = inject.simulate.volunteers
+    with pytest.raises(InputError, match=r"stage catalogue reads bars, "):
+        _ = frozen("catalogue", {}).configuration.bars
+
+
+def test_the_settings_of_other_surveys_are_not_there(frozen: Freeze) -> None:
+    survey = frozen("tiles", {"survey": {"name": "sdss"}}).configuration.survey
+    assert survey.sdss == Configuration().survey.sdss
+    with pytest.raises(InputError, match=r"stage tiles reads survey\.folder"):
+        _ = survey.folder
+
+
+def test_keys_that_only_decide_which_jobs_exist_are_not_there(frozen: Freeze) -> None:
+    with pytest.raises(InputError, match=r"simulate\.size.*leave it to the plan"):
+        _ = frozen("simulate", {}).configuration.simulate.size
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_description_reaches_the_stages_that_declare_it(frozen: Freeze, stage: str) -> None:
+    described = frozen(stage, {}).description is not None
+    assert described == bool({"description", "imaging"} & set(STAGES[stage]))
+
+
+def test_surveys_with_the_same_images_share_their_training_sets(frozen: Freeze) -> None:
     assert frozen("simulate", {"survey": {"name": "sdss"}}).digest == frozen("simulate", {}).digest
     assert frozen("simulate", {"survey": {"name": "folder"}}).digest != frozen("simulate", {}).digest
 
 
-def test_a_stage_sees_its_own_values_and_not_those_of_others(frozen) -> None:
+def test_a_stage_sees_its_own_values_and_not_those_of_others(frozen: Freeze) -> None:
     values = {"bars": {"method": "paper"}, "saliency": {"samples": 7}, "seed": 5}
     bars = frozen("bars", values)
     assert bars.configuration.bars.method == "paper"
-    assert bars.configuration.saliency.samples == Configuration().saliency.samples
     assert frozen("bars", values | {"saliency": {"samples": 8}}).digest == bars.digest
     assert frozen("bars", {}).digest != bars.digest
 
 
-def test_keys_that_only_add_jobs_do_not_change_a_stage(frozen) -> None:
+def test_keys_that_only_add_jobs_do_not_change_a_stage(frozen: Freeze) -> None:
     grown = {"simulate": {"size": 9000}, "train": {"morphology": {"members": 5}}, "sky": {"shard_order": 9}}
     for stage in ("simulate", "train-morphology", "sources"):
         assert frozen(stage, grown).digest == frozen(stage, {}).digest
 
 
-def test_the_surveys_description_reaches_the_stages_that_read_it(frozen) -> None:
+def test_the_surveys_description_reaches_the_stages_that_read_it(frozen: Freeze) -> None:
     assert frozen("stamps", {"survey": {"name": "sdss"}}).survey.title == "SDSS DR17"
     with pytest.raises(InputError, match="does not read the survey's description"):
         _ = frozen("bars", {}).survey
@@ -79,15 +142,25 @@ def test_a_broken_description_is_named(tmp_path: Path) -> None:
         describe(Configuration(), tmp_path)
 
 
-def test_the_source_hash_follows_code_and_ignores_comments(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
+def test_the_order_of_keys_does_not_change_the_hash(frozen: Freeze, tmp_path: Path) -> None:
+    digest = frozen("bars", {}).digest
+    content = json.loads((tmp_path / "bars.json").read_text())
+    (tmp_path / "bars.json").write_text(json.dumps(dict(reversed(content.items())), indent=1))
+    assert read_parameters(tmp_path / "bars.json").digest == digest
 
-    def digest(text: str) -> str:
-        program.write_text(text)
-        return source_digest(program)
 
-    plain = digest("from tuningfork.core import flags\nx = 1\n")
-    assert digest('"""Docs."""\nfrom tuningfork.core import flags\n\n\nx   =   1  # one\n') != digest("x = 1\n")
-    assert digest("from tuningfork.core import flags\n\n# one\nx   =  1\n") == plain
-    assert digest("from tuningfork.core import flags\nx = 2\n") != plain
-    assert digest("from tuningfork.core import seeds\nx = 1\n") != plain
+def test_inputs_that_other_parameters_made_are_refused_and_named(frozen: Freeze, tmp_path: Path) -> None:
+    """Tables that agree with each other are not enough: they must agree with the present parameters."""
+    earlier = frozen("sources", {"seed": 5}).digest
+    write_table(tmp_path / "sources.parquet", pa.table({}), {"sources": earlier})
+    bars = frozen("bars", {})
+    assert bars.lineage(lineage_of(tmp_path / "sources.parquet")) == {"sources": earlier, "bars": bars.digest}
+    frozen("sources", {})
+    with pytest.raises(InputError, match=rf"/sources\.parquet was made with .* stage sources \({earlier}\).*run again"):
+        bars.lineage(lineage_of(tmp_path / "sources.parquet"))
+
+
+def test_a_stage_without_frozen_parameters_here_is_taken_as_it_is(frozen: Freeze) -> None:
+    """Such as that of a network from elsewhere."""
+    bars = frozen("bars", {})
+    assert bars.lineage({"train-morphology": "0" * 16})["train-morphology"] == "0" * 16

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.synthetic_evaluation import report_arguments
+from helpers.synthetic_evaluation import report_files
 from helpers.synthetic_results import DESCRIPTION, Results, results
 
 from tuningfork.core.tables import read_table
@@ -64,9 +64,11 @@ def test_a_fault_is_one_line_and_leaves_nothing(root: Path, run: Results, tmp_pa
 
 
 def test_the_report_program_writes_the_page(root: Path, run: Results, tmp_path: Path) -> None:
-    arguments = report_arguments(run) | {"output": tmp_path / "report.html"}
+    files = vars(report_files(run))
+    stores = files.pop("stamps")
+    files |= {"stamps": [store.table for store in stores], "pixels": [store.pixels for store in stores]}
     options: list[object] = ["--parameters", frozen(tmp_path, "report", {"report": {"gallery": 2}})]
-    for name, value in arguments.items():
+    for name, value in (files | {"output": tmp_path / "report.html"}).items():
         options += [f"--{name.replace('_', '-')}", *(value if isinstance(value, list) else [value])]
     done = program(root, "report", *options)
     assert done.returncode == 0, done.stderr

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tuningfork.explain.azimuthal import azimuthal_mean
 from tuningfork.explain.copies import Attribution
-from tuningfork.explain.importance import azimuthal_mean
 from tuningfork.explain.saliency import attribute, bar_logit, gradient, scale_to_unit
 from tuningfork.networks.inputs import dihedral
 
@@ -153,6 +153,36 @@ def test_maps_agree_with_captum(images: tuple[Tensor, Tensor]) -> None:
     expected = theirs[0].detach().amax(0)
     assert float((ours - expected).abs().mean() / expected.mean()) < 0.02
     assert float(torch.corrcoef(torch.stack([ours.flatten(), expected.flatten()]))[0, 1]) > 0.99
+
+
+def test_variances_agree_with_captum(images: tuple[Tensor, Tensor]) -> None:
+    from captum.attr import NoiseTunnel, Saliency
+
+    inputs, conditions = images[0][:1], images[1][:1]
+    model, samples = Small().eval(), 1600
+    how = settings(method="vargrad", samples=samples, batch_size=200)
+    ours = maps_of([model], inputs, conditions, [4], how)[0, 0]
+    torch.manual_seed(0)
+    tunnel = NoiseTunnel(Saliency(lambda x: bar_logit(model(x, conditions.expand(len(x), -1)))))
+    spread = 0.1 * float(inputs.max() - inputs.min())
+    options = {"nt_samples": samples, "nt_samples_batch_size": 200, "stdevs": spread, "abs": False}
+    expected = tunnel.attribute(inputs, nt_type="vargrad", **options)[0].detach().amax(0)
+    assert float(ours.mean() / expected.mean()) == pytest.approx(1, abs=0.03)
+    assert float(torch.corrcoef(torch.stack([ours.flatten(), expected.flatten()]))[0, 1]) > 0.97
+
+
+def test_integrated_gradients_are_those_of_captum(images: tuple[Tensor, Tensor]) -> None:
+    from captum.attr import IntegratedGradients
+
+    inputs, conditions = images[0][:2], images[1][:2]
+    model, steps = Small().eval(), 16
+    how = settings(method="integrated_gradients", samples=steps)
+    ours = maps_of([model], inputs, conditions, [1, 2], how)[:, 0]
+    rows, columns = np.indices((32, 32)) - 16
+    smooth = azimuthal_mean(inputs, torch.from_numpy(np.hypot(rows, columns)))
+    path = IntegratedGradients(lambda x: bar_logit(model(x, torch.zeros(len(x), 2))))
+    theirs = path.attribute(inputs, baselines=smooth, n_steps=steps, method="riemann_middle")
+    torch.testing.assert_close(ours, theirs.detach().abs().amax(1).float(), rtol=1e-3, atol=1e-5)
 
 
 def test_gradient_does_not_touch_the_input_or_need_weight_gradients(images: tuple[Tensor, Tensor]) -> None:

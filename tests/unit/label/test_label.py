@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array
 from tuningfork.core.tables import lineage_of
 from tuningfork.label.queue import build_queue, choose, information
-from tuningfork.label.store import LabelledStamp, VoteStore, check_answers
+from tuningfork.label.store import MIN_SPARE_ROWS, LabelledStamp, VoteStore, check_answers
+from tuningfork.stamps.store import StampFiles
 from tuningfork.training.sets.dataset import open_training_set
 
 
@@ -108,7 +110,13 @@ def test_a_queue_needs_tables_of_the_same_sources(tmp_path: Path) -> None:
     made = results(tmp_path)
     morphology, catalogue = made.paths("morphology"), tmp_path / "none.parquet"
     with pytest.raises(InputError, match="sources are not"):
-        build_queue(parameters("label"), morphology[::-1], made.paths("stamps"), catalogue, tmp_path / "queue.parquet")
+        build_queue(
+            parameters("queue_labels"),
+            morphology=morphology[::-1],
+            stamps=made.paths("stamps"),
+            catalogue=catalogue,
+            output=tmp_path / "queue.parquet",
+        )
 
 
 # The answers and the store
@@ -150,7 +158,7 @@ def test_a_label_keeps_votes_stamp_and_origin(tmp_path: Path) -> None:
     assert rows[0]["split"] == "train"
     assert json.loads(rows[0]["lineage"]) == {"stamps": "abc"}
     assert lineage_of(tmp_path / "votes.parquet") == {}
-    stored = np.load(tmp_path / "votes.npy")
+    stored = np.load(tmp_path / "votes.npy")[: len(rows)]
     assert stored.shape == (2, 2, 3, 8, 8)
     assert (stored[0] == 7).all()
     assert (stored[1] == 8).all()
@@ -160,7 +168,7 @@ def test_labels_are_a_part_of_a_training_set(tmp_path: Path) -> None:
     store = VoteStore(tmp_path)
     for source in range(3):
         store.record(seen(source), "edwin", BARRED)
-    training = open_training_set([tmp_path / "votes.parquet"])
+    training = open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")])
     assert list(training.rows("train")) == [0, 1, 2]
     assert (training.columns["bar_yes_votes"] == 1).all()
 
@@ -178,7 +186,7 @@ def test_a_new_label_replaces_that_of_the_same_labeller_only(tmp_path: Path) -> 
     assert [(row["source_id"], row["labeller"], row["bar_yes_votes"]) for row in rows] == [
         (7, "edwin", 0), (8, "edwin", 1), (7, "allan", 1),
     ]  # fmt: skip
-    assert len(open_array(tmp_path / "votes.npy")) == 3
+    assert open_array(tmp_path / "votes.npy")[:3, 0, 0, 0, 0].tolist() == [7, 8, 7]
     assert (store.labelled("edwin"), store.labelled("allan"), store.labelled("milton")) == ({7, 8}, {7}, set())
 
 
@@ -190,7 +198,12 @@ def test_a_withdrawn_label_has_no_votes(tmp_path: Path) -> None:
     assert store.labelled("edwin") == {7}
     store.withdraw(7, "edwin")
     assert store.labelled("edwin") == set()
-    assert open_training_set([tmp_path / "votes.parquet"]).columns["bar_yes_votes"].sum() == 0
+    assert (
+        open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")])
+        .columns["bar_yes_votes"]
+        .sum()
+        == 0
+    )
 
 
 def test_a_label_cut_short_by_a_crash_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +214,7 @@ def test_a_label_cut_short_by_a_crash_is_forgotten(tmp_path: Path, monkeypatch: 
         with pytest.raises(OSError, match="no space"):
             store.record(seen(8), "edwin", BARRED)
     again = VoteStore(tmp_path)
-    assert len(open_training_set([tmp_path / "votes.parquet"]).rows("train")) == 1
+    assert len(open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")]).rows("train")) == 1
     again.record(seen(9), "edwin", BARRED)
     assert (np.load(tmp_path / "votes.npy")[1] == 9).all()
 
@@ -227,6 +240,62 @@ def test_two_processes_do_not_lose_labels(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    table, pixels = pq.read_table(tmp_path / "votes.parquet"), np.load(tmp_path / "votes.npy")
+    table = pq.read_table(tmp_path / "votes.parquet")
+    pixels = np.load(tmp_path / "votes.npy")[: table.num_rows]
     assert sorted(table["source_id"].to_pylist()) == [*range(10), *range(100, 110)]
     assert (pixels[:, 0, 0, 0, 0] == table["source_id"].to_numpy()).all()
+
+
+def test_labels_of_an_older_version_are_kept(tmp_path: Path) -> None:
+    VoteStore(tmp_path).record(seen(1), "ann", SMOOTH)
+    table = pq.read_table(tmp_path / "votes.parquet")
+    pq.write_table(table.drop_columns("pixels_checksum"), tmp_path / "votes.parquet")
+    VoteStore(tmp_path).record(seen(2), "ann", SMOOTH)
+    assert pq.read_table(tmp_path / "votes.parquet")["pixels_checksum"].is_null().to_pylist() == [True, False]
+    assert len(open_training_set([tmp_path / "votes.parquet"]).kind) == 2
+
+
+def test_a_label_about_a_changed_stamp_leaves_the_old_stamp_alone(tmp_path: Path) -> None:
+    """A killed process could otherwise leave half a stamp under a label that counts."""
+    store = VoteStore(tmp_path)
+    store.record(seen(7), "edwin", BARRED)
+    changed = replace(seen(7), stamp=seen(7).stamp + 1)
+    store.record(changed, "edwin", SMOOTH)
+    rows = pq.read_table(tmp_path / "votes.parquet").to_pylist()
+    assert [sum(row[name] for name in vote_columns()) for row in rows] == [0, len(SMOOTH)]
+    assert open_array(tmp_path / "votes.npy")[:2, 0, 0, 0, 0].tolist() == [7, 8]
+    store.record(changed, "edwin", BARRED)
+    assert pq.read_table(tmp_path / "votes.parquet").num_rows == 2
+    store.withdraw(7, "edwin")
+    assert store.labelled("edwin") == set()
+
+
+def test_more_labels_than_spare_rows_keep_their_stamps(tmp_path: Path) -> None:
+    store = VoteStore(tmp_path)
+    number = 2 * MIN_SPARE_ROWS + 3
+    for source in range(number):
+        store.record(seen(source), "edwin", SMOOTH)
+    assert open_array(tmp_path / "votes.npy")[:number, 1, 2, 7, 7].tolist() == list(range(number))
+    assert len(open_training_set([tmp_path / "votes.parquet"]).rows("train")) == number
+
+
+def test_a_store_without_spare_rows_goes_on(tmp_path: Path) -> None:
+    """As earlier versions wrote it."""
+    VoteStore(tmp_path).record(seen(7), "edwin", BARRED)
+    np.save(tmp_path / "votes.npy", np.load(tmp_path / "votes.npy")[:1])
+    store = VoteStore(tmp_path)
+    assert store.labelled("edwin") == {7}
+    store.record(seen(8), "edwin", BARRED)
+    assert open_array(tmp_path / "votes.npy")[:2, 0, 0, 0, 0].tolist() == [7, 8]
+
+
+def test_lost_stamps_are_named(tmp_path: Path) -> None:
+    store = VoteStore(tmp_path)
+    for source in (7, 8):
+        store.record(seen(source), "edwin", BARRED)
+    np.save(tmp_path / "votes.npy", np.load(tmp_path / "votes.npy")[:1])
+    with pytest.raises(InputError, match="1 stamps for 2 rows"):
+        VoteStore(tmp_path)
+    (tmp_path / "votes.npy").unlink()
+    with pytest.raises(InputError, match="restore it"):
+        VoteStore(tmp_path)

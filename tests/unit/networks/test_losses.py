@@ -9,7 +9,7 @@ from scipy.stats import dirichlet_multinomial, multivariate_t, norm
 
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.networks.losses import (
-    FREEDOM,
+    T_DEGREES_OF_FREEDOM,
     dirichlet_multinomial_nll,
     gaussian_nll,
     mean_of_known,
@@ -75,11 +75,15 @@ def test_the_loss_of_the_profile_is_the_likelihood_of_the_known_alone(known: lis
     tensors = [torch.tensor(values[None], requires_grad=True) for values in (mean, factor)]
     loss = multivariate_nll(*tensors, torch.tensor(truth[None]))
     kept = np.flatnonzero(known)
-    shape = (factor @ factor.T)[np.ix_(kept, kept)] * (FREEDOM - 2) / FREEDOM
+    shape = (factor @ factor.T)[np.ix_(kept, kept)] * (T_DEGREES_OF_FREEDOM - 2) / T_DEGREES_OF_FREEDOM
     expected = 0.0
     if len(kept):
-        likelihood = multivariate_t(mean[kept], shape, FREEDOM)
-        constant = multivariate_t(np.zeros(len(kept)), np.eye(len(kept)) * (FREEDOM - 2) / FREEDOM, FREEDOM)
+        likelihood = multivariate_t(mean[kept], shape, T_DEGREES_OF_FREEDOM)
+        constant = multivariate_t(
+            np.zeros(len(kept)),
+            np.eye(len(kept)) * (T_DEGREES_OF_FREEDOM - 2) / T_DEGREES_OF_FREEDOM,
+            T_DEGREES_OF_FREEDOM,
+        )
         expected = constant.logpdf(np.zeros(len(kept))) - likelihood.logpdf(truth[kept])
     assert loss.item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
     loss.sum().backward()
@@ -96,5 +100,5 @@ def test_the_loss_of_the_profile_bears_single_precision() -> None:
     factor = sigma[:, None] * row / np.linalg.norm(row, axis=1, keepdims=True)
     truth = factor @ np.array([1.0, -0.5, 2.0])
     loss = multivariate_nll(*(torch.tensor(v[None], dtype=torch.float32) for v in (np.zeros(3), factor, truth)))
-    tail = (FREEDOM + 3) / 2 * np.log1p((1 + 0.25 + 4) / (FREEDOM - 2))
+    tail = (T_DEGREES_OF_FREEDOM + 3) / 2 * np.log1p((1 + 0.25 + 4) / (T_DEGREES_OF_FREEDOM - 2))
     assert loss.item() == pytest.approx(tail + np.log(np.diag(factor)).sum(), rel=1e-4)

@@ -11,8 +11,8 @@ from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.errors import InputError
 from tuningfork.networks.encoder import Encoder
 from tuningfork.networks.inputs import (
+    APERTURE_RADII,
     ORIENTATIONS,
-    RADII,
     conditions_size,
     dihedral,
     dihedral_angle,
@@ -22,7 +22,7 @@ from tuningfork.networks.inputs import (
     undo_dihedral_angle,
 )
 from tuningfork.networks.model_file import build
-from tuningfork.networks.structure import SIGMA, TARGETS, bulge_logit, bulge_ratio, shape_of, shear_of
+from tuningfork.networks.structure import SIGMA_LIMITS, TARGETS, bulge_logit, bulge_ratio, shape_of, shear_of
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ def test_masked_and_missing_pixels_are_zero_and_everything_is_finite(stamps: np.
 
 def test_the_growth_curve_holds_the_flux(stamps: np.ndarray) -> None:
     _, conditions = prepare(stamps, facts(5), BANDS, "r")
-    place = 1 + 3 * len(BANDS) + len(RADII) * 1 + 4
+    place = 1 + 3 * len(BANDS) + len(APERTURE_RADII) * 1 + 4
     y, x = np.mgrid[:SIZE, :SIZE] - SIZE // 2
-    inside = np.hypot(x, y) <= RADII[4]
+    inside = np.hypot(x, y) <= APERTURE_RADII[4]
     np.testing.assert_allclose(
         conditions[:, place], np.arcsinh((stamps[:, 0, 1] * inside).sum((1, 2)) / NOISE), rtol=1e-4
     )
@@ -142,8 +142,8 @@ def test_structure_gives_a_covariance_within_its_limits_however_sure_it_is(stamp
     assert (factor.diagonal(dim1=1, dim2=2) > 0).all()
     covariance = factor.double() @ factor.double().mT
     sigma = covariance.diagonal(dim1=1, dim2=2).sqrt()
-    assert (sigma >= 0.99 * torch.tensor(SIGMA[0])).all()
-    assert (sigma <= 1.01 * torch.tensor(SIGMA[1])).all()
+    assert (sigma >= 0.99 * torch.tensor(SIGMA_LIMITS[0])).all()
+    assert (sigma <= 1.01 * torch.tensor(SIGMA_LIMITS[1])).all()
     correlation = covariance / sigma[:, :, None] / sigma[:, None]
     assert (torch.linalg.eigvalsh(correlation) > 0).all()
     assert (correlation.tril(-1).abs() > 0.01).any()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.synthetic_evaluation import report_arguments
+from helpers.synthetic_evaluation import report_files
 from helpers.synthetic_results import Results, parameters, results
 
 from tuningfork.core.errors import InputError
@@ -56,9 +57,9 @@ class Page(HTMLParser):
 
 
 def make(run: Results, gallery: int = 24, **options: Any) -> tuple[Page, str]:
-    arguments = report_arguments(run, **options)
-    build_report(parameters("report", report={"gallery": gallery}), **arguments)
-    text = arguments["output"].read_text(encoding="utf-8")
+    output = run.folder / "report.html"
+    build_report(parameters("report", report={"gallery": gallery}), report_files(run, **options), output)
+    text = output.read_text(encoding="utf-8")
     return Page(text), text
 
 
@@ -187,10 +188,11 @@ def test_the_same_inputs_give_the_same_page(made: tuple[Page, str, Results]) -> 
 
 
 def test_tables_of_different_shards_are_refused(tmp_path: Path) -> None:
-    arguments = report_arguments(results(tmp_path, galaxies=4))
-    arguments["saliency"] = arguments["saliency"][::-1]
-    with pytest.raises(InputError, match="same shards"):
-        build_report(parameters("report"), **arguments)
+    files = report_files(results(tmp_path, galaxies=4))
+    for name in ("saliency", "saliency_maps", "arm_masks"):
+        swapped = replace(files, **{name: getattr(files, name)[::-1]})
+        with pytest.raises(InputError, match="same shards"):
+            build_report(parameters("report"), swapped, tmp_path / "report.html")
 
 
 @pytest.mark.parametrize(

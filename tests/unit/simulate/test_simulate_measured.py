@@ -16,9 +16,10 @@ from tuningfork.core.files import open_array
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import read_table
 from tuningfork.simulate.imaging.conditions import draw_conditions
+from tuningfork.simulate.imaging.moffat import fit_moffat
 from tuningfork.simulate.imaging.noise import Correlation, add_noise
 from tuningfork.simulate.imaging.patches import SkyPatches, cut_patch
-from tuningfork.simulate.imaging.psf import Moffat, PsfImage, fit_moffat
+from tuningfork.simulate.imaging.psf import Moffat, PsfImage
 from tuningfork.simulate.imaging.psf_images import PsfStack
 from tuningfork.simulate.light import planes
 from tuningfork.simulate.light.canvas import Light, north_up
@@ -67,12 +68,34 @@ def test_a_galaxy_seen_through_the_image_of_a_star_is_that_seen_through_its_prof
 @pytest.mark.parametrize(("fwhm", "beta"), list(zip(WIDTHS, EXPONENTS, strict=True)))
 def test_the_networks_are_told_the_profile_behind_the_image_of_a_star(fwhm: float, beta: float) -> None:
     noise = np.random.default_rng(1).normal(0, 2e-5, (51, 51))
-    told = fit_moffat(star(fwhm, beta) + noise, SCALE)
-    assert told == pytest.approx((fwhm, beta), rel=0.02)
+    told = fit_moffat(star(fwhm, beta) + noise, integrated=True)
+    assert told.converged
+    assert (told.fwhm * SCALE, told.beta) == pytest.approx((fwhm, beta), rel=0.02)
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_a_fit_finds_the_profile_that_was_drawn(integrated: bool) -> None:
+    profile = galsim.Moffat(beta=2.8, fwhm=4.0)
+    method = "auto" if integrated else "no_pixel"
+    image = 5 * profile.drawImage(nx=61, ny=61, scale=1, offset=(0.3, -0.4), method=method).array.astype(float)
+    fit = fit_moffat(image, integrated=integrated)
+    assert (fit.fwhm, fit.beta, fit.x, fit.y) == pytest.approx((4.0, 2.8, 0.3, -0.4), rel=2e-3)
+
+
+def test_a_gaussian_has_the_largest_exponent_and_its_own_width() -> None:
+    image = galsim.Gaussian(fwhm=4.0).drawImage(nx=41, ny=41, scale=1).array.astype(float)
+    fit = fit_moffat(image, integrated=True)
+    assert fit.beta > 30
+    assert fit.fwhm == pytest.approx(4.0, rel=0.02)
 
 
 def test_a_part_is_drawn_through_measured_psfs_and_says_which(root: Path, stars: Path, tmp_path: Path) -> None:
-    simulate_part(parameters(root, psf_images=str(stars)), 0, tmp_path / "x.npy", tmp_path / "x.parquet")
+    simulate_part(
+        parameters=parameters(root, psf_images=str(stars)),
+        part=0,
+        pixels=tmp_path / "x.npy",
+        table=tmp_path / "x.parquet",
+    )
     table = read_table(tmp_path / "x.parquet")
     told = {(round(row["psf_fwhm_r"], 1), round(row["psf_fwhm_g"], 1)) for row in table.to_pylist()}
     assert told == {(width, width) for width in WIDTHS}
@@ -103,7 +126,7 @@ def test_the_noise_of_a_part_is_that_of_the_patches_of_sky(root: Path, tmp_path:
     np.save(folder / "a.npy", patch)
     fitsio.write(str(folder / "b.fits"), patch[:, ::-1])
     given = parameters(root, sky_patches=str(folder), population={"mag_min": 29.0, "mag_max": 29.5})
-    simulate_part(given, 0, tmp_path / "x.npy", tmp_path / "x.parquet")
+    simulate_part(parameters=given, part=0, pixels=tmp_path / "x.npy", table=tmp_path / "x.parquet")
     table = read_table(tmp_path / "x.parquet")
     for (image, weight), row in zip(np.array(open_array(tmp_path / "x.npy")), table.to_pylist(), strict=True):
         seen = image[1][weight[1] > 0]
@@ -155,7 +178,7 @@ def test_a_part_that_was_killed_leaves_nothing_and_is_drawn_again_the_same(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, again = (tmp_path / name / "x.npy" for name in ("whole", "again"))
-    simulate_part(parameters(root), 1, whole, whole.with_suffix(".parquet"))
+    simulate_part(parameters=parameters(root), part=1, pixels=whole, table=whole.with_suffix(".parquet"))
     drawn = parts.simulate_galaxy
     calls = iter(range(100))
 
@@ -166,9 +189,9 @@ def test_a_part_that_was_killed_leaves_nothing_and_is_drawn_again_the_same(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(parts, "simulate_galaxy", killed)
-        simulate_part(parameters(root), 1, again, again.with_suffix(".parquet"))
+        simulate_part(parameters=parameters(root), part=1, pixels=again, table=again.with_suffix(".parquet"))
     assert list(again.parent.iterdir()) == []
-    simulate_part(parameters(root), 1, again, again.with_suffix(".parquet"))
+    simulate_part(parameters=parameters(root), part=1, pixels=again, table=again.with_suffix(".parquet"))
     assert again.read_bytes() == whole.read_bytes()
     assert read_table(again.with_suffix(".parquet")).equals(read_table(whole.with_suffix(".parquet")))
 

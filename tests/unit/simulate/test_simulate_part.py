@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.config import validate
 from tuningfork.core.description import describe
@@ -27,7 +28,7 @@ def parameters(root):
 def written(parameters, part, folder):
     """Write one part and return its stamps and its table."""
     output, table = folder / f"part-{part}.npy", folder / f"part-{part}.parquet"
-    simulate_part(parameters, part, output, table)
+    simulate_part(parameters=parameters, part=part, pixels=output, table=table)
     return np.array(open_array(output)), read_table(table)
 
 
@@ -45,6 +46,7 @@ def test_the_table_describes_the_stamps(parameters, tmp_path):
     stamps, table = written(parameters(neighbour_density=0.0), 0, tmp_path)
     assert stamps.shape == (20, 2, 3, 96, 96)
     assert stamps.dtype == np.float32
+    assert table["pixels_checksum"].to_pylist() == row_checksums(stamps).tolist()
     assert table["split"].to_pylist() == (["train"] * 8 + ["validation", "test"]) * 2
     assert detail_of(tmp_path / "part-0.parquet", "bands") == ["g", "r", "i"]
     assert lineage_of(tmp_path / "part-0.parquet") == {"simulate": "0123"}

@@ -133,17 +133,17 @@ def test_coverage_maps_finer_and_coarser_than_the_shards(tmp_path: Path, kind: s
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("3/99999", "no coverage map of the sky in FITS, JSON or ASCII .Too large index"),
-        ("hello", "no coverage map"),
+        ("3/99999", "not a coverage map of the sky in FITS, JSON or ASCII .Too large index"),
+        ("hello", "not a coverage map"),
         ("99/1", "orders of cells must be 0 to 29"),
         ("3/5-2", "cells that HEALPix does not have"),
         ('{"3": [99999]}', "cells that HEALPix does not have"),
-        ('{"x": 3}', "no coverage map"),
-        ("t59/3 s3/1", "no coverage map"),
+        ('{"x": 3}', "not a coverage map"),
+        ("t59/3 s3/1", "not a coverage map"),
         ("t61/3", "orders of cells must be 0 to 29"),
         ("3/", "touches no shard"),
-        ("SIMPLE  = nothing", "no coverage map"),
-        ("{", "no coverage map"),
+        ("SIMPLE  = nothing", "not a coverage map"),
+        ("{", "not a coverage map"),
     ],
 )
 def test_files_that_are_no_maps_of_the_sky(tmp_path: Path, content: str, message: str) -> None:

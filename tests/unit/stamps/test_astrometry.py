@@ -11,8 +11,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from helpers.sdss_field import Field
 
-from tuningfork.stamps.astrometry import Expected, contradiction
-from tuningfork.stamps.light import Listed
+from tuningfork.stamps.astrometry.contradiction import Expected, contradiction
+from tuningfork.stamps.astrometry.light import Listed
 from tuningfork.surveys.base import Image, Tile
 
 SCALE, SIZE, NOISE = 0.4, 600, 0.1

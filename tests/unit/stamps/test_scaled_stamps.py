@@ -58,10 +58,14 @@ def pairs(request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.T
     folder, stamps = tmp_path_factory.mktemp("scaled"), SCALES[request.param]
     transfer = Transfer(cache=str(tmp_path_factory.getbasetemp() / "cache"))
     sources, tiles, output, table = (folder / name for name in ("s.parquet", "t.parquet", "x.npy", "x.parquet"))
-    list_sources(parameters(root, "sources", stamps), SHARD, transfer, sources)
-    fetch_tiles(parameters(root, "tiles", stamps), SHARD, sources, transfer, tiles)
+    list_sources(parameters=parameters(root, "sources", stamps), shard=SHARD, transfer=transfer, output=sources)
+    fetch_tiles(
+        parameters=parameters(root, "tiles", stamps), shard=SHARD, sources=sources, transfer=transfer, output=tiles
+    )
     cutting = parameters(root, "stamps", stamps)
-    cut_shard(cutting, SHARD, sources, tiles, transfer, output, table)
+    cut_shard(
+        parameters=cutting, shard=SHARD, sources=sources, tiles=tiles, transfer=transfer, pixels=output, table=table
+    )
     return list(twins(cutting, np.array(open_array(output)), read_table(table).to_pylist()))
 
 
@@ -115,7 +119,7 @@ def test_a_training_galaxy_looks_as_the_same_galaxy_on_the_sky(pairs: list[Pair]
 def test_the_part_of_the_training_set_says_its_scale(root: Path, tmp_path: Path) -> None:
     for name, stamps in SCALES.items():
         output, table = tmp_path / f"{name}.npy", tmp_path / f"{name}.parquet"
-        simulate_part(parameters(root, "simulate", stamps), 0, output, table)
+        simulate_part(parameters=parameters(root, "simulate", stamps), part=0, pixels=output, table=table)
         rows, drawn = read_table(table).to_pylist(), np.array(open_array(output))
         for row, stamp in zip(rows, drawn, strict=True):
             radius = row["r_eff"] * np.sqrt(row["axis_ratio"])

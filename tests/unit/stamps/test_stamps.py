@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuningfork.core.flags import Flag
-from tuningfork.stamps.cut import COPY, Mapping, copy, extract
+from tuningfork.stamps.cut import MAX_COPY_OFFSET, Mapping, copy, extract
 from tuningfork.stamps.quality import has_signal, larger_than_stamp, masked_at_centre, sky_noise
 from tuningfork.surveys.base import Image, OwnImages, Tile
 
@@ -38,8 +38,10 @@ def test_resampling_keeps_flux_position_and_shape(x: float, y: float, turn: floa
     start = np.array([40 + x, 40 + y]) - matrix @ [16, 16]
     pixels = galaxy((80, 80), 40 + x, 40 + y)
     stamp = extract(pixels, np.ones_like(pixels), Mapping(start[0], start[1], matrix), 32)
-    # Offsets below COPY are left out; a Gaussian's steepest slope is 0.61 of its peak a sigma.
-    np.testing.assert_allclose(stamp[0], galaxy((32, 32), 16, 16), atol=(0.006 + 0.61 * COPY / 2.5) * pixels.max())
+    # Offsets below MAX_COPY_OFFSET are left out; a Gaussian's steepest slope is 0.61 of its peak a sigma.
+    np.testing.assert_allclose(
+        stamp[0], galaxy((32, 32), 16, 16), atol=(0.006 + 0.61 * MAX_COPY_OFFSET / 2.5) * pixels.max()
+    )
     assert stamp[0].sum() == pytest.approx(1000, rel=1e-3)
 
 

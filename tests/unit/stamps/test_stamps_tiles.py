@@ -155,7 +155,7 @@ def cut(path: Path, tiles: dict[str, dict[str, Image]]) -> Built:
 def thin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make strips as thin as they can be."""
     monkeypatch.setattr(strips, "STRIP_BYTES", 1)
-    monkeypatch.setattr(strips, "TALLER", 1)
+    monkeypatch.setattr(strips, "STRIP_TO_WINDOW_HEIGHT", 1)
 
 
 def test_the_height_of_the_strips_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_the_height_of_the_strips_changes_nothing(tmp_path: Path, monkeypatch: p
     expected = cut(tmp_path / "thick.npy", tiles)
     monkeypatch.setattr(strips, "STRIP_BYTES", 1)
     for taller in (1, 2, 3):
-        monkeypatch.setattr(strips, "TALLER", taller)
+        monkeypatch.setattr(strips, "STRIP_TO_WINDOW_HEIGHT", taller)
         found = cut(tmp_path / "thin.npy", tiles)
         np.testing.assert_array_equal(found.stamps, expected.stamps)
         assert found.table == expected.table

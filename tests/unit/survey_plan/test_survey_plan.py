@@ -16,14 +16,18 @@ from tuningfork.core.config import Configuration, validate
 from tuningfork.core.config.sky import Box, Cone, Polygon
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.description import Description, describe
+from tuningfork.core.files import write_json
+from tuningfork.core.stage.parameters import STAGES
 from tuningfork.plan import plan_run
 from tuningfork.sky.footprint import shards_of_footprint
 from tuningfork.sky.shards import Shard
 from tuningfork.survey_plan.area import _bricks, _touched, border, count_tiles, footprint_area, shard_area
-from tuningfork.survey_plan.costs import costs, count_jobs
+from tuningfork.survey_plan.costs import PER_SHARD, Costs, costs, count_jobs, jobs_of_stages, stage_times
 from tuningfork.survey_plan.figure import Figure, count, duration, size
 from tuningfork.survey_plan.galaxies import brighter_than, expected_galaxies
 from tuningfork.survey_plan.page import survey_plan
+from tuningfork.survey_plan.previous_run import read_previous_run
+from tuningfork.survey_plan.work import StageTime
 from tuningfork.surveys.simulated import SimulatedSurvey
 from tuningfork.surveys.transfer.network import Network
 
@@ -54,14 +58,14 @@ def test_the_default_is_what_the_workflow_will_do(tmp_path: Path) -> None:
     survey = SimulatedSurvey(configuration.seed, configuration.survey.simulated, description, Network())
     tiles = {tile.name for shard in shards for tile in survey.tiles(shard)}
     galaxies = sum(survey.catalogue(shard, Sources()).num_rows for shard in shards)
-    members = sum(len(numbers) for numbers in plan.members.values())
-    # Five stages have no job and no parameters: pretrain, measurements, votes, inject, selection.
-    jobs = 8 * len(shards) + len(plan.tokens) - 5 + len(plan.parts) + members + 9
+    jobs = jobs_of_stages(configuration, len(shards))
+    assert jobs["simulate"] == len(plan.parts)
+    assert jobs["train"] == sum(len(numbers) for numbers in plan.members.values())
     lines = entries(survey_plan(None, ROOT, cores=2))
     assert lines["shards"].startswith(f"{len(shards)} order 8")
     assert lines["tiles"] == str(len(tiles))
     assert lines["images"].startswith(f"{3 * len(tiles)} rendered here")
-    assert lines["jobs"] == str(jobs) == "72"
+    assert lines["jobs"] == str(sum(jobs.values()))
     assert lines["to fetch"] == "nothing"
     assert "transfer time" not in lines
     expected = expected_galaxies(configuration, description, shards)
@@ -168,16 +172,22 @@ def test_the_rows_of_a_table_are_counted(tmp_path: Path) -> None:
 def test_transfers_are_bound_by_bandwidth_or_by_requests() -> None:
     configuration = validate({"survey": {"name": "des"}, "sky": SMALL, "transfer": {"rate": 2.0}})
     description = described(configuration)
-    tiles = Figure(100.0)
-    slow = costs(configuration, description, 9, tiles, Figure(1e5), 1e6)
+
+    def planned(galaxies: float, bandwidth: float) -> Costs:
+        return costs(
+            configuration, description, shards=9, tiles=Figure(100.0), galaxies=Figure(galaxies), bandwidth=bandwidth
+        )
+
+    slow = planned(1e5, 1e6)
     assert slow.fetched.number == 100 * description.tile_megabytes * 1e6
     assert slow.transfer == slow.fetched.number / 1e6
-    fast = costs(configuration, description, 9, tiles, Figure(1e5), 1e12)
+    fast = planned(1e5, 1e12)
     assert fast.transfer == 100 * len(description.bands) / 2
     assert fast.stamps == 1e5 * (2 * len(description.bands) * 128**2 * 4 + 2 * 128**2 * 2)
-    more = costs(configuration, description, 9, tiles, Figure(2e5), 1e12)
+    per_shard = sum(stage in STAGES for stage in PER_SHARD)
+    more = planned(2e5, 1e12)
     assert fast.computing < more.computing < 2 * fast.computing
-    assert count_jobs(configuration, 1009) - count_jobs(configuration, 9) == 8000
+    assert count_jobs(configuration, 1009) - count_jobs(configuration, 9) == 1000 * per_shard
 
 
 def test_what_is_not_known_is_said() -> None:
@@ -186,7 +196,7 @@ def test_what_is_not_known_is_said() -> None:
     shards = shards_of_footprint(configuration.sky.footprint, 6)
     tiles = count_tiles(configuration, description, shards)
     assert (tiles.value, count(tiles)) == (None, "not known")
-    taken = costs(configuration, description, len(shards), tiles, Figure(10.0), 1e6)
+    taken = costs(configuration, description, shards=len(shards), tiles=tiles, galaxies=Figure(10.0), bandwidth=1e6)
     assert (taken.images.value, taken.fetched.value) == (None, None)
 
 
@@ -222,3 +232,52 @@ def test_the_command_prints_the_plan(capsys: pytest.CaptureFixture[str]) -> None
     lines = entries(capsys.readouterr().out)
     assert lines["survey"] == "simulated sky bands g r i"
     assert lines["computing time"].endswith("3 cores")
+
+
+def test_the_time_of_a_previous_run_replaces_built_in_speeds(tmp_path: Path) -> None:
+    """Of a run with half the galaxies and the same training set: stages of sources take twice as long."""
+    configuration = Configuration()
+    plan = plan_run({}, ROOT)
+    write_json(tmp_path / "plan.json", {"tokens": plan.tokens, "members": plan.members, "injected": []})
+    write_json(tmp_path / "accounting.json", {"total": {"rows_out": 500}})
+    for name, seconds in (
+        ("stamps/8-1", 30.0),
+        ("stamps/8-2", 10.0),
+        ("train/morphology-0", 100.0),
+        ("explain/all", 9.0),
+    ):
+        path = tmp_path / "benchmarks" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\tmax_rss\tcpu_time\n{seconds / 2}\t100\t{seconds}\n")
+    previous = read_previous_run(tmp_path)
+    assert previous is not None
+    times = stage_times(configuration, 4, 1000, previous)
+    assert times["stamps"] == StageTime(80, measured=True)
+    assert times["train"] == StageTime(100, measured=True)
+    assert times["explain"] == StageTime(9, measured=True)
+    assert not times["saliency"].measured
+    longer = configuration.model_copy(update={"simulate": configuration.simulate.model_copy(update={"size": 16_000})})
+    assert stage_times(longer, 4, 1000, previous)["train"].seconds == pytest.approx(
+        100 * 16_000 / configuration.simulate.size
+    )
+    assert "3 stages as measured" in entries(survey_plan(None, ROOT, results=tmp_path))["computing"]
+    assert "by built-in speeds" in entries(survey_plan(None, ROOT, results=tmp_path / "none"))["computing"]
+
+
+def test_a_stage_whose_work_is_not_known_keeps_its_built_in_speed(tmp_path: Path) -> None:
+    path = tmp_path / "benchmarks" / "stamps" / "8-1.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("s\n3\n")
+    (tmp_path / "plan.json").write_text("{")
+    previous = read_previous_run(tmp_path)
+    assert not stage_times(Configuration(), 4, 1000, previous)["stamps"].measured
+    assert read_previous_run(tmp_path / "nothing") is None
+
+
+def test_the_held_out_galaxies_and_every_orientation_are_counted() -> None:
+    """Masks and lengths of bars come from 8 orientations, also where votes average fewer."""
+    few, many = (validate({"classify": {"rotations": number}}) for number in (1, 8))
+    times = [stage_times(configuration, 4, 1000, None) for configuration in (few, many)]
+    assert times[0]["infer_morphology"] == times[1]["infer_morphology"]
+    assert times[0]["infer_morphology"].seconds > 8 * 2 * 1000 / 1000
+    assert times[0]["infer_held_out"].seconds > 10

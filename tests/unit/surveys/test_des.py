@@ -177,7 +177,7 @@ def test_a_missing_band_is_flagged_with_its_reason(run: tuple[Stages, Des]) -> N
     assert all("MISSING_BAND" in stages.flags(number) for number in PLACES)
     missing = {row["tile"]: row["reason"] for row in stages.manifest.to_pylist() if row["status"] != "ok"}
     assert set(missing) == {WEST, EAST}
-    assert missing[WEST] == "the survey lists no such band of this tile"
+    assert missing[WEST] == "the survey does not list this band of the tile"
     assert "404" in missing[EAST]
 
 

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.euclid.products import Product, checked, corners
+from tuningfork.surveys.euclid.products import Product, checked_url, corners
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ from tuningfork.surveys.euclid.products import Product, checked, corners
 def test_addresses_that_lead_elsewhere_are_refused(url: str) -> None:
     name = "EUC_MER_BGSUB-MOSAIC-VIS_TILE102158277-27C4DD_20241025T124812.358980Z_00.00.fits"
     with pytest.raises(InputError, match="expected a MER mosaic on the same host"):
-        checked(url.format(name=name), "https://irsa.ipac.caltech.edu")
+        checked_url(url.format(name=name), "https://irsa.ipac.caltech.edu")
     good = f"https://irsa.ipac.caltech.edu/ibe/data/euclid/q1/MER/102158277/VIS/{name}"
-    assert checked(good, "https://irsa.ipac.caltech.edu") == good
+    assert checked_url(good, "https://irsa.ipac.caltech.edu") == good
 
 
 def test_names_of_real_files() -> None:

@@ -61,7 +61,7 @@ def test_bricks_are_located_and_others_refused(small: Sky, tmp_path: Path, descr
         (tile,) = survey.locate([NAME])
         assert tile.unique == brick.unique
         assert tile.facts == {"bands": ["g", "r", "z"]}
-        with pytest.raises(InputError, match=r"brick 1129p222: dr10 .* has no imaging"):
+        with pytest.raises(InputError, match=r"brick 1129p222: dr10 .* has no images"):
             survey.locate(["1129p222"])
         again = LegacySurvey(Legacy(**server.settings), description, network(tmp_path, offline=True))
         assert again.tiles(shard) == [tile]

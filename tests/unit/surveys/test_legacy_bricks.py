@@ -15,13 +15,13 @@ from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, pixels
 from tuningfork.surveys.base import MARGIN, Tile
 from tuningfork.surveys.legacy.bricks import (
-    PRESENT,
-    ROWS,
+    BRICK_ROWS,
+    PRESENT_BIT,
     Brick,
     brick_at,
     brick_named,
     bricks_around,
-    columns,
+    bricks_per_row,
     numbers_at,
     write_index,
 )
@@ -32,12 +32,12 @@ positions = given(st.floats(0, 359.999), st.floats(-89.99, 89.99))
 
 def brick_at_position(ra: float, dec: float) -> Brick:
     number = int(numbers_at(np.array([ra]), np.array([dec]))[0])
-    row = int(np.searchsorted(np.cumsum(columns()), number))
-    return brick_at(row, number - 1 - int(columns()[:row].sum()))
+    row = int(np.searchsorted(np.cumsum(bricks_per_row()), number))
+    return brick_at(row, number - 1 - int(bricks_per_row()[:row].sum()))
 
 
 def test_the_sky_has_662174_bricks_with_the_numbers_of_the_survey(real_data: Path) -> None:
-    assert columns().sum() == 662_174
+    assert bricks_per_row().sum() == 662_174
     bricks = fitsio.read(real_data / "decals_fits/legacypipe_test/py/test/testcase4/survey-bricks.fits.gz")
     for row in bricks:
         brick = brick_named(str(row["brickname"]))
@@ -52,9 +52,11 @@ def test_the_sky_has_662174_bricks_with_the_numbers_of_the_survey(real_data: Pat
 
 def test_names_tell_bricks_apart() -> None:
     rng = np.random.default_rng(3)
-    bricks = [brick_at(row, int(column)) for row in range(ROWS) for column in rng.integers(0, columns()[row], 4)]
+    bricks = [
+        brick_at(row, int(column)) for row in range(BRICK_ROWS) for column in rng.integers(0, bricks_per_row()[row], 4)
+    ]
     assert all(brick_named(brick.name) == brick for brick in bricks)
-    whole = [brick_at(row, column).name for row in (0, 1, 240, 720) for column in range(int(columns()[row]))]
+    whole = [brick_at(row, column).name for row in (0, 1, 240, 720) for column in range(int(bricks_per_row()[row]))]
     assert len(set(whole)) == len(whole)
 
 
@@ -110,7 +112,7 @@ def test_the_index_of_a_release_is_small_and_made_row_by_row(tmp_path: Path) -> 
     index = np.load(tmp_path / "index.npy")
     assert (index.dtype, len(index)) == (np.uint8, 662_175)
     number = numbers_at(ra, dec)
-    assert np.array_equal(np.flatnonzero(index & PRESENT), np.unique(number))
+    assert np.array_equal(np.flatnonzero(index & PRESENT_BIT), np.unique(number))
     for place, band in enumerate("gr"):
         seen = np.unique(number[table[f"nexphist_{band}"][:, 1:].any(axis=1)])
         assert np.array_equal(np.flatnonzero(index >> place & 1), seen)

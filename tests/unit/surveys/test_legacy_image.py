@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.legacy.image import Packed, open_brick
+from tuningfork.surveys.legacy.image import PackedImage, open_brick
 
 NAME = "1126p222"
 
@@ -42,7 +42,7 @@ def test_rows_are_the_same_however_they_are_asked_for(
         values = np.random.default_rng(1).normal(size=(330, 110)).astype("f4")
         path.write_bytes(pack(values, PACKING["image"], {}))
     whole = fitsio.read(str(path))
-    packed = Packed(path)
+    packed = PackedImage(path)
     assert packed.shape == (330, 110)
     for start, height in asked:
         rows = packed.rows(start, start + height)
@@ -53,7 +53,7 @@ def test_rows_are_the_same_however_they_are_asked_for(
 def test_each_row_of_tiles_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "image.fits.fz"
     path.write_bytes(pack(np.arange(450 * 60, dtype="f4").reshape(450, 60), "G 60,100; qz 0", {}))
-    packed, read = Packed(path), []
+    packed, read = PackedImage(path), []
     inner = packed._read
     monkeypatch.setattr(packed, "_read", lambda start, stop: read.append((start, stop)) or inner(start, stop))
     for start in range(0, 450, 37):
@@ -68,7 +68,7 @@ def test_a_whole_brick_is_read_in_little_memory(tmp_path: Path) -> None:
     values[1234, 2345] = 7
     path.write_bytes(pack(values, PACKING["image"], {}))
     del values
-    packed = Packed(path)
+    packed = PackedImage(path)
     tracemalloc.start()
     total = sum(float(packed.rows(start, start + 100).sum()) for start in range(0, SIZE, 100))
     _, peak = tracemalloc.get_traced_memory()
@@ -99,7 +99,7 @@ def test_only_the_bits_of_the_band_take_weight_away(tmp_path: Path, band: str, s
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     paths = layered(tmp_path, (120, 120))
-    with pytest.raises(InputError, match=f"is of brick {NAME}, expected 0001m002"):
+    with pytest.raises(InputError, match=f"expected brick 0001m002, found {NAME}"):
         open_brick(paths, "0001m002", "r", 22.5)
     (tmp_path / "other").mkdir()
     other = layered(tmp_path / "other", (120, 130))

@@ -23,7 +23,7 @@ from tuningfork.surveys.sdss import files as sdss_files
 from tuningfork.surveys.sdss import skyserver as sdss_skyserver
 from tuningfork.surveys.sdss.archive import Archive, FieldName, corners, equatorial, great_circle
 from tuningfork.surveys.sdss.survey import SdssSurvey, width_to_fwhm
-from tuningfork.surveys.transfer.network import FREE, Network
+from tuningfork.surveys.transfer.network import NO_LIMIT, Network
 
 DESCRIPTION = Description(
     title="test", bands=["g", "r", "i"], reference_band="r", pixel_scale=0.396, zero_point=22.5, flux_unit="nanomaggy",
@@ -87,13 +87,13 @@ def test_an_answer_at_the_row_limit_is_asked_for_in_halves(monkeypatch: pytest.M
     ("answer", "reason", "asked"),
     [
         (Answer(b"busy", 503), "HTTP 503", 2),
-        (Answer(b"<html>Down for maintenance</html>"), "expected a table in CSV, got '<html>Down", 2),
+        (Answer(b"<html>Down for maintenance</html>"), "expected a table in CSV, received '<html>Down", 2),
         (Answer(b"error_message\nInvalid column name 'petroMag_y'"), "the query failed: Invalid column", 1),
         (Answer(f"{CATALOGUE}2,9,1.5,0.1,17,2,null\n".encode()), "1 of 2 rows came", 2),
         (Answer(f"{CATALOGUE}1,9,1.5,0.".encode()), "the table is damaged", 2),
         (Answer(f"{CATALOGUE}1,9,1e5,0.1,17,2,null\n".encode()), r"the table is damaged \(ra 1e5\)", 2),
         (Answer(f"{CATALOGUE}1,9e3,1.5,0.1,17,2,null\n".encode()), "the table is damaged", 2),
-        (Answer(b"#Table1\ntotal,objid,ra,d\n"), "expected a table in CSV, got '#Table1 total,objid,ra,d'", 2),
+        (Answer(b"#Table1\ntotal,objid,ra,d\n"), "expected a table in CSV, received '#Table1 total,objid,ra,d'", 2),
     ],
 )
 def test_skyserver_faults_name_the_server_and_the_remedy(
@@ -111,7 +111,7 @@ def test_the_public_skyserver_has_a_limit_of_its_own(tmp_path: Path) -> None:
         sdss_skyserver.SkyServer(url, 17, ["r"], network(tmp_path))._limit
         for url in ("https://skyserver.sdss.org", "https://my.sdss.org.example.edu", "http://127.0.0.1:9")
     ]
-    assert limits == [sdss_skyserver.PUBLIC, FREE, FREE]
+    assert limits == [sdss_skyserver.PUBLIC, NO_LIMIT, NO_LIMIT]
     assert 50 < 60 * limits[0].rate < 60
 
 

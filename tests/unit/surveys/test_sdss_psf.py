@@ -11,7 +11,7 @@ from scipy import ndimage, optimize
 
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.sdss import psf as sdss_psf
-from tuningfork.surveys.sdss.psf import Psf
+from tuningfork.surveys.sdss.psf import FieldPsf
 from tuningfork.surveys.transfer.attempts import AttemptError
 
 PIXEL = 0.396
@@ -92,7 +92,7 @@ def misfit(star: Star, image: np.ndarray) -> float:
 @pytest.mark.parametrize("band", ["g", "r", "i"])
 def test_the_reconstruction_has_the_width_of_the_stars(field: Field, psf_file: Path, band: str) -> None:
     """Fitted in the same way, the images of the PSF at the stars are as wide as the stars: 3 % in the median."""
-    psf = Psf.read(psf_file, band)
+    psf = FieldPsf.read(psf_file, band)
     ratios = []
     for star in stars_of(field, band):
         image = psf.image(star.x, star.y)[25 - HALF : 26 + HALF, 25 - HALF : 26 + HALF]
@@ -106,7 +106,7 @@ def test_the_reconstruction_follows_the_stars_over_the_field(field: Field, psf_f
     """It fits most stars better than the PSF of the opposite corner, and than with row and column exchanged."""
     rows = []
     for band in "gri":
-        psf = Psf.read(psf_file, band)
+        psf = FieldPsf.read(psf_file, band)
         swapped = replace(psf, coefficients=psf.coefficients.transpose(0, 2, 1))
         for star in stars_of(field, band):
             images = (psf.image(star.x, star.y), psf.image(2047 - star.x, 1488 - star.y), swapped.image(star.x, star.y))
@@ -122,7 +122,7 @@ def test_the_reconstruction_follows_the_stars_over_the_field(field: Field, psf_f
 def test_the_effective_width_is_the_one_that_the_file_states(psf_file: Path, real_data: Path, band: str) -> None:
     """`psf_width` is 0.67 times the root of the effective area, in arcsec, from a fit of two Gaussians."""
     for path in (psf_file, real_data / CROP):
-        psf = Psf.read(path, band)
+        psf = FieldPsf.read(path, band)
         image = psf.image(1023.5, 744.0)
         area = image.sum() ** 2 / (image**2).sum()
         assert 0.663 * np.sqrt(area) * PIXEL == pytest.approx(psf.width, rel=0.05)
@@ -143,7 +143,7 @@ def test_the_width_is_that_of_known_profiles(fwhm: float, beta: float) -> None:
 
 
 def test_widths_between_the_nodes_are_those_of_the_images(psf_file: Path) -> None:
-    psf = Psf.read(psf_file, "r")
+    psf = FieldPsf.read(psf_file, "r")
     width = psf.fwhm((1489, 2048))
     rng = np.random.default_rng(1)
     x, y = rng.uniform(0, 2047, 12), rng.uniform(0, 1488, 12)
@@ -161,7 +161,7 @@ def test_a_file_that_is_no_psf_file_is_named(psf_file: Path, tmp_path: Path, cut
     path = tmp_path / "psField-1.fit"
     path.write_bytes(psf_file.read_bytes()[:cut])
     with pytest.raises(InputError, match=r"psField-1\.fit: not a psField file of SDSS .*; delete it and run again"):
-        Psf.read(path, "r")
+        FieldPsf.read(path, "r")
 
 
 def test_flipped_bytes_are_noticed(psf_file: Path, real_data: Path, tmp_path: Path) -> None:
@@ -182,4 +182,4 @@ def test_flipped_bytes_are_noticed(psf_file: Path, real_data: Path, tmp_path: Pa
 
 def test_another_kind_of_file_is_refused(real_data: Path) -> None:
     with pytest.raises(InputError, match="not a psField file of SDSS"):
-        Psf.read(real_data / "sdss_dr8_frame_crop" / "frame-r-001000-1-0100.fits.bz2", "g")
+        FieldPsf.read(real_data / "sdss_dr8_frame_crop" / "frame-r-001000-1-0100.fits.bz2", "g")

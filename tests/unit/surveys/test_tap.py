@@ -83,9 +83,9 @@ def test_a_box_in_parts_gives_each_row_once(
 
 def test_what_stays_too_long_ends_with_a_reason(served: Served) -> None:
     served.tap.most = 5
-    with pytest.raises(TooManyRowsError, match="cut its answer at 5 rows"):
+    with pytest.raises(TooManyRowsError, match="truncated its answer at 5 rows"):
         ask_tap(served.network, served.url, QUERY + "1 = 1")
-    with pytest.raises(TransferError, match=r"/tap: the service has cut its answer"):
+    with pytest.raises(TransferError, match=r"/tap: the service truncated its answer"):
         ask_around(served.network, served.url, lambda part: QUERY + "1 = 1", Surroundings(0, 1, 0, 4e-4), rows=5)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers.small_sets import NOISE, SIZE, ellipses, parameters, write_part
+from helpers.small_sets import NOISE, SIZE, ellipses, parameters, stamp_files, write_part
 from safetensors.torch import load_file
 
 from tuningfork.core.errors import InputError
@@ -17,7 +17,7 @@ from tuningfork.training.adaptation import MixedData
 from tuningfork.training.sets.data import TaskData
 from tuningfork.training.sets.dataset import open_training_set
 from tuningfork.training.tasks import structure_targets
-from tuningfork.training.train import train_member
+from tuningfork.training.train import NetworkFiles, TrainingInputs, train_member
 
 HELD_OUT = 150
 
@@ -44,9 +44,15 @@ def train(folder: Path, measurements: Path | None, training_epochs: int = 1, **s
     values["measurements"] = settings
     card = folder / "member.json"
     train_member(
-        parameters("train-structure", train={"structure": values}), "structure", 0, [folder / "part-0.parquet"], None, None,
-        folder / "checkpoint.safetensors", card.with_suffix(".safetensors"), card, measurements,
-    )  # fmt: skip
+        parameters("train-structure", train={"structure": values}),
+        task="structure",
+        member=0,
+        inputs=TrainingInputs(
+            [stamp_files(folder / "part-0.parquet")],
+            measurements=None if measurements is None else stamp_files(measurements),
+        ),
+        outputs=NetworkFiles(card.with_suffix(".safetensors"), card, folder / "checkpoint.safetensors"),
+    )
     return card
 
 
@@ -91,8 +97,8 @@ def test_a_killed_adaptation_goes_on_to_exactly_the_same_weights(
     whole = load_file(train(tmp_path, survey, share=1.0).with_suffix(".safetensors"))
     fit = adaptation.fit
 
-    def die(*arguments: Any) -> list[dict[str, Any]]:
-        fit(*arguments)
+    def die(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
+        fit(*arguments, **options)
         raise KilledError
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
@@ -114,7 +120,7 @@ def test_a_batch_holds_its_share_of_measured_galaxies_and_an_epoch_each_of_them_
 ) -> None:
     part = write_part(tmp_path / "part-0.parquet", 40, sersic_n=np.full(40, 0.5))
     survey = write_part(tmp_path / "m.parquet", 10, split=["train"] * 10, sersic_n=np.arange(1.0, 11.0))
-    sets = [open_training_set([path], reference_alone=True) for path in (survey, part)]
+    sets = [open_training_set([stamp_files(path)], reference_alone=True) for path in (survey, part)]
     data = MixedData(*(TaskData(found, structure_targets("r"), 8, 1, ("t",)) for found in sets), share)
     batches = list(data.training(0))
     indices = [np.exp(batch["structure"][:, 2].numpy()) for batch in batches]

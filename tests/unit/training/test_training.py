@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers.small_sets import BANDS, SIZE, parameters, write_model, write_part, write_stamps
+from helpers.small_sets import BANDS, SIZE, parameters, stamp_files, write_model, write_part, write_stamps
 from safetensors.torch import load_file
 from scipy.stats import pearsonr
 
@@ -22,7 +22,7 @@ from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare
 from tuningfork.networks.model_file import load
 from tuningfork.networks.structure import COLUMNS
 from tuningfork.plan import plan_run
-from tuningfork.stamps.store import StampFiles, open_store
+from tuningfork.stamps.store import open_store
 from tuningfork.training import loop
 from tuningfork.training.loop import Recipe, fit, learning_rate
 from tuningfork.training.metrics import area_under_curve, determination, of_votes, regression
@@ -32,7 +32,7 @@ from tuningfork.training.sets.augment import spoil
 from tuningfork.training.sets.data import TaskData
 from tuningfork.training.sets.dataset import open_training_set
 from tuningfork.training.tasks import morphology_targets, noise_magnitude, structure_targets, structure_truth
-from tuningfork.training.train import train_member
+from tuningfork.training.train import NetworkFiles, TrainingInputs, train_member
 
 NO_TURN = np.zeros(3, dtype=int)
 
@@ -53,14 +53,14 @@ def train(
     card = folder / f"{task}-{member}.json"
     train_member(
         parameters(f"train-{task}", train={task: values}),
-        task,
-        member,
-        training or [folder / "part-0.parquet"],
-        encoder,
-        labels,
-        folder / "checkpoint.safetensors",
-        card.with_suffix(".safetensors"),
-        card,
+        task=task,
+        member=member,
+        inputs=TrainingInputs(
+            [stamp_files(path) for path in training or [folder / "part-0.parquet"]],
+            encoder,
+            expert_labels=None if labels is None else stamp_files(labels),
+        ),
+        outputs=NetworkFiles(card.with_suffix(".safetensors"), card, folder / "checkpoint.safetensors"),
     )
     return card
 
@@ -189,6 +189,36 @@ def test_another_network_to_start_from_makes_its_own_training_stale_alone(tmp_pa
     assert {stage for stage, text in plans[0].items() if text != plans[1][stage]} == {"train-structure"}
 
 
+@pytest.mark.parametrize("task", ["morphology", "structure"])
+def test_the_threads_of_a_training_are_those_of_the_configuration(
+    tmp_path: Path, part: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    """Neither the environment nor the machine decides them, because they change the weights."""
+    threads = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    used: list[int] = []
+    save = loop.save_checkpoint
+
+    def observe(*arguments: Any) -> None:
+        used.append(torch.get_num_threads())
+        save(*arguments)
+
+    monkeypatch.setattr(loop, "save_checkpoint", observe)
+    try:
+        cards = [json.loads(train(tmp_path, task, epochs=1, threads=number).read_text()) for number in (1, 3)]
+    finally:
+        torch.set_num_threads(threads)
+    assert used == [1, 3]
+    assert [card["training"]["threads"] for card in cards] == [1, 3]
+    assert cards[0]["training"]["device"] in {"cpu", "cuda"}
+    assert {"torch", "numpy", "galsim"} <= set(cards[0]["versions"])
+
+
+def test_the_plan_reserves_the_threads_of_every_training(root: Path) -> None:
+    values = {"pretrain": {"threads": 2}, "train": {"morphology": {"threads": 8}}}
+    assert plan_run(values, root).threads == {"pretrain": 2, "morphology": 8, "structure": 1}
+
+
 def test_human_votes_are_learnt_with_the_simulated_ones(tmp_path: Path, part: Path) -> None:
     labels = write_part(tmp_path / "votes.parquet", 20, seed=5, split=np.full(20, "train"))
     lone = train(tmp_path, "morphology", epochs=1)
@@ -196,8 +226,8 @@ def test_human_votes_are_learnt_with_the_simulated_ones(tmp_path: Path, part: Pa
     joined = json.loads(train(tmp_path, "morphology", labels=labels, epochs=1).read_text())["training"]
     assert (alone["galaxies"], joined["galaxies"]) == (48, 68)
     assert alone["set"] != joined["set"]
-    assert joined["labels"]
-    assert not alone["labels"]
+    assert joined["expert_labels"]
+    assert not alone["expert_labels"]
 
 
 def test_an_empty_training_set_and_other_bands_are_refused(tmp_path: Path, part: Path) -> None:
@@ -218,7 +248,7 @@ def test_an_empty_training_set_and_other_bands_are_refused(tmp_path: Path, part:
 
 
 def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path, part: Path) -> None:
-    data = TaskData(open_training_set([part]), structure_targets("r"), 16, 1, ("train",))
+    data = TaskData(open_training_set([stamp_files(part)]), structure_targets("r"), 16, 1, ("train",))
     recipe = Recipe("train.structure", 1, 16, 0.5, 0.0)
     with pytest.raises(InputError, match=r"not finite in epoch 1; lower train.structure.learning_rate \(0.5\)"):
         fit(
@@ -226,9 +256,9 @@ def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path, part:
             lambda model, batch: model.weight.sum() * math.nan,
             data,
             recipe,
-            tmp_path / "checkpoint.safetensors",
-            "token",
-            torch.device("cpu"),
+            checkpoint=tmp_path / "checkpoint.safetensors",
+            token="token",
+            device=torch.device("cpu"),
         )
 
 
@@ -237,7 +267,7 @@ def test_unknown_truth_is_masked(tmp_path: Path) -> None:
     card = json.loads(train(tmp_path, epochs=1).read_text())
     assert card["metrics"]["test"]["log_sersic_n"] == {"n": 0}
     assert math.isfinite(card["history"][0]["train_loss"])
-    data = open_training_set([tmp_path / "part-0.parquet"])
+    data = open_training_set([stamp_files(tmp_path / "part-0.parquet")])
     batch = data.batch(np.arange(3), structure_targets("r"))
     assert torch.isnan(batch["structure"][:, 2]).all()
     assert torch.isfinite(batch["structure"][:, :2]).all()
@@ -252,7 +282,7 @@ def test_only_what_is_asked_for_is_learnt(tmp_path: Path, part: Path) -> None:
 
 
 def test_targets_turn_with_the_images(part: Path) -> None:
-    data = open_training_set([part])
+    data = open_training_set([stamp_files(part)])
     rows = np.arange(8)
     turned = data.batch(rows, structure_targets("r"), np.random.default_rng(1))
     plain = data.batch(rows, structure_targets("r"))
@@ -271,7 +301,7 @@ def test_targets_turn_with_the_images(part: Path) -> None:
 
 
 def test_structure_targets_are_in_units_of_noise_and_pixels(part: Path) -> None:
-    columns = open_training_set([part]).take(np.arange(3))
+    columns = open_training_set([stamp_files(part)]).take(np.arange(3))
     truth = structure_truth(columns, "r")
     np.testing.assert_allclose(truth[:, 0], columns["mag"] - (22.5 - 2.5 * np.log10(0.03)))
     np.testing.assert_allclose(np.exp(truth[:, 1]), columns["r_eff"] / 0.4)
@@ -281,10 +311,10 @@ def test_structure_targets_are_in_units_of_noise_and_pixels(part: Path) -> None:
 
 
 def test_the_reference_band_alone_is_read_and_is_that_of_the_whole(part: Path) -> None:
-    whole, alone = open_training_set([part]), open_training_set([part], reference_alone=True)
+    whole, alone = open_training_set([stamp_files(part)]), open_training_set([stamp_files(part)], reference_alone=True)
     rows = np.array([3, 7])
     np.testing.assert_array_equal(alone.images(rows), whole.images(rows)[:, 1:])
-    table, stamps = open_store(StampFiles.beside(part), ["r"], "r")
+    table, stamps = open_store(stamp_files(part), ["r"], "r")
     inputs, conditions = prepare(stamps[rows], table.take(rows), ["r"], "r")
     batch = alone.batch(rows, lambda columns, turns: {})
     assert torch.equal(batch["inputs"], inputs)
@@ -292,14 +322,14 @@ def test_the_reference_band_alone_is_read_and_is_that_of_the_whole(part: Path) -
 
 
 def test_bar_lengths_of_unbarred_galaxies_are_unknown(part: Path) -> None:
-    columns = open_training_set([part]).take(np.arange(3))
+    columns = open_training_set([stamp_files(part)]).take(np.arange(3))
     targets = morphology_targets(columns, NO_TURN)
     assert torch.isfinite(targets["log_bar_length"]).tolist() == [True, False, True]
     assert targets["votes"].shape == (3, len(vote_columns()))
 
 
 def test_batches_are_those_of_prepare_and_the_same_with_threads(part: Path) -> None:
-    data = open_training_set([part])
+    data = open_training_set([stamp_files(part)])
     batch = data.batch(np.arange(4), lambda columns, turns: {})
     stamps = np.load(part.with_suffix(".npy"))[:4]
     inputs, conditions = prepare(stamps, data.take(np.arange(4)), BANDS, "r")
@@ -345,7 +375,11 @@ def test_pretraining_restores_better_each_epoch_and_says_so(tmp_path: Path, part
     stamps = write_stamps(tmp_path / "shard.parquet", 30)
     values = {"epochs": 4, "width": 8, "batch_size": 16, "learning_rate": 5e-3}
     pretrain_encoder(
-        parameters("pretrain", pretrain=values), [part], [stamps], tmp_path / "e.safetensors", tmp_path / "e.json"
+        parameters("pretrain", pretrain=values),
+        training=[stamp_files(part)],
+        stamps=[stamp_files(stamps)],
+        output=tmp_path / "e.safetensors",
+        card=tmp_path / "e.json",
     )
     _, card = load(tmp_path / "e.json", "encoder")
     losses = [entry["validation_loss"] for entry in card["history"]]
@@ -359,7 +393,11 @@ def test_pretraining_restores_better_each_epoch_and_says_so(tmp_path: Path, part
 def test_no_epoch_of_pretraining_writes_random_weights(tmp_path: Path, part: Path) -> None:
     values = {"epochs": 0, "width": 8}
     pretrain_encoder(
-        parameters("pretrain", pretrain=values), [part], [], tmp_path / "e.safetensors", tmp_path / "e.json"
+        parameters("pretrain", pretrain=values),
+        training=[stamp_files(part)],
+        stamps=[],
+        output=tmp_path / "e.safetensors",
+        card=tmp_path / "e.json",
     )
     model, card = load(tmp_path / "e.json", "encoder")
     assert card["history"] == []
@@ -370,7 +408,13 @@ def test_no_epoch_of_pretraining_writes_random_weights(tmp_path: Path, part: Pat
 def test_stamps_of_another_survey_are_not_pretrained_on(tmp_path: Path, part: Path) -> None:
     others = write_part(tmp_path / "others.parquet", 10, bands=["u", "r"])
     with pytest.raises(InputError, match=r"others.parquet.*\['u', 'r'\]"):
-        pretrain_encoder(parameters("pretrain"), [part], [others], tmp_path / "e.safetensors", tmp_path / "e.json")
+        pretrain_encoder(
+            parameters("pretrain"),
+            training=[stamp_files(part)],
+            stamps=[stamp_files(others)],
+            output=tmp_path / "e.safetensors",
+            card=tmp_path / "e.json",
+        )
 
 
 def test_hidden_patches_are_zero_and_the_rest_noisy() -> None:
@@ -422,7 +466,7 @@ def test_a_card_has_figures_of_what_was_learnt_alone(tmp_path: Path, part: Path)
 def test_pictures_are_learnt_from_in_one_band_alone(tmp_path: Path, part: Path) -> None:
     with pytest.raises(InputError, match=r"train.morphology.pictures: 0.5.*\['g', 'r'\]"):
         train(tmp_path, "morphology", pictures=0.5)
-    single = open_training_set([part], reference_alone=True)
+    single = open_training_set([stamp_files(part)], reference_alone=True)
     rows = single.rows("train")[:8]
     plain, seen = (
         replace(single, pictures=share).batch(rows, lambda columns, turns: {}, np.random.default_rng(1))["inputs"]

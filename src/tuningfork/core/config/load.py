@@ -1,4 +1,4 @@
-"""Read a configuration and say clearly what is wrong with it."""
+"""Read a configuration and report its errors."""
 
 import difflib
 from collections.abc import Mapping
@@ -18,12 +18,16 @@ def validate(values: Mapping[str, Any]) -> Configuration:
     Parameters
     ----------
     values : mapping
-        The content of a configuration file; what it leaves out has its default.
+        The content of a configuration file; missing keys get their default.
+
+    Returns
+    -------
+    Configuration
 
     Raises
     ------
     ConfigurationError
-        One line a fault: the key's path, the value, what is allowed.
+        With one line per error: the path of the key, the value, what is allowed.
     """
     try:
         return Configuration.model_validate(dict(values))
@@ -32,12 +36,20 @@ def validate(values: Mapping[str, Any]) -> Configuration:
 
 
 def load(path: str | Path) -> Configuration:
-    """Return the checked configuration of the YAML file `path`.
+    """Return the checked configuration of a YAML file.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Configuration
 
     Raises
     ------
     ConfigurationError
-        The file is missing, is not YAML, or has a wrong value.
+        The file is missing, is not YAML, or has a wrong key or value.
     """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -74,9 +86,9 @@ def _explain(fault: Mapping[str, Any]) -> str:
 
 
 def _walk(location: list[str]) -> tuple[list[str], type[BaseModel] | None, Any]:
-    """Return the keys as a user's file has them, the section that should have the last one, and that key's type.
+    """Return the keys as they stand in the user's file, the section that should hold the last one, and its type.
 
-    pydantic names the chosen kind of a section that has several as if it were a key.
+    For a section that comes in several kinds, pydantic includes the chosen kind in the location as if it were a key.
     """
     keys: list[str] = []
     model: type[BaseModel] | None = Configuration
@@ -104,7 +116,7 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 
 def _suggestion(key: str, model: type[BaseModel] | None) -> str:
-    """Name the known key of a section that is nearest to an unknown one, or all of them."""
+    """Return a hint for an unknown key: the most similar known key of the section, or all of them."""
     known = sorted(model.model_fields) if model else []
     near = difflib.get_close_matches(key, known, n=1)
     if near:

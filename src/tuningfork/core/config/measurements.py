@@ -1,4 +1,4 @@
-"""Measured galaxies of the survey, from which the structure network learns what simulations do not show."""
+"""Measured galaxies of the survey, to which the structure networks are adapted."""
 
 from pydantic import field_validator
 
@@ -10,30 +10,35 @@ OURS = (
 
 
 class Measurements(Section):
-    """A small table of measured galaxies, and how the trained network is adapted to them (Tuccillo+ 2018)."""
+    """A table of measured galaxies, and the training that adapts the structure networks to them (Tuccillo+ 2018)."""
 
     table: str | None = option(
         None,
-        "table (Parquet, FITS, CSV or VOTable) of ra and dec (deg) or source_id, and of any of mag (AB, total), r_eff "
+        "table (Parquet, FITS, CSV or VOTable) with ra and dec (deg) or source_id, and any of mag (AB, total), r_eff "
         "(half-light radius along the major axis, arcsec), sersic_n, axis_ratio, position_angle (deg, north through "
         "east) and bulge_to_total, all in the reference band; null: no adaptation",
         min_length=1,
     )
     columns: dict[str, str] = option(
-        {}, f"which column of the table is our {', '.join(OURS[:-1])} or {OURS[-1]}, where its name differs"
+        {},
+        f"names of the table's columns, where they differ from {', '.join(OURS[:-1])} or {OURS[-1]}: {{ours: theirs}}",
     )
-    match_radius: float = option(
-        1.0, "largest distance between a row and the source that it measures", unit="arcsec", gt=0, le=60
-    )
+    match_radius: float = option(1.0, "largest distance between a row and its source", unit="arcsec", gt=0, le=60)
     max_shards: int = option(
         64,
-        "shards in which the rows may lie; each is cut whole, also outside of the footprint",
+        "largest number of shards in which rows may lie; stamps of these shards are cut, also outside the footprint",
         plan=True,
         ge=1,
         le=100_000,
     )
     epochs: int = option(40, "passes over the measured galaxies, after the training on simulated ones", ge=1, le=1000)
-    share: float = option(0.5, "share of measured galaxies in a training step; the others are simulated", gt=0, le=1)
+    share: float = option(
+        0.5,
+        "share of measured galaxies per training step; the others are simulated, so that the "
+        "network keeps what it knows",
+        gt=0,
+        le=1,
+    )
     learning_rate: float = option(5e-4, "peak learning rate", gt=0, le=1)
 
     @field_validator("columns")

@@ -30,29 +30,31 @@ from tuningfork.core.config.transfer import Transfer
 
 
 class Configuration(Section):
-    """What is computed: the same configuration gives the same catalogue."""
+    """The whole configuration; the same configuration gives the same catalogue."""
 
-    seed: int = option(20260101, "seed of every random number", ge=0, le=2**62)
+    seed: int = option(20260101, "seed of all random numbers", ge=0, le=2**62)
     sky: Sky = option(Sky(), "the area and its shards")
-    survey: Survey = option(Survey(), "the survey that is read")
-    sources: Sources = option(Sources(), "which sources are taken")
-    transfer: Transfer = option(Transfer(), "how this run deals with remote services, and its cache")
-    stamps: Stamps = option(Stamps(), "how stamps are cut")
+    survey: Survey = option(Survey(), "the survey and its settings")
+    sources: Sources = option(Sources(), "the list of sources")
+    transfer: Transfer = option(Transfer(), "transfers from remote services, and their cache")
+    stamps: Stamps = option(Stamps(), "the cutting of stamps")
     simulate: Simulate = option(Simulate(), "the simulated training set")
-    pretrain: Pretrain = option(Pretrain(), "self-supervised training of the encoder")
+    pretrain: Pretrain = option(Pretrain(), "pretraining of the encoder without labels")
     train: Train = option(Train(), "training of the networks")
-    infer: Infer = option(Infer(), "how the networks are asked about every stamp")
-    calibrate: Calibrate = option(Calibrate(), "what held-out simulated galaxies teach the measurements")
-    evaluate: Evaluate = option(Evaluate(), "the test on held-out simulated galaxies")
-    structure: Structure = option(Structure(), "measurement of profile parameters")
+    infer: Infer = option(Infer(), "the networks' answers about every stamp")
+    calibrate: Calibrate = option(Calibrate(), "samples of held-out simulated galaxies for the calibrations")
+    evaluate: Evaluate = option(Evaluate(), "samples of held-out simulated galaxies for the tests")
+    structure: Structure = option(Structure(), "measurement of light profiles")
     saliency: Saliency = option(Saliency(), "saliency maps of the bar answer")
     bars: Bars = option(Bars(), "measurement of bars")
     features: Features = option(Features(), "measurement of bulges and spiral arms")
-    selection: Selection = option(Selection(), "completeness of bars, from simulated galaxies in the survey's images")
+    selection: Selection = option(
+        Selection(), "completeness of bars, from simulated galaxies injected into the survey's images"
+    )
     catalogue: Catalogue = option(Catalogue(), "the published catalogue")
     explain: Explain = option(Explain(), "explanations for a sample of the sources")
     report: Report = option(Report(), "the report")
-    label: Label = option(Label(), "what to label")
+    label: Label = option(Label(), "the queue of galaxies to label")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

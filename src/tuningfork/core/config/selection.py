@@ -4,9 +4,11 @@ from tuningfork.core.config.base import Section, option
 
 
 class Selection(Section):
-    """The selection function: simulated barred galaxies put into the survey's images, found and measured like others."""
+    """The selection function of bars, from simulated barred galaxies injected into the survey's images."""
 
     galaxies: int = option(
-        0, "barred galaxies of simulate.population that are put into each shard; 0: none", ge=0, le=100_000
+        0, "barred galaxies of simulate.population injected per shard; 0: no selection function", ge=0, le=100_000
     )
-    shards: int = option(8, "shards that get some, evenly spread over those of the run", plan=True, ge=1, le=100_000)
+    shards: int = option(
+        8, "largest number of shards with injected galaxies, evenly spread over the run", plan=True, ge=1, le=100_000
+    )

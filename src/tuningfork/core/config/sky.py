@@ -1,4 +1,4 @@
-"""Which part of the sky is processed, and in which pieces."""
+"""The footprint and its division into shards."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,7 +8,7 @@ from tuningfork.core.config.base import Section, option
 
 
 class Box(Section):
-    """A box in right ascension and declination; it may cross right ascension zero."""
+    """A box in right ascension and declination, which may cross right ascension zero."""
 
     kind: Literal["box"] = option("box", "a box in right ascension and declination", plan=True)
     ra_min: float = option(210.05, "western edge", unit="deg", plan=True, ge=0, lt=360)
@@ -64,8 +64,8 @@ class TileList(Section):
     """Named tiles of the survey."""
 
     kind: Literal["tiles"] = option("tiles", "tiles of the survey by name", plan=True)
-    names: list[str] = option([], "names of tiles, such as bricks", plan=True)
-    path: str | None = option(None, "text file with further names, one a line", plan=True)
+    names: list[str] = option([], "names of tiles, such as those of bricks", plan=True)
+    path: str | None = option(None, "text file with more names, one per line", plan=True)
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -75,15 +75,22 @@ class TileList(Section):
 
 
 class TableFootprint(Section):
-    """Wherever the sources of the user's table or images lie."""
+    """The shards that contain sources of the user's table or images."""
 
-    kind: Literal["table"] = option("table", "wherever the sources of the user's own table or images lie", plan=True)
+    kind: Literal["table"] = option("table", "the shards that contain sources of your own table or images", plan=True)
 
 
 class Sky(Section):
-    """The footprint and its shards; a shard that the footprint touches is processed whole."""
+    """The footprint and its shards; a shard that the footprint touches is processed as a whole."""
 
     footprint: Annotated[Box | Cone | Polygon | Moc | TileList | TableFootprint, Field(discriminator="kind")] = option(
         Box(), "the area to process: kind box, cone, polygon, moc, tiles or table", plan=True
     )
-    shard_order: int = option(8, "HEALPix order of the shards (8: 0.05 square degrees, 5: 3.4)", plan=True, ge=0, le=12)
+    shard_order: int = option(
+        8,
+        "HEALPix order of the shards, one job each: 8 (0.05 square degrees) suits a test, 5 (3.4) a survey; choose it "
+        "before you start",
+        plan=True,
+        ge=0,
+        le=12,
+    )

@@ -1,4 +1,4 @@
-"""Where the list of galaxies comes from."""
+"""The list of galaxies."""
 
 from typing import Annotated, Literal
 
@@ -8,19 +8,19 @@ from tuningfork.core.config.base import Section, known_columns, option
 
 OURS = ("ra", "dec", "source_id", "name", "file", "redshift", "mag", "radius")
 COLUMNS = (
-    "which column of the list is our ra, dec (deg), source_id, name, file, redshift, mag or radius (arcsec), "
-    "where its name differs, such as {ra: RAJ2000, dec: DEJ2000}"
+    "names of the list's columns, where they differ from ra, dec (deg), source_id, name, file, redshift, mag or radius "
+    "(arcsec), such as {ra: RAJ2000, dec: DEJ2000}"
 )
 
 
 class SurveyCatalogue(Section):
-    """The survey's own catalogue; for the user's own images, one galaxy at the centre of each."""
+    """The survey's own catalogue; for the survey `folder`, one galaxy at the centre of each image."""
 
     kind: Literal["survey"] = option("survey", "the survey's own catalogue")
 
 
 class Mapped(Section):
-    """A list whose columns may have other names than ours."""
+    """A list whose columns may have names of their own."""
 
     columns: dict[str, str] = option({}, COLUMNS)
 
@@ -31,9 +31,9 @@ class Mapped(Section):
 
 
 class TableCatalogue(Mapped):
-    """A table of the user's."""
+    """A table of the user."""
 
-    kind: Literal["table"] = option("table", "a table of the user's")
+    kind: Literal["table"] = option("table", "a table of your own")
     path: str = option(..., "the table: Parquet, FITS, CSV or VOTable", min_length=1)
 
 
@@ -43,7 +43,8 @@ class VizierCatalogue(Mapped):
     kind: Literal["vizier"] = option("vizier", "a catalogue of VizieR")
     table: str = option(..., "the table's name in VizieR, such as J/MNRAS/435/2835/table5", min_length=1)
     columns: dict[str, str] = option(
-        {"ra": "RAJ2000", "dec": "DEJ2000"}, COLUMNS + "; ra and dec are RAJ2000 and DEJ2000 unless they are named"
+        {"ra": "RAJ2000", "dec": "DEJ2000"},
+        COLUMNS + "; RAJ2000 and DEJ2000 are used for ra and dec unless you name others",
     )
     tap_url: str = option("https://tapvizier.cds.unistra.fr/TAPVizieR/tap", "address of VizieR's TAP service")
 
@@ -56,26 +57,31 @@ class HatsCatalogue(Mapped):
 
 
 class Detection(Section):
-    """Sources found on the tiles themselves, in the reference band (Bertin & Arnouts 1996, by the library sep)."""
+    """Sources detected on the tiles in the reference band (Bertin & Arnouts 1996, with the library sep)."""
 
-    kind: Literal["detection"] = option("detection", "sources found on the tiles, in the reference band")
+    kind: Literal["detection"] = option("detection", "sources detected on the tiles, in the reference band")
     threshold: float = option(
-        3.0, "signal-to-noise ratio of a pixel, after smoothing with the PSF, that counts as detected", gt=0, le=100
+        3.0, "smallest signal-to-noise ratio of a detected pixel, after smoothing with the PSF", gt=0, le=100
     )
-    min_area: int = option(8, "smallest number of connected pixels", unit="pixel", ge=1, le=10_000)
-    deblend_levels: int = option(32, "levels at which a detection is tried to be split", ge=1, le=256)
-    deblend_contrast: float = option(0.005, "smallest share of the flux that makes a part a source", ge=0, le=1)
+    min_area: int = option(8, "smallest number of connected pixels of a source", unit="pixel", ge=1, le=10_000)
+    deblend_levels: int = option(32, "number of levels at which touching sources may be separated", ge=1, le=256)
+    deblend_contrast: float = option(
+        0.005,
+        "smallest share of the flux that a part needs to become a source of its own; larger: fewer galaxies split",
+        ge=0,
+        le=1,
+    )
 
 
 class Sources(Section):
-    """Which sources are taken, and from where."""
+    """The list of sources and its limits."""
 
     catalogue: Annotated[
         SurveyCatalogue | TableCatalogue | VizierCatalogue | HatsCatalogue | Detection, Field(discriminator="kind")
     ] = option(SurveyCatalogue(), "the list of sources: kind survey, table, vizier, hats or detection")
     mag_min: float = option(
-        10.0, "brightest magnitude in the reference band; lists of the user's are taken whole", unit="mag", ge=0, le=40
+        10.0, "brightest magnitude in the reference band; does not apply to lists of your own", unit="mag", ge=0, le=40
     )
     mag_max: float = option(
-        17.8, "faintest magnitude in the reference band; lists of the user's are taken whole", unit="mag", ge=0, le=40
+        17.8, "faintest magnitude in the reference band; does not apply to lists of your own", unit="mag", ge=0, le=40
     )

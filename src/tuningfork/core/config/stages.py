@@ -1,4 +1,4 @@
-"""One section a stage, in the order in which the data flows."""
+"""The sections of the stages, in the order of the data flow."""
 
 from typing import Literal, Self
 
@@ -16,13 +16,13 @@ class Stamps(Section):
     size: int = option(128, "width and height of a stamp", unit="pixel", ge=32, le=512)
     scale: Literal["native", "fixed", "radius"] = option(
         "native",
-        "native: the pixels of the tiles; fixed: pixels of pixel_scale; radius: pixels so wide that the stamp spans "
-        "`radii` half-light radii of each galaxy's entry in the source list, but no narrower than a third of the "
-        "tile's, and the tile's own where the list has no radius",
+        "native: keep the pixels of the tile; fixed: resample to pixel_scale; radius: resample each stamp so that it "
+        "spans `radii` half-light radii of the source list, with pixels at least a third as wide as the tile's; a "
+        "source without a radius keeps the pixels of the tile",
     )
-    pixel_scale: float = option(0.396, "pixel scale of every stamp, for scale fixed", unit="arcsec", gt=0, le=10)
+    pixel_scale: float = option(0.396, "pixel scale of all stamps, if scale is fixed", unit="arcsec", gt=0, le=10)
     radii: float = option(
-        12.0, "width of the stamp in half-light radii, for scale radius", unit="half-light radius", gt=1, le=100
+        12.0, "width of the stamp in half-light radii, if scale is radius", unit="half-light radius", gt=1, le=100
     )
 
 
@@ -31,42 +31,45 @@ class Simulate(Section):
 
     size: int = option(
         8000,
-        "simulated galaxies; every ninth of ten is for validation, every tenth for the test",
+        "number of simulated galaxies, split 8:1:1 into training, validation and test; more give better networks and "
+        "take proportionally longer",
         plan=True,
         ge=100,
         le=10_000_000,
     )
-    galaxies_per_part: int = option(1000, "galaxies that one job draws", ge=10, le=100_000)
-    volunteers: int = option(40, "simulated volunteers who look at each galaxy", ge=1, le=1000)
-    neighbour_density: float = option(6000.0, "neighbouring galaxies and stars", unit="1/deg2", ge=0, le=500_000)
+    galaxies_per_part: int = option(1000, "galaxies drawn by one job", ge=10, le=100_000)
+    volunteers: int = option(40, "simulated volunteers per galaxy", ge=1, le=1000)
+    neighbour_density: float = option(
+        6000.0, "density of neighbouring galaxies and stars", unit="1/deg2", ge=0, le=500_000
+    )
     seeing: list[float] | None = option(
         None,
-        "lowest and highest width of the PSF in the reference band, evenly covered in its logarithm, with the other "
-        "bands in proportion; null: the survey's distribution",
+        "smallest and largest PSF FWHM in the reference band, drawn uniformly in its logarithm; the other bands change "
+        "in proportion; null: the survey's distribution",
         unit="arcsec",
         min_length=2,
         max_length=2,
     )
     noise: list[float] | None = option(
         None,
-        "lowest and highest sky noise in units of the survey's median, evenly covered in its logarithm; null: the "
+        "lowest and highest sky noise in units of the survey's median, drawn uniformly in its logarithm; null: the "
         "survey's distribution",
         min_length=2,
         max_length=2,
     )
     psf_images: str | None = option(
         None,
-        "file with images of measured PSFs that take the place of Moffat profiles: .npy or FITS, (N, P, P) for all "
-        "bands or (N, B, P, P), in pixels of the survey; null: Moffat profiles",
+        "file with images of measured PSFs to use instead of Moffat profiles: .npy or FITS, (N, P, P) for all bands or "
+        "(N, B, P, P), in pixels of the survey; null: Moffat profiles",
         min_length=1,
     )
     sky_patches: str | None = option(
         None,
-        "folder of empty patches of the survey's sky whose pixels take the place of the noise of the sky: .npy or "
-        "FITS, (B, H, W), background subtracted, flux units of the survey; null: noise as described",
+        "folder with patches of the survey's empty sky, whose pixels are used as the sky noise: .npy or FITS, "
+        "(B, H, W), background subtracted, in flux units of the survey; null: noise after the survey's description",
         min_length=1,
     )
-    population: Population = option(Population(), "distribution of the galaxies' true parameters")
+    population: Population = option(Population(), "distribution of the true parameters of the galaxies")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -83,211 +86,241 @@ class Simulate(Section):
 
 
 class Pretrain(Section):
-    """Self-supervised training of the encoder by restoration of noisy, masked stamps."""
+    """Pretraining of the encoder without labels: it restores noisy, masked stamps."""
 
-    shards: list[str] = option([], "shards whose stamps are learnt from, besides the training set", plan=True)
-    epochs: int = option(1, "passes over the stamps; 0 starts the networks from random weights", ge=0, le=1000)
-    masked_fraction: float = option(0.3, "fraction of the patches that are hidden", ge=0, le=0.9)
-    width: int = option(16, "channels of the first layer of every encoder; multiples of 16 are fast", ge=8, le=256)
-    batch_size: int = option(64, "stamps in a training step", ge=2, le=4096)
+    shards: list[str] = option([], "shards whose stamps are used, besides the training set", plan=True)
+    epochs: int = option(
+        1, "passes over the stamps; 0: no pretraining, and start: pretrained uses random weights", ge=0, le=1000
+    )
+    masked_fraction: float = option(0.3, "share of the patches that are hidden", ge=0, le=0.9)
+    width: int = option(16, "channels of the first layer; multiples of 16 are fast", ge=8, le=256)
+    batch_size: int = option(64, "stamps per training step", ge=2, le=4096)
     learning_rate: float = option(2e-3, "peak learning rate", gt=0, le=1)
+    threads: int = option(1, "threads of a training on CPUs; another number changes the weights slightly", ge=1, le=256)
 
 
 class Training(Section):
-    """One network's training."""
+    """The training of the networks of one task."""
 
-    members: int = option(1, "networks in the ensemble", plan=True, ge=1, le=64)
-    epochs: int = option(3, "passes over the training set", ge=1, le=1000)
-    batch_size: int = option(32, "stamps in a training step", ge=2, le=4096)
+    members: int = option(1, "networks in the ensemble, each trained by a job of its own", plan=True, ge=1, le=64)
+    epochs: int = option(3, "passes over the training set; training time is proportional", ge=1, le=1000)
+    batch_size: int = option(32, "stamps per training step", ge=2, le=4096)
     learning_rate: float = option(
-        1e-3,
-        "peak learning rate of the one-cycle schedule; five times that from random weights or the pretrained encoder",
-        gt=0,
-        le=1,
+        1e-3, "peak learning rate of the one-cycle schedule; use 0.005 if start is random or pretrained", gt=0, le=1
     )
     weight_decay: float = option(0.01, "weight decay of AdamW", ge=0, le=1)
+    threads: int = option(1, "threads of a training on CPUs; another number changes the weights slightly", ge=1, le=256)
     start: str = option(
         "compact",
-        "where the training starts: compact, the trained network that comes with the package; pretrained, the "
-        "pretrained encoder; random; or the path of the card (.json) of a network of this task",
+        "start of the training: compact, the trained network that comes with the package, which needs the fewest "
+        "passes; pretrained, the encoder of the stage pretrain; random; or the path of the card (.json) of a network of "
+        "this task",
         min_length=1,
     )
-    width: int = option(16, "channels of the first layer, for start random; multiples of 16 are fast", ge=8, le=256)
+    width: int = option(16, "channels of the first layer, if start is random; multiples of 16 are fast", ge=8, le=256)
 
 
 class MorphologyTraining(Training):
-    """The training of the morphology network."""
+    """The training of the morphology networks."""
 
     members: int = option(
         2,
-        "networks in the ensemble; 0: none, for the targets models and training_set alone",
+        "networks in the ensemble, each trained by a job of its own; 0: none, for the targets models and training_set",
         plan=True,
         ge=0,
         le=64,
     )
-    epochs: int = option(2, "passes over the training set", ge=1, le=1000)
+    epochs: int = option(2, "passes over the training set; training time is proportional", ge=1, le=1000)
     evidence: float = option(
         15.0,
-        "weight of the lesson where the bar answer comes from: its derivative by the pixels shall lie on the bar; 0: "
-        "none, as published, and a third of the time",
+        "weight in the loss of the term that makes saliency maps follow the bar: it penalises derivatives of the bar "
+        "evidence with respect to the pixels that do not lie on the bar. Larger: maps follow the bar more closely, and "
+        "votes and lengths count for less. 0: no such term, as published; training takes a third of the time, and maps "
+        "measure hardly more than the size of the galaxy",
         ge=0,
         le=100,
     )
     balance: float = option(
         0.0,
-        "how far rare classes are made up for: 0, galaxies are seen as often as they come; 1, each class is seen equally "
-        "often; between them, classes in proportion to their number to the power of 1 - balance",
+        "how much more often galaxies of rare classes are shown in training: classes are shown in proportion to their "
+        "number to the power of 1 - balance. 0: as often as they occur, for unbiased fractions; 1: every class equally "
+        "often, to find rare classes; predicted fractions of rare classes then come out too high",
         ge=0,
         le=1,
     )
     pictures: float = option(
         0.0,
-        "share of the stamps that are learnt from as JPEG pictures show them, for tuningfork measure-folder; needs a "
-        "training set of one band",
+        "share of the stamps that are turned into JPEG pictures for training, for networks that tuningfork "
+        "measure-folder uses; needs a training set of one band",
         ge=0,
         le=1,
     )
-    votes: Votes = option(Votes(), "votes of people, from which it learns beside the simulated ones")
+    votes: Votes = option(Votes(), "votes of real volunteers")
 
 
 class StructureTraining(Training):
-    """The training of the structure network."""
+    """The training of the structure networks."""
 
-    members: int = option(2, "networks in the ensemble", plan=True, ge=1, le=64)
+    members: int = option(2, "networks in the ensemble, each trained by a job of its own", plan=True, ge=1, le=64)
     targets: list[Literal["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"]] = option(
         ["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"],
-        "parameters that are learnt; the others are null in the catalogue",
+        "parameters that are learned; the others are null in the catalogue",
         min_length=1,
     )
-    measurements: Measurements = option(Measurements(), "measured galaxies of the survey, to which it is adapted")
+    measurements: Measurements = option(Measurements(), "measured galaxies to which the networks are adapted")
 
 
 class Train(Section):
-    """The networks: one task a network, several members an ensemble."""
+    """The training of the networks: one ensemble per task."""
 
-    morphology: MorphologyTraining = option(MorphologyTraining(), "votes and direct bar length")
-    structure: StructureTraining = option(StructureTraining(), "profile parameters")
+    morphology: MorphologyTraining = option(MorphologyTraining(), "networks that predict votes and bars")
+    structure: StructureTraining = option(StructureTraining(), "networks that predict light profiles")
 
 
 class Calibrate(Section):
-    """What the validation galaxies, whose truth is known, teach the measurements."""
+    """The samples of validation galaxies from which the calibrations are learned."""
 
     bars: int = option(
-        120, "validation galaxies with a bar from which the calibration of bar lengths is learned", ge=10, le=100_000
+        120,
+        "barred galaxies of the validation split from which bar lengths are calibrated; more give better calibrations, "
+        "at the cost of their saliency maps",
+        ge=10,
+        le=100_000,
     )
     features: int = option(
         200,
-        "validation galaxies of any kind from which the calibration of bulges and spiral arms is learned",
+        "galaxies of any kind of the validation split from which bulges and spiral arms are calibrated",
         ge=10,
         le=100_000,
     )
 
 
 class Evaluate(Section):
-    """The test: the whole measurement on simulated galaxies from which nothing was learned."""
+    """The samples of test galaxies on which the measurements are tested."""
 
-    bars: int = option(120, "test galaxies with a bar whose saliency maps are measured", ge=10, le=100_000)
+    bars: int = option(
+        120,
+        "barred galaxies of the test split whose bars are measured; more give smaller errors of the figures, at the cost "
+        "of their saliency maps",
+        ge=10,
+        le=100_000,
+    )
     features: int = option(
-        200, "test galaxies of any kind whose bulges and spiral arms are measured", ge=10, le=100_000
+        200, "galaxies of any kind of the test split whose bulges and spiral arms are measured", ge=10, le=100_000
     )
 
 
 class Infer(Section):
-    """How the networks are asked about every stamp."""
+    """The networks' answers about every stamp."""
 
-    batch_size: int = option(256, "stamps that the networks see at once", ge=1, le=16_384)
+    batch_size: int = option(256, "stamps predicted at once; larger batches need more memory", ge=1, le=16_384)
     rotations: int = option(
-        4, "orientations averaged for votes and profile parameters, of the eight of the square", ge=1, le=8
+        4,
+        "orientations of the stamp that are averaged for votes and light profiles; time is proportional to the larger "
+        "of this number and bar_rotations",
+        ge=1,
+        le=8,
     )
     bar_rotations: int = option(
-        8, "orientations averaged for the regressed bar length and the bar mask, of the eight of the square", ge=1, le=8
+        8, "orientations of the stamp that are averaged for the regressed bar length and the bar mask", ge=1, le=8
     )
 
 
 class Structure(Section):
-    """How profile parameters are measured."""
+    """The measurement of light profiles."""
 
     batch_size: int = option(256, "stamps fitted at once", ge=1, le=16_384)
     refine: bool = option(
         True,
-        "polish the network's answer by a least-squares fit of a Sersic profile convolved with the PSF, and combine both",
+        "whether to fit a PSF-convolved Sersic profile by least squares, starting from the network's answer, and "
+        "combine both",
     )
     sky_sigma: float = option(
         0.1,
-        "how far the sky of a stamp may be from zero in the fit: standard deviation; 0 where it is known to be zero",
+        "standard deviation of the prior on the sky level in the fit: enlarge it if the survey's sky subtraction is "
+        "uncertain; 0 if the sky is known to be zero",
         unit="sky noise of a pixel",
         ge=0,
         le=10,
     )
 
 
-# What maps of any answer have in common.
+# Shared by the sections of all maps.
 _TOLERANCE = option(
     0.05,
-    "relative standard error of a map at which no further copies of that stamp are made; 0: always all samples",
+    "a stamp gets no more noisy copies once the relative standard error of its map is below this; larger is faster and "
+    "noisier; 0: always use all samples",
     ge=0,
     le=1,
 )
-_NOISE_LEVEL = option(0.1, "standard deviation of the noise in units of (max - min) of the network's input", ge=0, le=1)
-_TURNS = option(8, "orientations of the square that the copies take in turn", ge=1, le=8)
+_NOISE_LEVEL = option(
+    0.1, "standard deviation of the added noise, in units of (max - min) of the network's input", ge=0, le=1
+)
+_TURNS = option(8, "orientations of the stamp that the noisy copies cycle through", ge=1, le=8)
 
 
 class Saliency(Section):
-    """Maps of the pixels on which it hangs what the network says about the bar."""
+    """Saliency maps: derivatives of the bar answer with respect to the pixels."""
 
     target: Literal["evidence", "bar", "length"] = option(
         "evidence",
-        "what is differentiated: evidence, the bar answer of the head whose derivatives are taught to lie on the bar; bar, "
-        "the logit of the bar answer, as published; length, the regressed bar length",
+        "the output that is differentiated: evidence, the bar answer that was trained with derivatives on the bar (see "
+        "train.morphology.evidence); bar, the logit of the bar votes, as published; length, the regressed bar length",
     )
     method: Literal["smoothgrad", "vargrad", "integrated_gradients"] = option(
         "smoothgrad",
         "smoothgrad (Smilkov+ 2017): mean of the derivatives over noisy copies, as published for bars; vargrad "
-        "(Adebayo+ 2018): their variance; integrated_gradients (Sundararajan+ 2017): their mean on the way from the "
-        "galaxy's azimuthal mean, times what it has beyond that",
+        "(Adebayo+ 2018): their variance; integrated_gradients (Sundararajan+ 2017): their mean along the path from the "
+        "azimuthal mean of the galaxy to the galaxy, times the difference of the two",
     )
     sign: Literal["absolute", "signed"] = option(
         "absolute",
-        "for smoothgrad: absolute, mean of absolute derivatives, as published; signed, absolute value of their mean",
+        "for smoothgrad: absolute, the mean of the absolute derivatives, as published; signed, the absolute value of "
+        "their mean",
     )
     samples: int = option(
-        32, "noisy copies of each stamp, at most; for integrated_gradients the steps of the way", ge=1, le=4096
+        32, "largest number of noisy copies per stamp; for integrated_gradients the steps along the path", ge=1, le=4096
     )
     tolerance: float = _TOLERANCE
     noise_level: float = _NOISE_LEVEL
     rotations: int = _TURNS
-    batch_size: int = option(128, "noisy copies in one forward and backward pass", ge=1, le=16_384)
+    batch_size: int = option(128, "noisy copies per pass through the network, limited by memory", ge=1, le=16_384)
 
 
 class Features(Section):
-    """Bulge and spiral arms, measured where the network looks when it answers for them."""
+    """The measurement of bulges and spiral arms on maps of the network's answers about them."""
 
     samples: int = option(
         4,
-        "noisy copies of each stamp behind the map of either answer, at most; 0: bulges and arms are not measured",
+        "largest number of noisy copies per stamp for each of the two maps; 0: bulges and arms are not measured",
         ge=0,
         le=4096,
     )
     tolerance: float = _TOLERANCE
     noise_level: float = _NOISE_LEVEL
     rotations: int = _TURNS
-    batch_size: int = option(64, "noisy copies in one forward and backward pass", ge=1, le=16_384)
+    batch_size: int = option(64, "noisy copies per pass through the network, limited by memory", ge=1, le=16_384)
 
 
 class Bars(Section):
-    """How bars are measured."""
+    """The measurement of bars."""
 
     method: Literal["moments", "paper"] = option(
         "moments",
-        "on the saliency map: moments, rotation-invariant second moments; paper, the published algorithm (Bhambra+ 2022)",
+        "measurement on the saliency map: moments, rotation-invariant second moments; paper, the published algorithm "
+        "(Bhambra+ 2022), which makes bars along the pixel axes too short",
     )
     min_fraction: float = option(
-        0.5, "expected bar vote fraction below which a galaxy counts as not barred", ge=0, le=1
+        0.5,
+        "smallest bar_yes_fraction of a barred galaxy; below it bar_length is null and NOT_BARRED is set. Lower: more "
+        "bars, with less certain lengths",
+        ge=0,
+        le=1,
     )
     hubble_constant: float = option(
         70.0, "Hubble constant of the flat universe, for lengths in kpc", unit="km/s/Mpc", ge=20, le=200
     )
-    omega_matter: float = option(0.3, "density of matter in units of the critical one, likewise", gt=0, le=1)
+    omega_matter: float = option(0.3, "matter density in units of the critical density, for lengths in kpc", gt=0, le=1)
 
 
 class Catalogue(Section):
@@ -297,19 +330,19 @@ class Catalogue(Section):
 
 
 class Explain(Section):
-    """Why the networks say so, for a sample of the sources."""
+    """Explanations of the networks' answers for a sample of the sources."""
 
-    sources: int = option(24, "sources that are explained", ge=1, le=10_000)
+    sources: int = option(24, "number of sources that are explained", ge=1, le=10_000)
 
 
 class Report(Section):
     """The HTML report."""
 
-    gallery: int = option(24, "barred galaxies shown with their saliency maps", ge=1, le=500)
+    gallery: int = option(24, "number of barred galaxies shown with their saliency maps", ge=1, le=500)
 
 
 class Label(Section):
-    """What an astronomer is asked to label."""
+    """The queue of galaxies for an astronomer to label."""
 
-    queue: int = option(100, "sources in the queue, most informative first", ge=1, le=100_000)
+    queue: int = option(100, "number of sources in the queue, most informative first", ge=1, le=100_000)
     rare_fraction: float = option(0.25, "share of the queue for classes that are rare in the catalogue", ge=0, le=1)

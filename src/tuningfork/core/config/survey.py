@@ -1,4 +1,4 @@
-"""Which survey is read, and its own settings."""
+"""The survey and the settings of each survey."""
 
 from typing import Literal, Self
 
@@ -9,10 +9,10 @@ from tuningfork.core.config.population import SkyPopulation
 
 
 class SimulatedSky(Section):
-    """A sky rendered with GalSim, with known truth; it needs no network."""
+    """A sky rendered with GalSim, with known truth; it needs no downloads."""
 
     bands: list[Literal["g", "r", "i"]] = option(
-        ["g", "r", "i"], "bands that are drawn, in this order; r, the reference band, is one of them", min_length=1
+        ["g", "r", "i"], "bands to draw, in this order; they must include r, the reference band", min_length=1
     )
     galaxy_density: float = option(2000.0, "galaxies per square degree", unit="1/deg2", gt=0, le=100_000)
     star_density: float = option(3000.0, "stars per square degree", unit="1/deg2", ge=0, le=200_000)
@@ -61,8 +61,8 @@ class Euclid(Section):
     irsa_url: str = option("https://irsa.ipac.caltech.edu", "address of IRSA")
     copy_url: str = option(
         "",
-        "address of a copy of IRSA's files to fetch from, such as "
-        "https://nasa-irsa-euclid-q1.s3.us-east-1.amazonaws.com, which IRSA asks to use for many tiles; empty: IRSA",
+        "address of a copy of IRSA's files, such as https://nasa-irsa-euclid-q1.s3.us-east-1.amazonaws.com; IRSA asks "
+        "you to use it for many tiles; empty: IRSA itself",
     )
 
 
@@ -83,27 +83,29 @@ class Des(Section):
 class Folder(Section):
     """The user's own images; sources.catalogue may name a table of sources."""
 
-    images: str = option("images", "folder with FITS, PNG or JPEG images, one file a band or all bands in one file")
+    images: str = option(
+        "images", "folder with FITS, PNG or JPEG images, with one file per band or all bands in one file"
+    )
     bands: list[str] = option(
         ["g", "r", "i"],
-        "bands, in the order of the image planes or as they stand in the file names (name-g.fits, name-r.fits, ...)",
+        "bands, in the order of the image planes, or as in the file names (name-g.fits, name-r.fits, ...)",
         min_length=1,
         max_length=8,
     )
-    reference_band: str = option("r", "band in which profile parameters are given")
+    reference_band: str = option("r", "band in which light profiles are measured")
     pixel_scale: float | None = option(
-        None, "pixel scale of images without a WCS; the others have their own", unit="arcsec", gt=0, le=10
+        None, "pixel scale of images without a WCS; images with a WCS have their own", unit="arcsec", gt=0, le=10
     )
     sky: Literal["estimate", "subtracted"] = option(
-        "estimate", "estimate: measure the level of the sky and subtract it; subtracted: that has been done"
+        "estimate", "estimate: measure the sky level and subtract it; subtracted: the images are sky-subtracted"
     )
-    zero_point: float = option(22.5, "AB magnitude of one flux unit", unit="mag", ge=0, le=40)
+    zero_point: float = option(22.5, "AB magnitude of a source with one flux unit", unit="mag", ge=0, le=40)
     psf_fwhm: float = option(1.3, "typical full width at half maximum of the PSF", unit="arcsec", gt=0, le=20)
-    psf_beta: float = option(3.0, "exponent of the Moffat profile that describes the PSF", gt=1.05, le=100)
+    psf_beta: float = option(3.0, "exponent of the PSF's Moffat profile", gt=1.05, le=100)
 
 
 class Survey(Section):
-    """The survey; only the settings of the chosen one are used."""
+    """The survey; only the settings of the chosen survey are used."""
 
     name: Literal["simulated", "sdss", "legacy", "euclid", "panstarrs", "des", "folder"] = option(
         "simulated", "the survey: simulated, sdss, legacy, euclid, panstarrs, des or folder"

@@ -1,4 +1,4 @@
-"""Votes of people, from published tables such as Galaxy Zoo's, from which the morphology networks learn."""
+"""Votes of real volunteers, from published tables such as those of Galaxy Zoo."""
 
 from typing import Literal, Self
 
@@ -10,46 +10,48 @@ OURS = ("ra", "dec", "source_id")
 
 
 class Votes(Section):
-    """A table of the votes of people about galaxies of the survey."""
+    """A table of volunteer votes on galaxies of the survey."""
 
     table: str | None = option(
         None,
         "table (Parquet, FITS, CSV or VOTable, also .gz) with a position or source_id and the votes of each galaxy; "
-        "null: none",
+        "null: simulated votes alone",
         min_length=1,
     )
     vizier: str | None = option(
-        None, "in the place of a file: name of a table of VizieR, such as J/MNRAS/435/2835/table5", min_length=1
+        None, "name of a table in VizieR, instead of a file, such as J/MNRAS/435/2835/table5", min_length=1
     )
     tap_url: str = option("https://tapvizier.cds.unistra.fr/TAPVizieR/tap", "address of VizieR's TAP service")
     tree: str = option(
         "gz2",
         "decision tree and columns of the table: gz2 (Galaxy Zoo 2), gz_decals (Galaxy Zoo DECaLS) or the path of a "
-        "file like those (.yaml)",
+        "tree file of your own (.yaml)",
         min_length=1,
     )
     columns: dict[str, str] = option(
-        {}, f"which column of the table is our {', '.join(OURS[:-1])} (deg) or {OURS[-1]}, where its name differs"
+        {},
+        f"names of the table's columns, where they differ from {', '.join(OURS[:-1])} (deg) or {OURS[-1]}: "
+        "{ours: theirs}",
     )
-    match_radius: float = option(
-        1.0, "largest distance between a row and the source that it is about", unit="arcsec", gt=0, le=60
-    )
+    match_radius: float = option(1.0, "largest distance between a row and its source", unit="arcsec", gt=0, le=60)
     shards: list[str] = option(
         [],
-        "shards whose sources are looked up in the table; none: those of the footprint in which rows lie",
+        "shards whose sources are matched with the table, so that a growing footprint does not retrain the networks; "
+        "empty: the shards of the footprint that contain rows",
         plan=True,
     )
     max_shards: int = option(
         64,
-        "shards of the footprint that are looked up at most, evenly spread over it; their stamps are needed at once",
+        "largest number of shards that are matched, evenly spread over the footprint; their stamps (0.5 MB per source) "
+        "must exist before the training",
         plan=True,
         ge=1,
         le=100_000,
     )
     simulated: Literal["all", "bars", "none"] = option(
         "all",
-        "what is learnt of simulated galaxies beside people's votes: all, votes and bars; bars, the bars' lengths and "
-        "shapes alone; none",
+        "what to learn from simulated galaxies beside real votes: all, votes and bars; bars, only the lengths, angles "
+        "and masks of bars; none",
     )
 
     @field_validator("columns")
@@ -65,5 +67,5 @@ class Votes(Section):
 
     @property
     def wanted(self) -> bool:
-        """Whether there are votes of people to learn from."""
+        """Whether a table of volunteer votes is given."""
         return self.table is not None or self.vizier is not None

@@ -1,6 +1,6 @@
-"""The trained networks that come with the package, and where else a training may start.
+"""The trained networks that come with the package, and the other networks from which a training can start.
 
-Without torch, so that the plan of a run can look at it.
+This module does not import torch, so that planning a run stays fast.
 """
 
 import hashlib
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tuningfork.core.errors import ConfigurationError
 
-NAMED = ("compact", "pretrained", "random")
-"""Values of train.{task}.start that are no path."""
+NAMED_STARTS = ("compact", "pretrained", "random")
+"""Values of train.{task}.start that are not a path."""
 
 
 def compact_card(task: str) -> Path:
@@ -21,11 +21,11 @@ def start_card(task: str, start: str) -> Path | None:
     """Return the model card from which `train.{task}.start` lets the training start, if it starts from one."""
     if start == "compact":
         return compact_card(task)
-    return None if start in NAMED else Path(start)
+    return None if start in NAMED_STARTS else Path(start)
 
 
 def start_digest(task: str, start: str) -> str | None:
-    """Return a hash of the model card that the training starts from, which tells its weights too.
+    """Return a hash of the model card from which the training starts; the card holds a hash of the weights.
 
     Raises
     ------
@@ -39,6 +39,6 @@ def start_digest(task: str, start: str) -> str | None:
         return hashlib.sha256(card.read_bytes()).hexdigest()
     except OSError as error:
         raise ConfigurationError(
-            f"train.{task}.start: {card} cannot be read ({error.strerror}); expected {', '.join(NAMED)} or the path "
+            f"train.{task}.start: {card} cannot be read ({error.strerror}); expected {', '.join(NAMED_STARTS)} or the path "
             f"of the card (.json) of a {task} network"
         ) from None

@@ -1,1 +1,1 @@
-"""The same networks with frozen parameters, faster where only derivatives by the pixels are needed."""
+"""Inference networks: the same networks, faster where only derivatives with respect to the pixels are needed."""

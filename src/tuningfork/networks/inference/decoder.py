@@ -1,4 +1,4 @@
-"""Decoder and mask of a network that only answers."""
+"""Decoder and mask of an inference network."""
 
 from typing import Any, cast
 
@@ -7,22 +7,33 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tuningfork.networks.inference.layers import FixedConv, channels_last, flattened, through_silu, unflattened
+from tuningfork.networks.inference.layers import InferenceConv, channels_last, flattened, through_silu, unflattened
 from tuningfork.networks.morphology import BarMask, Decoder, enlarged, share_of_bar
 
 
-class FixedDecoder(nn.Module):
+class InferenceDecoder(nn.Module):
     """The features of :class:`~tuningfork.networks.morphology.Decoder`."""
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
         super().__init__()
         laterals = [cast(nn.Conv2d, layer) for layer in decoder.lateral]
-        self.lateral = [FixedConv(dtype, layer.weight, layer.bias) for layer in laterals]
-        self.blend = FixedConv(dtype, decoder.blend.kernel(), decoder.blend.bias)
+        self.lateral = [InferenceConv(dtype, layer.weight, layer.bias) for layer in laterals]
+        self.blend = InferenceConv(dtype, decoder.blend.kernel(), decoder.blend.bias)
         self.blend_back = self.blend.back()
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
-        """Map the encoder's maps to (N, depth, S / 4, S / 4)."""
+        """Combine the maps.
+
+        Parameters
+        ----------
+        maps : tuple of Tensor
+            From the encoder.
+
+        Returns
+        -------
+        Tensor
+            (N, depth, S / 4, S / 4)
+        """
         quarter, eighth, sixteenth = (layer(x) for x, layer in zip(maps, self.lateral, strict=True))
         total = quarter + enlarged(eighth + enlarged(sixteenth, eighth), quarter)
         return cast(Tensor, _BlendFunction.apply(total, self))
@@ -32,7 +43,7 @@ class _BlendFunction(torch.autograd.Function):
     """silu(f + blend(f)) of f = silu(x)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: FixedDecoder) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layer: InferenceDecoder) -> Tensor:
         features = functional.silu(x)
         y = layer.blend(features).add_(features)
         ctx.save_for_backward(x, y)
@@ -47,7 +58,7 @@ class _BlendFunction(torch.autograd.Function):
         return through_silu(ctx.layer.blend_back(slope).add_(slope), x), None
 
 
-class FixedMask(nn.Module):
+class InferenceMask(nn.Module):
     """The mask and the means of :class:`~tuningfork.networks.morphology.BarMask`."""
 
     def __init__(self, mask: BarMask, dtype: torch.dtype) -> None:
@@ -56,7 +67,20 @@ class FixedMask(nn.Module):
         self.bias = None if mask.bias is None else mask.bias.detach().to(dtype)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (N, depth, H, W) to the mask's logits (N, 1, H, W) and the two means (N, 2 x depth), float32."""
+        """Find the bar.
+
+        Parameters
+        ----------
+        features : Tensor
+            (N, depth, H, W)
+
+        Returns
+        -------
+        mask : Tensor
+            float32 (N, 1, H, W), logits.
+        means : Tensor
+            float32 (N, 2 x depth), on the bar and over the stamp.
+        """
         mask, means = _MaskFunction.apply(features, self.weight, self.bias)
         return mask, means
 

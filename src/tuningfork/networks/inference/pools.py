@@ -1,4 +1,4 @@
-"""The pools of a network that only answers."""
+"""The pools of an inference network."""
 
 from typing import Any, cast
 
@@ -11,31 +11,55 @@ from tuningfork.networks.inference.layers import channels_last, flattened, unfla
 from tuningfork.networks.trunk import AttentionPool, HarmonicPool, Pools, amplitudes
 
 
-class FixedPools(nn.Module):
-    """All that :class:`~tuningfork.networks.trunk.Pools` takes from the encoder's maps."""
+class InferencePools(nn.Module):
+    """The pooled features of :class:`~tuningfork.networks.trunk.Pools`."""
 
     def __init__(self, pools: Pools, dtype: torch.dtype) -> None:
         super().__init__()
         self.pools = nn.ModuleList(
-            FixedPool(cast(AttentionPool, attention), cast(HarmonicPool, harmonic), dtype)
+            InferencePool(cast(AttentionPool, attention), cast(HarmonicPool, harmonic), dtype)
             for attention, harmonic in zip(*pools.pairs(), strict=True)
         )
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
-        """Pool (N, C, H, W) each to (N, length), float32."""
+        """Pool.
+
+        Parameters
+        ----------
+        maps : tuple of Tensor
+            (N, C, H, W) each.
+
+        Returns
+        -------
+        Tensor
+            float32 (N, length)
+        """
         means, rings = zip(*(pool(x) for pool, x in zip(self.pools, maps, strict=True)), strict=True)
         return torch.cat([*means, *rings], dim=1)
 
 
-class FixedPool(nn.Module):
-    """The harmonics of a map and, last, its mean by attention."""
+class InferencePool(nn.Module):
+    """The mean of a map by attention, and its harmonics in rings."""
 
     def __init__(self, attention: AttentionPool, harmonic: HarmonicPool, dtype: torch.dtype) -> None:
         super().__init__()
         self.score, self.harmonic = attention.score.weight.detach().to(dtype), harmonic
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (N, C, H, W) to (N, C) and (N, 5 x rings x C), float32."""
+        """Pool.
+
+        Parameters
+        ----------
+        x : Tensor
+            (N, C, H, W)
+
+        Returns
+        -------
+        mean : Tensor
+            float32 (N, C), by attention.
+        rings : Tensor
+            float32 (N, 5 x rings x C)
+        """
         weights = self.harmonic.weights(x.shape[2], x.shape[3], x.device).to(self.score.dtype)
         mean, rings = _PoolFunction.apply(x, self.score, weights)
         return mean, rings
@@ -45,7 +69,7 @@ class _PoolFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, score: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         flat = flattened(channels_last(x))
-        # A bias would add the same to all scores.
+        # A bias would add the same to all scores and so change nothing.
         attention = torch.softmax(functional.linear(flat, score)[..., 0].float(), dim=1)
         waves = torch.matmul(weights, flat).float()
         rings = amplitudes(waves)
@@ -69,7 +93,7 @@ class _PoolFunction(torch.autograd.Function):
 
 
 def _by_waves(slope: Tensor, waves: Tensor, rings: Tensor) -> Tensor:
-    """Turn slopes by what :func:`~tuningfork.networks.trunk.amplitudes` returns into those by what it takes."""
+    """Turn derivatives by the output of :func:`~tuningfork.networks.trunk.amplitudes` into those by its input."""
     mean, lopsided, cosine, sine, elongated = slope.chunk(5, dim=1)
     _, across, along, across_twice, along_twice = waves.chunk(5, dim=1)
     lopsided = lopsided / rings.chunk(5, dim=1)[1]

@@ -1,4 +1,4 @@
-"""Charts of what the networks' answers rest on."""
+"""Charts of what the networks use for their answers."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,18 @@ from tuningfork.core.figure_style import COLOURS, MUTED, panels
 
 
 def importance(rows: pd.DataFrame, bands: Sequence[str], rings: Sequence[str]) -> Figure | None:
-    """Return what the answers lose without each band and without the structure of each ring, by class.
+    """Return a chart of what the answers lose without each band and without the structure of each ring, by class.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         Explanations: `morphology`, `band_{band}`, `ring_{name}`.
     bands, rings : sequence of str
+
+    Returns
+    -------
+    Figure or None
+        None if no galaxy was explained.
     """
     names = sorted(rows["morphology"].dropna().unique())
     if not names:
@@ -28,9 +33,9 @@ def importance(rows: pd.DataFrame, bands: Sequence[str], rings: Sequence[str]) -
             part = rows[rows["morphology"] == name]
             means = np.array([part[prefix + key].mean() for key in keys])
             errors = [part[prefix + key].std(ddof=0) / np.sqrt(max(len(part), 1)) for key in keys]
-            place = np.arange(len(keys)) + (number - (len(names) - 1) / 2) * width
+            x = np.arange(len(keys)) + (number - (len(names) - 1) / 2) * width
             panel.bar(
-                place,
+                x,
                 means,
                 width * 0.9,
                 yerr=errors,

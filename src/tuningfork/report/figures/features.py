@@ -1,4 +1,4 @@
-"""What the report says of bulges and spiral arms: figures of merit, and masks on the galaxies."""
+"""What the report shows of bulges and spiral arms: figures of merit, and masks on the galaxies."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from tuningfork.measure.features.calibration import ARMS, BULGE, TRUTH
 from tuningfork.report.figures.quality import Comparison
 from tuningfork.report.gallery import Entry, Picture, draw, shown, title
 from tuningfork.report.images import colour, jpeg, overlay
-from tuningfork.report.inputs import Inputs
+from tuningfork.report.inputs import ReportInputs
 
-SHOWN = 12
+MAX_SPIRALS = 12
 """Galaxies that are shown with the mask of their arms."""
-TITLES = {BULGE: "bulge fraction", ARMS: "spiral arm fraction"}
-KINDS = {
+FEATURE_TITLES = {BULGE: "bulge fraction", ARMS: "spiral arm fraction"}
+PREDICTOR_NAMES = {
     "recommended": "recommended: answer and map",
     "map_only": "share of the light on the map alone",
     "answer_only": "answer alone (null)",
@@ -27,27 +27,31 @@ KINDS = {
 def rows_of(evaluation: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     """Return feature, what it is predicted from, and the figures of merit."""
     scores = evaluation.get("features") or {}
-    return [(TITLES[name], KINDS.get(kind, kind), row) for name in scores for kind, row in scores[name].items()]
+    return [
+        (FEATURE_TITLES[name], PREDICTOR_NAMES.get(kind, kind), row)
+        for name in scores
+        for kind, row in scores[name].items()
+    ]
 
 
-def held_out_features(inputs: Inputs) -> list[Comparison]:
-    """Return the fractions of the held-out galaxies against the truth."""
+def held_out_features(inputs: ReportInputs) -> list[Comparison]:
+    """Return the fractions of the test galaxies and their true values."""
     table, items = inputs.held_out, []
-    for name, text in TITLES.items():
+    for name, text in FEATURE_TITLES.items():
         if {name, TRUTH[name]} <= set(table):
-            truth, found = (table[key].to_numpy(dtype=float, na_value=np.nan) for key in (TRUTH[name], name))
-            items.append(Comparison(text, "", truth, found))
+            truth, fraction = (table[key].to_numpy(dtype=float, na_value=np.nan) for key in (TRUTH[name], name))
+            items.append(Comparison(text, "", truth, fraction))
     return items
 
 
-def spirals(inputs: Inputs) -> list[Entry]:
+def spirals(inputs: ReportInputs) -> list[Entry]:
     """Return spirals drawn at random, the most light in the arms first: the stamp, and the mask of the arms on it."""
     rows = shown(inputs, inputs.galaxies[ARMS].notna() & inputs.galaxies["morphology"].isin(DISCS))
-    chosen = draw(rows, SHOWN, "spirals").sort_values(ARMS, ascending=False)
+    chosen = draw(rows, MAX_SPIRALS, "spirals").sort_values(ARMS, ascending=False)
     return [_entry(inputs, galaxy) for galaxy in chosen.itertuples(index=False)]
 
 
-def _entry(inputs: Inputs, galaxy: Any) -> Entry:
+def _entry(inputs: ReportInputs, galaxy: Any) -> Entry:
     picture = colour(inputs.images(galaxy), inputs.noise(galaxy))
     size, name = picture.shape[0], title(galaxy)
     masked = overlay(picture, inputs.arm_mask(galaxy).astype(float))

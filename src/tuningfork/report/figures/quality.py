@@ -1,4 +1,4 @@
-"""Charts of how good the numbers are: against the truth of simulated galaxies."""
+"""Charts of how good the catalogue is, judged by simulated galaxies and by votes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from tuningfork.core.figure_style import BLUE, COLOURS, MUTED, ORANGE, equality,
 from tuningfork.core.statistics import FEWEST
 from tuningfork.evaluate.scores import parameter_scores
 
-MOST_POINTS = 4000
+MAX_POINTS = 4000
 """Points in one panel; more are thinned evenly."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Something measured and its truth.
+    """A measured quantity and its true values.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Comparison:
     truth, measured : ndarray
         (N,) in `unit`; NaN where there is none.
     logarithmic : bool
-        Whether it is looked at in ratios.
+        Whether it is compared by ratios.
     angle : bool
         Whether it is a position angle (deg).
     remark : str
@@ -50,7 +50,7 @@ class Comparison:
         return good & (self.truth > 0) & (self.measured > 0) if self.logarithmic else good
 
     def figures(self) -> list[str]:
-        """Return number and R^2, bias and scatter in words; the last two as ratios for a logarithmic quantity."""
+        """Return number, R^2, bias and scatter as text; bias and scatter are relative for a logarithmic quantity."""
         truth, measured = self.truth[self.good], self.measured[self.good]
         if self.logarithmic:
             truth, measured = np.log(truth), np.log(measured)
@@ -77,7 +77,7 @@ def comparisons(items: Sequence[Comparison]) -> Figure | None:
     figure, axes = panels(len(items), columns, width, width + 0.55)
     for panel, item in zip(axes, items, strict=True):
         rows = np.flatnonzero(item.good)
-        rows = rows[:: max(1, -(-len(rows) // MOST_POINTS))]
+        rows = rows[:: max(1, -(-len(rows) // MAX_POINTS))]
         truth, measured = item.truth[rows], item.measured[rows]
         if item.angle:
             # An axis at 179 deg and one at 1 deg are neighbours.
@@ -92,7 +92,15 @@ def comparisons(items: Sequence[Comparison]) -> Figure | None:
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
-    """Return the confusion matrix; `matrix` (K, L) counts galaxies, rows are the truth, columns the classes `names`."""
+    """Return a chart of a confusion matrix.
+
+    Parameters
+    ----------
+    matrix : ndarray
+        (K, K) numbers of galaxies: rows are the true class, columns the predicted one.
+    names : sequence of str
+        Names of the classes.
+    """
     matrix = np.asarray(matrix, dtype=float)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     labels = [name.replace("_", " ") for name in names]
@@ -146,7 +154,7 @@ def vote_errors(entries: Sequence[tuple[str, Sequence[tuple[str, dict[str, Any]]
     Parameters
     ----------
     entries : sequence of (str, rows)
-        Whose votes, and for each question its text and `mae`, `mae_constant`, `mae_floor`.
+        Name of the voters, and for each question its text and `mae`, `mae_constant`, `mae_floor`.
     """
     entries = [entry for entry in entries if entry[1]]
     if not entries:
@@ -173,18 +181,31 @@ def vote_errors(entries: Sequence[tuple[str, Sequence[tuple[str, dict[str, Any]]
 
 
 def roc(score: np.ndarray, positive: np.ndarray) -> Figure | None:
-    """Return the receiver operating characteristic of `score` (N,); None for fewer than ten of either kind."""
+    """Return the receiver operating characteristic of a score.
+
+    Parameters
+    ----------
+    score : ndarray
+        (N,) the larger, the likelier a bar; NaN does not count.
+    positive : ndarray of bool
+        (N,) whether there is a bar.
+
+    Returns
+    -------
+    Figure or None
+        None if either kind has too few galaxies.
+    """
     good = np.isfinite(score)
     score, positive = score[good], positive[good]
     if min(np.count_nonzero(positive), np.count_nonzero(~positive)) < FEWEST:
         return None
     order = np.argsort(-score, kind="stable")
-    found = np.cumsum(positive[order]) / positive.sum()
-    false = np.cumsum(~positive[order]) / (~positive).sum()
+    true_rate = np.cumsum(positive[order]) / positive.sum()
+    false_rate = np.cumsum(~positive[order]) / (~positive).sum()
     figure, (panel,) = panels(1, width=4.6, height=3.8)
     panel.plot([0, 1], [0, 1], color=MUTED, lw=1, ls="--")
-    panel.step(np.r_[0, false], np.r_[0, found], where="post", color=BLUE, lw=1.8)
-    panel.fill_between(np.r_[0, false], np.r_[0, found], step="post", color=BLUE, alpha=0.1)
+    panel.step(np.r_[0, false_rate], np.r_[0, true_rate], where="post", color=BLUE, lw=1.8)
+    panel.fill_between(np.r_[0, false_rate], np.r_[0, true_rate], step="post", color=BLUE, alpha=0.1)
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     panel.set(

@@ -1,4 +1,4 @@
-"""Charts of what is seen and what is missed: bar fractions of votes and model, the selection function."""
+"""Charts of which bars are found and which are missed: bar fractions of votes and networks, the selection function."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tuningfork.core.figure_style import BLUE, GREEN, MUTED, ORANGE, panels, plain_logarithm
 
-LABELS = {
+AXIS_LABELS = {
     "mag": "magnitude",
     "magnitude": "true magnitude",
     "log_r_eff_over_psf": "log10 half-light radius / PSF width",
@@ -21,11 +21,11 @@ LABELS = {
     "psf_fwhm": "PSF width (arcsec)",
     "redshift": "redshift",
 }
-LOGARITHMIC = {"bar_length_over_psf"}
+LOGARITHMIC_AXES = {"bar_length_over_psf"}
 
 
 def bar_fractions(bars: Mapping[str, Any]) -> Figure | None:
-    """Return the bar fraction of votes and model in bins of each covariate, beside what it should be.
+    """Return the bar fraction of votes and networks in bins of each covariate, beside the target.
 
     Parameters
     ----------
@@ -46,9 +46,11 @@ def bar_fractions(bars: Mapping[str, Any]) -> Figure | None:
             panel.plot(
                 middle, [row[f"fraction_{outcome}"] for row in rows], color=shade, marker="o", ms=4, label=outcome
             )
-        panel.plot(middle, [row["target_votes"] for row in rows], color=MUTED, ls="--", marker="s", ms=3.5, label="due")
+        panel.plot(
+            middle, [row["target_votes"] for row in rows], color=MUTED, ls="--", marker="s", ms=3.5, label="target"
+        )
         panel.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
-        panel.set(xlabel=LABELS[name], ylabel="bar fraction", title=f"{origin} galaxies", ylim=(0, None))
+        panel.set(xlabel=AXIS_LABELS[name], ylabel="bar fraction", title=f"{origin} galaxies", ylim=(0, None))
         if name == "mag":
             panel.invert_xaxis()
     axes[0].legend()
@@ -56,8 +58,18 @@ def bar_fractions(bars: Mapping[str, Any]) -> Figure | None:
 
 
 def selection_panels(selection: pd.DataFrame) -> Figure | None:
-    """Return completeness, and bias and scatter of the lengths, against each quantity of a selection function."""
-    names = [name for name in dict.fromkeys(selection["quantity"]) if name in LABELS]
+    """Return completeness, and bias and scatter of the lengths, against each quantity of a selection function.
+
+    Parameters
+    ----------
+    selection : pandas.DataFrame
+
+    Returns
+    -------
+    Figure or None
+        None without a row.
+    """
+    names = [name for name in dict.fromkeys(selection["quantity"]) if name in AXIS_LABELS]
     if not names:
         return None
     figure, axes = panels(2 * len(names), columns=len(names))
@@ -67,9 +79,9 @@ def selection_panels(selection: pd.DataFrame) -> Figure | None:
         upper, lower = axes[column], axes[column + len(names)]
         _completeness(upper, rows, middle)
         _lengths(lower, rows, middle)
-        lower.set(xlabel=LABELS[name])
+        lower.set(xlabel=AXIS_LABELS[name])
         for panel in (upper, lower):
-            if name in LOGARITHMIC:
+            if name in LOGARITHMIC_AXES:
                 panel.set_xscale("log")
                 plain_logarithm(panel.xaxis)
         lower.set_xlim(upper.get_xlim())

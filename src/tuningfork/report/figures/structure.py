@@ -1,4 +1,4 @@
-"""Charts of the light profiles: honesty of the errors, and what the signal-to-noise ratio allows."""
+"""Charts of the light profiles: whether the errors are right, and scatter against signal-to-noise ratio."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tuningfork.core.figure_style import BLUE, MUTED, ORANGE, heading, panels, plain_logarithm
 
-NAMES = {
+PARAMETER_NAMES = {
     "mag": ("magnitude", "mag"),
     "r_eff": ("half-light radius", "ln"),
     "sersic_n": ("Sersic index", "ln"),
@@ -20,14 +20,14 @@ NAMES = {
 
 
 def integral_transforms(scores: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    """Return the histograms of the probability integral transform, one panel a parameter; None without any.
+    """Return the histograms of the probability integral transform, one panel per parameter; None without any.
 
     Parameters
     ----------
     scores : mapping
         Parameter -> figures of :func:`tuningfork.evaluate.scores.parameter_scores`.
     """
-    known = [name for name in NAMES if (scores.get(name) or {}).get("pit")]
+    known = [name for name in PARAMETER_NAMES if (scores.get(name) or {}).get("pit")]
     if not known:
         return None
     figure, axes = panels(len(known), columns=3, width=3.4, height=2.5)
@@ -43,7 +43,7 @@ def integral_transforms(scores: Mapping[str, Mapping[str, Any]]) -> Figure | Non
         panel.axhline(1, color=MUTED, lw=1, ls="--")
         panel.set(xlim=(0, 1), ylim=(0, max(2.0, 1.1 * share.max() * bins)), xlabel="place in the prediction")
         held = ", ".join(f"{entry[f'coverage{level}']:.0%}" for level in (50, 68, 95))
-        heading(panel, NAMES[name][0], [f"50, 68, 95 % intervals hold {held}"])
+        heading(panel, PARAMETER_NAMES[name][0], [f"50, 68, 95 % intervals hold {held}"])
     return figure
 
 
@@ -55,7 +55,9 @@ def scatter_against_signal(bins: Sequence[Mapping[str, Any]]) -> Figure | None:
     bins : sequence of mapping
         As :func:`tuningfork.evaluate.structure.signal_scores` returns them.
     """
-    names = [name for name in NAMES if any((entry["recommended"].get(name) or {}).get("scatter") for entry in bins)]
+    names = [
+        name for name in PARAMETER_NAMES if any((entry["recommended"].get(name) or {}).get("scatter") for entry in bins)
+    ]
     if not names:
         return None
     centres = [_centre(entry) for entry in bins]
@@ -65,8 +67,8 @@ def scatter_against_signal(bins: Sequence[Mapping[str, Any]]) -> Figure | None:
             values = [(entry[key].get(name) or {}).get("scatter") or np.nan for entry in bins]
             if np.isfinite(values).any():
                 panel.plot(centres, values, color=shade, marker="o", ms=4, lw=1.5, label=label)
-        panel.set(xscale="log", yscale="log", xlabel="signal-to-noise ratio", title=NAMES[name][0])
-        panel.set_ylabel(f"scatter ({NAMES[name][1]})" if NAMES[name][1] else "scatter")
+        panel.set(xscale="log", yscale="log", xlabel="signal-to-noise ratio", title=PARAMETER_NAMES[name][0])
+        panel.set_ylabel(f"scatter ({PARAMETER_NAMES[name][1]})" if PARAMETER_NAMES[name][1] else "scatter")
         for axis in (panel.xaxis, panel.yaxis):
             plain_logarithm(axis)
     axes[0].legend()

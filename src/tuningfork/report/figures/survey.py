@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from tuningfork.core.figure_style import BLUE, COLOURS, panels, plain_logarithm
 from tuningfork.sky.shards import Shard, valid_position
 
-UNKNOWN = "#b6bcc8"
-MOST_OUTLINES = 2000
+UNCLASSIFIED_COLOUR = "#b6bcc8"
+MAX_OUTLINES = 2000
 """Shards whose outline is drawn."""
-HISTOGRAMS = {
+HISTOGRAM_COLUMNS = {
     "mag": ("magnitude", "mag", False),
     "r_eff": ("half-light radius", "arcsec", True),
     "sersic_n": ("Sersic index", "", True),
     "axis_ratio": ("axis ratio", "", False),
-    "p_bar": ("probability of a bar", "", False),
+    "p_bar": ("expected share who see a bar", "", False),
     "bar_length": ("bar length", "arcsec", True),
 }
-"""Column -> its name for people, unit, whether its axis is logarithmic."""
+"""Column -> title, unit, whether its axis is logarithmic."""
 
 
 def sky_map(rows: pd.DataFrame, shards: Sequence[Shard]) -> Figure | None:
@@ -39,7 +39,7 @@ def sky_map(rows: pd.DataFrame, shards: Sequence[Shard]) -> Figure | None:
         return None
     middle = _circular_mean(rows["ra"].to_numpy(float))
     figure, (panel,) = panels(1)
-    for shard in shards[:: max(1, -(-len(shards) // MOST_OUTLINES))]:
+    for shard in shards[:: max(1, -(-len(shards) // MAX_OUTLINES))]:
         ra, dec = shard.boundary(8)
         panel.fill(_near(ra, middle), dec, facecolor=BLUE, edgecolor=BLUE, alpha=0.06, lw=0)
         panel.fill(_near(ra, middle), dec, facecolor="none", edgecolor=BLUE, alpha=0.5, lw=0.9)
@@ -56,7 +56,7 @@ def sky_map(rows: pd.DataFrame, shards: Sequence[Shard]) -> Figure | None:
                 s=size,
                 lw=0,
                 alpha=0.85,
-                color=shades.get(name, UNKNOWN),
+                color=shades.get(name, UNCLASSIFIED_COLOUR),
                 label=name.replace("_", " "),
                 rasterized=len(rows) > 500,
             )
@@ -74,13 +74,24 @@ def sky_map(rows: pd.DataFrame, shards: Sequence[Shard]) -> Figure | None:
 
 
 def histograms(rows: pd.DataFrame) -> Figure | None:
-    """Return the distribution of the main quantities of the catalogue; None without measurements."""
-    known = [name for name in HISTOGRAMS if rows[name].notna().any()]
+    """Return the distribution of the main quantities of the catalogue.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Rows of the catalogue.
+
+    Returns
+    -------
+    Figure or None
+        None without a measurement.
+    """
+    known = [name for name in HISTOGRAM_COLUMNS if rows[name].notna().any()]
     if not known:
         return None
     figure, axes = panels(len(known), columns=3, width=3.6, height=2.6)
     for panel, name in zip(axes, known, strict=True):
-        title, unit, logarithmic = HISTOGRAMS[name]
+        title, unit, logarithmic = HISTOGRAM_COLUMNS[name]
         values = rows[name].dropna().to_numpy(float)
         if logarithmic:
             values = values[values > 0]
@@ -102,5 +113,5 @@ def _circular_mean(ra: np.ndarray) -> float:
 
 
 def _near(ra: np.ndarray, middle: float) -> np.ndarray:
-    """Return right ascensions within 180 deg of `middle`, so that a field at zero hours is not torn apart."""
+    """Return right ascensions within 180 deg of `middle`, so that a field at zero hours is not split."""
     return middle + (np.asarray(ra) - middle + 180) % 360 - 180

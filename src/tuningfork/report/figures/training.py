@@ -10,12 +10,12 @@ from tuningfork.core.figure_style import COLOURS, panels
 
 
 def training_curves(cards: Sequence[dict[str, Any]]) -> Figure | None:
-    """Return the loss of each network over the epochs, one panel a task; None if no card has a history.
+    """Return the loss of each network over the epochs, one panel per task; None if no card has a history.
 
     Parameters
     ----------
     cards : sequence of dict
-        Model cards with `task`, `name` and `history` (one dict an epoch, with `train_loss` and `validation_loss`).
+        Model cards with `task`, `name` and `history` (one dict per epoch, with `train_loss` and `validation_loss`).
     """
     cards = [card for card in cards if card.get("history")]
     tasks = list(dict.fromkeys(card["task"] for card in cards))

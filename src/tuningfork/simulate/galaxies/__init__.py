@@ -1,1 +1,1 @@
-"""What a simulated galaxy is: its kind, its components and their true parameters."""
+"""Simulated galaxies: their kind, their components and their true parameters."""

@@ -1,11 +1,11 @@
-"""What lies in the plane of a disc: spiral arms, rings, star-forming regions and bars; and tidal tails."""
+"""Features in the plane of a disc: spiral arms, rings, star-forming regions and bars; and tidal tails."""
 
 import numpy as np
 
 from tuningfork.simulate.galaxies.boxy import Bar, BoxyBar
 from tuningfork.simulate.light.profiles import Ferrers, Knots, from_axes
 
-MOST_KNOTS = 360
+MAX_ARM_KNOTS = 360
 
 
 def knots_in_disc(
@@ -16,19 +16,23 @@ def knots_in_disc(
     cos_inclination: float,
     position_angle: float,
 ) -> Knots:
-    """Return knots given in the plane of a disc as they are seen.
+    """Return knots, given in the plane of a disc, as they are seen.
 
     Parameters
     ----------
     radius, sigma : ndarray
-        arcsec, shape (K,).
+        arcsec, (K,).
     angle : ndarray
-        rad from the line of nodes, shape (K,).
+        rad from the line of nodes, (K,).
     weight : ndarray
-        Relative fluxes, shape (K,).
+        Relative fluxes, (K,).
     cos_inclination : float
     position_angle : float
         Of the line of nodes (deg).
+
+    Returns
+    -------
+    Knots
     """
     x, y = from_axes(radius * np.cos(angle), radius * np.sin(angle) * cos_inclination, position_angle)
     return Knots(x, y, sigma * np.sqrt(cos_inclination), weight / weight.sum())
@@ -52,7 +56,7 @@ def spiral_arms(
     number : int
         Arms, evenly spaced.
     pitch : float
-        Pitch angle (deg); its sign is the sense of winding.
+        Pitch angle (deg); its sign gives the sense of winding.
     inner : float
         Radius at which the arms begin (arcsec).
     start : float
@@ -60,12 +64,16 @@ def spiral_arms(
     scale : float
         Exponential scale of the arms' surface brightness (arcsec).
     cos_inclination, position_angle : float
-        See :func:`knots_in_disc`.
+        Of the disc; see :func:`knots_in_disc`.
+
+    Returns
+    -------
+    Knots
     """
     width = rng.uniform(0.05, 0.13)
     outer = max(rng.uniform(2.6, 3.8) * scale, 1.8 * inner)
     length = np.log(outer / inner)
-    step = max(0.8 * width * np.sin(np.deg2rad(abs(pitch))), length * number / MOST_KNOTS)
+    step = max(0.8 * width * np.sin(np.deg2rad(abs(pitch))), length * number / MAX_ARM_KNOTS)
     along = np.tile(np.arange(0, length, step), number)
     arm = np.repeat(np.arange(number), along.size // number)
     radius = inner * np.exp(along) * (1 + 0.3 * width * rng.standard_normal(along.size))
@@ -80,7 +88,22 @@ def spiral_arms(
 def star_formation(
     rng: np.random.Generator, number: int, scale: float, cos_inclination: float, position_angle: float
 ) -> Knots:
-    """Return `number` star-forming regions spread over an exponential disc of the scale (arcsec)."""
+    """Return star-forming regions spread over an exponential disc.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    number : int
+        Of regions.
+    scale : float
+        Scale radius of the disc (arcsec).
+    cos_inclination, position_angle : float
+        Of the disc; see :func:`knots_in_disc`.
+
+    Returns
+    -------
+    Knots
+    """
     radius = rng.gamma(2.0, scale, number)
     sigma = scale * rng.uniform(0.06, 0.18, number)
     return knots_in_disc(
@@ -89,7 +112,20 @@ def star_formation(
 
 
 def ring(rng: np.random.Generator, radius: float, cos_inclination: float, position_angle: float) -> Knots:
-    """Return a ring of the radius (arcsec)."""
+    """Return a ring.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    radius : float
+        arcsec.
+    cos_inclination, position_angle : float
+        Of the disc; see :func:`knots_in_disc`.
+
+    Returns
+    -------
+    Knots
+    """
     number = 60
     angle = 2 * np.pi * np.arange(number) / number
     sigma = np.full(number, radius * rng.uniform(0.07, 0.14))
@@ -98,7 +134,20 @@ def ring(rng: np.random.Generator, radius: float, cos_inclination: float, positi
 
 
 def tidal_tail(rng: np.random.Generator, begin: tuple[float, float], reach: float) -> Knots:
-    """Return a curved tail from the place `begin` (arcsec), about `reach` long (arcsec), widening and fading."""
+    """Return a curved tail that widens and fades.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    begin : tuple of float
+        Position (x, y) where it begins (arcsec).
+    reach : float
+        Its approximate length (arcsec).
+
+    Returns
+    -------
+    Knots
+    """
     number = 40
     t = np.linspace(0, 1, number)
     turn = rng.uniform(0.8, 2.4) * rng.choice([-1, 1])
@@ -119,7 +168,7 @@ def bar_on_sky(
     cos_inclination: float,
     position_angle: float,
 ) -> Bar:
-    """Return the bar that is seen when a flat one lies in an inclined disc.
+    """Return a flat bar in an inclined disc as it is seen.
 
     Parameters
     ----------
@@ -135,6 +184,10 @@ def bar_on_sky(
         Of the isophotes as seen: 2 for ellipses; see :class:`tuningfork.simulate.galaxies.boxy.BoxyBar`.
     cos_inclination, position_angle : float
         Of the disc; see :func:`knots_in_disc`.
+
+    Returns
+    -------
+    Ferrers or BoxyBar
     """
     axes, lengths, _ = np.linalg.svd(
         np.array([[1, 0], [0, cos_inclination]])

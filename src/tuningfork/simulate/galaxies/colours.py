@@ -20,7 +20,7 @@ WAVELENGTHS = {
 }
 """Effective wavelength (nm) of the band of this name, or of the bands whose name begins with the letter."""
 
-NODES = np.array([355.0, 475.0, 622.0, 763.0, 905.0, 1250.0, 2150.0])
+SPECTRUM_WAVELENGTHS = np.array([355.0, 475.0, 622.0, 763.0, 905.0, 1250.0, 2150.0])
 # AB magnitude relative to r, after the galaxy colours of Fukugita+ (1995): E, Sbc, Im.
 SPECTRA = {
     "old": np.array([2.50, 0.77, 0.0, -0.39, -0.70, -1.15, -1.35]),
@@ -32,14 +32,25 @@ SPECTRA = {
 
 
 def wavelengths(bands: Sequence[str]) -> np.ndarray:
-    """Return the effective wavelength (nm) of each band; bands of unknown name are spread evenly from g to z."""
+    """Return the effective wavelength of each band; bands of unknown name are spread evenly from g to z.
+
+    Parameters
+    ----------
+    bands : sequence of str
+        B of them.
+
+    Returns
+    -------
+    ndarray
+        nm, (B,).
+    """
     spread = np.linspace(475, 905, len(bands))
     known = [WAVELENGTHS.get(band.lower(), WAVELENGTHS.get(band[:1].lower())) for band in bands]
-    return np.array([spread[place] if wave is None else wave for place, wave in enumerate(known)])
+    return np.array([spread[band] if wave is None else wave for band, wave in enumerate(known)])
 
 
 def relative_fluxes(population: str, bands: Sequence[str], reference: int, reddening: float = 0.0) -> np.ndarray:
-    """Return the flux in each band, shape (B,), relative to the band `reference`.
+    """Return the flux in each band relative to the reference band.
 
     Parameters
     ----------
@@ -47,10 +58,17 @@ def relative_fluxes(population: str, bands: Sequence[str], reference: int, redde
         A key of `SPECTRA`.
     bands : sequence of str
     reference : int
-        Place of the reference band.
+        Index of the reference band.
     reddening : float
         Magnitudes by which the colour g - r is redder than the population's.
+
+    Returns
+    -------
+    ndarray
+        (B,).
     """
     wave = wavelengths(bands)
-    magnitude = np.interp(wave, NODES, SPECTRA[population]) + reddening * np.log(622 / wave) / np.log(622 / 475)
+    magnitude = np.interp(wave, SPECTRUM_WAVELENGTHS, SPECTRA[population]) + reddening * np.log(622 / wave) / np.log(
+        622 / 475
+    )
     return 10 ** (-0.4 * (magnitude - magnitude[reference]))

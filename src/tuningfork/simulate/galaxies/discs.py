@@ -12,7 +12,7 @@ from tuningfork.simulate.truth import Part, growth_radii
 
 HALF_LIGHT_OF_SCALE = 1.678
 """Half-light radius of an exponential disc in scale radii."""
-FITS_WITHIN = 0.07
+RADIUS_TOLERANCE = 0.07
 """How far the half-light radius of a barred galaxy may be off, as a part of it, before another is drawn."""
 DUST_DEPTH, DUST_REACH = (0.15, 0.6), 0.9
 """Part of the disc's light in its plane that a dust lane takes away at the centre, in the reference band, and the
@@ -20,7 +20,19 @@ lane's scale radius in that of the disc: in u half as much again is taken, and l
 
 
 def spiral(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
-    """Return an unbarred disc, with or without arms and rings."""
+    """Return an unbarred disc, with or without arms and rings.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : float
+        Half-light radius along the major axis (arcsec).
+    population : Population
+
+    Returns
+    -------
+    Shape
+    """
     cos_i, angle = rng.uniform(0.3, 1.0), rng.uniform(0, 180)
     bulge = log_uniform(rng, population.bulge_fraction_min, population.bulge_fraction_max)
     strength = rng.uniform(0.12, 0.35) if rng.uniform() < population.arms_fraction else rng.uniform(0.0, 0.05)
@@ -36,7 +48,19 @@ def spiral(rng: np.random.Generator, r_eff: float, population: Population) -> Sh
 
 
 def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
-    """Return a barred disc whose bar has the drawn length although the disc about it sets the half-light radius."""
+    """Return a barred disc whose bar has the drawn length, although the disc around it sets the half-light radius.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : float
+        Half-light radius along the major axis (arcsec).
+    population : Population
+
+    Returns
+    -------
+    Shape
+    """
     low, high = population.bar_length_min, population.bar_length_max
     for _ in range(20):
         cos_i, angle, in_plane = rng.uniform(0.45, 1.0), rng.uniform(0, 180), rng.uniform(0, 2 * np.pi)
@@ -62,14 +86,26 @@ def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population
                 parts.append(Part(arms.ring(again, end * again.uniform(1.8, 2.4), cos_i, angle), outer, "young"))
             factor = r_eff / growth_radii(parts, axis_ratio, angle, [0.5])[0]
             scale *= factor
-        if abs(factor - 1) < FITS_WITHIN:
+        if abs(factor - 1) < RADIUS_TOLERANCE:
             break
     rings = outer + ringed * strength
     return Shape(parts, axis_ratio, angle, bar, bar_strength, bulge, strength + outer, cos_i, ring_strength=rings)
 
 
 def edge_on(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
-    """Return a disc seen edge-on, with or without a lane of dust."""
+    """Return a disc seen edge-on.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : float
+        Half-light radius along the major axis (arcsec).
+    population : Population
+
+    Returns
+    -------
+    Shape
+    """
     angle = rng.uniform(0, 180)
     bulge = log_uniform(rng, population.bulge_fraction_min, population.bulge_fraction_max)
     scale = r_eff / 1.4

@@ -78,7 +78,22 @@ class Galaxy:
     def lights(
         self, bands: Sequence[str], reference: int, zero_point: float, x: float = 0.0, y: float = 0.0
     ) -> list[Light]:
-        """Return what is to be drawn, with its centre at (x, y) arcsec, in flux units of the zero point."""
+        """Return the lights to be drawn.
+
+        Parameters
+        ----------
+        bands : sequence of str
+        reference : int
+            Index of the reference band.
+        zero_point : float
+            AB magnitude of one flux unit.
+        x, y : float
+            Position of the galaxy's centre (arcsec, west and north).
+
+        Returns
+        -------
+        list of Light
+        """
         flux = 10 ** (-0.4 * (self.mag - zero_point))
         return [
             Light(
@@ -97,7 +112,11 @@ class Galaxy:
         ----------
         redshift : float
         population : Population
-            Cosmology, and the redshift that a galaxy without one is taken to have (`redshift_min`).
+            Gives the cosmology, and the redshift that a galaxy without one is assumed to have (`redshift_min`).
+
+        Returns
+        -------
+        Galaxy
         """
         near = self.redshift if np.isfinite(self.redshift) else population.redshift_min
         fainter, factor = moved(near, redshift, population)
@@ -119,8 +138,12 @@ def draw_galaxy(rng: np.random.Generator, population: Population, redshift: floa
     rng : numpy.random.Generator
     population : Population
     redshift : float, optional
-        At which the galaxy is seen, in place of one that is drawn: the same state of `rng` gives the same galaxy
-        at any redshift.
+        Redshift of the galaxy, instead of one that is drawn. The same state of `rng` gives the same galaxy at any
+        redshift.
+
+    Returns
+    -------
+    Galaxy
     """
     galaxy = _draw_nearby(rng, population)
     drawn = draw_redshift(rng, population)

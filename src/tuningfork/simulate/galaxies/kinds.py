@@ -1,4 +1,4 @@
-"""The kinds of galaxies by name, mergers among them, which are made of two others."""
+"""The kinds of galaxies by name; a merger is made of two others."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,19 @@ from tuningfork.simulate.truth import Part
 
 
 def merger(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
-    """Return two galaxies in each other's tides."""
+    """Return two galaxies with tidal tails.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : float
+        Half-light radius along the major axis (arcsec).
+    population : Population
+
+    Returns
+    -------
+    Shape
+    """
     first, second = (
         (elliptical if rng.uniform() < 0.3 else spiral)(rng, r_eff * size, population)
         for size in (0.8, rng.uniform(0.4, 0.8))
@@ -24,10 +36,10 @@ def merger(rng: np.random.Generator, r_eff: float, population: Population) -> Sh
     main = 1 - companion - tails
     parts = [Part(p.profile, p.fraction * main, p.population, p.x, p.y) for p in first.parts]
     parts += [Part(p.profile, p.fraction * companion, p.population, x + p.x, y + p.y) for p in second.parts]
-    places = [(0.0, 0.0), (x, y)][: int(rng.choice([1, 2]))]
+    begins = [(0.0, 0.0), (x, y)][: int(rng.choice([1, 2]))]
     parts += [
-        Part(arms.tidal_tail(rng, place, r_eff * rng.uniform(2.0, 4.0)), tails / len(places), "disc")
-        for place in places
+        Part(arms.tidal_tail(rng, begin, r_eff * rng.uniform(2.0, 4.0)), tails / len(begins), "disc")
+        for begin in begins
     ]
     return Shape(
         parts,

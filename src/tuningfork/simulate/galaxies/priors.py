@@ -15,7 +15,22 @@ def draw_kind(rng: np.random.Generator, population: Population) -> str:
 def draw_magnitude(
     rng: np.random.Generator, low: float, high: float, slope: float, size: int | None = None
 ) -> np.ndarray:
-    """Return magnitudes between `low` and `high` whose counts grow as 10^(slope x magnitude)."""
+    """Return magnitudes whose counts grow as 10^(slope x magnitude).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    low, high : float
+        Limits (mag).
+    slope : float
+    size : int, optional
+        N, how many; without it one.
+
+    Returns
+    -------
+    ndarray
+        () or (N,).
+    """
     u = rng.uniform(size=size)
     rate = slope * np.log(10)
     if abs(rate) * (high - low) < 1e-9:
@@ -26,8 +41,18 @@ def draw_magnitude(
 def draw_radius(rng: np.random.Generator, mag: float, population: Population) -> float:
     """Return a half-light radius (arcsec), uniform in its logarithm.
 
-    The configured limits hold; within them the mean surface brightness (of a round galaxy) keeps to its own limits,
-    where both can be met.
+    The configured limits hold. Within them the mean surface brightness (of a round galaxy) keeps its own limits, where both
+    can be met.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    mag : float
+    population : Population
+
+    Returns
+    -------
+    float
     """
     low, high = population.r_eff_min, population.r_eff_max
     densest, sparsest = (
@@ -41,5 +66,16 @@ def draw_radius(rng: np.random.Generator, mag: float, population: Population) ->
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Return a number between `low` and `high`, uniform in its logarithm."""
+    """Return a number that is uniform in its logarithm.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    low, high : float
+        Limits, above 0.
+
+    Returns
+    -------
+    float
+    """
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -23,7 +23,14 @@ def draw_redshift(rng: np.random.Generator, population: Population) -> float:
 
 
 def moved(near: float, far: float, population: Population) -> tuple[float, float]:
-    """Return what becomes of a galaxy that is taken from the redshift `near` to `far`.
+    """Return the changes of a galaxy that is moved from one redshift to another.
+
+    Parameters
+    ----------
+    near, far : float
+        The two redshifts.
+    population : Population
+        Gives the cosmology.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a galaxy is made of before it has a brightness and its final size."""
+"""The components of a galaxy before it has a magnitude and its final size."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tuningfork.simulate.truth import Part
 
 @dataclass(frozen=True)
 class Shape:
-    """A galaxy of relative fluxes, and what is known about it; :class:`tuningfork.simulate.galaxies.draw.Galaxy` explains it."""
+    """A galaxy of relative fluxes, and its properties; :class:`tuningfork.simulate.galaxies.draw.Galaxy` describes them."""
 
     parts: list[Part]
     axis_ratio: float
@@ -25,5 +25,5 @@ class Shape:
 
 
 def flattened(cos_inclination: float, thickness: float) -> float:
-    """Return the axis ratio of an oblate body, `thickness` seen edge-on, that is seen inclined (Hubble 1926)."""
+    """Return the axis ratio of an inclined oblate body whose axis ratio is `thickness` edge-on (Hubble 1926)."""
     return float(np.sqrt(cos_inclination**2 + thickness**2 * (1 - cos_inclination**2)))

@@ -1,4 +1,4 @@
-"""Galaxies without a disc: one Sersic profile, ellipticals, and ellipticals that bend the light of one behind."""
+"""Galaxies without a disc: single Sersic profiles, ellipticals, and ellipticals that lens a galaxy behind them."""
 
 from dataclasses import replace
 
@@ -10,30 +10,66 @@ from tuningfork.simulate.galaxies.shape import Shape
 from tuningfork.simulate.light.profiles import Knots, Sersic, from_axes
 from tuningfork.simulate.truth import Part, growth_radii
 
-OLD_ABOVE = 2.5
+MIN_SERSIC_N_OLD = 2.5
 """Single Sersic profiles with a higher index have the colours of old stars, others those of a disc."""
 ARC_KNOTS = 120
 """Closer to each other than the width of the smallest source."""
 
 
 def sersic(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
-    """Return one Sersic profile of any shape; it has no bulge that could be told from a disc."""
+    """Return one Sersic profile of any shape; its bulge fraction is not defined.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : float
+        Half-light radius along the major axis (arcsec).
+    population : Population
+
+    Returns
+    -------
+    Shape
+    """
     n = log_uniform(rng, population.sersic_n_min, population.sersic_n_max)
     axis_ratio, angle = rng.uniform(population.axis_ratio_min, 1.0), rng.uniform(0, 180)
-    stars = "old" if n > OLD_ABOVE else "disc"
+    stars = "old" if n > MIN_SERSIC_N_OLD else "disc"
     part = Part(Sersic(n, r_eff, axis_ratio, angle), 1.0, stars)
     return Shape([part], axis_ratio, angle, bulge_fraction=np.nan)
 
 
 def elliptical(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
-    """Return a spheroid of old stars."""
+    """Return a spheroid of old stars.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : float
+        Half-light radius along the major axis (arcsec).
+    population : Population
+
+    Returns
+    -------
+    Shape
+    """
     n = rng.uniform(population.elliptical_n_min, population.elliptical_n_max)
     axis_ratio, angle = rng.uniform(population.elliptical_axis_ratio_min, 1.0), rng.uniform(0, 180)
     return Shape([Part(Sersic(n, r_eff, axis_ratio, angle), 1.0, "old")], axis_ratio, angle, bulge_fraction=1.0)
 
 
 def lens(rng: np.random.Generator, r_eff: float, population: Population) -> Shape:
-    """Return an elliptical with the arcs or the ring of a blue galaxy behind it."""
+    """Return an elliptical with the arcs or the ring of a blue galaxy behind it.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff : float
+        Half-light radius along the major axis (arcsec).
+    population : Population
+
+    Returns
+    -------
+    Shape
+    """
     galaxy = elliptical(rng, r_eff, population)
     (stars,) = galaxy.parts
     radius = log_uniform(rng, population.einstein_radius_min, population.einstein_radius_max)
@@ -50,23 +86,27 @@ def lens(rng: np.random.Generator, r_eff: float, population: Population) -> Shap
 def arcs_of_source(radius: float, distance: float, sigma: float, direction: float) -> Knots:
     """Return the images of a Gaussian source behind a singular isothermal sphere.
 
-    A ray seen at the radius r and angle phi left the source's plane at (r - radius) in the same direction, and
-    surface brightness is kept (Schneider, Ehlers & Falco 1992, section 8.1.4). So along each direction the image is
-    a Gaussian of the source's width about r = radius + distance cos(phi), which knots stand for.
+    A ray seen at the radius r and angle phi left the source's plane at (r - radius) in the same direction, and surface
+    brightness is conserved (Schneider, Ehlers & Falco 1992, section 8.1.4). So along each direction the image is a Gaussian
+    of the source's width about r = radius + distance cos(phi), which knots represent.
 
     Parameters
     ----------
     radius : float
         Einstein radius (arcsec).
     distance : float
-        Of the source from the line of sight to the lens (arcsec): a ring for 0, else two arcs; below `radius`.
+        Of the source from the line of sight to the lens (arcsec), below `radius`: 0 gives a ring, other values two arcs.
     sigma : float
         Standard deviation of the source (arcsec).
     direction : float
         Of the source, as a position angle (deg).
+
+    Returns
+    -------
+    Knots
     """
     angle = 2 * np.pi * (np.arange(ARC_KNOTS) + 0.5) / ARC_KNOTS
-    place = radius + distance * np.cos(angle)
-    weight = place * np.exp(-0.5 * (distance * np.sin(angle) / sigma) ** 2)
-    x, y = from_axes(place * np.cos(angle), place * np.sin(angle), direction)
+    image_radius = radius + distance * np.cos(angle)
+    weight = image_radius * np.exp(-0.5 * (distance * np.sin(angle) / sigma) ** 2)
+    x, y = from_axes(image_radius * np.cos(angle), image_radius * np.sin(angle), direction)
     return Knots(x, y, np.full(ARC_KNOTS, sigma), weight / weight.sum())

@@ -1,1 +1,1 @@
-"""How a telescope sees it: PSF, noise and conditions."""
+"""The effects of telescope and sky: PSF, noise and observing conditions."""

@@ -1,4 +1,4 @@
-"""Seeing and noise of one exposure, drawn from what a survey says of its images or from measured ones."""
+"""Seeing and noise of one exposure, drawn from the survey's description or from measured images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,9 +14,9 @@ from tuningfork.simulate.imaging.psf import Moffat, Psf
 from tuningfork.simulate.imaging.psf_images import PsfStack
 
 RAYLEIGH_MEDIAN = np.sqrt(2 * np.log(2))
-LARGEST_DEVIATE = 3.0
+MAX_DEVIATE = 3.0
 """Exponents and log-normal noises are drawn within so many standard deviations."""
-SMALLEST_BETA = 1.2
+MIN_PSF_BETA = 1.2
 """Exponent below which most of the light of a Moffat profile lies far from its core."""
 
 
@@ -27,20 +27,19 @@ class Conditions:
     Attributes
     ----------
     psf_fwhm : ndarray
-        Full width at half maximum in each band (arcsec), shape (B,), as whoever measures the images is told it.
+        Full width at half maximum in each band (arcsec), (B,), as it is reported with the images.
     sky_noise : ndarray
-        Standard deviation of the sky in a pixel in each band (flux units), shape (B,), as the inverse variance
-        states it.
+        Standard deviation of the sky in a pixel in each band (flux units), (B,), as the inverse variance states it.
     psf_beta : float
-        Exponent of the Moffat profile, as told.
+        Exponent of the Moffat profile, as it is reported.
     psf_axis_ratio, psf_position_angle : float
-        Of the Moffat profile in all bands; deg. Nobody is told of it.
+        Of the Moffat profile in all bands; deg. They are not reported.
     correlation : Correlation or None
         Of the noise; None if it is white.
     psf_images : tuple of Psf
-        Measured PSFs, one a band, in the place of the Moffat profiles.
+        Measured PSFs, one per band, which replace the Moffat profiles.
     background : ndarray
-        Pixels of empty sky (B, H, W), flux units, in the place of the noise of the sky.
+        Pixels of empty sky (B, H, W), flux units, which replace the noise of the sky.
     """
 
     psf_fwhm: np.ndarray
@@ -64,29 +63,44 @@ def draw_conditions(
     seeing: Sequence[float] | None = None,
     noise: Sequence[float] | None = None,
 ) -> Conditions:
-    """Return conditions about the survey's medians; the seeing of the bands varies together.
+    """Return conditions around the survey's medians; the seeing of the bands varies together.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     description : Description
     seeing : sequence of float, optional
-        Limits of the PSF's width in the reference band (arcsec), evenly covered in its logarithm, instead of the
-        survey's distribution; the other bands keep their ratios to it.
+        Limits of the PSF's width in the reference band (arcsec), uniform in its logarithm, instead of the survey's
+        distribution; the other bands keep their ratios to it.
     noise : sequence of float, optional
-        Limits of the sky noise in units of the survey's median, evenly covered in the logarithm, alike in all bands.
+        Limits of the sky noise in units of the survey's median, uniform in the logarithm, with one factor for all bands.
+
+    Returns
+    -------
+    Conditions
     """
     fwhm = _widths(rng, description, seeing)
     level = _noise(rng, description, noise)
     beta = description.psf_beta * np.exp(description.psf_beta_scatter * _deviate(rng))
     # Both components of the ellipticity are normal, so that the median of its modulus is the survey's.
     ellipticity = min(description.psf_ellipticity * np.hypot(*rng.standard_normal(2)) / RAYLEIGH_MEDIAN, 0.5)
-    shape = max(float(beta), SMALLEST_BETA), 1 - ellipticity, rng.uniform(0, 180)
+    shape = max(float(beta), MIN_PSF_BETA), 1 - ellipticity, rng.uniform(0, 180)
     return Conditions(fwhm, level, *shape, Correlation.of(description))
 
 
 def draw_settings(rng: np.random.Generator, description: Description, settings: Simulate) -> Conditions:
-    """Return conditions as the section `simulate` of the configuration wants them."""
+    """Return conditions as the section `simulate` of the configuration asks for.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    description : Description
+    settings : Simulate
+
+    Returns
+    -------
+    Conditions
+    """
     conditions = draw_conditions(rng, description, settings.seeing, settings.noise)
     if settings.psf_images is not None:
         images, fwhm, beta = PsfStack.of(settings.psf_images, description).draw(rng)
@@ -98,9 +112,21 @@ def draw_settings(rng: np.random.Generator, description: Description, settings: 
 
 
 def coarser(rng: np.random.Generator, conditions: Conditions, together: int, width: int) -> Conditions:
-    """Return the conditions of an image of `width` pixels, each the sum of `together` x `together` of the survey's.
+    """Return the conditions of an image whose pixels are sums of several pixels of the survey.
 
-    Of the empty sky, a square of that width is chosen at random.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    conditions : Conditions
+        Of the survey's pixels.
+    together : int
+        Pixels on a side that make one.
+    width : int
+        Width of the image, in its own pixels; a square of that width is chosen at random from the empty sky.
+
+    Returns
+    -------
+    Conditions
     """
     sky, correlation = conditions.background, conditions.correlation
     return replace(
@@ -127,8 +153,8 @@ def _noise(rng: np.random.Generator, description: Description, limits: Sequence[
     if not description.sky_noise_lognormal:
         return np.asarray(level * np.exp(description.sky_noise_scatter * deviates))
     shape, loc, scale = np.array(description.sky_noise_lognormal).T
-    return np.asarray(loc + scale * np.exp(shape * np.clip(deviates, -LARGEST_DEVIATE, LARGEST_DEVIATE)))
+    return np.asarray(loc + scale * np.exp(shape * np.clip(deviates, -MAX_DEVIATE, MAX_DEVIATE)))
 
 
 def _deviate(rng: np.random.Generator) -> float:
-    return float(np.clip(rng.standard_normal(), -LARGEST_DEVIATE, LARGEST_DEVIATE))
+    return float(np.clip(rng.standard_normal(), -MAX_DEVIATE, MAX_DEVIATE))

@@ -15,15 +15,15 @@ SKY_BRIGHTNESS = 21.0
 class Correlation:
     """Noise that a Gaussian kernel has smoothed, as the resampling of a coadd does.
 
-    Smoothing leaves the noise of a large area as it is and takes from that of a pixel. An inverse variance that
-    speaks of single pixels is honest for them and too high for areas; one that speaks of areas is too low for pixels.
+    Smoothing leaves the noise of a large area unchanged and reduces that of a pixel. An inverse variance that is right for
+    single pixels is too high for areas; one that is right for areas is too low for pixels.
 
     Attributes
     ----------
     width : ndarray
-        Standard deviation of the kernel in each band (pixel), shape (B,).
+        Standard deviation of the kernel in each band (pixel), (B,).
     gain : ndarray
-        Noise before the smoothing in units of that which the inverse variance states, shape (B,).
+        Noise before the smoothing in units of that which the inverse variance states, (B,).
     """
 
     width: np.ndarray
@@ -44,7 +44,20 @@ class Correlation:
         return Correlation(self.width / together, self.gain)
 
     def smooth(self, field: np.ndarray, band: int) -> np.ndarray:
-        """Return the correlated noise that white noise (H, W) of unit variance becomes."""
+        """Return the correlated noise that is made from white noise.
+
+        Parameters
+        ----------
+        field : ndarray
+            White noise of unit variance, (H, W).
+        band : int
+            Index of the band.
+
+        Returns
+        -------
+        ndarray
+            (H, W).
+        """
         return np.asarray(ndimage.gaussian_filter(field, self.width[band], mode="wrap")) * np.float32(self.gain[band])
 
 
@@ -96,7 +109,7 @@ def add_noise(
 
 
 def noise_left(width: float) -> float:
-    """Return the part of the variance of white noise that is left in a pixel after smoothing (width in pixel)."""
+    """Return the fraction of the variance of white noise that is left in a pixel after smoothing (width in pixels)."""
     if width <= 0:
         return 1.0
     spike = np.zeros(2 * int(np.ceil(5 * width)) + 3)

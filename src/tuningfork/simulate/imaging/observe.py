@@ -1,4 +1,4 @@
-"""What telescope and sky do to a galaxy: seeing, noise, neighbours, the edge of the image."""
+"""Observe a galaxy: seeing, noise, neighbours and the edge of the image."""
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from tuningfork.simulate.light.canvas import Light, canvas_size, north_up
 from tuningfork.simulate.light.profiles import Point, Sersic
 
 STAR_SLOPE, STAR_MAG_MIN = 0.15, 14.0
-FAINTER = 3.0
+NEIGHBOUR_MAG_MARGIN = 3.0
 """Neighbours reach this much fainter than the population (mag)."""
 NEIGHBOUR_SLOPE = 0.25
-NEIGHBOURS = {"star": 0.44, "bright": 0.28, "faint": 0.28}
+NEIGHBOUR_SHARES = {"star": 0.44, "bright": 0.28, "faint": 0.28}
 """What the neighbours are, as on the simulated sky: stars, galaxies like the population's, fainter ones."""
 RADIUS_ERROR = 0.05
 """Standard deviation of ln(half-light radius) in a survey's catalogue."""
@@ -25,15 +25,20 @@ NATIVE_SIZES = (0.375, 2.0)
 
 
 def listed_radius(rng: np.random.Generator, r_eff: np.ndarray, axis_ratio: np.ndarray) -> np.ndarray:
-    """Return the half-light radii (arcsec) that a survey's catalogue would have: circularised, with some error.
+    """Return the half-light radii that a survey's catalogue would have: circularised, with some error.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     r_eff : ndarray
-        True half-light radii along the major axis (arcsec), shape (N,).
+        True half-light radii along the major axis (arcsec), (N,).
     axis_ratio : ndarray
-        Shape (N,).
+        (N,).
+
+    Returns
+    -------
+    ndarray
+        arcsec, (N,).
     """
     radius = np.asarray(r_eff, dtype=float) * np.sqrt(axis_ratio)
     return np.asarray(radius * np.exp(RADIUS_ERROR * rng.standard_normal(radius.shape)))
@@ -42,7 +47,21 @@ def listed_radius(rng: np.random.Generator, r_eff: np.ndarray, axis_ratio: np.nd
 def draw_star(
     rng: np.random.Generator, faintest: float, description: Description, x: float = 0.0, y: float = 0.0
 ) -> Light:
-    """Return a star at (x, y) arcsec, down to the magnitude `faintest`."""
+    """Return a star.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    faintest : float
+        Largest magnitude.
+    description : Description
+    x, y : float
+        Position (arcsec, west and north).
+
+    Returns
+    -------
+    Light
+    """
     flux = 10 ** (
         -0.4 * (draw_magnitude(rng, STAR_MAG_MIN, max(faintest, STAR_MAG_MIN + 1), STAR_SLOPE) - description.zero_point)
     )
@@ -53,9 +72,24 @@ def draw_star(
 def draw_neighbour(
     rng: np.random.Generator, population: Population, description: Description, x: float, y: float, faint: bool
 ) -> Light:
-    """Return a plain galaxy at (x, y) arcsec, as bright as the population's or, if `faint`, fainter than these."""
+    """Return a galaxy of a single Sersic profile.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    population : Population
+    description : Description
+    x, y : float
+        Position (arcsec, west and north).
+    faint : bool
+        Whether it is fainter than the galaxies of the population, instead of as bright as they are.
+
+    Returns
+    -------
+    Light
+    """
     if faint:
-        mag = draw_magnitude(rng, population.mag_max, population.mag_max + FAINTER, NEIGHBOUR_SLOPE)
+        mag = draw_magnitude(rng, population.mag_max, population.mag_max + NEIGHBOUR_MAG_MARGIN, NEIGHBOUR_SLOPE)
     else:
         mag = draw_magnitude(rng, population.mag_min, population.mag_max, NEIGHBOUR_SLOPE)
     red = rng.uniform() < 0.4
@@ -87,23 +121,39 @@ def draw_neighbours(
         Galaxies and stars per square degree.
     population : Population
     description : Description
+
+    Returns
+    -------
+    list of Light
     """
     lights = []
     for _ in range(rng.poisson(density * (width / 3600) ** 2)):
         x, y = rng.uniform(-width / 2, width / 2, 2)
-        kind = rng.choice(list(NEIGHBOURS), p=list(NEIGHBOURS.values()))
+        kind = rng.choice(list(NEIGHBOUR_SHARES), p=list(NEIGHBOUR_SHARES.values()))
         if kind == "star":
-            lights.append(draw_star(rng, population.mag_max + FAINTER, description, x, y))
+            lights.append(draw_star(rng, population.mag_max + NEIGHBOUR_MAG_MARGIN, description, x, y))
         else:
             lights.append(draw_neighbour(rng, population, description, x, y, kind == "faint"))
     return lights
 
 
 def draw_native_size(rng: np.random.Generator, r_eff_pixels: float, size: int) -> int:
-    """Return the width (pixel) of the image that a galaxy is cut from, for a stamp of `size` pixels.
+    """Return the width (pixel) of the image from which a galaxy is cut.
 
-    Any width holds at least twice the half-light radius on every side; beyond that it says nothing about the
-    galaxy, so that a network cannot read the size off the padding. Wide images are the more frequent ones.
+    Any width holds at least twice the half-light radius on every side. Beyond that it does not depend on the galaxy, so that
+    a network cannot read the size off the padding. Wide images are more frequent.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    r_eff_pixels : float
+        Half-light radius (pixel).
+    size : int
+        Width of the stamp (pixel).
+
+    Returns
+    -------
+    int
     """
     low, high = (int(fraction * size) for fraction in NATIVE_SIZES)
     smallest = min(max(low, int(np.ceil(4 * r_eff_pixels))), high)
@@ -111,7 +161,20 @@ def draw_native_size(rng: np.random.Generator, r_eff_pixels: float, size: int) -
 
 
 def fit(image: np.ndarray, size: int) -> np.ndarray:
-    """Cut or pad (with zeros) the planes of `image` (..., N, N) to (..., size, size) about the pixel [N // 2, N // 2]."""
+    """Return the central part of an image, padded with zeros where it is too small.
+
+    Parameters
+    ----------
+    image : ndarray
+        (..., H, W).
+    size : int
+        S, width of the result (pixel).
+
+    Returns
+    -------
+    ndarray
+        (..., S, S).
+    """
     native = image.shape[-1]
     result = np.zeros((*image.shape[:-2], size, size), dtype=image.dtype)
     kept = min(native, size)

@@ -8,10 +8,10 @@ import numpy as np
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.statistics import MAD_TO_SIGMA
-from tuningfork.simulate.light.planes import ENDINGS, LARGEST, read_planes
+from tuningfork.simulate.light.planes import MAX_PLANE_VALUES, PLANE_ENDINGS, read_planes
 
-KEY = "simulate.sky_patches"
-SMALLEST, MOST_FILES = 32, 10_000
+PATCHES_KEY = "simulate.sky_patches"
+MIN_PATCH_SIDE, MAX_PATCH_FILES = 32, 10_000
 
 
 class SkyPatches:
@@ -32,29 +32,41 @@ class SkyPatches:
 
     def __init__(self, folder: str, description: Description) -> None:
         self.planes: list[np.ndarray] = []
-        room = LARGEST
+        room = MAX_PLANE_VALUES
         for path in patch_files(folder):
-            planes = read_planes(path, KEY, room)
+            planes = read_planes(path, PATCHES_KEY, room)
             room -= planes.size
             planes = planes[None] if planes.ndim == 2 else planes
-            if planes.ndim != 3 or len(planes) != len(description.bands) or min(planes.shape[1:]) < SMALLEST:
+            if planes.ndim != 3 or len(planes) != len(description.bands) or min(planes.shape[1:]) < MIN_PATCH_SIDE:
                 raise InputError(
-                    f"{KEY}: {path}: shape {planes.shape}; expected ({len(description.bands)}, H, W) with sides of at "
-                    f"least {SMALLEST} pixels"
+                    f"{PATCHES_KEY}: {path}: shape {planes.shape}; expected ({len(description.bands)}, H, W) with sides of at "
+                    f"least {MIN_PATCH_SIDE} pixels"
                 )
             self.planes.append(planes)
         self.noise = [_noise(planes) for planes in self.planes]
         silent = [path for path, noise in zip(patch_files(folder), self.noise, strict=True) if not (noise > 0).all()]
         if silent:
-            raise InputError(f"{KEY}: {silent[0]}: a band without noise; expected pixels of the sky")
+            raise InputError(f"{PATCHES_KEY}: {silent[0]}: a band without noise; expected pixels of the sky")
 
     @staticmethod
     def of(folder: str, description: Description) -> "SkyPatches":
-        """Return the patches, which a process reads once."""
+        """Return the patches; a process reads them once."""
         return _read(folder, description.model_dump_json())
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return one file's planes (B, H, W) and their noise (B,), flux units."""
+        """Return the planes of one file and their noise.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        planes : ndarray
+            (B, H, W), flux units.
+        noise : ndarray
+            (B,), flux units.
+        """
         place = int(rng.integers(len(self.planes)))
         return self.planes[place], self.noise[place]
 
@@ -69,15 +81,17 @@ def patch_files(folder: str) -> list[Path]:
     """
     path = Path(folder)
     if not path.is_dir():
-        raise InputError(f"{KEY}: {folder}: no such folder")
-    files = sorted(file for file in path.iterdir() if file.name.endswith(ENDINGS))
-    if not 1 <= len(files) <= MOST_FILES:
-        raise InputError(f"{KEY}: {folder}: {len(files)} files {', '.join(ENDINGS)}; expected 1 to {MOST_FILES}")
+        raise InputError(f"{PATCHES_KEY}: {folder}: no such folder")
+    files = sorted(file for file in path.iterdir() if file.name.endswith(PLANE_ENDINGS))
+    if not 1 <= len(files) <= MAX_PATCH_FILES:
+        raise InputError(
+            f"{PATCHES_KEY}: {folder}: {len(files)} files {', '.join(PLANE_ENDINGS)}; expected 1 to {MAX_PATCH_FILES}"
+        )
     return files
 
 
 def cut_patch(rng: np.random.Generator, planes: np.ndarray, width: int, together: int = 1) -> np.ndarray:
-    """Return a square of the sky at a random place, turned or mirrored at random.
+    """Return a square of the sky at a random position, turned or mirrored at random.
 
     A square wider than the planes is folded back at their edges.
 
@@ -85,7 +99,7 @@ def cut_patch(rng: np.random.Generator, planes: np.ndarray, width: int, together
     ----------
     rng : numpy.random.Generator
     planes : ndarray
-        Shape (B, H, W).
+        (B, H, W).
     width : int
         Of the square, in its own pixels.
     together : int
@@ -106,7 +120,7 @@ def cut_patch(rng: np.random.Generator, planes: np.ndarray, width: int, together
 
 
 def _folded(first: int, needed: int, size: int) -> np.ndarray:
-    """Return `needed` places from `first` on of an axis of `size` that runs forth and back without end."""
+    """Return `needed` indices, from `first` on, of an axis of `size` that runs back and forth without end."""
     if needed <= size:
         # No fold is needed: forwards or, for the second half of the places, backwards.
         start = first % (size - needed + 1)
@@ -117,7 +131,7 @@ def _folded(first: int, needed: int, size: int) -> np.ndarray:
 
 
 def _noise(planes: np.ndarray) -> np.ndarray:
-    """Return the noise (B,) by the median absolute deviation, which does not see faint sources that nobody has masked."""
+    """Return the noise (B,) from the median absolute deviation, which faint unmasked sources hardly change."""
     deviation = np.abs(planes - np.median(planes, axis=(1, 2), keepdims=True))
     return np.asarray(MAD_TO_SIGMA * np.median(deviation, axis=(1, 2)), dtype=float)
 

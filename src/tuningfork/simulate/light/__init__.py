@@ -1,1 +1,1 @@
-"""How the light of a galaxy is drawn."""
+"""Drawing the light of a galaxy."""

@@ -1,7 +1,7 @@
-"""Fast drawing: Fourier amplitudes of all components on one fixed grid, one inverse transform a band.
+"""Fast drawing: Fourier amplitudes of all components on one fixed grid, one inverse transform per band.
 
-GalSim's `drawImage` chooses a grid for each profile, and the wings of a Sersic profile make it huge. Here the
-profiles are evaluated on the Fourier grid of the image itself, or one that reaches as far as the PSF lets light through.
+GalSim's `drawImage` chooses a grid for each profile, and the wings of a Sersic profile make it huge. Here the profiles
+are evaluated on the Fourier grid of the image itself, or on one that extends to where the PSF has suppressed the light.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,24 +14,24 @@ from scipy import fft
 from tuningfork.simulate.imaging.psf import Moffat, Psf
 from tuningfork.simulate.light.fourier import FourierGrid
 from tuningfork.simulate.light.profiles import Knots, Point, Profile, Sersic, Transformed
-from tuningfork.simulate.light.wings import NODES, folded_light, reaches_beyond, spread_nodes
+from tuningfork.simulate.light.wings import WING_NODES, folded_light, reaches_beyond, spread_nodes
 
 FAST_SIZES = (64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
-NARROWEST_KNOT = 0.7
+MIN_KNOT_SIGMA = 0.7
 """Standard deviation (pixel) below which a knot would be undersampled; narrower ones are widened to it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """A profile in its place and colours.
+    """A profile with its position and colours.
 
     Attributes
     ----------
     profile : Profile
     fluxes : ndarray
-        Flux in each band, shape (B,), flux units.
+        Flux in each band, (B,), flux units.
     x, y : float
-        Place relative to the galaxy's centre (arcsec, west and north).
+        Position relative to the galaxy's centre (arcsec, west and north).
     """
 
     profile: Profile
@@ -71,11 +71,11 @@ class Canvas:
         ----------
         lights : iterable of Light
         psf_fwhm : sequence of float
-            Full width at half maximum of the Moffat PSF in each band (arcsec), without the pixel's own response,
-            which is applied besides.
+            Full width at half maximum of the Moffat PSF in each band (arcsec), without the response of the pixel, which is
+            applied in addition.
         psf_beta : float
         dx, dy : float
-            Offset of the place (0, 0) arcsec from the centre of the pixel [size // 2, size // 2] (pixel).
+            Offset of the position (0, 0) arcsec from the centre of the pixel [size // 2, size // 2] (pixel).
 
         Returns
         -------
@@ -87,10 +87,24 @@ class Canvas:
     def draw_through(
         self, lights: Iterable[Light], psfs: Sequence[Psf], dx: float = 0.0, dy: float = 0.0
     ) -> np.ndarray:
-        """Return the noiseless image, as :meth:`draw` does, seen through any PSF, one a band."""
+        """Return the noiseless image seen through any PSF, one per band.
+
+        Parameters
+        ----------
+        lights : iterable of Light
+        psfs : sequence of Psf
+            B of them.
+        dx, dy : float
+            As in :meth:`draw`.
+
+        Returns
+        -------
+        ndarray
+            float32 (B, size, size), flux in each pixel.
+        """
         grid = self._grid(max(psf.reach(1 / self.pixels_per_arcsec) for psf in psfs))
         total = np.zeros((len(psfs), *grid.shape), dtype=np.complex64)
-        wings = np.zeros((len(psfs), NODES, NODES))
+        wings = np.zeros((len(psfs), WING_NODES, WING_NODES))
         for light in lights:
             x, y = self.matrix @ (light.x, light.y) + (dx, dy)
             amplitude = self._amplitude(grid, light.profile, x, y)
@@ -116,7 +130,7 @@ class Canvas:
 
     def _knots(self, knots: Knots, dx: float, dy: float) -> np.ndarray:
         place = self.matrix @ np.stack([knots.x, knots.y])
-        sigma = np.maximum(knots.sigma * self.pixels_per_arcsec, NARROWEST_KNOT).astype(np.float32)[:, None]
+        sigma = np.maximum(knots.sigma * self.pixels_per_arcsec, MIN_KNOT_SIGMA).astype(np.float32)[:, None]
         pixel = np.arange(self.size, dtype=np.float32) - self.size // 2
         columns = np.exp(-0.5 * ((pixel - (place[0] + dx).astype(np.float32)[:, None]) / sigma) ** 2)
         rows = np.exp(-0.5 * ((pixel - (place[1] + dy).astype(np.float32)[:, None]) / sigma) ** 2)
@@ -125,7 +139,7 @@ class Canvas:
 
 
 def canvas_size(native: int) -> int:
-    """Return the size of the canvas for an image of `native` pixels: half as large again, so that little wraps."""
+    """Return the size of the canvas for an image of `native` pixels: half as large again, so that little light wraps."""
     needed = native * 1.5
     return next((size for size in FAST_SIZES if size >= needed), FAST_SIZES[-1])
 

@@ -1,23 +1,23 @@
-"""The Fourier grid of an image, reaching beyond its Nyquist frequency where a narrow PSF lets light through."""
+"""The Fourier grid of an image; it extends beyond the Nyquist frequency where a narrow PSF passes light there."""
 
 from functools import cached_property
 
 import numpy as np
 
-RESOLVED = 3.0
+RESOLVED_PSF_FWHM = 3.0
 """Full width at half maximum (pixel) of a PSF beyond whose Nyquist frequency nothing is left that noise would not hide."""
-LARGEST_REACH = 2.0
+MAX_REACH = 2.0
 
 
 def reach_of(fwhm: float) -> float:
     """Return how far a grid has to reach, in units of the Nyquist frequency, for a PSF of this width (pixel)."""
-    return float(np.clip(np.ceil(4 * RESOLVED / fwhm) / 4, 1, LARGEST_REACH))
+    return float(np.clip(np.ceil(4 * RESOLVED_PSF_FWHM / fwhm) / 4, 1, MAX_REACH))
 
 
 class FourierGrid:
     """Wave numbers of a square image, half of the plane, in the order of a real FFT.
 
-    Pixels integrate and then sample: what lies beyond the Nyquist frequency is not lost but folded back.
+    Pixels integrate and then sample: light beyond the Nyquist frequency is not lost but folded back.
 
     Parameters
     ----------
@@ -62,13 +62,35 @@ class FourierGrid:
         return (rows[:, None] * columns[None, :]).astype(np.float32)
 
     def phase(self, dx: float, dy: float) -> np.ndarray:
-        """Return the factor that puts a light (dx, dy) pixels from the centre of the pixel [N // 2, N // 2]."""
+        """Return the factor that shifts a light from the centre of the pixel [N // 2, N // 2].
+
+        Parameters
+        ----------
+        dx, dy : float
+            Shift (pixel).
+
+        Returns
+        -------
+        ndarray
+            complex64 (R, R / 2 + 1).
+        """
         columns = np.exp(-1j * self.kx * (self.size // 2 + dx))
         rows = np.exp(-1j * self.ky * (self.size // 2 + dy))
         return rows.astype(np.complex64)[:, None] * columns.astype(np.complex64)[None, :]
 
     def placed(self, transform: np.ndarray) -> np.ndarray:
-        """Return the transform of an image (N, N / 2 + 1) on the whole grid, zero beyond the Nyquist frequency."""
+        """Return the transform of an image on the whole grid, zero beyond the Nyquist frequency.
+
+        Parameters
+        ----------
+        transform : ndarray
+            (N, N / 2 + 1).
+
+        Returns
+        -------
+        ndarray
+            (R, R / 2 + 1).
+        """
         inner = self.size // 2
         if self.half == inner:
             return transform
@@ -78,7 +100,18 @@ class FourierGrid:
         return result
 
     def folded(self, transform: np.ndarray) -> np.ndarray:
-        """Return the transform (..., N, N / 2 + 1) of the sampled image of a transform (..., R, R / 2 + 1)."""
+        """Return the transform of the sampled image.
+
+        Parameters
+        ----------
+        transform : ndarray
+            (..., R, R / 2 + 1).
+
+        Returns
+        -------
+        ndarray
+            (..., N, N / 2 + 1).
+        """
         size, inner, half = self.size, self.size // 2, self.half
         if half == inner:
             return transform

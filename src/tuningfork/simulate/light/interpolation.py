@@ -4,14 +4,19 @@ import numpy as np
 
 
 def interpolate_evenly(values: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return `values` between their places; beyond the ends, the values there.
+    """Return values between the points of an even grid; beyond its ends, the values there.
 
     Parameters
     ----------
     values : ndarray
-        Shape (K,), at the places 0, 1, ..., K - 1.
+        (K,), at the positions 0, 1, ..., K - 1.
     position : ndarray
         float32, any shape.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `position`.
     """
     position = np.clip(position, 0, values.size - 1)
     below = np.minimum(position.astype(np.int32), values.size - 2)

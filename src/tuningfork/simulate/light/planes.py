@@ -1,4 +1,4 @@
-"""Images that the user brings for the simulation, .npy or FITS: read whole, checked, and of bounded size."""
+"""Images that the user provides for the simulation, .npy or FITS: checked, of limited size, and read whole."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ import numpy as np
 
 from tuningfork.core.errors import InputError
 
-LARGEST = 50_000_000
+MAX_PLANE_VALUES = 50_000_000
 """Values that are read at most, of all files together."""
-ENDINGS = (".npy", ".fits", ".fit", ".fits.fz", ".fits.gz")
+PLANE_ENDINGS = (".npy", ".fits", ".fit", ".fits.fz", ".fits.gz")
 
 
-def read_planes(path: Path, what: str, room: int = LARGEST) -> np.ndarray:
-    """Return the array in a file, float32.
+def read_planes(path: Path, what: str, room: int = MAX_PLANE_VALUES) -> np.ndarray:
+    """Return the array in a file.
 
     Parameters
     ----------
@@ -22,12 +22,17 @@ def read_planes(path: Path, what: str, room: int = LARGEST) -> np.ndarray:
     what : str
         The configuration's key, for messages.
     room : int
-        Values that it may have at most.
+        Largest number of values.
+
+    Returns
+    -------
+    ndarray
+        float32.
 
     Raises
     ------
     InputError
-        The file is missing, unreadable, too large, or has values that are no finite numbers.
+        The file is missing, unreadable, too large, or has values that are not finite.
     """
     try:
         if path.suffix == ".npy":
@@ -51,6 +56,6 @@ def read_planes(path: Path, what: str, room: int = LARGEST) -> np.ndarray:
 def _require_room(shape: tuple[int, ...], path: Path, what: str, room: int) -> None:
     if np.prod(shape, dtype=float) > room:
         raise InputError(
-            f"{what}: {path}: {tuple(int(n) for n in shape)} values are more than can be kept ({LARGEST} in all files "
+            f"{what}: {path}: {tuple(int(n) for n in shape)} values are more than can be kept ({MAX_PLANE_VALUES} in all files "
             "together); give fewer or smaller images"
         )

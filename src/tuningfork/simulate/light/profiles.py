@@ -1,8 +1,8 @@
-"""The light profiles of which galaxies are made, each of unit flux.
+"""The light profiles that make up galaxies, each of unit flux.
 
-All of them live in the frame of the sky: x towards the west and y towards the north (arcsec), so that on an image
-with north up and east left x runs along the rows. Position angles run from +y counter-clockwise, north through east.
-Each profile knows its Fourier amplitude, for rendering, and its light as points, for the truth.
+They are defined in the frame of the sky: x towards the west and y towards the north (arcsec), so that x runs along the
+rows of an image with north up and east left. Position angles run from +y counter-clockwise, north through east. Each
+profile gives its Fourier amplitude, for rendering, and its light as points, for the truth.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from scipy import special
 from tuningfork.simulate.light.interpolation import interpolate_evenly
 from tuningfork.simulate.light.sersic import sersic_b, sersic_table
 
-RADII, ANGLES = 96, 24
+SHELLS, SECTORS = 96, 24
 DEVIATES_OF_HEIGHT = 32
 LOG_INDEX_STEP = 0.05
 """Of ln n, between tabulated quantiles of Sersic profiles: radii are right to 0.06 %."""
@@ -30,7 +30,15 @@ class Profile(Protocol):
         ...
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
+        """Return points that represent the light.
+
+        Returns
+        -------
+        x, y : ndarray
+            arcsec, (K,).
+        weight : ndarray
+            (K,), sum 1.
+        """
         ...
 
 
@@ -39,7 +47,18 @@ class Transformed(Protocol):
     """A light distribution of unit flux whose Fourier transform is real and known."""
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec), float32."""
+        """Return the Fourier amplitude.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), float32, (H, W).
+
+        Returns
+        -------
+        ndarray
+            float32 (H, W).
+        """
         ...
 
 
@@ -76,13 +95,32 @@ class Sersic:
         return profile.shear(q=self.axis_ratio, beta=(90 + self.position_angle) * galsim.degrees)
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec)."""
+        """Return the Fourier amplitude.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), float32, (H, W).
+
+        Returns
+        -------
+        ndarray
+            float32 (H, W).
+        """
         along, across = to_axes(kx, ky, self.position_angle)
         across *= np.float32(self.axis_ratio)
         return sersic_table().amplitude(self.n, np.float32(self.r_eff**2) * (along * along + across * across))
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
+        """Return points that represent the light.
+
+        Returns
+        -------
+        x, y : ndarray
+            arcsec, (K,).
+        weight : ndarray
+            (K,), sum 1.
+        """
         radius, angle = _sersic_points(self.n)
         return _on_ellipse(radius * self.r_eff, angle, self.axis_ratio, self.position_angle)
 
@@ -115,7 +153,18 @@ class EdgeOn:
         return disc.rotate((90 + self.position_angle) * galsim.degrees)
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec): that of the disc times sech^2's."""
+        """Return the Fourier amplitude.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), float32, (H, W).
+
+        Returns
+        -------
+        ndarray
+            float32 (H, W).
+        """
         along, across = to_axes(kx, ky, self.position_angle)
         along *= np.float32(self.scale_radius)
         height = np.clip(np.abs(across) * np.float32(np.pi / 2 * self.scale_height), 1e-4, 40)
@@ -128,7 +177,15 @@ class EdgeOn:
         return float(np.pi / 6 * self.scale_height / self.scale_radius)
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
+        """Return points that represent the light.
+
+        Returns
+        -------
+        x, y : ndarray
+            arcsec, (K,).
+        weight : ndarray
+            (K,), sum 1.
+        """
         along, across = np.meshgrid(_edge_on_quantiles(), _uniform(DEVIATES_OF_HEIGHT))
         x, y = from_axes(
             along.ravel() * self.scale_radius,
@@ -162,14 +219,33 @@ class Ferrers:
         return replace(self, length=self.length * factor)
 
     def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-        """Return the Fourier amplitude, float32, at the wave vectors (rad/arcsec): a Bessel function."""
+        """Return the Fourier amplitude, which is a Bessel function.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), float32, (H, W).
+
+        Returns
+        -------
+        ndarray
+            float32 (H, W).
+        """
         along, across = to_axes(kx, ky, self.position_angle)
         radius = self.length / 2 * np.hypot(along, self.axis_ratio * across)
         step, values = _ferrers_table(self.index)
         return interpolate_evenly(values, radius * np.float32(1 / step))
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
+        """Return points that represent the light.
+
+        Returns
+        -------
+        x, y : ndarray
+            arcsec, (K,).
+        weight : ndarray
+            (K,), sum 1.
+        """
         fraction, angle = _strata()
         radius = np.sqrt(1 - (1 - fraction) ** (1 / (self.index + 1)))
         return _on_ellipse(radius * self.length / 2, angle, self.axis_ratio, self.position_angle)
@@ -197,7 +273,15 @@ class Knots:
         return Knots(self.x * factor, self.y * factor, self.sigma * factor, self.weight)
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
+        """Return points that represent the light.
+
+        Returns
+        -------
+        x, y : ndarray
+            arcsec, (K,).
+        weight : ndarray
+            (K,), sum 1.
+        """
         return self.x, self.y, self.weight
 
 
@@ -210,12 +294,33 @@ class Point:
         return self
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, y (arcsec) and weight (sum 1) of points that stand for the light."""
+        """Return points that represent the light.
+
+        Returns
+        -------
+        x, y : ndarray
+            arcsec, (K,).
+        weight : ndarray
+            (K,), sum 1.
+        """
         return np.zeros(1), np.zeros(1), np.ones(1)
 
 
 def sersic_quantile(n: float | np.ndarray, fraction: float | np.ndarray) -> np.ndarray:
-    """Return the radius, in units of r_eff, that holds `fraction` of the light of a Sersic profile."""
+    """Return the radius that holds a fraction of the light of a Sersic profile.
+
+    Parameters
+    ----------
+    n : float or ndarray
+        Sersic index.
+    fraction : float or ndarray
+        Of a shape that fits that of `n`.
+
+    Returns
+    -------
+    ndarray
+        In units of r_eff.
+    """
     n = np.asarray(n, dtype=float)
     return np.asarray((special.gammaincinv(2 * n, fraction) / sersic_b(n)) ** n)
 
@@ -226,17 +331,25 @@ def _uniform(number: int) -> np.ndarray:
 
 @cache
 def strata() -> tuple[np.ndarray, np.ndarray]:
-    """Return flux fraction and sector, of `ANGLES` that hold the same light, of points; no two share a radius."""
-    shell, sector = np.divmod(np.arange(RADII * ANGLES), ANGLES)
+    """Return points of equal light, of which no two have the same radius.
+
+    Returns
+    -------
+    fraction : ndarray
+        Fraction of the flux within each point, (K,).
+    sector : ndarray of int
+        Which of `SECTORS` sectors of equal light holds it, (K,).
+    """
+    shell, sector = np.divmod(np.arange(SHELLS * SECTORS), SECTORS)
     # A permutation of the sectors from shell to shell keeps radius and angle independent.
-    return (shell + ((sector * 7 + shell * 5) % ANGLES + 0.5) / ANGLES) / RADII, sector
+    return (shell + ((sector * 7 + shell * 5) % SECTORS + 0.5) / SECTORS) / SHELLS, sector
 
 
 @cache
 def _strata() -> tuple[np.ndarray, np.ndarray]:
     """Return flux fraction and angle of points of equal light."""
     fraction, sector = strata()
-    return fraction, 2 * np.pi * (sector + 0.5) / ANGLES
+    return fraction, 2 * np.pi * (sector + 0.5) / SECTORS
 
 
 @lru_cache(maxsize=256)
@@ -258,7 +371,7 @@ def _edge_on_quantiles() -> np.ndarray:
     """Return distances along an edge-on exponential disc, in scale radii, that split its light evenly."""
     x = np.linspace(0, 20, 4001)[1:]
     inside = np.cumsum(x * special.k1(x))
-    half = np.interp(_uniform(RADII), inside / inside[-1], x)
+    half = np.interp(_uniform(SHELLS), inside / inside[-1], x)
     return np.concatenate([-half[::-1], half])
 
 
@@ -271,14 +384,39 @@ def _ferrers_table(index: float) -> tuple[float, np.ndarray]:
 
 
 def from_axes(along: np.ndarray, across: np.ndarray, position_angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return x, y of coordinates along a major axis with the position angle (deg) and a quarter turn on from it."""
+    """Return x, y of coordinates along and across a major axis; inverse of :func:`to_axes`.
+
+    Parameters
+    ----------
+    along, across : ndarray
+        Along the axis, and a quarter turn on from it.
+    position_angle : float
+        deg.
+
+    Returns
+    -------
+    x, y : ndarray
+        West and north.
+    """
     angle = np.deg2rad(90 + position_angle)
     cosine, sine = np.cos(angle), np.sin(angle)
     return cosine * along - sine * across, sine * along + cosine * across
 
 
 def to_axes(x: np.ndarray, y: np.ndarray, position_angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return coordinates along and across a major axis with the position angle (deg); inverse of `from_axes`."""
+    """Return coordinates along and across a major axis; inverse of :func:`from_axes`.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        West and north.
+    position_angle : float
+        deg.
+
+    Returns
+    -------
+    along, across : ndarray
+    """
     angle = np.deg2rad(90 + position_angle)
     cosine, sine = float(np.cos(angle)), float(np.sin(angle))
     return cosine * x + sine * y, cosine * y - sine * x

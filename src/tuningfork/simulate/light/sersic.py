@@ -16,8 +16,8 @@ from tuningfork.simulate.light.interpolation import interpolate_evenly
 N_RANGE = (0.2, 8.0)
 """Sersic indices that can be drawn."""
 LOG_RADIUS = (-14.0, 12.0)
-POINTS = 4096
-BIAS = -0.4
+RADIUS_POINTS = 4096
+TRANSFORM_BIAS = -0.4
 """Of the transform; it keeps the cusp of a high index from leaking round the ends of the logarithmic grid."""
 LOG_K_RANGE = (-7.5, 8.0)
 LOG_N_STEP = 0.02
@@ -42,12 +42,24 @@ class SersicTable:
     values: np.ndarray
 
     def amplitude(self, n: float, squared: np.ndarray) -> np.ndarray:
-        """Return the amplitude, float32, of the index `n` at squares of k r_eff (float32).
+        """Return the Fourier amplitude of a profile.
+
+        Parameters
+        ----------
+        n : float
+            Sersic index.
+        squared : ndarray
+            Squares of k r_eff, float32, any shape.
+
+        Returns
+        -------
+        ndarray
+            float32, of the shape of `squared`.
 
         Raises
         ------
         ValueError
-            The index lies outside of `N_RANGE`.
+            The index lies outside `N_RANGE`.
         """
         low, high = N_RANGE
         if not low * (1 - 1e-6) <= n <= high * (1 + 1e-6):
@@ -63,45 +75,85 @@ class SersicTable:
 
 
 def sersic_b(n: float | np.ndarray) -> np.ndarray:
-    """Return b(n) of the Sersic profile, for which r_eff holds half of the light."""
+    """Return b(n) of the Sersic profile, for which r_eff holds half of the light.
+
+    Parameters
+    ----------
+    n : float or ndarray
+        Sersic index.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `n`.
+    """
     return np.asarray(special.gammaincinv(2 * np.asarray(n, dtype=float), 0.5))
 
 
 def sersic_beyond(n: float | np.ndarray, radius: float | np.ndarray) -> np.ndarray:
-    """Return the part of the light of a Sersic profile beyond a radius in units of r_eff."""
+    """Return the fraction of the light of a Sersic profile beyond a radius.
+
+    Parameters
+    ----------
+    n : float or ndarray
+        Sersic index.
+    radius : float or ndarray
+        In units of r_eff.
+
+    Returns
+    -------
+    ndarray
+    """
     n = np.asarray(n, dtype=float)
     return np.asarray(special.gammaincc(2 * n, sersic_b(n) * np.asarray(radius) ** (1 / n)))
 
 
 @lru_cache(maxsize=512)
 def sersic_amplitude(n: float) -> np.ndarray:
-    """Return the Fourier amplitude, float64 (K,), at the places :func:`log_wave_numbers` of ln(k r_eff)."""
+    """Return the Fourier amplitude at the wave numbers of :func:`log_wave_numbers`.
+
+    Parameters
+    ----------
+    n : float
+        Sersic index.
+
+    Returns
+    -------
+    ndarray
+        float64 (K,).
+    """
     b = float(sersic_b(n))
-    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (POINTS - 1)
-    radius = np.exp(LOG_RADIUS[0] + step * np.arange(POINTS))
+    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (RADIUS_POINTS - 1)
+    radius = np.exp(LOG_RADIUS[0] + step * np.arange(RADIUS_POINTS))
     centre = b ** (2 * n) / (2 * np.pi * n * special.gamma(2 * n))
     ring = radius * centre * np.exp(-b * radius ** (1 / n))
-    transform = fht(ring, step, 0, offset=fhtoffset(step, mu=0, bias=BIAS), bias=BIAS)
+    transform = fht(ring, step, 0, offset=fhtoffset(step, mu=0, bias=TRANSFORM_BIAS), bias=TRANSFORM_BIAS)
     wave, kept = _grid()
     return np.asarray(2 * np.pi * transform[kept] / np.exp(wave))
 
 
 def log_wave_numbers() -> np.ndarray:
-    """Return ln(k r_eff) at which amplitudes are known, evenly spaced, shape (K,)."""
+    """Return the wave numbers at which amplitudes are known.
+
+    Returns
+    -------
+    ndarray
+        ln(k r_eff), evenly spaced, (K,).
+    """
     return _grid()[0]
 
 
 @cache
 def _grid() -> tuple[np.ndarray, slice]:
-    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (POINTS - 1)
-    wave = fhtoffset(step, mu=0, bias=BIAS) - LOG_RADIUS[1] + step * np.arange(POINTS)
+    step = (LOG_RADIUS[1] - LOG_RADIUS[0]) / (RADIUS_POINTS - 1)
+    wave = fhtoffset(step, mu=0, bias=TRANSFORM_BIAS) - LOG_RADIUS[1] + step * np.arange(RADIUS_POINTS)
     first, last = np.searchsorted(wave, LOG_K_RANGE)
     return wave[first:last], slice(int(first), int(last))
 
 
 @cache
 def sersic_table() -> SersicTable:
-    """Return the amplitudes of all indices in `N_RANGE`, in steps so fine that a straight line joins them."""
+    """Return the amplitudes of all indices in `N_RANGE`, in steps small enough for linear interpolation."""
     low, high = np.log(N_RANGE)
     log_n = np.linspace(low, high, int(np.ceil((high - low) / LOG_N_STEP)) + 1)
     values = np.stack([sersic_amplitude(float(n)) for n in np.exp(log_n)]).astype(np.float32)

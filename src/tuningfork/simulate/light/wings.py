@@ -1,8 +1,8 @@
-"""The light that a periodic grid folds in from beyond its edges, to be taken off again.
+"""The light that a periodic grid folds in from beyond its edges, which is subtracted again.
 
-A tenth of the light of a concentrated galaxy lies outside of any grid that can be drawn quickly. The grid repeats without
-end, so the wings of the repetitions lie upon the image: a smooth pedestal of some hundredths of the sky noise, which
-would add some per cent to a bright galaxy's flux. Far from its centre a profile needs no PSF, and its wings no fine grid.
+A tenth of the light of a concentrated galaxy lies outside any grid that can be drawn quickly. The grid is periodic, so
+the wings of its repetitions lie on the image: a smooth pedestal of some hundredths of the sky noise, which would add
+some per cent to a bright galaxy's flux. Far from its centre a profile needs no PSF, and its wings need no fine grid.
 """
 
 from functools import cache
@@ -13,21 +13,33 @@ from scipy import interpolate, special
 from tuningfork.simulate.light.profiles import Sersic, to_axes
 from tuningfork.simulate.light.sersic import sersic_b, sersic_beyond
 
-NODES = 13
+WING_NODES = 13
 """Points on a side at which the pedestal is computed; cubic splines join them."""
 REPETITIONS = 3
 """Repetitions to each side that are summed one by one; those beyond are a constant."""
-NEGLIGIBLE = 1e-4
+NEGLIGIBLE_LIGHT = 1e-4
 """Part of the flux outside of the grid below which nothing is done."""
 
 
 def reaches_beyond(profile: Sersic, size: int, pixels_per_arcsec: float) -> bool:
-    """Return whether the light of a profile at the centre of a grid of `size` pixels reaches beyond it."""
-    return _outside(profile, size / 2 / pixels_per_arcsec, profile.r_eff) > NEGLIGIBLE
+    """Return whether the light of a profile at the centre of a grid extends beyond it.
+
+    Parameters
+    ----------
+    profile : Sersic
+    size : int
+        Width of the grid (pixel).
+    pixels_per_arcsec : float
+
+    Returns
+    -------
+    bool
+    """
+    return _outside(profile, size / 2 / pixels_per_arcsec, profile.r_eff) > NEGLIGIBLE_LIGHT
 
 
 def folded_light(profile: Sersic, size: int, matrix: np.ndarray, dx: float, dy: float) -> np.ndarray:
-    """Return the flux in a pixel that the repetitions of a profile of unit flux leave on the grid.
+    """Return the flux per pixel that the repetitions of a profile of unit flux leave on the grid.
 
     Parameters
     ----------
@@ -37,12 +49,12 @@ def folded_light(profile: Sersic, size: int, matrix: np.ndarray, dx: float, dy: 
     matrix : ndarray
         (2, 2), see :class:`tuningfork.simulate.light.canvas.Canvas`.
     dx, dy : float
-        Place of the profile relative to the centre of the pixel [N // 2, N // 2] (pixel).
+        Position of the profile relative to the centre of the pixel [N // 2, N // 2] (pixel).
 
     Returns
     -------
     ndarray
-        At the nodes (rows, columns) of :func:`spread_nodes`, shape (NODES, NODES).
+        At the nodes (rows, columns) of :func:`spread_nodes`, (WING_NODES, WING_NODES).
     """
     node, shift = _nodes(size) - size // 2, size * np.arange(-REPETITIONS, REPETITIONS + 1)
     column, row = (node[:, None] - place + shift for place in (dx, dy))
@@ -66,7 +78,20 @@ def folded_light(profile: Sersic, size: int, matrix: np.ndarray, dx: float, dy: 
 
 
 def spread_nodes(values: np.ndarray, size: int) -> np.ndarray:
-    """Return a smooth image (B, N, N), float32, from its values at the nodes (B, NODES, NODES)."""
+    """Return a smooth image from its values at the nodes.
+
+    Parameters
+    ----------
+    values : ndarray
+        (B, WING_NODES, WING_NODES).
+    size : int
+        N, width of the image (pixel).
+
+    Returns
+    -------
+    ndarray
+        float32 (B, N, N).
+    """
     matrix = _spline(size)
     return (matrix @ values.astype(np.float32)) @ matrix.T
 
@@ -77,10 +102,12 @@ def _outside(profile: Sersic, radius: float, r_eff: float) -> float:
 
 
 def _nodes(size: int) -> np.ndarray:
-    return np.linspace(0, size - 1, NODES)
+    return np.linspace(0, size - 1, WING_NODES)
 
 
 @cache
 def _spline(size: int) -> np.ndarray:
-    """Return the matrix (N, NODES) from values at the nodes to values at the pixels."""
-    return np.asarray(interpolate.make_interp_spline(_nodes(size), np.eye(NODES))(np.arange(size)), dtype=np.float32)
+    """Return the matrix (N, WING_NODES) from values at the nodes to values at the pixels."""
+    return np.asarray(
+        interpolate.make_interp_spline(_nodes(size), np.eye(WING_NODES))(np.arange(size)), dtype=np.float32
+    )

@@ -1,8 +1,8 @@
-"""From a picture made for the eye to a stamp: stretch undone, sky measured, galaxy centred and brought to one size.
+"""From a picture made for the eye to a stamp: the stretch is undone, the sky measured, the galaxy centred and scaled.
 
 Pictures of surveys show arcsinh(Q I) / Q of the light I (Lupton+ 2004, PASP 116, 133), cut off at black and white and
-rounded to 8 bits. What is lost that way, the noise below black and the light above white, does not come back.
-Arrays have row = y and column = x, row 0 at the bottom.
+rounded to 8 bits. The noise below black and the light above white are lost and cannot be restored. Arrays have row = y
+and column = x, row 0 at the bottom.
 """
 
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 STRETCH = 5.5
-"""Q with which pictures are read that do not say theirs: between the 4.5 of the Legacy Surveys and the 8 of SDSS.
+"""Q of pictures whose Q is not given: between the 4.5 of the Legacy Surveys and the 8 of SDSS.
 
-A picture that is read with too high a Q gets a blinding centre; one too low only loses contrast.
+With too high a Q the centre of the galaxy becomes far too bright; with too low a Q it only loses contrast.
 """
-SIZE = 128
+STAMP_SIZE = 128
 """Width and height of the stamps (px)."""
 GALAXY_RADIUS = 32.0
 """The radius with 90 % of the light, in pixels of the stamp."""
-FINEST = 0.2
-"""Narrowest pixel of a stamp, in pixels of the picture: a small galaxy is not blown up further."""
-SMALLEST_NOISE = 1 / 255
+MIN_STEP = 0.2
+"""Narrowest pixel of a stamp, in pixels of the picture: small galaxies are not enlarged further."""
+MIN_SKY_NOISE = 1 / 255
 """Least noise of the sky: the step of 8 bits, below which compression leaves no noise to be measured."""
-BLOCKS, DARKEST = 8, 0.33
-"""The sky is measured in the outermost ring of BLOCKS x BLOCKS parts of the picture, in this share of them."""
-WINDOW, WANDER = 0.03, 0.08
+SKY_BLOCKS, DARKEST_SHARE = 8, 0.33
+"""The sky is measured in the darkest share of the outermost of SKY_BLOCKS x SKY_BLOCKS parts of the picture."""
+CENTRE_WINDOW, MAX_CENTRE_SHIFT = 0.03, 0.08
 """Gaussian width of the window that finds the centre, and the largest shift from the middle (widths of the picture)."""
-PETROSIAN, APERTURE = 0.2, 2.0
+PETROSIAN_RATIO, PETROSIAN_APERTURE = 0.2, 2.0
 """Petrosian ratio that defines the radius, and the aperture of all light in such radii (Blanton+ 2001, AJ 121, 2358)."""
-VISIBLE, SEEN = 3.0, 0.3
-"""Mean light near the centre in units of the noise, and part of a ring that must lie in the picture."""
-ASYMMETRIC = 4.0
+MIN_CENTRE_SNR, MIN_RING_SHARE = 3.0, 0.3
+"""Least mean light near the centre in units of the noise, and least part of a ring that lies in the picture."""
+NEIGHBOUR_SNR = 4.0
 """A pixel so many times the noise brighter than the opposite one, and half as bright again, is a neighbour's."""
 
 
@@ -88,7 +88,7 @@ def unstretch(brightness: np.ndarray, stretch: float = STRETCH) -> np.ndarray:
     return np.sinh(stretch * brightness) / np.float32(stretch) if stretch > 0 else brightness
 
 
-def stamp_of(light: np.ndarray, size: int = SIZE) -> PictureStamp:
+def stamp_of(light: np.ndarray, size: int = STAMP_SIZE) -> PictureStamp:
     """Return the galaxy in the middle of a picture as a stamp.
 
     Parameters
@@ -97,12 +97,16 @@ def stamp_of(light: np.ndarray, size: int = SIZE) -> PictureStamp:
         (H, W) from :func:`unstretch`.
     size : int
         Width and height of the stamp (px).
+
+    Returns
+    -------
+    PictureStamp
     """
     level, noise = sky_of(light)
     above = light - np.float32(level)
     x, y = centre_of(above)
     r50, r90, complete = sizes_of(above, noise, x, y)
-    step = max(r90 / GALAXY_RADIUS * (SIZE / size), FINEST) if np.isfinite(r90) else 1.0
+    step = max(r90 / GALAXY_RADIUS * (STAMP_SIZE / size), MIN_STEP) if np.isfinite(r90) else 1.0
     # Pixels that become wider must not alias: their mean over the new width, as a Gaussian of the same variance.
     smooth = ndimage.gaussian_filter(light, np.sqrt((step**2 - 1) / 12)) if step > 1 else light
     level, noise = sky_of(smooth)
@@ -123,50 +127,81 @@ def _inside(places: np.ndarray, length: int) -> np.ndarray:
 def sky_of(light: np.ndarray) -> tuple[float, float]:
     """Return level and standard deviation of the sky along the edges of a picture.
 
-    Only the darkest parts of the edge count, for a neighbour or the galaxy may reach it, and only the brighter half
-    of their pixels, for the others may have been cut off at black: with a part f cut off, quantiles above f are
+    Only the darkest parts of the edge count, because a neighbour or the galaxy may reach it, and only the brighter half of
+    their pixels, because the others may have been cut off at black. If a fraction f is cut off, quantiles above f are
     compared with those of the normal distribution.
+
+    Parameters
+    ----------
+    light : ndarray
+        (H, W).
+
+    Returns
+    -------
+    level, noise : float
+        In the unit of `light`.
     """
     pixels = np.concatenate([part.ravel() for part in dark_parts(light)])
     black = float(np.mean(pixels <= pixels.min()))
     low = max(0.5, min(black + 0.02, 0.95))
     high = low + 0.68 * (1 - low)
     below, above = np.quantile(pixels, [low, high])
-    noise = max(float(above - below) / float(ndtri(high) - ndtri(low)), SMALLEST_NOISE)
+    noise = max(float(above - below) / float(ndtri(high) - ndtri(low)), MIN_SKY_NOISE)
     return float(below) - noise * float(ndtri(low)), noise
 
 
 def dark_parts(light: np.ndarray) -> list[np.ndarray]:
-    """Return the darkest parts of the edge of a picture, where the sky is measured."""
+    """Return the darkest parts of the edge of a picture, where the sky is measured.
+
+    Parameters
+    ----------
+    light : ndarray
+        (H, W).
+
+    Returns
+    -------
+    list of ndarray
+        (h, w) each.
+    """
     parts = _edge_parts(light)
     # Where the sky is cut off at black many medians are zero; the means then tell the parts apart.
     order = np.lexsort(([np.mean(part) for part in parts], [np.median(part) for part in parts]))
-    chosen = order[: max(int(DARKEST * len(parts)), 1)]
+    chosen = order[: max(int(DARKEST_SHARE * len(parts)), 1)]
     return [parts[place] for place in chosen]
 
 
 def _edge_parts(light: np.ndarray) -> list[np.ndarray]:
-    """Return the outermost of BLOCKS x BLOCKS parts; all pixels as one part of a picture too small for them."""
-    if min(light.shape) < 2 * BLOCKS:
+    """Return the outermost of SKY_BLOCKS x SKY_BLOCKS parts; all pixels as one part of a picture too small for them."""
+    if min(light.shape) < 2 * SKY_BLOCKS:
         return [light]
-    rows, columns = (np.linspace(0, length, BLOCKS + 1).round().astype(int) for length in light.shape)
-    ends = (0, BLOCKS - 1)
+    rows, columns = (np.linspace(0, length, SKY_BLOCKS + 1).round().astype(int) for length in light.shape)
+    ends = (0, SKY_BLOCKS - 1)
     return [
         light[rows[j] : rows[j + 1], columns[i] : columns[i + 1]]
-        for j in range(BLOCKS)
-        for i in range(BLOCKS)
+        for j in range(SKY_BLOCKS)
+        for i in range(SKY_BLOCKS)
         if j in ends or i in ends
     ]
 
 
 def centre_of(above: np.ndarray) -> tuple[float, float]:
-    """Return the centre (x, y) of the galaxy in the middle of a picture whose sky has been subtracted.
+    """Return the centre of the galaxy in the middle of a picture.
 
-    The centroid in a Gaussian window that follows it (as SExtractor's XWIN_IMAGE); the middle of the picture if it
-    wanders off.
+    It is the centroid in a Gaussian window that follows it (as XWIN_IMAGE of SExtractor); or the middle of the picture, if
+    the window moves too far from it.
+
+    Parameters
+    ----------
+    above : ndarray
+        (H, W) light above the sky.
+
+    Returns
+    -------
+    x, y : float
+        px, 0 is the middle of the first pixel.
     """
     middle = np.array([(above.shape[1] - 1) / 2, (above.shape[0] - 1) / 2])
-    sigma = max(WINDOW * min(above.shape), 2.0)
+    sigma = max(CENTRE_WINDOW * min(above.shape), 2.0)
     place = middle.copy()
     for _ in range(10):
         first = np.maximum(np.floor(place - 3 * sigma).astype(int), 0)
@@ -180,7 +215,7 @@ def centre_of(above: np.ndarray) -> tuple[float, float]:
             return float(middle[0]), float(middle[1])
         shift = 2 * np.array([(weights.sum(0) @ dx) / total, (weights.sum(1) @ dy) / total])
         place = place + np.clip(shift, -sigma, sigma)
-        if np.hypot(*(place - middle)) > WANDER * min(above.shape):
+        if np.hypot(*(place - middle)) > MAX_CENTRE_SHIFT * min(above.shape):
             return float(middle[0]), float(middle[1])
         if np.hypot(*shift) < 0.01:
             break
@@ -188,7 +223,7 @@ def centre_of(above: np.ndarray) -> tuple[float, float]:
 
 
 def sizes_of(above: np.ndarray, noise: float, x: float, y: float) -> tuple[float, float, bool]:
-    """Return the radii with half and with 90 % of the light of a galaxy, by Petrosian's definition as SDSS has it.
+    """Return the radii with half and with 90 % of the light of a galaxy, from the Petrosian radius as SDSS defines it.
 
     Parameters
     ----------
@@ -208,23 +243,23 @@ def sizes_of(above: np.ndarray, noise: float, x: float, y: float) -> tuple[float
     """
     radius, light = _growth(_without_neighbours(above, noise, x, y), x, y)
     near = max(3, round(0.01 * min(above.shape)))
-    if len(radius) <= near or light[near] < VISIBLE * noise * np.pi * radius[near] ** 2 / np.sqrt(near):
+    if len(radius) <= near or light[near] < MIN_CENTRE_SNR * noise * np.pi * radius[near] ** 2 / np.sqrt(near):
         return np.nan, np.nan, False
     ratio = _petrosian_ratio(radius, light)
-    below = (ratio < PETROSIAN) & (radius > 1)
+    below = (ratio < PETROSIAN_RATIO) & (radius > 1)
     complete = bool(below.any())
     petrosian = radius[-1]
     if complete:
         end = int(np.argmax(below))
-        petrosian = np.interp(-PETROSIAN, -ratio[end - 1 : end + 1], radius[end - 1 : end + 1])
-    total = np.interp(APERTURE * petrosian, radius, light)
+        petrosian = np.interp(-PETROSIAN_RATIO, -ratio[end - 1 : end + 1], radius[end - 1 : end + 1])
+    total = np.interp(PETROSIAN_APERTURE * petrosian, radius, light)
     rising = np.maximum.accumulate(light)
     r50, r90 = (float(np.interp(part * total, rising, radius)) for part in (0.5, 0.9))
     return r50, r90, complete
 
 
 def _petrosian_ratio(radius: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Return the mean light of the ring from 0.8 to 1.25 radii over that within the radius, 1 at the centre."""
+    """Return the mean light of the ring from 0.8 to 1.25 radii divided by that within the radius; 1 at the centre."""
     inner, outer = 0.8 * radius[1:], np.minimum(1.25 * radius[1:], radius[-1])
     ring = np.interp(outer, radius, light) - np.interp(inner, radius, light)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -238,17 +273,17 @@ def _without_neighbours(above: np.ndarray, noise: float, x: float, y: float) -> 
     rows, columns = (twice - np.arange(length) for twice, length in zip((twice_y, twice_x), above.shape, strict=True))
     known = ((rows >= 0) & (rows < above.shape[0]))[:, None] & (columns >= 0) & (columns < above.shape[1])
     opposite = above[np.clip(rows, 0, above.shape[0] - 1)[:, None], np.clip(columns, 0, above.shape[1] - 1)]
-    foreign = known & (above - opposite > ASYMMETRIC * noise + 0.5 * np.maximum(opposite, 0))
+    foreign = known & (above - opposite > NEIGHBOUR_SNR * noise + 0.5 * np.maximum(opposite, 0))
     return np.where(foreign, opposite, above)
 
 
 def _growth(above: np.ndarray, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return radii 0, 1, 2, ... (px) and the light within them, rings that leave the picture completed by their mean."""
+    """Return radii 0, 1, 2, ... (px) and the light within them; a ring that leaves the picture is completed with its mean."""
     ring = np.hypot(np.arange(above.shape[1]) - x, (np.arange(above.shape[0]) - y)[:, None]).astype(int).ravel()
     number = np.bincount(ring)
     mean = np.bincount(ring, above.ravel()) / np.maximum(number, 1)
     area = np.pi * (2 * np.arange(len(number)) + 1)
-    short = np.flatnonzero(number < SEEN * area)
+    short = np.flatnonzero(number < MIN_RING_SHARE * area)
     # The innermost rings hold so few pixels that chance decides how many.
     end = short[short > 3][0] if (short > 3).any() else len(number)
     radius = np.arange(end + 1, dtype=float)

@@ -1,7 +1,7 @@
-"""Read a coadded tile of the Dark Energy Survey: image (SCI), mask (MSK) and inverse variance (WGT) in one packed file.
+"""Reading of a coadded tile of the Dark Energy Survey: image (SCI), mask (MSK) and inverse variance (WGT) in one file.
 
 The mask is set where no exposure had a good pixel and the image was interpolated (Morganson et al. 2018, PASP 130,
-074501).
+074501). The file is compressed by fpack.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.base import Image, everywhere
 
-LARGEST = 2**28
+MAX_TILE_PIXELS = 2**28
 """Pixels of the largest image that is accepted; tiles have 10,000 x 10,000."""
 EXTENSIONS = ("SCI", "MSK", "WGT")
 
@@ -26,34 +26,38 @@ def open_coadd(path: Path, band: str, psf_fwhm: float) -> Image:
     ----------
     path : Path
     band : str
-        The band that it should be of.
+        The band that the file should be of.
     psf_fwhm : float
         Full width at half maximum of the PSF (arcsec).
+
+    Returns
+    -------
+    Image
 
     Raises
     ------
     InputError
-        The file cannot be read, is of another band, or lacks what the format demands.
+        If the file cannot be read, is of another band, or lacks what the format requires.
     """
 
     planes = _planes(path)
     header = planes["SCI"].read_header()
     shapes = [tuple(plane.get_dims()) for plane in planes.values()]
     height, width = shape = shapes[0] if len(set(shapes)) == 1 and len(shapes[0]) == 2 else (0, 0)
-    if not 0 < height * width <= LARGEST:
-        raise fault(path, f"shapes of {', '.join(EXTENSIONS)}: {shapes}")
+    if not 0 < height * width <= MAX_TILE_PIXELS:
+        raise coadd_fault(path, f"shapes of {', '.join(EXTENSIONS)}: {shapes}")
     if str(header.get("BAND", band)).strip() != band:
-        raise fault(path, f"expected the band {band}, found {header['BAND']!r}")
+        raise coadd_fault(path, f"expected the band {band}, found {header['BAND']!r}")
     try:
         wcs, zero_point = _wcs(header), float(header["MAGZERO"])
     except (KeyError, TypeError, ValueError) as error:
-        raise fault(path, f"header: {' '.join(str(error).split())}") from None
+        raise coadd_fault(path, f"header: {' '.join(str(error).split())}") from None
 
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         try:
             pixels, mask, weight = (planes[name][start:stop, :] for name in EXTENSIONS)
         except (OSError, ValueError) as error:
-            raise fault(path, error) from None
+            raise coadd_fault(path, error) from None
         good = np.isfinite(pixels) & (mask == 0) & np.isfinite(weight) & (weight > 0)
         zero = np.float32(0)
         return np.where(good, pixels, zero).astype(np.float32), np.where(good, weight, zero).astype(np.float32)
@@ -61,20 +65,20 @@ def open_coadd(path: Path, band: str, psf_fwhm: float) -> Image:
     return Image(shape, rows, wcs, everywhere(psf_fwhm), zero_point)
 
 
-def fault(path: Path, reason: object) -> InputError:
+def coadd_fault(path: Path, reason: object) -> InputError:
     """Return the error that names a file and says what is wrong with it."""
     return InputError(f"{path}: not a coadded tile of DES ({reason}); delete it and run again")
 
 
 def _planes(path: Path) -> dict[str, Any]:
-    """Return the extensions, each read when it is needed."""
+    """Return the extensions, whose pixels are read when they are needed."""
     try:
         file = fitsio.FITS(str(path))
         planes = {name: file[name] for name in EXTENSIONS}
     except (OSError, ValueError) as error:
-        raise fault(path, error) from None
+        raise coadd_fault(path, error) from None
     if not all(hasattr(plane, "get_dims") for plane in planes.values()):
-        raise fault(path, "an extension is no image")
+        raise coadd_fault(path, "an extension is not an image")
     return planes
 
 
@@ -87,5 +91,5 @@ def _wcs(header: Any) -> WCS:
     wcs.wcs.radesys = "ICRS"
     wcs.wcs.set()
     if not wcs.has_celestial:
-        raise ValueError("no coordinates of the sky")
+        raise ValueError("no celestial coordinates")
     return wcs

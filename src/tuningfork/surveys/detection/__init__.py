@@ -1,1 +1,1 @@
-"""Sources found on the tiles themselves."""
+"""Detection of sources on the tiles."""

@@ -1,8 +1,8 @@
-"""Sources found on the tiles themselves, in the reference band.
+"""Detection of sources on the tiles, in the reference band.
 
-A source is taken from the tile that counts at its position, so that what overlaps gives it once. Stars are left out:
-a source whose half-light radius is below 1.15 times that of the PSF is not told from one. Two jobs whose shards share
-a tile see the same windows of it and find the same sources, each on its own side of the border.
+A source is taken from the tile that is primary at its position, so that overlapping tiles yield it once. Stars are
+left out: a source whose half-light radius is less than 1.15 times that of the PSF cannot be told from a star. Two jobs
+whose shards share a tile search the same windows of the tile, find the same sources, and each keeps those in its shard.
 """
 
 import logging
@@ -22,15 +22,15 @@ from tuningfork.sky.coordinates import ARCSEC, directions, distance, jacobian
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import FetchedTile, Image, Survey, Tile
 from tuningfork.surveys.detection.extraction import extract
-from tuningfork.surveys.detection.overlaps import each_once, standing, tiles_that_count
+from tuningfork.surveys.detection.overlaps import each_once, tile_priority, tiles_that_count
 from tuningfork.surveys.detection.windows import Window, windows
 from tuningfork.surveys.lists.sources.rows import ids_of_positions, sources_of
 from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
-BORDER = 30 / ARCSEC
-"""How far beyond the shard (deg) sources are looked at, to settle which of two detections counts."""
+BORDER_WIDTH = 30 / ARCSEC
+"""Distance (deg) beyond the shard to which sources are considered, to decide between detections on two tiles."""
 
 
 @dataclass
@@ -52,15 +52,24 @@ class Detector:
 
     def __post_init__(self) -> None:
         self._centre = self.shard.centre
-        self._reach = self.shard.radius + BORDER
+        self._reach = self.shard.radius + BORDER_WIDTH
 
     def on_tile(self, fetched: FetchedTile) -> pd.DataFrame:
-        """Return the galaxies on a tile, in and about the shard.
+        """Return the galaxies on a tile, in the shard and close to it.
+
+        Parameters
+        ----------
+        fetched : FetchedTile
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns `ra`, `dec` (deg), `mag`, `radius` (half-light, arcsec), `blended` and `fwhm` (of the PSF, arcsec).
 
         Raises
         ------
         InputError
-            The tile has no image of the reference band, or it is damaged.
+            If the tile has no image of the reference band, or the image is damaged.
         """
         band = self.description.reference_band
         if band not in fetched.files:
@@ -81,28 +90,52 @@ class Detector:
         fwhm = float(image.psf_fwhm(*middle)[0])
         if not fwhm > 0:
             fwhm = self.description.psf_fwhm[self.description.reference]
-        found = extract(pixels, weights, fwhm / scale, self.description.psf_beta, self.settings)
-        ra, dec = image.wcs.all_pix2world(found.x + window.columns[0], found.y + window.rows[0], 0)
+        detected = extract(pixels, weights, fwhm / scale, self.description.psf_beta, self.settings)
+        ra, dec = image.wcs.all_pix2world(detected.x + window.columns[0], detected.y + window.rows[0], 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mag = image.zero_point - 2.5 * np.log10(found.flux)
+            mag = image.zero_point - 2.5 * np.log10(detected.flux)
         frame = pd.DataFrame(
-            {"ra": ra, "dec": dec, "mag": mag, "radius": found.radius * scale, "blended": found.blended, "fwhm": fwhm}
+            {
+                "ra": ra,
+                "dec": dec,
+                "mag": mag,
+                "radius": detected.radius * scale,
+                "blended": detected.blended,
+                "fwhm": fwhm,
+            }
         )
-        galaxy = window.counts(found.peak_x, found.peak_y) & ~found.point_like & np.isfinite(mag)
+        galaxy = window.counts(detected.peak_x, detected.peak_y) & ~detected.point_like & np.isfinite(mag)
         return frame[galaxy & (distance(ra, dec, *self._centre) <= self._reach)]
 
 
 def detect(
     selection: Sources, settings: Detection, survey: Survey, shard: Shard, description: Description, network: Network
 ) -> pa.Table:
-    """Return the galaxies that are seen in the shard, as a table of the stage `sources`.
+    """Return the galaxies that are detected in the shard.
 
-    A tile that cannot be had, or opened, is told in the log; the others are searched.
+    A tile that cannot be fetched or opened is reported in the log; the others are searched.
+
+    Parameters
+    ----------
+    selection : Sources
+        Limits of the magnitude.
+    settings : Detection
+        Threshold and deblending.
+    survey : Survey
+    shard : Shard
+    description : Description
+        The survey's description.
+    network : Network
+
+    Returns
+    -------
+    pyarrow.Table
+        Table of the stage `sources`.
 
     Raises
     ------
     TransferError
-        Offline, and tiles are missing: the list must not depend on whether the network was used.
+        If offline and tiles are missing: the list must not depend on whether the job had a network.
     """
     detector = Detector(survey, shard, description, settings)
     tiles = tiles_that_count(survey.tiles(shard), shard)
@@ -123,8 +156,8 @@ def detect(
     if missing and network.settings.offline:
         raise TransferError(
             f"shard {shard.name}: offline, and {len(missing)} of {len(tiles)} tiles to search are not in the cache "
-            f"{network.settings.cache} (first: {missing[0]}; the log lists all); set transfer.offline to false, or name "
-            "the cache that has them"
+            f"{network.settings.cache} (first: {missing[0]}; the log lists all of them); set transfer.offline to false, "
+            "or transfer.cache to the cache that has them"
         )
     return _listed(selection, shard, searched, pd.concat([_empty(), *parts], ignore_index=True))
 
@@ -142,19 +175,19 @@ def _empty() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
 
 
-def _listed(selection: Sources, shard: Shard, tiles: list[Tile], found: pd.DataFrame) -> pa.Table:
-    """Return what was found on all tiles, each source once, within the limits of the magnitude."""
-    ra, dec, tile = (found[name].to_numpy() for name in ("ra", "dec", "tile"))
-    best, own = np.full(len(found), -np.inf), np.full(len(found), -np.inf)
+def _listed(selection: Sources, shard: Shard, tiles: list[Tile], detections: pd.DataFrame) -> pa.Table:
+    """Return the detections on all tiles, each source once, within the magnitude limits."""
+    ra, dec, tile = (detections[name].to_numpy() for name in ("ra", "dec", "tile"))
+    best_other, own_priority = np.full(len(detections), -np.inf), np.full(len(detections), -np.inf)
     for number, each in enumerate(tiles):
-        here = standing(each, ra, dec)
-        own = np.where(tile == number, here, own)
-        best = np.where(tile == number, best, np.maximum(best, here))
-    reach = float(found["fwhm"].max()) / ARCSEC if len(found) else 0.0
-    keep = each_once(tile, best, own, ra, dec, reach)
+        priority = tile_priority(each, ra, dec)
+        own_priority = np.where(tile == number, priority, own_priority)
+        best_other = np.where(tile == number, best_other, np.maximum(best_other, priority))
+    reach = float(detections["fwhm"].max()) / ARCSEC if len(detections) else 0.0
+    keep = each_once(tile, best_other, own_priority, ra, dec, reach)
     keep &= shard.contains(ra, dec)
-    keep &= (found["mag"] >= selection.mag_min).to_numpy() & (found["mag"] <= selection.mag_max).to_numpy()
-    rows = found[keep]
+    keep &= (detections["mag"] >= selection.mag_min).to_numpy() & (detections["mag"] <= selection.mag_max).to_numpy()
+    rows = detections[keep]
     ids = ids_of_positions(rows["ra"].to_numpy(), rows["dec"].to_numpy())
     twice = rows.groupby(ids)["ra"].transform("size").to_numpy() > 1 if len(rows) else np.zeros(0, dtype=bool)
     flags = np.where(rows["blended"], int(Flag.BLENDED), 0)

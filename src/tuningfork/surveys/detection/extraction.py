@@ -1,7 +1,8 @@
-"""Sources in an image: detection, deblending and photometry, by the library sep (Barbary 2016).
+"""Detection, deblending and photometry of the sources in an image, with the library sep (Barbary 2016).
 
-sep is the algorithm of SExtractor (Bertin & Arnouts 1996). An image is searched with a matched filter of the shape of
-the PSF and the noise of every pixel; what is connected is split where a share of its flux stands out between levels.
+sep implements the algorithm of SExtractor (Bertin & Arnouts 1996). An image is searched with a matched filter of the
+shape of the PSF, using the noise of every pixel. Connected pixels are split into several sources where enough of their
+flux stands out between brightness levels.
 """
 
 from dataclasses import dataclass
@@ -12,20 +13,21 @@ import sep
 from tuningfork.core.config.sources import Detection
 from tuningfork.core.errors import InputError
 
-KRON = 2.5
+KRON_APERTURE = 2.5
 """Radius of the elliptical aperture of the total flux, in Kron radii (Kron 1980)."""
-SMALLEST = 3.5
-"""Radius of the smallest aperture, in half-light radii of the PSF: it holds 97 per cent of a Moffat PSF of beta 3."""
-SEARCHED = 6.0
+MIN_APERTURE = 3.5
+"""Radius of the smallest aperture, in half-light radii of the PSF: it contains 97 % of a Moffat PSF with beta = 3."""
+KRON_SEARCH_RADIUS = 6.0
 """Radius of the ellipse in which the Kron radius is measured, in units of the second moments."""
-PIXELS_STACKED = 2_000_000
-SUB_OBJECTS = 16_384
-"""Sizes of sep's buffers: pixels above the threshold that are open at a time, and parts of one detection."""
+SEP_PIXEL_BUFFER = 2_000_000
+"""Size of sep's buffer of pixels above the threshold."""
+SEP_SUB_OBJECT_BUFFER = 16_384
+"""Size of sep's buffer of sources deblended from one detection."""
 
 
 @dataclass
-class Found:
-    """Sources in an image; arrays of shape (N,).
+class DetectedSources:
+    """The sources in an image; arrays of shape (N,).
 
     Attributes
     ----------
@@ -34,12 +36,13 @@ class Found:
     peak_x, peak_y : ndarray
         Pixel with the largest value after filtering.
     flux : ndarray
-        Within the Kron aperture.
+        Flux within the Kron aperture, in the unit of the image.
     radius : ndarray
-        Of the circle that holds half of the flux, with the PSF taken off in quadrature (px).
+        Half-light radius (px), with that of the PSF subtracted in quadrature.
     point_like : ndarray of bool
+        Whether the source is taken for a star.
     blended : ndarray of bool
-        Whether the source was split off a detection, or its pixels touch those of another.
+        Whether the source was deblended from another, or its pixels touch those of another.
     """
 
     x: np.ndarray
@@ -54,8 +57,8 @@ class Found:
 
 def extract(
     pixels: np.ndarray, inverse_variance: np.ndarray, psf_fwhm: float, psf_beta: float, settings: Detection
-) -> Found:
-    """Return the sources in an image.
+) -> DetectedSources:
+    """Detect and measure the sources in an image.
 
     Parameters
     ----------
@@ -66,19 +69,23 @@ def extract(
     psf_fwhm : float
         Full width at half maximum of the PSF (px).
     psf_beta : float
-        Exponent of its Moffat profile.
+        Exponent of the Moffat profile of the PSF.
     settings : Detection
+
+    Returns
+    -------
+    DetectedSources
 
     Raises
     ------
     InputError
-        More pixels or parts are above the threshold than there is room for: the image is no sky.
+        If more pixels or sources exceed the threshold than sep has room for: the image is not one of the sky.
     """
     mask = ~((inverse_variance > 0) & np.isfinite(pixels) & np.isfinite(inverse_variance))
     data = np.where(mask, np.float32(0), pixels).astype(np.float32)
     noise = 1 / np.sqrt(np.where(mask, np.float32(1), inverse_variance)).astype(np.float32)
-    sep.set_extract_pixstack(PIXELS_STACKED)
-    sep.set_sub_object_limit(SUB_OBJECTS)
+    sep.set_extract_pixstack(SEP_PIXEL_BUFFER)
+    sep.set_sub_object_limit(SEP_SUB_OBJECT_BUFFER)
     try:
         objects, segments = sep.extract(
             data,
@@ -86,7 +93,7 @@ def extract(
             err=noise,
             mask=mask,
             minarea=settings.min_area,
-            filter_kernel=moffat(psf_fwhm, psf_beta),
+            filter_kernel=moffat_kernel(psf_fwhm, psf_beta),
             filter_type="matched",
             deblend_nthresh=settings.deblend_levels,
             deblend_cont=settings.deblend_contrast,
@@ -99,38 +106,52 @@ def extract(
 
 def _measure(
     data: np.ndarray, mask: np.ndarray, objects: np.ndarray, segments: np.ndarray, psf_fwhm: float, psf_beta: float
-) -> Found:
+) -> DetectedSources:
     number = np.arange(1, len(objects) + 1, dtype=np.int32)
     x, y, a, b = (np.ascontiguousarray(objects[name]) for name in ("x", "y", "a", "b"))
     theta = np.clip(objects["theta"], -np.pi / 2, np.pi / 2)
     others = {"mask": mask, "segmap": segments, "seg_id": number}
-    psf = seen_radius(psf_fwhm, psf_beta)
-    kron, _ = sep.kron_radius(data, x, y, a, b, theta, SEARCHED, **others)
+    psf_radius = psf_half_light_radius(psf_fwhm, psf_beta)
+    kron, _ = sep.kron_radius(data, x, y, a, b, theta, KRON_SEARCH_RADIUS, **others)
     kron = np.where(np.isfinite(kron), kron, 0.0)
-    # An aperture smaller than the PSF would lose flux: it becomes a circle.
-    small = KRON * kron * np.sqrt(a * b) < SMALLEST * psf
-    a, b = np.where(small, SMALLEST * psf, KRON * kron * a), np.where(small, SMALLEST * psf, KRON * kron * b)
+    # An aperture smaller than the PSF would lose flux; it is replaced by a circle.
+    small = KRON_APERTURE * kron * np.sqrt(a * b) < MIN_APERTURE * psf_radius
+    a, b = (
+        np.where(small, MIN_APERTURE * psf_radius, KRON_APERTURE * kron * a),
+        np.where(small, MIN_APERTURE * psf_radius, KRON_APERTURE * kron * b),
+    )
     flux, _, _ = sep.sum_ellipse(data, x, y, a, b, np.where(small, 0.0, theta), 1.0, **others)
-    seen, _ = sep.flux_radius(data, x, y, 1.5 * a, 0.5, normflux=flux, **others)
-    return Found(
+    half_light, _ = sep.flux_radius(data, x, y, 1.5 * a, 0.5, normflux=flux, **others)
+    return DetectedSources(
         x,
         y,
         objects["xcpeak"],
         objects["ycpeak"],
         flux,
-        np.sqrt(np.maximum(seen**2 - psf**2, 0)),
-        seen < POINT_LIKE * psf,
-        (objects["flag"] & sep.OBJ_MERGED > 0) | np.isin(number, touching(segments)),
+        np.sqrt(np.maximum(half_light**2 - psf_radius**2, 0)),
+        half_light < MAX_STAR_RADIUS * psf_radius,
+        (objects["flag"] & sep.OBJ_MERGED > 0) | np.isin(number, touching_segments(segments)),
     )
 
 
-POINT_LIKE = 1.15
+MAX_STAR_RADIUS = 1.15
 """Half-light radius, in units of that of the PSF, below which a source is taken for a star."""
 
 
-def touching(segments: np.ndarray) -> np.ndarray:
-    """Return the numbers of the segments that have a pixel beside one of another segment."""
-    found = []
+def touching_segments(segments: np.ndarray) -> np.ndarray:
+    """Return the segments that have a pixel next to one of another segment.
+
+    Parameters
+    ----------
+    segments : ndarray of int
+        Segmentation map (H, W), zero for the sky.
+
+    Returns
+    -------
+    ndarray of int
+        Numbers of the segments, sorted.
+    """
+    numbers = []
     for first, second in (
         (segments[:, :-1], segments[:, 1:]),
         (segments[:-1], segments[1:]),
@@ -138,12 +159,25 @@ def touching(segments: np.ndarray) -> np.ndarray:
         (segments[:-1, 1:], segments[1:, :-1]),
     ):
         beside = (first != second) & (first > 0) & (second > 0)
-        found += [first[beside], second[beside]]
-    return np.unique(np.concatenate(found))
+        numbers += [first[beside], second[beside]]
+    return np.unique(np.concatenate(numbers))
 
 
-def moffat(fwhm: float, beta: float) -> np.ndarray:
-    """Return a Moffat profile on pixels out to 1.5 times its full width at half maximum (px), with a sum of one."""
+def moffat_kernel(fwhm: float, beta: float) -> np.ndarray:
+    """Return a Moffat profile on pixels, out to 1.5 times its full width at half maximum.
+
+    Parameters
+    ----------
+    fwhm : float
+        Full width at half maximum (px).
+    beta : float
+        Exponent.
+
+    Returns
+    -------
+    ndarray
+        float32 (K, K), K odd, with a sum of one.
+    """
     half = int(np.ceil(1.5 * fwhm))
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     core = fwhm / 2 / np.sqrt(2 ** (1 / beta) - 1)
@@ -151,9 +185,9 @@ def moffat(fwhm: float, beta: float) -> np.ndarray:
     return np.asarray(profile / profile.sum(), dtype=np.float32)
 
 
-def seen_radius(fwhm: float, beta: float) -> float:
-    """Return the half-light radius (px) of a Moffat PSF, in an image whose pixels widen it."""
+def psf_half_light_radius(fwhm: float, beta: float) -> float:
+    """Return the half-light radius (px) of a Moffat PSF in an image, including the blurring by the pixels."""
     core = fwhm / 2 / np.sqrt(2 ** (1 / beta) - 1)
     radius = core * np.sqrt(2 ** (1 / (beta - 1)) - 1)
-    # A pixel has a variance of 1/12, a Gaussian of that variance a half-light radius of 1.177 times its root.
+    # A pixel has a variance of 1/12; a Gaussian of that variance has a half-light radius of 1.177 times its square root.
     return float(np.sqrt(radius**2 + 1.177**2 / 12))

@@ -1,4 +1,4 @@
-"""Questions to IRSA about Euclid, through astroquery."""
+"""Queries to IRSA about Euclid, through astroquery."""
 
 import warnings
 from collections.abc import Callable
@@ -11,17 +11,19 @@ from astropy.table import Table
 from astroquery.ipac.irsa import IrsaClass
 
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.tap import TooManyRowsError, ask_vo, in_parts, whole
+from tuningfork.surveys.tap import TooManyRowsError, ask_vo, complete_table, in_parts
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.network import Limit, Network
 
 T = TypeVar("T")
 COLLECTION = "euclid_DpdMerBksMosaic"
-POLITE = Limit(connections=4)
-"""IRSA publishes no limit; its pages ask not to disturb its synchronous services by large downloads."""
-ROWS = 200_000
-"""Rows that are asked for at once; without MAXREC, IRSA cuts an answer at 2,000."""
-NEEDED = ("access_url", "s_ra", "s_dec", "s_region")
+"""IRSA's name for the collection of MER mosaics."""
+IRSA_LIMIT = Limit(connections=4)
+"""Our own limit: IRSA publishes none, but asks users not to disturb its synchronous services by large downloads."""
+MAX_ROWS = 200_000
+"""Rows that are requested at once; without MAXREC, IRSA truncates an answer at 2,000."""
+MOSAIC_COLUMNS = ("access_url", "s_ra", "s_dec", "s_region")
+"""Columns that the list of mosaics must have."""
 
 
 class Irsa:
@@ -39,14 +41,26 @@ class Irsa:
         self._url = url.rstrip("/")
 
     def mosaics(self, ra: float, dec: float, radius: float) -> Table:
-        """Return one row for every file of the mosaics that touch a circle (deg).
+        """Return the files of the mosaics that touch a circle.
+
+        Parameters
+        ----------
+        ra, dec : float
+            Centre (deg).
+        radius : float
+            Radius (deg).
+
+        Returns
+        -------
+        astropy.table.Table
+            One row per file, with the columns of `MOSAIC_COLUMNS`.
 
         Raises
         ------
         TooManyRowsError
-            The service has cut its answer.
+            If the service truncated its answer.
         TransferError
-            No good answer came.
+            If no valid answer was received.
         """
 
         def question(client: IrsaClass) -> Table:
@@ -54,10 +68,10 @@ class Irsa:
                 warnings.simplefilter("error", pyvo.dal.DALOverflowWarning)
                 circle = (ra * u.deg, dec * u.deg, radius * u.deg)
                 try:
-                    rows = client.query_sia(pos=circle, collection=COLLECTION, maxrec=ROWS)
+                    rows = client.query_sia(pos=circle, collection=COLLECTION, maxrec=MAX_ROWS)
                 except pyvo.dal.DALOverflowWarning:
-                    raise TooManyRowsError(f"{self._url}/SIA: the service has cut its answer") from None
-            for column in NEEDED:
+                    raise TooManyRowsError(f"{self._url}/SIA: the service truncated its answer") from None
+            for column in MOSAIC_COLUMNS:
                 if column not in rows.colnames:
                     raise AttemptError(f"the list of mosaics has no column {column}", final=True)
             return rows
@@ -70,25 +84,25 @@ class Irsa:
         Raises
         ------
         TooManyRowsError
-            The service has cut its answer.
+            If the service truncated its answer.
         TransferError
-            No good answer came.
+            If no valid answer was received.
         """
 
         def question(client: IrsaClass) -> Table:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", pyvo.dal.DALOverflowWarning)
-                return whole(client.query_tap(query, maxrec=ROWS), f"{self._url}/TAP", ROWS)
+                return complete_table(client.query_tap(query, maxrec=MAX_ROWS), f"{self._url}/TAP", MAX_ROWS)
 
         return self._ask(question, "TAP")
 
     def catalogue_around(self, query: Callable[[Surroundings], str], box: Surroundings) -> Table:
-        """Return the answer to a query about a box; where the service cuts it, the halves of the box are asked.
+        """Return the answer to a query about a box; if the service truncates it, the halves of the box are queried.
 
         Raises
         ------
         TransferError
-            No good answer came.
+            If no valid answer was received.
         """
         return in_parts(lambda part: self.catalogue(query(part)), box)
 
@@ -102,7 +116,7 @@ class Irsa:
             try:
                 return question(client)
             except ValueError as error:
-                # What the service says about itself is parsed without pyvo's usual care.
-                raise AttemptError(f"no good answer: {' '.join(str(error).split())[:300]}") from None
+                # The description of the service is parsed without pyvo's usual checks.
+                raise AttemptError(f"no valid answer: {' '.join(str(error).split())[:300]}") from None
 
-        return ask_vo(self._network, url, through, POLITE)
+        return ask_vo(self._network, url, through, IRSA_LIMIT)

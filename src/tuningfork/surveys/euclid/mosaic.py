@@ -1,9 +1,9 @@
-"""Reading MER mosaics: 19,200 x 19,200 pixels, of which a job needs a few rows at a time."""
+"""Reading of MER mosaics, which have 19,200 x 19,200 pixels, a few rows at a time."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fitsio
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS, WcsError
@@ -12,85 +12,76 @@ from scipy.spatial import cKDTree
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.base import Image
 
-INVALID = 1
+INVALID_BIT = 1
 """Bit of a flag map for pixels "which shall not be used for anything" (Euclid Data Product Description, VIS and NIR
-flag maps); the other bits say why, or describe pixels that can be used."""
-NO_COVERAGE = 1e6
+flag maps); the other bits give the reason, or describe usable pixels."""
+NO_COVERAGE_NOISE = 1e6
 """Noise maps have values near 1e16 where nothing was observed; real noise is below 10."""
-TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-"""BITPIX -> how FITS stores a pixel."""
-LARGEST = 100_000
-"""Width and height (pixel) beyond which a file is not taken for a mosaic."""
+MAX_MOSAIC_WIDTH = 100_000
+"""Largest width and height (px) that is accepted."""
 
 
-@dataclass(frozen=True)
-class Plane:
-    """The uncompressed pixels of an image in a FITS file.
+class MosaicPlane:
+    """The first image of a FITS file, of which a few rows at a time are read.
 
-    Rows are read from the file itself: nothing but these rows is in memory, and a file that the bounded cache has
-    dropped meanwhile is an error that says so, not the end of the process, as it would be with a memory map.
+    Parameters
+    ----------
+    path : Path
 
     Attributes
     ----------
     path : Path
     header : astropy.io.fits.Header
-    offset : int
-        Where the pixels begin in the file.
-    dtype : numpy.dtype
-        As stored.
     shape : tuple of int
         Height and width.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or has no two-dimensional image.
     """
 
-    path: Path
-    header: fits.Header
-    offset: int
-    dtype: np.dtype[Any]
-    shape: tuple[int, int]
-
-    @classmethod
-    def open(cls, path: Path) -> "Plane":
-        """Find the first image of a file.
-
-        Raises
-        ------
-        InputError
-            It has none that can be read by rows.
-        """
+    def __init__(self, path: Path) -> None:
+        self.path = path
         try:
-            with fits.open(path, memmap=True, disable_image_compression=True) as hdus:
-                found = next(hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] == 2)
-                header, offset = found.header.copy(), int(found.fileinfo()["datLoc"])
-            dtype = np.dtype(TYPES[int(header["BITPIX"])])
-            shape = (int(header["NAXIS2"]), int(header["NAXIS1"]))
-        except (OSError, StopIteration, KeyError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: no image in FITS ({error!r}); delete it and run again") from None
-        if min(shape) <= 0 or max(shape) > LARGEST or header.get("BSCALE", 1) != 1:
-            raise InputError(f"{path}: expected a mosaic, found an image of {shape[1]} x {shape[0]} scaled pixels")
-        return cls(path, header, offset, dtype, shape)
+            planes = enumerate(fitsio.FITS(str(path)))
+            number, self._image = next((k, hdu) for k, hdu in planes if hdu.has_data() and _is_plane(hdu))
+            self.header = fits.getheader(path, number)
+        except (OSError, StopIteration, ValueError) as error:
+            reason = " ".join(str(error).split()) or "it holds none"
+            raise InputError(f"{path}: not an image in FITS ({reason}); delete it and run again") from None
+        height, width = (int(length) for length in self._image.get_dims())
+        self.shape = height, width
+        if max(self.shape) > MAX_MOSAIC_WIDTH:
+            raise InputError(f"{path}: expected a mosaic, found an image of {width} x {height} pixels")
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Return rows `start` to `stop` in the machine's byte order.
+        """Return rows of the image.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows [start, stop).
+
+        Returns
+        -------
+        ndarray
+            Shape (stop - start, W), in the type of the file.
 
         Raises
         ------
         InputError
-            The file is gone or shorter than its header says.
+            If the file is damaged or truncated.
         """
-        width = self.shape[1]
         try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset + start * width * self.dtype.itemsize)
-                values = np.fromfile(file, self.dtype, (stop - start) * width)
-        except OSError as error:
-            raise InputError(f"{self.path}: {error}; delete it and run again") from None
-        if len(values) < (stop - start) * width:
-            raise InputError(f"{self.path}: the file ends within its pixels; delete it and run again")
-        if not values.dtype.isnative:
-            values = values.byteswap(inplace=True).view(self.dtype.newbyteorder("="))
-        values = values.reshape(-1, width)
-        zero = self.header.get("BZERO", 0)
-        return values + np.int64(zero) if zero else values
+            return np.asarray(self._image[start:stop, :])
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{self.path}: its pixels cannot be read ({reason}); delete it and run again") from None
+
+
+def _is_plane(hdu: Any) -> bool:
+    return hdu.get_exttype() == "IMAGE_HDU" and len(hdu.get_dims()) == 2
 
 
 def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, flux_unit: float, fwhm: float) -> Image:
@@ -99,21 +90,25 @@ def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, f
     Parameters
     ----------
     image, noise : Path
-        The background-subtracted mosaic and its map of the noise's standard deviation.
+        The background-subtracted mosaic, and the map of the standard deviation of its noise.
     mask, psf : Path or None
-        The map of flags, and the table of PSF widths (:mod:`tuningfork.surveys.euclid.psf`).
+        The flag map, and the table of PSF widths (:mod:`tuningfork.surveys.euclid.psf`).
     flux_unit : float
-        AB magnitude of the flux unit wanted: each filter's mosaic has its own, which its header tells (MAGZERO).
+        AB magnitude of the desired flux unit; each filter's mosaic has its own, given in its header (MAGZERO).
     fwhm : float
-        Width of the PSF (arcsec) where the tile has no table of it.
+        PSF width (arcsec) to use if the tile has no table.
+
+    Returns
+    -------
+    Image
 
     Raises
     ------
     InputError
-        A file is not what it should be.
+        If a file is not what it should be.
     """
-    pixels, sigma = Plane.open(image), Plane.open(noise)
-    flags = Plane.open(mask) if mask else None
+    pixels, sigma = MosaicPlane(image), MosaicPlane(noise)
+    flags = MosaicPlane(mask) if mask else None
     for plane in (sigma, flags):
         if plane is not None and plane.shape != pixels.shape:
             raise InputError(
@@ -125,27 +120,27 @@ def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, f
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         flux = pixels.rows(start, stop).astype(np.float32) * factor
         error = sigma.rows(start, stop).astype(np.float32)
-        good = np.isfinite(flux) & (error > 0) & (error < NO_COVERAGE)
+        good = np.isfinite(flux) & (error > 0) & (error < NO_COVERAGE_NOISE)
         if flags is not None:
-            good &= flags.rows(start, stop) & INVALID == 0
+            good &= flags.rows(start, stop) & INVALID_BIT == 0
         weight = np.zeros_like(flux)
         np.divide(1, (error * factor) ** 2, out=weight, where=good)
         flux[~good] = 0
         return flux, weight
 
-    return Image(pixels.shape, rows, _wcs(pixels), _Widths.read(psf, fwhm), flux_unit)
+    return Image(pixels.shape, rows, _wcs(pixels), _PsfWidths.read(psf, fwhm), flux_unit)
 
 
-def _zero_point(plane: Plane) -> float:
+def _zero_point(plane: MosaicPlane) -> float:
     value = plane.header.get("MAGZERO")
     if not isinstance(value, int | float) or not 0 < value < 50:
         raise InputError(
-            f"{plane.path}: its zero point MAGZERO is {value!r}, expected a magnitude; delete it and run again"
+            f"{plane.path}: its zero point MAGZERO is {value!r}; expected a magnitude; delete it and run again"
         )
     return float(value)
 
 
-def _wcs(plane: Plane) -> WCS:
+def _wcs(plane: MosaicPlane) -> WCS:
     try:
         wcs = WCS(plane.header)
         good = wcs.has_celestial and wcs.naxis == 2
@@ -156,16 +151,16 @@ def _wcs(plane: Plane) -> WCS:
     return wcs
 
 
-class _Widths:
-    """Width of the PSF as a function of the position: that of the nearest model."""
+class _PsfWidths:
+    """PSF width as a function of position: that of the nearest model."""
 
-    def __init__(self, places: np.ndarray, widths: np.ndarray, otherwise: float) -> None:
-        self._tree = cKDTree(places) if len(places) else None
+    def __init__(self, positions: np.ndarray, widths: np.ndarray, otherwise: float) -> None:
+        self._tree = cKDTree(positions) if len(positions) else None
         self._widths = widths
         self._otherwise = otherwise
 
     @classmethod
-    def read(cls, path: Path | None, otherwise: float) -> "_Widths":
+    def read(cls, path: Path | None, otherwise: float) -> "_PsfWidths":
         if path is None:
             return cls(np.empty((0, 2)), np.empty(0), otherwise)
         try:
@@ -173,7 +168,7 @@ class _Widths:
                 table = np.asarray(hdus[1].data)
             x, y, fwhm = (np.asarray(table[name], dtype=float) for name in ("x", "y", "FWHM"))
         except (OSError, IndexError, KeyError, ValueError) as error:
-            raise InputError(f"{path}: no table of PSF widths ({error}); delete it and run again") from None
+            raise InputError(f"{path}: not a table of PSF widths ({error}); delete it and run again") from None
         good = np.isfinite(x) & np.isfinite(y) & (fwhm > 0) & (fwhm < 10)
         return cls(np.stack([x[good] - 1, y[good] - 1], axis=1), fwhm[good], otherwise)
 

@@ -1,4 +1,4 @@
-"""The files of Euclid's MER pipeline: their names, and the tiles that a list of them makes."""
+"""The files of Euclid's MER pipeline: their names, and the tiles that they belong to."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,14 +12,21 @@ from tuningfork.core.errors import InputError
 from tuningfork.surveys.base import IMAGE, Tile
 
 NOISE, MASK, PSF = "noise", "mask", "psf"
-FILTERS = {"VIS": "VIS", "Y": "NIR-Y", "J": "NIR-J", "H": "NIR-H"}
+FILTER_OF_BAND = {"VIS": "VIS", "Y": "NIR-Y", "J": "NIR-J", "H": "NIR-H"}
 """Band as IRSA names it -> filter in the names of files."""
-TILE = re.compile(r"\d{9}")
-NAME = re.compile(
+TILE_NUMBER = re.compile(r"\d{9}")
+PRODUCT_NAME = re.compile(
     r"EUC_MER_(?P<kind>BGSUB-MOSAIC|MOSAIC|GRID-PSF)-(?P<filter>VIS|NIR-[YJH])(?P<plane>-RMS|-FLAG)?"
     r"_TILE(?P<tile>\d{9})-(?P<version>[0-9A-F]{6}_\d{8}T\d{6}\.\d{1,6}Z_\d\d\.\d\d)\.fits"
 )
-ROLES = {("BGSUB-MOSAIC", None): IMAGE, ("MOSAIC", "-RMS"): NOISE, ("MOSAIC", "-FLAG"): MASK, ("GRID-PSF", None): PSF}
+"""Name of a file."""
+ROLE_OF_PRODUCT = {
+    ("BGSUB-MOSAIC", None): IMAGE,
+    ("MOSAIC", "-RMS"): NOISE,
+    ("MOSAIC", "-FLAG"): MASK,
+    ("GRID-PSF", None): PSF,
+}
+"""Kind and plane in the name of a file -> role of the file."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Product:
     role : str
         image, noise (standard deviation), mask (bits) or psf (a grid of PSFs).
     made : str
-        When it was made, in a form that sorts.
+        Time of its creation, in a form that sorts.
     """
 
     name: str
@@ -46,17 +53,17 @@ class Product:
 
     @classmethod
     def parse(cls, name: str) -> "Product | None":
-        """Return what a file is by its name, or None if it is nothing that is used here."""
-        match = NAME.fullmatch(name)
-        role = ROLES.get((match["kind"], match["plane"])) if match else None
+        """Return the product that a file name denotes, or None if it is not one that is used here."""
+        match = PRODUCT_NAME.fullmatch(name)
+        role = ROLE_OF_PRODUCT.get((match["kind"], match["plane"])) if match else None
         if match is None or role is None:
             return None
-        band = next(band for band, filter_name in FILTERS.items() if filter_name == match["filter"])
+        band = next(band for band, filter_name in FILTER_OF_BAND.items() if filter_name == match["filter"])
         return cls(name, match["tile"], band, role, match["version"].partition("_")[2])
 
 
-def checked(url: str, service: str) -> str:
-    """Return an address that came from the service, after a check that it leads there and to a known file.
+def checked_url(url: str, service: str) -> str:
+    """Return an address from the service's answer, after a check that it leads to a known file on the same host.
 
     Parameters
     ----------
@@ -67,13 +74,15 @@ def checked(url: str, service: str) -> str:
     Raises
     ------
     InputError
-        It leads elsewhere.
+        If it leads elsewhere.
     """
     try:
-        found, home = urlsplit(url), urlsplit(service)
-        same = (found.hostname, found.port) == (home.hostname, home.port)
-        family = all((part.hostname or "").endswith(".ipac.caltech.edu") and not part.port for part in (found, home))
-        good = found.scheme in {"http", "https"} and (same or family) and "@" not in found.netloc
+        target, service_parts = urlsplit(url), urlsplit(service)
+        same = (target.hostname, target.port) == (service_parts.hostname, service_parts.port)
+        family = all(
+            (part.hostname or "").endswith(".ipac.caltech.edu") and not part.port for part in (target, service_parts)
+        )
+        good = target.scheme in {"http", "https"} and (same or family) and "@" not in target.netloc
     except ValueError:
         good = False
     if not good or Product.parse(url.rpartition("/")[2]) is None:
@@ -82,26 +91,27 @@ def checked(url: str, service: str) -> str:
 
 
 def tiles_of_rows(rows: Iterable[Mapping[str, Any]], bands: Sequence[str], service: str) -> dict[str, Tile]:
-    """Return the tiles by name that the rows of an answer of IRSA's image service make.
+    """Return the tiles that an answer of IRSA's image service describes.
 
     Parameters
     ----------
     rows : iterable of mapping
-        With access_url, s_ra, s_dec and s_region; rows about other files are passed over.
+        Rows with access_url, s_ra, s_dec and s_region; rows about other files are skipped.
     bands : sequence of str
         Bands whose files are wanted.
     service : str
-        Address of the service, see :func:`checked`.
+        Address of the service, see :func:`checked_url`.
 
     Returns
     -------
     dict
-        Each tile's facts have `files`: band -> role -> address. Of files made twice the later one counts.
+        Name -> tile. The tile's facts have `files`: band -> role -> address. If a file was made twice, the later one
+        is used.
 
     Raises
     ------
     InputError
-        A file lies on a host that is none of the service's.
+        If a file lies on a foreign host.
     """
     tiles: dict[str, Tile] = {}
     newest: dict[tuple[str, str, str], str] = {}
@@ -113,10 +123,10 @@ def tiles_of_rows(rows: Iterable[Mapping[str, Any]], bands: Sequence[str], servi
         if product.tile not in tiles:
             ra, dec = float(row["s_ra"]), float(row["s_dec"])
             tiles[product.tile] = Tile(product.tile, ra, dec, corners(str(row["s_region"])), facts={"files": {}})
-        place = (product.tile, product.band, product.role)
-        if product.made > newest.get(place, ""):
-            newest[place] = product.made
-            tiles[product.tile].facts["files"].setdefault(product.band, {})[product.role] = checked(url, service)
+        slot = (product.tile, product.band, product.role)
+        if product.made > newest.get(slot, ""):
+            newest[slot] = product.made
+            tiles[product.tile].facts["files"].setdefault(product.band, {})[product.role] = checked_url(url, service)
     return dict(sorted(tiles.items()))
 
 

@@ -1,8 +1,8 @@
-"""The widths of a tile's PSFs, without the gigabyte of PSF images that the file holds before them.
+"""The PSF widths of a tile, without the gigabyte of PSF images that precedes them in the file.
 
-A GRID-PSF file has a tile-sized canvas with a stamp of the PSF every 12 arcsec, and behind it a table with the columns
-`x`, `y` (centre of the stamp, FITS pixels of the mosaic) and `FWHM` (arcsec). Only the table is transferred, by ranges
-of bytes.
+A GRID-PSF file has a canvas of the size of the tile with a stamp of the PSF every 12 arcsec, followed by a table with
+the columns `x`, `y` (centre of the stamp, FITS pixels of the mosaic) and `FWHM` (arcsec). Only the table is transferred,
+by byte ranges.
 """
 
 import io
@@ -17,18 +17,20 @@ from astropy.io import fits
 from tuningfork.surveys.transfer.attempts import AttemptError, check_status
 from tuningfork.surveys.transfer.network import Limit, Network
 
-COLUMNS = ("x", "y", "FWHM")
-RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
-BLOCK = 2880
-HEAD = 16 * BLOCK
-"""Bytes that hold the header of an extension."""
-MOST_BYTES = 64 * 2**20
-"""Largest table that is accepted; a real one has 25,590 rows."""
-MOST_EXTENSIONS = 8
+WIDTH_COLUMNS = ("x", "y", "FWHM")
+"""Columns of the table."""
+CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+FITS_BLOCK = 2880
+HEADER_BYTES = 16 * FITS_BLOCK
+"""Bytes that contain the header of an extension."""
+MAX_TABLE_BYTES = 64 * 2**20
+"""Size of the largest table that is accepted; a real one has 25,590 rows."""
+MAX_EXTENSIONS = 8
+"""Extensions that are searched for the table."""
 
 
 def have_widths(network: Network, url: str, name: str, limit: Limit) -> str:
-    """Have the table of PSF widths of a GRID-PSF file in the cache; an empty one if the file has none.
+    """Fetch the table of PSF widths of a GRID-PSF file into the cache; an empty one if the file has none.
 
     Parameters
     ----------
@@ -38,6 +40,7 @@ def have_widths(network: Network, url: str, name: str, limit: Limit) -> str:
     name : str
         Name in the cache.
     limit : Limit
+        What the service allows.
 
     Returns
     -------
@@ -47,7 +50,7 @@ def have_widths(network: Network, url: str, name: str, limit: Limit) -> str:
     Raises
     ------
     TransferError
-        The table could not be had.
+        If the table could not be fetched.
     """
 
     def write(path: Path) -> None:
@@ -61,27 +64,27 @@ def have_widths(network: Network, url: str, name: str, limit: Limit) -> str:
 def _table(network: Network, url: str) -> dict[str, np.ndarray]:
     with network.session() as session:
         start, total = 0, 1
-        for _ in range(MOST_EXTENSIONS):
+        for _ in range(MAX_EXTENSIONS):
             if start >= total:
                 break
-            head, total = _part(session, url, start, HEAD)
-            header, begin, length = _extension(head)
-            if set(COLUMNS) <= {header.get(f"TTYPE{number}") for number in range(1, 100)}:
+            header_bytes, total = _part(session, url, start, HEADER_BYTES)
+            header, begin, length = _extension(header_bytes)
+            if set(WIDTH_COLUMNS) <= {header.get(f"TTYPE{number}") for number in range(1, 100)}:
                 return _columns(_part(session, url, start, begin + length)[0])
             start += begin + length
-    return {name: np.empty(0) for name in COLUMNS}
+    return {name: np.empty(0) for name in WIDTH_COLUMNS}
 
 
 def _part(session: requests.Session, url: str, start: int, length: int) -> tuple[bytes, int]:
     """Return at most `length` bytes of a file from `start`, and the size of the file."""
-    if length > MOST_BYTES:
-        raise AttemptError(f"a table of {length} bytes is larger than the limit of {MOST_BYTES}", final=True)
+    if length > MAX_TABLE_BYTES:
+        raise AttemptError(f"the table has {length} bytes; the limit is {MAX_TABLE_BYTES}", final=True)
     asked = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
     with session.get(url, headers=asked, stream=True) as response:
         check_status(response)
-        match = RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        match = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if response.status_code != requests.codes.partial_content or not match or int(match[1]) != start:
-            raise AttemptError("expected a part of a file, which the table of PSFs needs, got something else")
+            raise AttemptError("expected part of a file, received something else")
         total = int(match[2])
         expected = min(length, total - start)
         content = bytearray()
@@ -90,12 +93,12 @@ def _part(session: requests.Session, url: str, start: int, length: int) -> tuple
             if len(content) > expected:
                 break
     if len(content) != expected:
-        raise AttemptError(f"{len(content)} bytes came instead of {expected}")
+        raise AttemptError(f"{len(content)} bytes were received instead of {expected}")
     return bytes(content), total
 
 
 def _extension(content: bytes) -> tuple[fits.Header, int, int]:
-    """Return the header that `content` begins with, where its data begin, and their length with the padding."""
+    """Return the header at the beginning of `content`, the offset of its data, and their length with the padding."""
     stream = io.BytesIO(content)
     try:
         if not content.startswith((b"SIMPLE  =", b"XTENSION=")):
@@ -105,14 +108,14 @@ def _extension(content: bytes) -> tuple[fits.Header, int, int]:
         values = (math.prod(axes) if axes else 0) + int(header.get("PCOUNT", 0))
         length = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AttemptError(f"expected the header of a FITS extension, got something else ({error})") from None
-    return header, math.ceil(stream.tell() / BLOCK) * BLOCK, math.ceil(length / BLOCK) * BLOCK
+        raise AttemptError(f"expected the header of a FITS extension, received something else ({error})") from None
+    return header, math.ceil(stream.tell() / FITS_BLOCK) * FITS_BLOCK, math.ceil(length / FITS_BLOCK) * FITS_BLOCK
 
 
 def _columns(content: bytes) -> dict[str, np.ndarray]:
     primary = fits.PrimaryHDU().header.tostring().encode()
     try:
         with fits.open(io.BytesIO(primary + content)) as hdus:
-            return {name: np.array(hdus[1].data[name], dtype=np.float32) for name in COLUMNS}
+            return {name: np.array(hdus[1].data[name], dtype=np.float32) for name in WIDTH_COLUMNS}
     except (OSError, IndexError, ValueError, KeyError, TypeError) as error:
-        raise AttemptError(f"expected a table of PSFs, got something else ({error})") from None
+        raise AttemptError(f"expected a table of PSFs, received something else ({error})") from None

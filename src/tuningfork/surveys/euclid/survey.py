@@ -14,47 +14,56 @@ from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.catalogue_answers import floats
-from tuningfork.surveys.euclid.irsa import COLLECTION, POLITE, Irsa
+from tuningfork.surveys.euclid.irsa import COLLECTION, IRSA_LIMIT, Irsa
 from tuningfork.surveys.euclid.mosaic import open_mosaic
-from tuningfork.surveys.euclid.products import FILTERS, MASK, NOISE, PSF, TILE, Product, checked, tiles_of_rows
+from tuningfork.surveys.euclid.products import (
+    FILTER_OF_BAND,
+    MASK,
+    NOISE,
+    PSF,
+    TILE_NUMBER,
+    Product,
+    checked_url,
+    tiles_of_rows,
+)
 from tuningfork.surveys.euclid.psf import have_widths
 from tuningfork.surveys.tap import TooManyRowsError
 from tuningfork.surveys.transfer.network import Network
 
-MICROJANSKY = 23.9
+MICROJANSKY_ZERO_POINT = 23.9
 """AB magnitude of the catalogue's flux unit."""
-POINT_LIKE = 0.5
-"""Probability from which a source counts as a star."""
-GALAXIES = """
+STAR_PROBABILITY = 0.5
+"""Probability above which a source counts as a star."""
+GALAXY_QUERY = """
 SELECT m.object_id, m.ra, m.dec, m.flux_detection_total, s.sersic_sersic_vis_radius
 FROM euclid_q1_mer_catalogue AS m LEFT JOIN euclid_q1_mer_morphology AS s ON s.object_id = m.object_id
 WHERE {box} AND m.vis_det = 1 AND m.spurious_flag = 0
 AND (m.point_like_prob IS NULL OR m.point_like_prob < {point_like})
 AND m.flux_detection_total BETWEEN {faintest:.8g} AND {brightest:.8g}"""
-FOLDERS = "/ibe/data/euclid/"
-"""What comes before the folders that IRSA and copies of it have in common."""
-FINEST = 12
-"""Order of the shards below which a list of mosaics is not asked for in parts."""
+IRSA_DATA_PATH = "/ibe/data/euclid/"
+"""Path that precedes the folders that IRSA and copies of it have in common."""
+FINEST_SPLIT_ORDER = 12
+"""Order of shards from which a list of mosaics is not split further."""
 
 
 class EuclidSurvey:
-    """Euclid Q1 behind the protocol of `tuningfork.surveys.base`.
+    """The survey `euclid`; see :class:`tuningfork.surveys.base.Survey`.
 
     Parameters
     ----------
     settings : Euclid
     description : Description
-        Its bands must be among VIS, Y, J, H, and VIS the reference band.
+        Its bands must be among VIS, Y, J, H, with VIS as the reference band.
     network : Network
 
     Raises
     ------
     InputError
-        The description names another band.
+        If the description names another band.
     """
 
     def __init__(self, settings: Euclid, description: Description, network: Network) -> None:
-        if not set(FILTERS).issuperset(description.bands) or description.reference_band != "VIS":
+        if not set(FILTER_OF_BAND).issuperset(description.bands) or description.reference_band != "VIS":
             raise InputError(
                 f"bands {description.bands} with the reference band {description.reference_band!r} of the survey "
                 "euclid: expected some of VIS, Y, J, H, with VIS as the reference band"
@@ -66,50 +75,68 @@ class EuclidSurvey:
         self._irsa = Irsa(network, self._service)
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the galaxies of the MER catalogue, which has each once although the tiles overlap.
+        """Return the galaxies of the MER catalogue, which lists each one once although the tiles overlap.
 
         The magnitude is that of the total (Kron) flux in VIS, the radius that of the Sersic fit in VIS.
+
+        Parameters
+        ----------
+        shard : Shard
+        selection : Sources
+            Limits of the magnitude.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
 
         Raises
         ------
         TransferError
-            IRSA does not answer, or with an error.
+            If IRSA does not answer, or answers with an error.
         """
-        brightest, faintest = (10 ** (-0.4 * (mag - MICROJANSKY)) for mag in (selection.mag_min, selection.mag_max))
+        brightest, faintest = (
+            10 ** (-0.4 * (mag - MICROJANSKY_ZERO_POINT)) for mag in (selection.mag_min, selection.mag_max)
+        )
 
         def query(box: Surroundings) -> str:
             area = box.condition("m.ra", "m.dec")
-            return GALAXIES.format(box=area, point_like=POINT_LIKE, faintest=faintest, brightest=brightest)
+            return GALAXY_QUERY.format(box=area, point_like=STAR_PROBABILITY, faintest=faintest, brightest=brightest)
 
         rows = self._irsa.catalogue_around(query, Surroundings.around(shard))
         ids, first = np.unique(np.asarray(rows["object_id"], dtype=np.int64), return_index=True)
         ra, dec, flux, radius = (
             floats(rows, name)[first] for name in ("ra", "dec", "flux_detection_total", "sersic_sersic_vis_radius")
         )
-        here = shard.contains(ra, dec)
+        inside = shard.contains(ra, dec)
         with np.errstate(invalid="ignore", divide="ignore"):
-            values = {"ra": ra, "dec": dec, "survey_mag": MICROJANSKY - 2.5 * np.log10(flux), "survey_radius": radius}
+            values = {
+                "ra": ra,
+                "dec": dec,
+                "survey_mag": MICROJANSKY_ZERO_POINT - 2.5 * np.log10(flux),
+                "survey_radius": radius,
+            }
         values |= {"source_id": ids, "flags": np.zeros(len(ids), dtype=np.int64)}
-        return shard_table("sources", {name: column[here] for name, column in values.items()})
+        return shard_table("sources", {name: column[inside] for name, column in values.items()})
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
-        """Return the tiles near the shard, in order of their names.
+        """Return the tiles near the shard, in order of name.
 
         Raises
         ------
         TransferError
-            IRSA does not answer, or with an error.
+            If IRSA does not answer, or answers with an error.
         """
         centre_ra, centre_dec = shard.centre
         radius = shard.radius * 1.02 + margin
         try:
             rows = self._irsa.mosaics(centre_ra, centre_dec, radius)
         except TooManyRowsError:
-            if shard.order >= FINEST:
+            if shard.order >= FINEST_SPLIT_ORDER:
                 raise
             quarters = [Shard(shard.order + 1, 4 * shard.pixel + number) for number in range(4)]
-            found = {tile.name: tile for quarter in quarters for tile in self.tiles(quarter, margin)}
-            return [found[name] for name in sorted(found)]
+            tiles = {tile.name: tile for quarter in quarters for tile in self.tiles(quarter, margin)}
+            return [tiles[name] for name in sorted(tiles)]
         return list(tiles_of_rows(rows, self._description.bands, self._service).values())
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
@@ -118,30 +145,30 @@ class EuclidSurvey:
         Raises
         ------
         InputError
-            Q1 has no such tile.
+            If Q1 has no such tile.
         TransferError
-            IRSA does not answer, or with an error.
+            If IRSA does not answer, or answers with an error.
         """
         for name in names:
-            if not TILE.fullmatch(name):
+            if not TILE_NUMBER.fullmatch(name):
                 raise InputError(f"tile {name!r} of the survey euclid: expected nine digits, such as 102158277")
         wanted = ", ".join(f"'{name}_VIS'" for name in names)
         rows = self._irsa.catalogue(
             f"SELECT obs_id, s_ra, s_dec FROM ivoa.obscore WHERE obs_collection = '{COLLECTION}' AND obs_id IN ({wanted})"
         )
-        places = {str(row["obs_id"])[:9]: (float(row["s_ra"]), float(row["s_dec"])) for row in rows}
-        return [self._tile(name, places.get(name)) for name in names]
+        positions = {str(row["obs_id"])[:9]: (float(row["s_ra"]), float(row["s_dec"])) for row in rows}
+        return [self._tile(name, positions.get(name)) for name in names]
 
-    def _tile(self, name: str, place: tuple[float, float] | None) -> Tile:
-        found: dict[str, Tile] = {}
-        if place is not None:
-            found = tiles_of_rows(self._irsa.mosaics(*place, MARGIN), self._description.bands, self._service)
-        if name not in found:
+    def _tile(self, name: str, position: tuple[float, float] | None) -> Tile:
+        tiles: dict[str, Tile] = {}
+        if position is not None:
+            tiles = tiles_of_rows(self._irsa.mosaics(*position, MARGIN), self._description.bands, self._service)
+        if name not in tiles:
             raise InputError(f"tile {name!r}: Euclid Q1 has no such tile; check its number")
-        return found[name]
+        return tiles[name]
 
     def fetch(self, tile: Tile) -> FetchedTile:
-        """Bring mosaics, noise maps, flag maps and the widths of the PSF into the cache."""
+        """Fetch mosaics, noise maps, flag maps and PSF widths into the cache."""
         files: dict[str, dict[str, str]] = {}
         faults: dict[str, str] = {}
         for band in self._description.bands:
@@ -156,12 +183,12 @@ class EuclidSurvey:
         return FetchedTile(tile, files, faults)
 
     def _have(self, url: str, role: str) -> str:
-        name = f"euclid-q1/{checked(url, self._service).rpartition('/')[2]}"
+        name = f"euclid-q1/{checked_url(url, self._service).rpartition('/')[2]}"
         if self._copy:
-            url = f"{self._copy}/{url.partition(FOLDERS)[2]}"
+            url = f"{self._copy}/{url.partition(IRSA_DATA_PATH)[2]}"
         if role == PSF:
-            return have_widths(self._network, url, name.replace("GRID-PSF", "PSF-WIDTHS"), POLITE)
-        return self._network.file(url, name, limit=POLITE)
+            return have_widths(self._network, url, name.replace("GRID-PSF", "PSF-WIDTHS"), IRSA_LIMIT)
+        return self._network.file(url, name, limit=IRSA_LIMIT)
 
     def open(self, tile: FetchedTile, band: str) -> Image:
         """Open one band of a tile; its pixels are in the flux unit of the description.
@@ -169,7 +196,7 @@ class EuclidSurvey:
         Raises
         ------
         InputError
-            A file is damaged, or not that of this tile and band.
+            If a file is damaged, or is not of this tile and band.
         """
         files = tile.files[band]
         product = Product.parse(files[IMAGE].rpartition("/")[2])

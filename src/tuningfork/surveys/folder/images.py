@@ -1,4 +1,4 @@
-"""The images in a user's folder: which there are, and what is in them."""
+"""The images in a user's folder: their files, pixels, weights and coordinates."""
 
 import gzip
 import re
@@ -16,17 +16,24 @@ from PIL import Image as Picture
 from tuningfork.core.errors import ConfigurationError, InputError
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
-PACKED = (".gz", ".bz2", ".fz")
+PACKED_ENDINGS = (".gz", ".bz2", ".fz")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
-WEIGHTS = {"invvar", "ivar", "wgt", "weight", "wht"}
+WEIGHT_NAMES = {"invvar", "ivar", "wgt", "weight", "wht"}
 """EXTNAME or IMAGETYP of an image of inverse variances."""
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error, struct.error, gzip.BadGzipFile)
-"""What astropy and Pillow raise for files that are damaged, cut short or something else."""
+IMAGE_ERRORS = (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error, struct.error, gzip.BadGzipFile)
+"""Exceptions that astropy and Pillow raise for files that are damaged, truncated or of another format."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of one image: a file for each band, or one for all."""
+    """The files of one image: one file per band, or one for all bands.
+
+    Attributes
+    ----------
+    name : str
+    files : dict
+        Band -> path.
+    """
 
     name: str
     files: dict[str, Path]
@@ -43,11 +50,11 @@ def is_picture(path: Path) -> bool:
 
 
 def stem(path: Path) -> str | None:
-    """Return the name of an image file without its endings, None if it is no image by its name."""
+    """Return the name of an image file without its suffixes, or None if its name is not that of an image."""
     name = path.name
     if is_picture(path):
         return name[: -len(path.suffix)]
-    for ending in PACKED:
+    for ending in PACKED_ENDINGS:
         name = name[: -len(ending)] if name.lower().endswith(ending) else name
     for ending in FITS_ENDINGS:
         if name.lower().endswith(ending):
@@ -55,21 +62,21 @@ def stem(path: Path) -> str | None:
     return None
 
 
-def safe(name: str) -> str:
-    """Return a name for a tile: every character that is no letter, digit, '.', '_', '+' or '-' becomes '_'."""
+def safe_name(name: str) -> str:
+    """Return a name for a tile: every character that is not a letter, digit, '.', '_', '+' or '-' becomes '_'."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", name)
 
 
 def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
-    """Return the images of a folder by name, sorted.
+    """Return the images in a folder by name, sorted.
 
-    `name-g.fits` and the like (also with '_' or '.') are one band of the image `name`; any other FITS file and every
-    picture has all bands.
+    `name-g.fits` and similar names (also with '_' or '.') are one band of the image `name`; any other FITS file, and every
+    picture, holds all bands.
 
     Raises
     ------
     ConfigurationError
-        Two files are the same band of the same image.
+        If two files are the same band of the same image.
     """
     pattern = re.compile(rf"(.+)[-_.]({'|'.join(map(re.escape, bands))})")
     files: dict[str, dict[str, Path]] = {}
@@ -78,8 +85,8 @@ def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
         if base is None or base.startswith("."):
             continue
         match = None if is_picture(path) else pattern.fullmatch(base)
-        name, own = (safe(match[1]), [match[2]]) if match else (safe(base), bands)
-        for band in own:
+        name, bands_of_file = (safe_name(match[1]), [match[2]]) if match else (safe_name(base), bands)
+        for band in bands_of_file:
             other = files.setdefault(name, {}).setdefault(band, path)
             if other != path:
                 raise ConfigurationError(
@@ -91,7 +98,7 @@ def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
 def read_band(
     path: Path, band: str, bands: list[str], combined: bool
 ) -> tuple[np.ndarray, np.ndarray | None, WCS | None]:
-    """Return pixels, weights (inverse variances) or None, and celestial WCS or None of one band.
+    """Read one band of an image.
 
     Parameters
     ----------
@@ -102,10 +109,19 @@ def read_band(
     combined : bool
         Whether the file holds all bands.
 
+    Returns
+    -------
+    pixels : ndarray
+        float32 (H, W).
+    weights : ndarray or None
+        Inverse variances, float32 (H, W).
+    wcs : astropy.wcs.WCS or None
+        Celestial WCS.
+
     Raises
     ------
     InputError
-        The file cannot be read, or does not have the band.
+        If the file cannot be read, or does not have the band.
     """
     try:
         if is_picture(path):
@@ -115,18 +131,18 @@ def read_band(
             hdu, plane = _find(images, band, bands, combined)
             weight = _weight_of(hdu, plane, images, band if combined and plane is None else None)
             pixels = np.array(hdu.data if plane is None else hdu.data[plane], dtype=np.float32)
-            return _flat(pixels), None if weight is None else _flat(weight), celestial(hdu.header)
-    except UNREADABLE as error:
+            return _flat(pixels), None if weight is None else _flat(weight), celestial_wcs(hdu.header)
+    except IMAGE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
 
 def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, int]]:
-    """Return WCS (None without one) and shape (height, width) of an image from its header alone.
+    """Return WCS (None if there is none) and shape (height, width) of an image from its header alone.
 
     Raises
     ------
     InputError
-        The header cannot be read.
+        If the header cannot be read.
     """
     band = next(iter(layout.files))
     path = layout.files[band]
@@ -137,14 +153,14 @@ def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, 
         with fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
             for hdu in hdus:
                 if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
-                    return celestial(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
-            raise ValueError("no image in it")
-    except UNREADABLE as error:
+                    return celestial_wcs(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
+            raise ValueError("it holds no image")
+    except IMAGE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
 
-def celestial(header: fits.Header) -> WCS | None:
-    """Return the celestial WCS of a FITS header, None if it has none that can be used."""
+def celestial_wcs(header: fits.Header) -> WCS | None:
+    """Return the celestial WCS of a FITS header, or None if there is no usable one."""
     try:
         wcs = WCS(header, naxis=2)
         if not wcs.has_celestial:
@@ -155,8 +171,8 @@ def celestial(header: fits.Header) -> WCS | None:
     return wcs if np.isfinite(position).all() and np.ptp(position, axis=0).any() else None
 
 
-def upright(pixel_scale: float, shape: tuple[int, int]) -> WCS:
-    """Return the WCS that an image without one gets: north up, east left; its place on the sky means nothing."""
+def upright_wcs(pixel_scale: float, shape: tuple[int, int]) -> WCS:
+    """Return the WCS that is assumed for an image without one: north up, east left, at an arbitrary position on the sky."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [180.0, 0.0]
@@ -165,7 +181,7 @@ def upright(pixel_scale: float, shape: tuple[int, int]) -> WCS:
     return wcs
 
 
-def _read_picture(path: Path, place: int, bands: int) -> tuple[np.ndarray, None, None]:
+def _read_picture(path: Path, number: int, bands: int) -> tuple[np.ndarray, None, None]:
     """Read the channel of a picture that stands for a band: the bluest band is blue, the reddest red."""
     with Picture.open(path) as picture:
         colours = picture.mode in {"RGB", "RGBA", "P", "CMYK", "YCbCr"}
@@ -174,27 +190,27 @@ def _read_picture(path: Path, place: int, bands: int) -> tuple[np.ndarray, None,
         channels = {1: [[0, 1, 2]], 2: [[2], [0]], 3: [[2], [1], [0]]}.get(bands)
         if channels is None:
             raise ValueError(f"a picture has three colours, survey.folder.bands has {bands} bands")
-        values = values[..., channels[place]].mean(axis=-1)
-    # Row 0 of a picture is at the top, of a FITS image at the bottom.
+        values = values[..., channels[number]].mean(axis=-1)
+    # Row 0 of a picture is at the top, that of a FITS image at the bottom.
     return np.ascontiguousarray(values[::-1], dtype=np.float32), None, None
 
 
 def _images(hdus: fits.HDUList) -> list[Any]:
     images = [hdu for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim >= 2]
     if not images:
-        raise ValueError("no image in it")
+        raise ValueError("it holds no image")
     return images
 
 
 def _is_weight(hdu: Any) -> bool:
-    return any(str(hdu.header.get(key, "")).strip().lower() in WEIGHTS for key in ("EXTNAME", "IMAGETYP"))
+    return any(str(hdu.header.get(key, "")).strip().lower() in WEIGHT_NAMES for key in ("EXTNAME", "IMAGETYP"))
 
 
 def _find(images: list[Any], band: str, bands: list[str], combined: bool) -> tuple[Any, int | None]:
-    """Return the HDU that holds a band and, in a cube, its plane."""
+    """Return the HDU that holds a band and, in a cube, the number of its plane."""
     science = [hdu for hdu in images if not _is_weight(hdu)]
     if not science:
-        raise ValueError("only weights in it")
+        raise ValueError("it holds only weights")
     if not combined:
         return science[0], None
     for hdu in science:
@@ -213,7 +229,9 @@ def _find(images: list[Any], band: str, bands: list[str], combined: bool) -> tup
             if marked == band or (key == "EXTNAME" and marked.lower() == band.lower()):
                 return hdu, None
     if len(science) != len(bands):
-        raise ValueError(f"{len(science)} images in it, none marked as band {band}; survey.folder.bands is {bands}")
+        raise ValueError(
+            f"it holds {len(science)} images, none of them marked as band {band}; survey.folder.bands is {bands}"
+        )
     return science[bands.index(band)], None
 
 
@@ -229,5 +247,5 @@ def _weight_of(hdu: Any, plane: int | None, images: list[Any], band: str | None)
 def _flat(pixels: np.ndarray) -> np.ndarray:
     pixels = np.squeeze(pixels)
     if pixels.ndim != 2:
-        raise ValueError(f"expected a flat image, found the shape {pixels.shape}")
+        raise ValueError(f"expected a two-dimensional image, found the shape {pixels.shape}")
     return pixels

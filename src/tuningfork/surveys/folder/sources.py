@@ -1,4 +1,4 @@
-"""The sources of a user's folder that have an image of their own, or are such an image."""
+"""The sources of a user's folder that are images, or whose images are named in a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +12,23 @@ from astropy.wcs import WCS
 
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
 from tuningfork.surveys.base import OwnImages
-from tuningfork.surveys.folder.images import Layout, safe, stem
+from tuningfork.surveys.folder.images import Layout, safe_name, stem
 from tuningfork.surveys.lists.sources.rows import sources_of
 from tuningfork.surveys.lists.sources.table import UserTable, home_of
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where on the sky an image lies: its WCS and centre (deg), or None and NaN if it cannot say."""
+class ImagePlace:
+    """Position of an image on the sky.
+
+    Attributes
+    ----------
+    wcs : astropy.wcs.WCS or None
+    ra, dec : float
+        Centre (deg); NaN if unknown.
+    corners : tuple of (ra, dec)
+        Corners (deg); empty if unknown.
+    """
 
     wcs: WCS | None = None
     ra: float = np.nan
@@ -28,20 +37,20 @@ class Place:
 
 
 class FolderSources:
-    """The images of a folder, or the rows of a table that names the image of each source.
+    """The images in a folder, or the rows of a table that names the image of each source.
 
     Parameters
     ----------
     layouts : mapping
         Name -> image.
     places : mapping
-        Name -> where the image lies.
+        Name -> position of the image.
     table : UserTable, optional
-        Its column `file` names a file, or an image, of the folder; without a table every image is a source.
+        Table whose column `file` names a file, or an image, in the folder; without a table every image is a source.
     """
 
     def __init__(
-        self, layouts: Mapping[str, Layout], places: Mapping[str, Place], table: UserTable | None = None
+        self, layouts: Mapping[str, Layout], places: Mapping[str, ImagePlace], table: UserTable | None = None
     ) -> None:
         self._layouts = layouts
         self._places = places
@@ -53,7 +62,7 @@ class FolderSources:
 
     @cached_property
     def _own(self) -> list[str | None]:
-        """For each source the name of its own image, or None."""
+        """For each source, the name of its own image, or None."""
         if self._table is None:
             return list(self._layouts)
         by_file = {path.name: layout.name for layout in self._layouts.values() for path in layout.files.values()}
@@ -63,15 +72,15 @@ class FolderSources:
         ]
 
     def _image_of(self, file: str, by_file: Mapping[str, str]) -> str:
-        """Return the image that a row's `file` means: a file of it, or its name."""
+        """Return the image to which the `file` of a row refers, by one of its files or by its name."""
         path = Path(file)
         if path.name in by_file:
             return by_file[path.name]
-        return safe(path.name) if safe(path.name) in self._layouts else safe(stem(path) or path.name)
+        return safe_name(path.name) if safe_name(path.name) in self._layouts else safe_name(stem(path) or path.name)
 
     @cached_property
     def _positions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Right ascension, declination (deg), NaN if unknown, and whether a source is at the centre of its image."""
+        """Right ascension and declination (deg, NaN if unknown), and whether a source is at the centre of its image."""
         frame, count = self._frame, len(self._frame)
         ra, dec = (
             frame[name].to_numpy(dtype=float).copy() if name in frame else np.full(count, np.nan)
@@ -81,33 +90,42 @@ class FolderSources:
         ra[~stated], dec[~stated] = np.nan, np.nan
         centred = np.zeros(count, dtype=bool)
         for row, name in enumerate(self._own):
-            place = self._places[name] if name is not None and name in self._layouts else Place()
-            centred[row] = name is not None and not (stated[row] and place.wcs is not None)
+            image_place = self._places[name] if name is not None and name in self._layouts else ImagePlace()
+            centred[row] = name is not None and not (stated[row] and image_place.wcs is not None)
             if not stated[row]:
-                ra[row], dec[row] = place.ra, place.dec
+                ra[row], dec[row] = image_place.ra, image_place.dec
         return ra % 360, dec, centred
 
     def shards(self, order: int) -> list[Shard]:
-        """Return the shards in which sources lie; at least one."""
+        """Return the shards that contain sources; at least one."""
         ra, dec, _ = self._positions
         return shards_of_positions(ra, dec, order) or [Shard(order, 0)]
 
     def sources(self, shard: Shard) -> pa.Table:
-        """Return the sources of a shard as a table of the stage `sources`.
+        """Return the sources of a shard.
 
-        Those without a position belong to the shard of the first that has one.
+        Sources without a position belong to the shard of the first source that has one.
+
+        Parameters
+        ----------
+        shard : Shard
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
         """
         ra, dec, centred = self._positions
-        here = shard.contains(ra, dec)
+        chosen = shard.contains(ra, dec)
         if shard == (home_of(ra, dec, shard.order) or Shard(shard.order, 0)):
-            here |= ~valid_position(ra, dec)
-        rows = self._frame.assign(ra=ra, dec=dec)[here]
+            chosen |= ~valid_position(ra, dec)
+        rows = self._frame.assign(ra=ra, dec=dec)[chosen]
         ids, names, twice = (
             (rows.index.to_numpy(dtype=np.int64), list(rows["name"]), np.zeros(len(rows), dtype=bool))
             if self._table is None
             else self._table.identify(rows)
         )
         order = np.argsort(ids, kind="stable")
-        places = np.flatnonzero(here)[order]
-        own = OwnImages([self._own[place] for place in places], [bool(centred[place]) for place in places])
-        return own.attach(sources_of(rows, ids, names, twice))
+        row_numbers = np.flatnonzero(chosen)[order]
+        own_images = OwnImages([self._own[row] for row in row_numbers], [bool(centred[row]) for row in row_numbers])
+        return own_images.attach(sources_of(rows, ids, names, twice))

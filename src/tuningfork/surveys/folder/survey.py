@@ -1,11 +1,11 @@
 """The user's own images in a folder.
 
-Without a table of sources every image is one galaxy at its centre. With one (`sources.catalogue` of kind table) every
-row is a source: a row that names the image of its source (column `file`) is cut from that image alone, where the row
-and the image's WCS say, or at the centre if either does not say where it is; other rows are cut from whatever image
-covers them. An image without a WCS is taken to have north up and east left.
+Without a table of sources, every image shows one galaxy at its centre. With a table (`sources.catalogue` of kind table),
+every row is a source. A row that names the image of its source (column `file`) is cut from that image alone: at the
+row's position, or at the centre if the row has no position or the image no WCS. Other rows are cut from any image that
+covers them. An image without a WCS is assumed to have north up and east left.
 
-Pictures (PNG, JPEG) are read as they are: their stretch is not undone, so their magnitudes mean little.
+Pictures (PNG, JPEG) are used as they are: their stretch is not undone, so their magnitudes have little meaning.
 """
 
 import logging
@@ -24,22 +24,22 @@ from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.folder.images import Layout, find_images, footprint, read_band, upright
-from tuningfork.surveys.folder.sources import FolderSources, Place
+from tuningfork.surveys.folder.images import Layout, find_images, footprint, read_band, upright_wcs
+from tuningfork.surveys.folder.sources import FolderSources, ImagePlace
 from tuningfork.surveys.lists.sources.table import UserTable
 from tuningfork.surveys.near import reaches
 from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
-SMALL = 1000
-"""Width (px) below which the sky is measured along the edges, where a galaxy at the centre does not reach."""
-AGREEMENT = 2.0
+SMALL_IMAGE_WIDTH = 1000
+"""Width (px) below which the sky is measured along the edges, which a central galaxy does not reach."""
+MAX_NOISE_RATIO = 2.0
 """Weights whose noise differs from that of the pixels by more than this factor are rescaled."""
 
 
-class Places(Mapping[str, Place]):
-    """Where the images lie, each looked up when it is first needed.
+class ImagePlaces(Mapping[str, ImagePlace]):
+    """Positions of the images on the sky, each determined when it is first needed.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class Places(Mapping[str, Place]):
     def __init__(self, layouts: Mapping[str, Layout], bands: list[str]) -> None:
         self._layouts = layouts
         self._bands = bands
-        self._known: dict[str, Place] = {}
+        self._known: dict[str, ImagePlace] = {}
 
-    def __getitem__(self, name: str) -> Place:
+    def __getitem__(self, name: str) -> ImagePlace:
         if name not in self._known:
             self._known[name] = self._measure(self._layouts[name])
         return self._known[name]
@@ -64,30 +64,30 @@ class Places(Mapping[str, Place]):
     def __len__(self) -> int:
         return len(self._layouts)
 
-    def _measure(self, layout: Layout) -> Place:
+    def _measure(self, layout: Layout) -> ImagePlace:
         try:
             wcs, (height, width) = footprint(layout, self._bands)
         except InputError as error:
             logger.warning("%s", error)
-            return Place()
+            return ImagePlace()
         if wcs is None:
-            return Place()
+            return ImagePlace()
         x, y = np.array([-0.5, width - 0.5, width - 0.5, -0.5]), np.array([-0.5, -0.5, height - 0.5, height - 0.5])
         ra, dec = wcs.all_pix2world([*x, (width - 1) / 2], [*y, (height - 1) / 2], 0)
         corners = tuple((float(a), float(b)) for a, b in zip(ra[:4], dec[:4], strict=True))
         known = np.isfinite(ra).all() and np.isfinite(dec).all()
-        return Place(wcs, float(ra[4]), float(dec[4]), corners if known else ())
+        return ImagePlace(wcs, float(ra[4]), float(dec[4]), corners if known else ())
 
 
 class FolderSurvey:
-    """A folder of images; see :class:`tuningfork.surveys.base.Survey`.
+    """The survey `folder`; see :class:`tuningfork.surveys.base.Survey`. A tile is an image.
 
     Parameters
     ----------
     settings : Folder
     description : Description
     network : Network, optional
-        Not needed: the files stay where they are.
+        Not used: the files stay where they are.
     """
 
     def __init__(self, settings: Folder, description: Description, network: Network | None = None) -> None:
@@ -101,23 +101,23 @@ class FolderSurvey:
         Raises
         ------
         ConfigurationError
-            There is no such folder, or no image in it.
+            If there is no such folder, or no image in it.
         """
         folder = Path(self._settings.images)
         if not folder.is_dir():
             raise ConfigurationError(f"survey.folder.images: {folder}: no such folder")
         try:
-            found = find_images(folder, self._settings.bands)
+            layouts = find_images(folder, self._settings.bands)
         except PermissionError as error:
             raise ConfigurationError(f"survey.folder.images: {folder} cannot be read ({error.strerror})") from None
-        if not found:
+        if not layouts:
             raise ConfigurationError(f"survey.folder.images: {folder} holds no FITS, PNG or JPEG image")
-        return found
+        return layouts
 
     @cached_property
-    def places(self) -> Places:
-        """Where the images lie, by name."""
-        return Places(self.layouts, self._settings.bands)
+    def places(self) -> ImagePlaces:
+        """Positions of the images on the sky, by name."""
+        return ImagePlaces(self.layouts, self._settings.bands)
 
     def check(self, table: UserTable | None) -> None:
         """Check that the folder can be used, before any job starts.
@@ -125,7 +125,7 @@ class FolderSurvey:
         Raises
         ------
         ConfigurationError
-            There is no image, or nothing says where the sources of the table are on the images.
+            If there is no image, or nothing says where the sources of the table are on the images.
         """
         layouts = self.layouts
         if table is None or "file" in table.columns:
@@ -133,8 +133,8 @@ class FolderSurvey:
         if all(self.places[name].wcs is None for name in layouts):
             raise ConfigurationError(
                 f"survey.folder.images: none of the {len(layouts)} images in {self._settings.images} has a WCS, so the "
-                f"positions in the table of sources ({table.what}) cannot be found on them; add a column file that names "
-                "the image of each source"
+                f"positions in the table of sources ({table.what}) cannot be found on them; add a column file that "
+                "names the image of each source"
             )
 
     def own(self, table: UserTable | None) -> FolderSources:
@@ -142,22 +142,34 @@ class FolderSurvey:
         return FolderSources(self.layouts, self.places, table)
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the images whose centre lies in the shard."""
+        """Return the images whose centres lie in the shard.
+
+        Parameters
+        ----------
+        shard : Shard
+        selection : Sources
+            Not used: all images are sources.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
+        """
         return self.own(None).sources(shard)
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
-        """Return the images that come near the shard, and those that cannot say where they are."""
+        """Return the images that come within `margin` (deg) of the shard, and those whose position is unknown."""
         reach = shard.radius + margin
-        found = [self._tile(name) for name in self.layouts]
-        return [tile for tile in found if not tile.corners or reaches(tile, *shard.centre, reach)]
+        tiles = [self._tile(name) for name in self.layouts]
+        return [tile for tile in tiles if not tile.corners or reaches(tile, *shard.centre, reach)]
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
-        """Return the images called `names`; one that is not there is a tile that cannot be fetched."""
+        """Return the images called `names`; one that does not exist is a tile that cannot be fetched."""
         return [self._tile(name) if name in self.layouts else Tile(name, np.nan, np.nan) for name in names]
 
     def _tile(self, name: str) -> Tile:
-        place = self.places[name]
-        return Tile(name, place.ra, place.dec, place.corners)
+        image_place = self.places[name]
+        return Tile(name, image_place.ra, image_place.dec, image_place.corners)
 
     def fetch(self, tile: Tile) -> FetchedTile:
         """Check that the image's files can be read; they stay where they are."""
@@ -166,7 +178,7 @@ class FolderSurvey:
             try:
                 path = self._path(tile.name, band)
                 read_band(path, band, self._settings.bands, self.layouts[tile.name].combined)
-                # The name of a file that lies outside the cache is its absolute path, whatever cache a run uses.
+                # A file outside the cache is named by its absolute path, so that the name is valid for any cache.
                 fetched.files[band] = {IMAGE: os.path.abspath(path)}  # noqa: PTH100 - symbolic links stay
             except InputError as error:
                 fetched.faults[band] = str(error)
@@ -175,18 +187,18 @@ class FolderSurvey:
     def _path(self, name: str, band: str) -> Path:
         layout = self.layouts.get(name)
         if layout is None or band not in layout.files:
-            raise InputError(f"no file of the image {name} in this band in {self._settings.images}")
+            raise InputError(f"{self._settings.images} has no file of the image {name} in this band")
         return layout.files[band]
 
     def open(self, tile: FetchedTile, band: str) -> Image:
-        """Read one band of an image, subtract its sky and find its noise.
+        """Read one band of an image, subtract its sky and determine its noise.
 
-        The file is found by the names of tile and band: the folder may have moved since it was listed.
+        The file is found by the names of tile and band, because the folder may have moved since it was listed.
 
         Raises
         ------
         InputError
-            The file cannot be read or is not what it should be.
+            If the file cannot be read or is not what it should be.
         """
         path = self._path(tile.name, band)
         pixels, weights, wcs = read_band(path, band, self._settings.bands, self.layouts[tile.name].combined)
@@ -195,15 +207,28 @@ class FolderSurvey:
             pixels -= np.float32(level)
         inverse_variance = weigh(pixels, weights, noise, str(path))
         pixels[inverse_variance <= 0] = 0
-        wcs = wcs or upright(self._description.pixel_scale, (pixels.shape[0], pixels.shape[1]))
+        wcs = wcs or upright_wcs(self._description.pixel_scale, (pixels.shape[0], pixels.shape[1]))
         return Image.of_arrays(pixels, inverse_variance, wcs, self._settings.psf_fwhm, self._settings.zero_point)
 
 
 def sky_of(pixels: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
-    """Return level and noise of the sky in an image: along the edges of a small one, everywhere in a large one."""
+    """Measure the sky in an image: along the edges of a small one, everywhere in a large one.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Image (H, W).
+    weights : ndarray or None
+        Inverse variances (H, W); pixels without weight are ignored.
+
+    Returns
+    -------
+    level, noise : float
+        Level and standard deviation of the sky, in the unit of the image.
+    """
     good = np.isfinite(pixels) if weights is None else np.isfinite(pixels) & (weights > 0)
     height, width = pixels.shape
-    if max(height, width) < SMALL:
+    if max(height, width) < SMALL_IMAGE_WIDTH:
         border = max(min(height, width) // 10, 2)
         middle = np.zeros_like(good)
         middle[border : height - border, border : width - border] = True
@@ -215,9 +240,25 @@ def sky_of(pixels: np.ndarray, weights: np.ndarray | None) -> tuple[float, float
 
 
 def weigh(pixels: np.ndarray, weights: np.ndarray | None, noise: float, name: str) -> np.ndarray:
-    """Return the inverse variance of an image from its weights, or from its noise alone.
+    """Return the inverse variance of an image from its weights or, without weights, from its noise.
 
-    Weights in another unit than inverse variance are rescaled to the noise that the pixels have.
+    Weights in another unit than inverse variance are rescaled to match the noise of the pixels.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Image (H, W).
+    weights : ndarray or None
+        Weights (H, W).
+    noise : float
+        Standard deviation of the sky, in the unit of the image.
+    name : str
+        Name of the image, for the log.
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W), zero where the image has no valid pixels.
     """
     good = np.isfinite(pixels)
     if weights is None:
@@ -226,7 +267,7 @@ def weigh(pixels: np.ndarray, weights: np.ndarray | None, noise: float, name: st
     result = np.where(good, weights, 0).astype(np.float32)
     if good.any():
         ratio = noise * float(np.sqrt(np.median(result[good])))
-        if not 1 / AGREEMENT < ratio < AGREEMENT:
-            logger.warning("%s: the weights' noise is %.3g times too small; they are rescaled", name, ratio)
+        if not 1 / MAX_NOISE_RATIO < ratio < MAX_NOISE_RATIO:
+            logger.warning("%s: the noise of the weights is too small by a factor of %.3g; rescaling", name, ratio)
             result /= np.float32(ratio**2)
     return result

@@ -1,6 +1,7 @@
-"""One band of a brick of the Legacy Surveys: image, inverse variance, PSF size and mask, unpacked a few rows at a time.
+"""One band of a brick of the Legacy Surveys: image, inverse variance, PSF size and mask, decompressed a few rows at a time.
 
-The coadds are tile-compressed FITS (Pence+ 2010): squares of 100 x 100 pixels, so that rows come out by the hundred.
+The coadds are tile-compressed FITS (Pence et al. 2010) with tiles of 100 x 100 pixels, so that rows are decompressed by
+the hundred.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,21 +16,20 @@ from tuningfork.surveys.base import IMAGE, Image
 
 INVVAR, PSFSIZE, MASKBITS = "invvar", "psfsize", "maskbits"
 ROLES = (IMAGE, INVVAR, PSFSIZE, MASKBITS)
-UNUSABLE = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
+UNUSABLE_BITS = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
 """Bits of MASKBITS that make a pixel of a band unusable (https://www.legacysurvey.org/dr10/bitmasks/).
 
-SATUR (saturated in an exposure: what the coadd shows there is the wing of the charge and the few short exposures) and
-ALLMASK (bad in every exposure). The other bits say nothing against the pixels: NPRIMARY, that another brick counts
-here; BAILOUT and SUB_BLOB, how sources were fitted; WISEM1 and WISEM2, another telescope; GALAXY and CLUSTER, what is
-there; BRIGHT and MEDIUM, that a star is near, whose halo a galaxy can be measured in.
-"""
+These are SATUR (saturated in an exposure: the coadd then shows the wings of the bleed trail and the few short exposures)
+and ALLMASK (bad in every exposure). The other bits do not affect the pixels of the band: NPRIMARY says that another brick
+is primary; BAILOUT and SUB_BLOB, how sources were fitted; WISEM1 and WISEM2 refer to another telescope; GALAXY and
+CLUSTER to the object; BRIGHT and MEDIUM to a nearby star, in whose halo a galaxy can still be measured."""
 WCS_KEYS = ("CTYPE1", "CTYPE2", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
-LARGEST = 1 << 15
+MAX_IMAGE_WIDTH = 1 << 15
 """Largest width or height (px) that is accepted."""
 
 
-class Packed:
-    """The first image of a FITS file, plain or tile-compressed, read by rows; each row of tiles is unpacked once.
+class PackedImage:
+    """The first image of a FITS file, plain or tile-compressed, read by rows; each row of tiles is decompressed once.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ class Packed:
     shape : tuple of int
         Height and width.
     step : int
-        Rows that are unpacked together.
+        Rows that are decompressed together.
     header : mapping
 
     Raises
     ------
     InputError
-        The file cannot be read or has no image.
+        If the file cannot be read or has no image.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,26 +60,36 @@ class Packed:
         except (OSError, ValueError, RuntimeError) as error:
             raise self._unreadable(error) from None
         if self._image is None:
-            raise InputError(f"{path}: expected an image of two dimensions; delete it and run again")
+            raise InputError(f"{path}: expected a two-dimensional image; delete it and run again")
         height, width = (int(length) for length in self._image.get_dims())
-        if max(height, width) > LARGEST:
-            raise InputError(f"{path}: its {width} x {height} pixels are more than the limit of {LARGEST} a side")
+        if max(height, width) > MAX_IMAGE_WIDTH:
+            raise InputError(f"{path}: it has {width} x {height} pixels; the limit is {MAX_IMAGE_WIDTH} per side")
         self.shape = height, width
         self.step = int(self.header.get("ZTILE2", 1))
         self._first, self._kept = 0, np.empty((0, width))
 
     def _unreadable(self, error: Exception) -> InputError:
         return InputError(
-            f"{self._path}: no readable FITS image ({' '.join(str(error).split())}); delete it and run again"
+            f"{self._path}: not a readable FITS image ({' '.join(str(error).split())}); delete it and run again"
         )
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Return the rows from `start` to before `stop`, as an array that the caller may change.
+        """Return rows of the image.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows [start, stop).
+
+        Returns
+        -------
+        ndarray
+            Shape (stop - start, W), in the type of the file; the caller may change it.
 
         Raises
         ------
         InputError
-            The file is damaged.
+            If the file is damaged.
         """
         stop = min(stop, self.shape[0])
         parts = []
@@ -101,16 +111,27 @@ class Packed:
             raise self._unreadable(error) from None
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the values of the pixels nearest to positions, shape (N,), NaN outside; a row of tiles at a time."""
+        """Return the values of the nearest pixels, reading one row of tiles at a time.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            Pixel positions, shape (N,).
+
+        Returns
+        -------
+        ndarray
+            Shape (N,); NaN outside the image.
+        """
         height, width = self.shape
         inside = (np.abs(x - (width - 1) / 2) <= width / 2) & (np.abs(y - (height - 1) / 2) <= height / 2)
         values = np.full(np.shape(x), np.nan)
-        column = np.clip(np.rint(np.where(inside, x, 0)), 0, width - 1).astype(int)
-        row = np.clip(np.rint(np.where(inside, y, 0)), 0, height - 1).astype(int)
-        for band in np.unique(row[inside] // self.step):
-            here = inside & (row // self.step == band)
+        columns = np.clip(np.rint(np.where(inside, x, 0)), 0, width - 1).astype(int)
+        rows = np.clip(np.rint(np.where(inside, y, 0)), 0, height - 1).astype(int)
+        for band in np.unique(rows[inside] // self.step):
+            in_band = inside & (rows // self.step == band)
             block = self.rows(int(band) * self.step, (int(band) + 1) * self.step)
-            values[here] = block[row[here] - band * self.step, column[here]]
+            values[in_band] = block[rows[in_band] - band * self.step, columns[in_band]]
         return values
 
 
@@ -122,37 +143,41 @@ def open_brick(files: Mapping[str, Path], brick: str, band: str, zero_point: flo
     files : mapping
         Role (one of `ROLES`) -> path.
     brick : str
-        Name of the brick, to be compared with that in the header.
+        Name of the brick, which is compared with that in the header.
     band : str
     zero_point : float
-        AB magnitude of one flux unit, if the header does not say.
+        AB magnitude of one flux unit, if the header does not state it.
+
+    Returns
+    -------
+    Image
 
     Raises
     ------
     InputError
-        A file is missing, cannot be read, belongs to another brick or has another shape than the image.
+        If a file is missing, cannot be read, belongs to another brick or has another shape than the image.
     """
     lacking = [role for role in ROLES if role not in files]
     if lacking:
         raise InputError(f"brick {brick}, band {band}: no {lacking[0]} file; fetch the tiles again")
-    packed = {role: Packed(files[role]) for role in ROLES}
+    packed = {role: PackedImage(files[role]) for role in ROLES}
     image = packed[IMAGE]
     for role, part in packed.items():
         if part.shape != image.shape:
             raise InputError(f"{files[role]}: {part.shape}, but the image has {image.shape} pixels; delete both")
         named = str(part.header.get("BRICKNAM", brick)).strip()
         if named != brick:
-            raise InputError(f"{files[role]}: is of brick {named}, expected {brick}; delete it and run again")
+            raise InputError(f"{files[role]}: expected brick {brick}, found {named}; delete it and run again")
     return Image(
         image.shape,
-        _reader(image, packed[INVVAR], packed[MASKBITS], UNUSABLE[band]),
+        _reader(image, packed[INVVAR], packed[MASKBITS], UNUSABLE_BITS[band]),
         _wcs(image, files[IMAGE]),
         _psf(packed[PSFSIZE]),
         float(image.header.get("MAGZERO", zero_point)),
     )
 
 
-def _wcs(image: Packed, path: Path) -> WCS:
+def _wcs(image: PackedImage, path: Path) -> WCS:
     missing = [key for key in WCS_KEYS if key not in image.header]
     if missing:
         raise InputError(f"{path}: the header has no {missing[0]}; delete the file and run again")
@@ -160,7 +185,7 @@ def _wcs(image: Packed, path: Path) -> WCS:
 
 
 def _reader(
-    image: Packed, weight: Packed, bits: Packed, unusable: int
+    image: PackedImage, weight: PackedImage, bits: PackedImage, unusable: int
 ) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         pixels = image.rows(start, stop).astype(np.float32, copy=False)
@@ -174,10 +199,10 @@ def _reader(
     return rows
 
 
-def _psf(sizes: Packed) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _psf(sizes: PackedImage) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     def psf_fwhm(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         fwhm = sizes.at(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
-        # Zero stands where no exposure contributes.
+        # The size is zero where no exposure contributes.
         return np.where(fwhm > 0, fwhm, np.nan)
 
     return psf_fwhm

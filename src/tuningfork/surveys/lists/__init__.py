@@ -1,1 +1,1 @@
-"""Lists of sources that are not a survey's own catalogue."""
+"""Lists of sources and labels other than a survey's own catalogue."""

@@ -1,4 +1,4 @@
-"""The columns of somebody's list of sources: which of them is our right ascension, magnitude, and so on."""
+"""The columns of a list of sources: which column is the right ascension, the magnitude, and so on."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from tuningfork.core.errors import InputError
 
-ALIASES = {
+COLUMN_ALIASES = {
     "source_id": ("source_id", "id", "objid", "object_id"),
     "name": ("name", "iauname"),
     "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
@@ -18,31 +18,32 @@ ALIASES = {
     "mag": ("survey_mag", "mag", "magnitude"),
     "radius": ("survey_radius", "radius"),
 }
-"""Names of columns that are understood without being told, in any case of letters."""
-NUMBERS = ("ra", "dec", "redshift", "mag", "radius")
-TEXTS = ("source_id", "name", "file")
-UNITS = {"ra": u.deg, "dec": u.deg, "radius": u.arcsec, "r_eff": u.arcsec, "position_angle": u.deg}
+"""Our name -> names of columns that are recognised without configuration, whether in capitals or not."""
+NUMBER_COLUMNS = ("ra", "dec", "redshift", "mag", "radius")
+TEXT_COLUMNS = ("source_id", "name", "file")
+COLUMN_UNITS = {"ra": u.deg, "dec": u.deg, "radius": u.arcsec, "r_eff": u.arcsec, "position_angle": u.deg}
+"""Our name -> our unit."""
 
 
-def choose(
+def choose_columns(
     available: Sequence[str],
     mapping: Mapping[str, str],
     what: str,
-    known: Mapping[str, Sequence[str]] = ALIASES,
+    known: Mapping[str, Sequence[str]] = COLUMN_ALIASES,
     key: str = "sources.catalogue.columns",
 ) -> dict[str, str]:
-    """Return which column of a list is which of ours.
+    """Return which column of a list stands for which of ours.
 
     Parameters
     ----------
     available : sequence of str
-        The columns of the list.
+        Columns of the list.
     mapping : mapping
-        Our name -> column, as the configuration says; the other columns are found by their usual names.
+        Our name -> column, as configured; other columns are recognised by their usual names.
     what : str
         Configuration key and name of the list, for messages.
     known : mapping
-        Our name -> usual names in any case of letters.
+        Our name -> usual names, whether in capitals or not.
     key : str
         Configuration key of `mapping`, for messages.
 
@@ -54,7 +55,7 @@ def choose(
     Raises
     ------
     InputError
-        A column that the configuration names is not there.
+        If a configured column does not exist.
     """
     lower = {str(name).strip().lower(): name for name in reversed(available)}
     chosen = {}
@@ -68,51 +69,86 @@ def choose(
                 )
             chosen[name] = column
         else:
-            found = [lower[alias] for alias in aliases if alias in lower]
-            chosen |= {name: found[0]} if found else {}
+            matches = [lower[alias] for alias in aliases if alias in lower]
+            chosen |= {name: matches[0]} if matches else {}
     return chosen
 
 
 def require_position(chosen: Mapping[str, str], available: Sequence[str], what: str, or_file: bool = False) -> None:
-    """Check that the list says where its sources are, or, if that will do, which image shows them.
+    """Check that a list has positions or, if that is enough, names the image of each source.
+
+    Parameters
+    ----------
+    chosen : mapping
+        Our name -> column.
+    available : sequence of str
+        Columns of the list.
+    what : str
+        Configuration key and name of the list, for messages.
+    or_file : bool
+        Whether the name of an image is enough.
 
     Raises
     ------
     InputError
-        It does not.
+        If the list has neither.
     """
     if {"ra", "dec"} <= set(chosen) or (or_file and "file" in chosen):
         return
     raise InputError(
         f"{what} has the columns {', '.join(map(str, available)) or 'none'}; expected ra and dec (deg)"
         f"{', or file (the image of each source)' if or_file else ''}; "
-        "sources.catalogue.columns can say which they are"
+        "sources.catalogue.columns can name them"
     )
 
 
-def factor(name: str, unit: str | None, what: str) -> float:
-    """Return by what the values of a column must be multiplied to be in our unit.
+def unit_factor(name: str, unit: str | None, what: str) -> float:
+    """Return the factor that converts the values of a column to our unit.
+
+    Parameters
+    ----------
+    name : str
+        Our name of the column.
+    unit : str or None
+        The column's unit; None if unknown, which counts as ours.
+    what : str
+        Configuration key and name of the list, for messages.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
     InputError
-        The column's unit is another kind of quantity.
+        If the unit is not of the expected kind.
     """
-    if not unit or name not in UNITS:
+    if not unit or name not in COLUMN_UNITS:
         return 1.0
     try:
-        return float(u.Unit(unit).to(UNITS[name]))
+        return float(u.Unit(unit).to(COLUMN_UNITS[name]))
     except (ValueError, TypeError, u.UnitConversionError):
-        raise InputError(f"{what}: column {name} has the unit {unit!r}; expected {UNITS[name]}") from None
+        raise InputError(f"{what}: column {name} has the unit {unit!r}; expected {COLUMN_UNITS[name]}") from None
 
 
 def as_numbers(values: pd.Series) -> np.ndarray:
-    """Return a column as float64; what is no number is NaN."""
+    """Convert a column to numbers.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        N values.
+
+    Returns
+    -------
+    ndarray of float64
+        Shape (N,); NaN where a value is not a number.
+    """
     return np.asarray(pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def as_texts(values: pd.Series) -> list[str | None]:
-    """Return a column as text, None where it is missing; whole numbers have no decimal point."""
+    """Convert a column to text: None where a value is missing, no decimal point in whole numbers."""
     return [None if pd.isna(value) else _text(value) for value in values]
 
 
@@ -121,12 +157,21 @@ def _text(value: object) -> str:
 
 
 def require_numbers(values: pd.Series, name: str, what: str) -> None:
-    """Check that a column of numbers does not hold text throughout.
+    """Check that a column of numbers does not consist of text.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        The column.
+    name : str
+        Our name of the column.
+    what : str
+        Configuration key and name of the list, for messages.
 
     Raises
     ------
     InputError
-        It does, such as hours, minutes and seconds.
+        If it consists of text, such as hours, minutes and seconds.
     """
     missing = np.isnan(as_numbers(values))
     text = values[missing & values.notna().to_numpy()].astype(str).str.strip()

@@ -1,4 +1,4 @@
-"""Tables in files of any usual format, read a part at a time so that a large one never fills the memory."""
+"""Tables in files of all common formats, read in parts so that a large table does not fill the memory."""
 
 import contextlib
 import struct
@@ -16,18 +16,19 @@ from astropy.table import Table
 
 from tuningfork.core.errors import InputError
 
-PART = 200_000
+ROWS_PER_PART = 200_000
 """Rows that are read at a time."""
-INTEGERS = {
+NULLABLE_INTEGERS = {
     pa.int64(): pd.Int64Dtype(),
     pa.uint64(): pd.UInt64Dtype(),
     pa.int32(): pd.Int32Dtype(),
     pa.uint32(): pd.UInt32Dtype(),
 }
-"""Types of pandas that keep integers whole beside missing values."""
+"""Pandas types that keep integers exact next to missing values."""
 Ranges = Mapping[str, tuple[Any, Any]]
+"""Column -> smallest and largest value in a part of a table."""
 Wanted = Callable[[Ranges], bool]
-UNREADABLE = (
+TABLE_ERRORS = (
     OSError,
     ValueError,
     TypeError,
@@ -38,7 +39,7 @@ UNREADABLE = (
     struct.error,
     pa.ArrowException,
 )
-"""What the readers raise for files that are damaged, cut short or something else."""
+"""Exceptions that the readers raise for files that are damaged, truncated or of another format."""
 
 
 class TableFile(Protocol):
@@ -48,29 +49,37 @@ class TableFile(Protocol):
     ----------
     columns : list of str
     units : dict
-        Column -> unit, where the file says it.
+        Column -> unit, if the file states it.
     """
 
     columns: list[str]
     units: dict[str, str]
 
     def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield the number of the first row, and the rows, of one part of the table after the other.
+        """Yield the table in parts.
 
         Parameters
         ----------
         columns : sequence of str
+            Columns to read.
         texts : sequence of str
-            Those among them that may be text; formats without types read them as such.
+            Those among them that may be text; formats without types read them as text.
         wanted : callable
-            Column -> smallest and largest value in a part -> whether the part is needed. Where the format knows such
-            ranges, parts that are not needed are left out.
+            Ranges of values of a part -> whether the part is needed. If the format knows the ranges, parts that are not
+            needed are skipped.
+
+        Yields
+        ------
+        int
+            Number of the first row of a part.
+        pandas.DataFrame
+            Rows of the part.
         """
         ...
 
 
 class ParquetTable:
-    """A Parquet file: only the wanted columns of the wanted row groups are read."""
+    """A Parquet file, of which only the wanted columns of the wanted row groups are read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -81,26 +90,39 @@ class ParquetTable:
         }
 
     def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield parts; row groups are left out by their statistics."""
+        """Yield the table in parts, skipping row groups according to their statistics.
+
+        Parameters
+        ----------
+        columns, texts : sequence of str
+            See :meth:`TableFile.parts`.
+        wanted : callable
+            Ranges of values of a part -> whether the part is needed.
+
+        Yields
+        ------
+        int, pandas.DataFrame
+            See :meth:`TableFile.parts`.
+        """
         first = 0
         with pq.ParquetFile(self._path) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group)
                 if wanted(_ranges(rows)):
                     start = first
-                    for batch in file.iter_batches(PART, row_groups=[group], columns=list(columns)):
-                        yield start, pa.Table.from_batches([batch]).to_pandas(types_mapper=INTEGERS.get)
+                    for batch in file.iter_batches(ROWS_PER_PART, row_groups=[group], columns=list(columns)):
+                        yield start, pa.Table.from_batches([batch]).to_pandas(types_mapper=NULLABLE_INTEGERS.get)
                         start += batch.num_rows
                 first += rows.num_rows
 
 
 def _ranges(rows: pq.RowGroupMetaData) -> dict[str, tuple[Any, Any]]:
-    found = {}
-    for place in range(rows.num_columns):
-        column = rows.column(place)
+    ranges = {}
+    for number in range(rows.num_columns):
+        column = rows.column(number)
         if column.is_stats_set and column.statistics.has_min_max:
-            found[column.path_in_schema] = (column.statistics.min, column.statistics.max)
-    return found
+            ranges[column.path_in_schema] = (column.statistics.min, column.statistics.max)
+    return ranges
 
 
 class TextTable:
@@ -117,11 +139,24 @@ class TextTable:
         self.units: dict[str, str] = {}
 
     def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield parts."""
+        """Yield the table in parts.
+
+        Parameters
+        ----------
+        columns, texts : sequence of str
+            See :meth:`TableFile.parts`.
+        wanted : callable
+            Not used: the format does not know ranges.
+
+        Yields
+        ------
+        int, pandas.DataFrame
+            See :meth:`TableFile.parts`.
+        """
         types = dict.fromkeys(texts, str)
         first = 0
         with pd.read_csv(
-            self._path, usecols=list(columns), dtype=types, chunksize=PART, low_memory=False, **self._options
+            self._path, usecols=list(columns), dtype=types, chunksize=ROWS_PER_PART, low_memory=False, **self._options
         ) as file:
             for part in file:
                 yield first, part[list(columns)].reset_index(drop=True)
@@ -134,10 +169,10 @@ class FitsTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         with fitsio.FITS(str(path)) as file:
-            places = [place for place, hdu in enumerate(file) if hdu.get_exttype() in {"BINARY_TBL", "ASCII_TBL"}]
-            if not places:
-                raise ValueError("no table in it")
-            self._place = places[0]
+            tables = [number for number, hdu in enumerate(file) if hdu.get_exttype() in {"BINARY_TBL", "ASCII_TBL"}]
+            if not tables:
+                raise ValueError("it holds no table")
+            self._place = tables[0]
             hdu = file[self._place]
             header = hdu.read_header()
             self._rows = hdu.get_nrows()
@@ -147,11 +182,24 @@ class FitsTable:
         self._null = {name: header[f"TNULL{k}"] for k, name in numbered if f"TNULL{k}" in header}
 
     def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield parts."""
+        """Yield the table in parts.
+
+        Parameters
+        ----------
+        columns, texts : sequence of str
+            See :meth:`TableFile.parts`.
+        wanted : callable
+            Not used: the format does not know ranges.
+
+        Yields
+        ------
+        int, pandas.DataFrame
+            See :meth:`TableFile.parts`.
+        """
         with fitsio.FITS(str(self._path)) as file:
             hdu = file[self._place]
-            for first in range(0, self._rows, PART):
-                values = hdu[list(columns)][first : min(first + PART, self._rows)]
+            for first in range(0, self._rows, ROWS_PER_PART):
+                values = hdu[list(columns)][first : min(first + ROWS_PER_PART, self._rows)]
                 yield first, pd.DataFrame({name: self._column(values, name) for name in columns})
 
     def _column(self, values: np.ndarray, name: str) -> pd.Series:
@@ -167,7 +215,7 @@ class FitsTable:
 
 
 class VoTable:
-    """The first table of a VOTable file, which can only be read whole."""
+    """The first table of a VOTable file, which can only be read as a whole."""
 
     def __init__(self, path: Path) -> None:
         table = Table.read(path, format="votable")
@@ -178,36 +226,49 @@ class VoTable:
         self._frame = table.to_pandas()
 
     def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield the whole table."""
+        """Yield the whole table as one part.
+
+        Parameters
+        ----------
+        columns, texts : sequence of str
+            See :meth:`TableFile.parts`.
+        wanted : callable
+            Not used.
+
+        Yields
+        ------
+        int, pandas.DataFrame
+            See :meth:`TableFile.parts`.
+        """
         yield 0, self._frame[list(columns)]
 
 
-KINDS: dict[str, type[TableFile]] = {
+TABLE_READERS: dict[str, type[TableFile]] = {
     ".parquet": ParquetTable, ".pq": ParquetTable, ".csv": TextTable, ".txt": TextTable, ".tsv": TextTable,
     ".vot": VoTable, ".xml": VoTable, ".votable": VoTable,
 }  # fmt: skip
 
 
 def open_table(path: Path, what: str) -> TableFile:
-    """Return the table in a file, by the ending of its name: Parquet, CSV, VOTable, and FITS for all others.
+    """Open the table in a file, whose suffix tells the format: Parquet, CSV, VOTable, and FITS for all others.
 
     Raises
     ------
     InputError
-        The file cannot be read.
+        If the file cannot be read.
     """
     ending = Path(path.name.removesuffix(".gz")).suffix.lower()
     if not path.is_file():
         raise InputError(f"{what}: no such file")
     with readable(what):
-        return KINDS.get(ending, FitsTable)(path)  # type: ignore[call-arg]
+        return TABLE_READERS.get(ending, FitsTable)(path)  # type: ignore[call-arg]
 
 
 @contextlib.contextmanager
 def readable(what: str) -> Iterator[None]:
-    """Turn what the readers of tables raise in the block into an InputError about the table `what`."""
+    """Turn exceptions that table readers raise in the block into an InputError about the table `what`."""
     try:
         yield
-    except UNREADABLE as error:
+    except TABLE_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{what}: not a readable table ({reason}); expected Parquet, FITS, CSV or VOTable") from None

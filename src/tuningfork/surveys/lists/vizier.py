@@ -1,4 +1,4 @@
-"""A catalogue of VizieR (Ochsenbein+ 2000), asked through its TAP service."""
+"""Catalogues of VizieR (Ochsenbein et al. 2000), queried through its TAP service."""
 
 import pandas as pd
 import pyarrow as pa
@@ -8,29 +8,41 @@ from tuningfork.core.config.sources import VizierCatalogue
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.lists.columns import ALIASES, NUMBERS, as_numbers, factor, require_numbers
+from tuningfork.surveys.lists.columns import COLUMN_ALIASES, NUMBER_COLUMNS, as_numbers, require_numbers, unit_factor
 from tuningfork.surveys.lists.sources.rows import identified
 from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Limit, Network
 
-POSITION = {"ra": "RAJ2000", "dec": "DEJ2000"}
-"""Where most tables of VizieR have the position, in degrees."""
-LIMIT = Limit(rate=5, connections=4)
-"""VizieR publishes no figures; this is what it has been seen to bear."""
+POSITION_COLUMNS = {"ra": "RAJ2000", "dec": "DEJ2000"}
+"""Columns in which most tables of VizieR have the position (deg)."""
+VIZIER_LIMIT = Limit(rate=5, connections=4)
+"""Our own limit: VizieR publishes none, and has served this rate without trouble."""
 
 
 def of_vizier(catalogue: VizierCatalogue, shard: Shard, network: Network) -> pa.Table:
-    """Return the rows of a shard as a table of the stage `sources`.
+    """Return the rows of a shard.
+
+    Parameters
+    ----------
+    catalogue : VizierCatalogue
+        Table and columns.
+    shard : Shard
+    network : Network
+
+    Returns
+    -------
+    pyarrow.Table
+        Table of the stage `sources`.
 
     Raises
     ------
     InputError
-        A column is not what the configuration says that it is.
+        If a column is not what the configuration says.
     TransferError
-        VizieR does not answer, or has no such table or column.
+        If VizieR does not answer, or has no such table or column.
     """
-    mapping = POSITION | catalogue.columns
-    names = [name for name in ALIASES if name in mapping and name != "file"]
+    mapping = POSITION_COLUMNS | catalogue.columns
+    names = [name for name in COLUMN_ALIASES if name in mapping and name != "file"]
     columns = list(dict.fromkeys(mapping[name] for name in names))
     wanted = ", ".join(map(quoted, columns))
 
@@ -38,30 +50,30 @@ def of_vizier(catalogue: VizierCatalogue, shard: Shard, network: Network) -> pa.
         condition = box.condition(quoted(mapping["ra"]), quoted(mapping["dec"]))
         return f"SELECT {wanted} FROM {quoted(catalogue.table)} WHERE {condition}"
 
-    table = ask_around(network, catalogue.tap_url, query, Surroundings.around(shard), LIMIT)
+    table = ask_around(network, catalogue.tap_url, query, Surroundings.around(shard), VIZIER_LIMIT)
     what = f"sources.catalogue.table: {catalogue.table} of VizieR"
     if len(table.colnames) != len(columns):
-        raise InputError(f"{what}: {len(columns)} columns were asked for, {len(table.colnames)} came")
+        raise InputError(f"{what}: expected {len(columns)} columns, received {len(table.colnames)}")
     frame = _frame(table, {name: columns.index(mapping[name]) for name in names}, what)
     return identified(frame[shard.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())])
 
 
 def quoted(name: str) -> str:
-    """Return a name as a delimited identifier of ADQL, in which it may hold any character."""
+    """Return a name as a delimited identifier of ADQL, which may contain any character."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _frame(table: Table, places: dict[str, int], what: str) -> pd.DataFrame:
-    """Return a table's columns, given by their places, under our names and in our units."""
+def _frame(table: Table, numbers: dict[str, int], what: str) -> pd.DataFrame:
+    """Return columns of a table, given by their numbers, under our names and in our units."""
     table.convert_bytestring_to_unicode()
     values = table.to_pandas()
     frame = pd.DataFrame(index=values.index)
-    for name, place in places.items():
-        column = values[values.columns[place]]
-        if name in NUMBERS:
+    for name, number in numbers.items():
+        column = values[values.columns[number]]
+        if name in NUMBER_COLUMNS:
             require_numbers(column, name, what)
-            unit = table.columns[place].unit
-            frame[name] = as_numbers(column) * factor(name, None if unit is None else str(unit), what)
+            unit = table.columns[number].unit
+            frame[name] = as_numbers(column) * unit_factor(name, None if unit is None else str(unit), what)
         else:
             frame[name] = column
     return frame

@@ -1,4 +1,4 @@
-"""Where the sky cells of Pan-STARRS1 lie: the tessellation RINGS.V3."""
+"""Positions of the sky cells of Pan-STARRS1: the tessellation RINGS.V3."""
 
 import re
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import reaches
 
-NAME = re.compile(r"(\d{4})\.0(\d)(\d)")
-"""Projection cell, row and column of the sky cell within it."""
-PIXEL = 0.25 / 3600
+SKY_CELL_NAME = re.compile(r"(\d{4})\.0(\d)(\d)")
+"""Projection cell, and row and column of the sky cell within it."""
+PIXEL_DEGREES = 0.25 / 3600
 """Width of a pixel (deg)."""
-ACROSS = 10
-"""A projection cell has so many rows and columns of sky cells."""
-OVERLAP = 480
+CELLS_ACROSS = 10
+"""Number of rows, and of columns, of sky cells in a projection cell."""
+CELL_OVERLAP = 480
 """Pixels that neighbouring sky cells of a projection cell share."""
 
 
@@ -30,13 +30,13 @@ class Ring:
     Attributes
     ----------
     first : int
-        Number of its first projection cell, which lies at right ascension zero.
+        Number of the first projection cell, which lies at right ascension zero.
     count : int
-        Projection cells round the sky.
+        Number of projection cells around the sky.
     dec : float
         Declination (deg) of their centres.
     width, height : int
-        Size of a sky cell (pixel).
+        Size of a sky cell (px).
     x, y : float
         Reference pixel (FITS) of the sky cell in row 5 and column 5.
     """
@@ -51,7 +51,7 @@ class Ring:
 
 
 # The table ps1grid.fits of the archive at STScI, which describes the tessellation of T. Budavari: the columns PROJCELL,
-# NBAND, DEC, XCELL, YCELL, CRPIX1 and CRPIX2. It begins where the survey does.
+# NBAND, DEC, XCELL, YCELL, CRPIX1 and CRPIX2. It begins at the southern limit of the survey.
 RINGS = tuple(
     Ring(*row)
     for row in (
@@ -90,8 +90,8 @@ RINGS = tuple(
         (2643, 1, 90.0, 6240, 6240, 239.5, 240.0),
     )
 )
-LARGEST = 3.3
-"""Distance (deg) from the centre of a projection cell to its corners, at most."""
+MAX_PROJECTION_RADIUS = 3.3
+"""Largest distance (deg) from the centre of a projection cell to its corners."""
 
 
 def cell(name: str) -> Tile:
@@ -100,9 +100,9 @@ def cell(name: str) -> Tile:
     Raises
     ------
     InputError
-        The survey has no such sky cell.
+        If the survey has no such sky cell.
     """
-    match = NAME.fullmatch(name)
+    match = SKY_CELL_NAME.fullmatch(name)
     number = int(match[1]) if match else -1
     ring = next((ring for ring in RINGS if ring.first <= number < ring.first + ring.count), None)
     if match is None or ring is None:
@@ -114,16 +114,16 @@ def cell(name: str) -> Tile:
 
 
 def cells_around(shard: Shard, margin: float) -> list[Tile]:
-    """Return the sky cells that touch a shard or come within `margin` (deg) of it, in order of their names.
+    """Return the sky cells that touch a shard or come within `margin` (deg) of it, in order of name.
 
-    A few that come not quite as near are among them.
+    A few cells that are slightly farther away may be included.
     """
     centre = shard.centre
     radius = shard.radius + margin
-    found = []
-    for ring, number in _projection_cells(*centre, radius + LARGEST):
-        found += [tile for tile in _tiles(ring, number) if reaches(tile, *centre, radius)]
-    return sorted(found, key=lambda tile: tile.name)
+    cells = []
+    for ring, number in _projection_cells(*centre, radius + MAX_PROJECTION_RADIUS):
+        cells += [tile for tile in _tiles(ring, number) if reaches(tile, *centre, radius)]
+    return sorted(cells, key=lambda tile: tile.name)
 
 
 def _projection_cells(ra: float, dec: float, radius: float) -> Iterator[tuple[Ring, int]]:
@@ -132,22 +132,22 @@ def _projection_cells(ra: float, dec: float, radius: float) -> Iterator[tuple[Ri
         if abs(ring.dec - dec) <= radius:
             centres = np.arange(ring.count) * 360 / ring.count
             near = distance(centres, np.full(ring.count, ring.dec), ra, dec) <= radius
-            yield from ((ring, ring.first + int(place)) for place in np.flatnonzero(near))
+            yield from ((ring, ring.first + int(number)) for number in np.flatnonzero(near))
 
 
 def _tiles(ring: Ring, number: int) -> Iterator[Tile]:
-    yield from (_tile(ring, number, row, column) for row in range(ACROSS) for column in range(ACROSS))
+    yield from (_tile(ring, number, row, column) for row in range(CELLS_ACROSS) for column in range(CELLS_ACROSS))
 
 
 def _tile(ring: Ring, number: int, row: int, column: int) -> Tile:
     """Return a sky cell; all cells of a projection cell share one gnomonic projection, north up and east left."""
-    x0 = ring.x + (ring.width - OVERLAP) * (5 - column)
-    y0 = ring.y + (ring.height - OVERLAP) * (5 - row)
+    x0 = ring.x + (ring.width - CELL_OVERLAP) * (5 - column)
+    y0 = ring.y + (ring.height - CELL_OVERLAP) * (5 - row)
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [(number - ring.first) * 360 / ring.count, ring.dec]
     wcs.wcs.crpix = [x0, y0]
-    wcs.wcs.cdelt = [-PIXEL, PIXEL]
+    wcs.wcs.cdelt = [-PIXEL_DEGREES, PIXEL_DEGREES]
     right, top = ring.width, ring.height
     ra, dec = wcs.wcs_pix2world([1, right, right, 1, (1 + right) / 2], [1, 1, top, top, (1 + top) / 2], 1)
     corners = tuple((float(a) % 360, float(d)) for a, d in zip(ra[:4], dec[:4], strict=True))

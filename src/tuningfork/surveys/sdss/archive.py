@@ -1,6 +1,6 @@
-"""Names and addresses of the SDSS Science Archive Server, and where its fields lie on the sky.
+"""Names and addresses of the SDSS Science Archive Server, and the positions of its fields on the sky.
 
-Addresses as the data model (https://data.sdss.org/datamodel/) and the imaging pages of the data releases give them.
+The addresses follow the data model (https://data.sdss.org/datamodel/) and the imaging pages of the data releases.
 """
 
 import re
@@ -11,19 +11,25 @@ from astroquery.sdss import SDSS
 
 from tuningfork.core.errors import InputError
 
-BANDS = "ugriz"
-WIDTH, HEIGHT = 2048, 1489
-"""Size (px) of every frame: across and along the scan."""
-PIXEL = 0.396
-"""Size of a pixel (arcsec)."""
-NAME = re.compile(r"(\d{1,4})-(\d{6})-([1-6])-(\d{4})")
-RESOLVE = {True: "2010-05-23", False: "2013-07-29"}
-"""Version of the resolve files up to Data Release 12, and later."""
+SDSS_BANDS = "ugriz"
+FRAME_WIDTH, FRAME_HEIGHT = 2048, 1489
+"""Width of every frame, across the scan (px)."""
+PIXEL_SCALE = 0.396
+"""Width of a pixel (arcsec)."""
+FIELD_NAME = re.compile(r"(\d{1,4})-(\d{6})-([1-6])-(\d{4})")
+"""Name of a tile: rerun, run, camcol and field."""
+RESOLVE_VERSIONS = {True: "2010-05-23", False: "2013-07-29"}
+"""Version of the resolve files up to Data Release 12 (True), and later (False)."""
 
 
 @dataclass(frozen=True, order=True)
 class FieldName:
-    """A field of the imaging survey; `str` gives the tile's name, such as 301-006377-4-0399."""
+    """A field of the imaging survey; `str` gives the name of its tile, such as 301-006377-4-0399.
+
+    Attributes
+    ----------
+    rerun, run, camcol, field : int
+    """
 
     rerun: int
     run: int
@@ -35,14 +41,14 @@ class FieldName:
 
     @classmethod
     def parse(cls, name: str) -> "FieldName":
-        """Return the field of a tile's name.
+        """Return the field with this tile name.
 
         Raises
         ------
         InputError
-            It is no such name.
+            If the name is not that of a field.
         """
-        match = NAME.fullmatch(name)
+        match = FIELD_NAME.fullmatch(name)
         if match is None:
             raise InputError(f"SDSS tile {name!r}: expected rerun-run-camcol-field such as 301-006377-4-0399")
         return cls(*map(int, match.groups()))
@@ -50,7 +56,7 @@ class FieldName:
 
 @dataclass(frozen=True)
 class Archive:
-    """Where the files of a data release are: each method returns the address and the name in the cache.
+    """Addresses of the files of a data release: each method returns the address and the name in the cache.
 
     Attributes
     ----------
@@ -79,27 +85,27 @@ class Archive:
         return f"{self.url.rstrip('/')}/dr{self.release}/{self._project}"
 
     def frame(self, field: FieldName, band: str) -> tuple[str, str]:
-        """Return the place of the corrected frame in one band."""
+        """Return address and name of the corrected frame in one band."""
         url: str = SDSS.IMAGING_URL_SUFFIX.format(
             base=self.url.rstrip("/"), dr=self.release, instrument=self._project, band=band, **vars(field)
         )
         return url, self._cached(url)
 
     def psf(self, field: FieldName) -> tuple[str, str]:
-        """Return the place of the psField file: the PSF in all bands."""
+        """Return address and name of the psField file: the PSF in all bands."""
         name = f"psField-{field.run:06d}-{field.camcol}-{field.field:04d}.fit"
         url = f"{self._root}/photo/redux/{field.rerun}/{field.run}/objcs/{field.camcol}/{name}"
         return url, self._cached(url)
 
     def objects(self, field: FieldName) -> tuple[str, str]:
-        """Return the place of the photoObj file: the catalogue of the field."""
+        """Return address and name of the photoObj file: the catalogue of the field."""
         name = f"photoObj-{field.run:06d}-{field.camcol}-{field.field:04d}.fits"
         url = f"{self._root}/photoObj/{field.rerun}/{field.run}/{field.camcol}/{name}"
         return url, self._cached(url)
 
     def window(self, name: str) -> tuple[str, str]:
-        """Return the place of a file of the window function, such as window_flist.fits."""
-        url = f"{self._root}/resolve/{RESOLVE[self.release <= 12]}/{name}"
+        """Return address and name of a file of the window function, such as window_flist.fits."""
+        url = f"{self._root}/resolve/{RESOLVE_VERSIONS[self.release <= 12]}/{name}"
         return url, self._cached(url)
 
     def _cached(self, url: str) -> str:
@@ -107,7 +113,7 @@ class Archive:
 
 
 def corners(ra: float, dec: float, node: float, incl: float) -> tuple[tuple[float, float], ...]:
-    """Return the corners (deg) of a field, in order round it.
+    """Return the corners (deg) of a field, in order around it.
 
     The rows of a field run across the great circle along which the telescope scanned, its columns along it.
 
@@ -116,29 +122,62 @@ def corners(ra: float, dec: float, node: float, incl: float) -> tuple[tuple[floa
     ra, dec : float
         Centre of the field (deg).
     node, incl : float
-        Node and inclination of the great circle (deg); NaN if unknown, then there are no corners.
+        Node and inclination of the great circle (deg); NaN if unknown.
+
+    Returns
+    -------
+    tuple of (ra, dec)
+        Four corners (deg); none if a parameter is unknown.
     """
     if not np.isfinite([ra, dec, node, incl]).all():
         return ()
     mu, nu = great_circle(np.array(ra), np.array(dec), node, incl)
-    along = HEIGHT / 2 * PIXEL / 3600 / np.cos(np.deg2rad(nu))
-    across = WIDTH / 2 * PIXEL / 3600
-    around = equatorial(mu + along * np.array([-1, -1, 1, 1]), nu + across * np.array([-1, 1, 1, -1]), node, incl)
-    return tuple((float(x), float(y)) for x, y in zip(*around, strict=True))
+    along = FRAME_HEIGHT / 2 * PIXEL_SCALE / 3600 / np.cos(np.deg2rad(nu))
+    across = FRAME_WIDTH / 2 * PIXEL_SCALE / 3600
+    corner_positions = equatorial(
+        mu + along * np.array([-1, -1, 1, 1]), nu + across * np.array([-1, 1, 1, -1]), node, incl
+    )
+    return tuple((float(x), float(y)) for x, y in zip(*corner_positions, strict=True))
 
 
 def great_circle(ra: np.ndarray, dec: np.ndarray, node: float, incl: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return mu and nu (deg): longitude and latitude with respect to a great circle (Stoughton et al. 2002)."""
+    """Convert equatorial to great-circle coordinates (Stoughton et al. 2002).
+
+    Parameters
+    ----------
+    ra, dec : ndarray
+        Right ascension and declination (deg), shape (N,).
+    node, incl : float
+        Node and inclination of the great circle (deg).
+
+    Returns
+    -------
+    mu, nu : ndarray
+        Longitude and latitude with respect to the great circle (deg), shape (N,).
+    """
     return _turned(ra, dec, node, -incl)
 
 
 def equatorial(mu: np.ndarray, nu: np.ndarray, node: float, incl: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return right ascension and declination (deg) of places given with respect to a great circle."""
+    """Convert great-circle to equatorial coordinates; the inverse of :func:`great_circle`.
+
+    Parameters
+    ----------
+    mu, nu : ndarray
+        Longitude and latitude with respect to a great circle (deg), shape (N,).
+    node, incl : float
+        Node and inclination of the great circle (deg).
+
+    Returns
+    -------
+    ra, dec : ndarray
+        Right ascension and declination (deg), shape (N,).
+    """
     return _turned(mu, nu, node, incl)
 
 
 def _turned(lon: np.ndarray, lat: np.ndarray, node: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Turn the sphere by `angle` about the axis through the point of longitude `node` on the equator."""
+    """Rotate the sphere by `angle` (deg) about the axis through longitude `node` on the equator."""
     away, up, tilt = np.deg2rad(lon - node), np.deg2rad(lat), np.deg2rad(angle)
     x, y, z = np.cos(away) * np.cos(up), np.sin(away) * np.cos(up), np.sin(up)
     turned = np.rad2deg(np.arctan2(y * np.cos(tilt) - z * np.sin(tilt), x)) + node

@@ -1,8 +1,8 @@
 """Gain and noise of the CCDs of the SDSS imaging camera.
 
-From the table of the data model of the frame files
+From the table in the data model of the frame files
 (https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/frame.html). The psField file of a field
-says the same for the field itself and comes first.
+has the same values for that field, and takes precedence.
 """
 
 GAIN = {
@@ -24,15 +24,30 @@ DARK_VARIANCE = {
 }
 """Variance of read-out noise and dark current (counts^2), by camera column and band."""
 LATER_GAIN = {(2, "u"): 1.825}
-"""Gains that hold after run 1100."""
+"""Gains that are valid after run 1100."""
 LATER_DARK_VARIANCE = {(2, "i"): 6.25, (4, "i"): 7.5625, (4, "z"): 12.6025, (5, "z"): 2.1025}
-"""Variances that hold after run 1500."""
-SATURATION = 20_000.0
-"""Counts above which a pixel may be saturated: below the lowest full well of the CCDs (23,650 in i of column 4)."""
+"""Variances that are valid after run 1500."""
+SATURATION_COUNTS = 20_000.0
+"""Counts above which a pixel may be saturated: less than the lowest full well of the CCDs (23,650 in i of column 4)."""
 
 
 def gain_and_dark_variance(run: int, camcol: int, band: str) -> tuple[float, float]:
-    """Return photo-electrons per count, and variance of read-out noise and dark current (counts^2)."""
+    """Return the gain and the dark variance of a CCD.
+
+    Parameters
+    ----------
+    run : int
+    camcol : int
+        Camera column, 1 to 6.
+    band : str
+
+    Returns
+    -------
+    gain : float
+        Photo-electrons per count.
+    dark_variance : float
+        Variance of read-out noise and dark current (counts^2).
+    """
     gain, dark = GAIN[camcol][band], DARK_VARIANCE[camcol][band]
     if run > 1100:
         gain = LATER_GAIN.get((camcol, band), gain)

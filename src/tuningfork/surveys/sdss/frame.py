@@ -1,8 +1,8 @@
-"""Read a corrected frame of SDSS, Data Release 8 or later.
+"""Reading of a corrected frame of SDSS, Data Release 8 or later.
 
-The file holds the sky-subtracted image in nanomaggies, the calibration vector (nanomaggies per count and column)
-and a coarse image of the sky in counts with the places at which to interpolate it. From these follow the counts
-that the detector saw, and from the counts the noise, as the data model of the frame files explains
+The file holds the sky-subtracted image in nanomaggies, the calibration vector (nanomaggies per count, one value per
+column) and a coarse image of the sky in counts with the positions at which to interpolate it. From these follow the
+counts that the detector recorded, and from the counts the noise, as the data model of the frame files explains
 (https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/frame.html).
 """
 
@@ -18,9 +18,9 @@ from astropy.wcs import WCS
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import Rows
-from tuningfork.surveys.sdss.camera import SATURATION
+from tuningfork.surveys.sdss.camera import SATURATION_COUNTS
 
-LARGEST = 2**25
+MAX_FRAME_PIXELS = 2**25
 """Pixels of the largest image that is accepted; a frame has 2048 x 1489."""
 REMEDY = "delete it and run again"
 WCS_KEYS = (
@@ -41,7 +41,7 @@ WCS_KEYS = (
 
 @dataclass(frozen=True)
 class Frame:
-    """What a frame file holds.
+    """The content of a frame file.
 
     Attributes
     ----------
@@ -50,27 +50,27 @@ class Frame:
     wcs : WCS
     calibration : ndarray or None
         Nanomaggies per count in each column (W,).
-    sky : Sky or None
+    sky : FrameSky or None
     """
 
     pixels: np.ndarray
     wcs: WCS
     calibration: np.ndarray | None
-    sky: "Sky | None"
+    sky: "FrameSky | None"
 
     @classmethod
     def read(cls, path: Path, band: str) -> "Frame":
-        """Read a frame file; the compressed file is unpacked once, in memory.
+        """Read a frame file; the compressed file is decompressed once, in memory.
 
         Raises
         ------
         InputError
-            The file cannot be read or is no frame of this band.
+            If the file cannot be read or is not a frame of this band.
         """
         try:
             with fitsio.FITS(str(path)) as file:
                 header, shape = file[0].read_header(), file[0].get_dims()
-                pixels = file[0].read() if len(shape) == 2 and 0 < shape[0] * shape[1] <= LARGEST else None
+                pixels = file[0].read() if len(shape) == 2 and 0 < shape[0] * shape[1] <= MAX_FRAME_PIXELS else None
                 calibration = file[1].read() if len(file) > 2 else None
                 sky = file[2].read(lower=True) if len(file) > 2 else None
             if pixels is None or str(header.get("FILTER", band)).strip() != band:
@@ -80,22 +80,42 @@ class Frame:
             return cls.of_parts(pixels.astype(np.float32), _wcs(header), calibration, sky)
         except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{path}: no readable frame of SDSS ({reason}); {REMEDY}") from None
+            raise InputError(f"{path}: not a readable frame of SDSS ({reason}); {REMEDY}") from None
 
     @classmethod
     def of_parts(
         cls, pixels: np.ndarray, wcs: WCS, calibration: np.ndarray | None, sky: Mapping[str, Any] | np.ndarray | None
     ) -> "Frame":
-        """Return a frame of the contents of its HDUs; a calibration that does not fit the image is left out."""
+        """Return a frame from the contents of its HDUs; a calibration that does not fit the image is ignored.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            Image (H, W), nanomaggies, float32.
+        wcs : WCS
+        calibration : ndarray or None
+            Nanomaggies per count in each column (W,).
+        sky : mapping, ndarray or None
+            Row with `allsky`, `xinterp` and `yinterp`.
+
+        Returns
+        -------
+        Frame
+
+        Raises
+        ------
+        ValueError
+            If the table of the sky is damaged.
+        """
         if calibration is None or sky is None or calibration.shape != pixels.shape[1:]:
             return cls(pixels, wcs, None, None)
-        return cls(pixels, wcs, calibration.astype(np.float32), Sky.of(sky, pixels.shape))
+        return cls(pixels, wcs, calibration.astype(np.float32), FrameSky.of(sky, pixels.shape))
 
     def rows(self, gain: float, dark_variance: float) -> Rows:
-        """Return how to read image and inverse variance (1/nanomaggies^2) a few rows at a time.
+        """Return a function that reads image and inverse variance (1/nanomaggies^2) a few rows at a time.
 
-        The inverse variance is zero where a pixel is saturated or not finite. Without calibration or sky the noise is
-        that which the image shows.
+        The inverse variance is zero where a pixel is saturated or not finite. Without calibration or sky, the noise is
+        measured on the image.
 
         Parameters
         ----------
@@ -103,6 +123,11 @@ class Frame:
             Photo-electrons per count.
         dark_variance : float
             Variance of read-out noise and dark current (counts^2).
+
+        Returns
+        -------
+        callable
+            See :class:`tuningfork.surveys.base.Image`.
         """
         if self.calibration is None or self.sky is None:
             _, noise = sky_level_and_noise(self.pixels[np.isfinite(self.pixels)])
@@ -120,60 +145,88 @@ class Frame:
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 counts = pixels / factor + sky.rows(start, stop)
                 variance = (np.clip(counts, 0, None) / np.float32(gain) + np.float32(dark_variance)) * factor**2
-                good = (counts < SATURATION) & np.isfinite(variance) & (variance > 0)
+                good = (counts < SATURATION_COUNTS) & np.isfinite(variance) & (variance > 0)
             return pixels, np.divide(1, variance, out=np.zeros_like(pixels), where=good)
 
         return calibrated
 
 
 @dataclass(frozen=True)
-class Sky:
-    """The sky under a frame (counts), to be interpolated linearly between the places of a coarse image.
+class FrameSky:
+    """The sky under a frame (counts), interpolated linearly between the pixels of a coarse image.
 
     Attributes
     ----------
     columns : ndarray
         The coarse image, interpolated along its rows: (K, W).
     places : ndarray
-        For each row of the frame the place in `columns`, (H,).
+        For each row of the frame, its position in `columns`, (H,).
     """
 
     columns: np.ndarray
     places: np.ndarray
 
     @classmethod
-    def of(cls, table: Mapping[str, Any] | np.ndarray, shape: tuple[int, ...]) -> "Sky":
-        """Return the sky of a frame of this shape, from the row with `allsky`, `xinterp` and `yinterp`."""
+    def of(cls, table: Mapping[str, Any] | np.ndarray, shape: tuple[int, ...]) -> "FrameSky":
+        """Return the sky of a frame.
+
+        Parameters
+        ----------
+        table : mapping or ndarray
+            Row with `allsky`, `xinterp` and `yinterp`.
+        shape : tuple of int
+            Height H and width W of the frame.
+
+        Returns
+        -------
+        FrameSky
+
+        Raises
+        ------
+        ValueError
+            If the table is damaged.
+        """
         coarse = np.asarray(table["allsky"], dtype=np.float32)
         coarse = coarse.reshape(coarse.shape[-2:])
         across, along = np.ravel(table["xinterp"]), np.ravel(table["yinterp"])
         if min(coarse.shape) < 2 or not (np.isfinite(across).all() and np.isfinite(along).all()):
             raise ValueError("the table of the sky is damaged")
         if (len(along), len(across)) != shape:
-            # A frame that was cut keeps the places of the whole frame; the sky hardly varies.
+            # A cutout of a frame keeps the positions of the whole frame; the median will do, as the sky hardly varies.
             return cls(np.full((2, shape[1]), np.median(coarse), dtype=np.float32), np.zeros(shape[0]))
         return cls(_linear(coarse, across, 1), along)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Return the sky in some rows of the frame."""
+        """Return the sky in some rows of the frame.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows [start, stop).
+
+        Returns
+        -------
+        ndarray
+            float32 (stop - start, W), counts.
+        """
         return _linear(self.columns, self.places[start:stop], 0)
 
 
 def _wcs(header: Mapping[str, Any]) -> WCS:
-    """Return the WCS of a frame's header; a key that is missing or has no sensible value is a ValueError."""
+    """Return the WCS of a frame's header; raise ValueError if a key is missing or has no valid value."""
     for key in WCS_KEYS:
         if key not in header:
             raise ValueError(f"the header has no {key}")
         number = key.startswith(("CR", "CD"))
         if number and not (isinstance(header[key], int | float) and np.isfinite(header[key])):
-            raise ValueError(f"{key} = {header[key]!r} is no number")
+            raise ValueError(f"{key} = {header[key]!r} is not a number")
     return WCS({key: header[key] for key in WCS_KEYS})
 
 
-def _linear(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
-    """Interpolate along one axis; beyond the ends the value of the end is kept."""
-    places = np.clip(places, 0, values.shape[axis] - 1)
-    low = np.minimum(places.astype(int), values.shape[axis] - 2)
-    part = (places - low).astype(np.float32)
-    part = part[:, None] if axis == 0 else part
-    return np.asarray(np.take(values, low, axis) * (1 - part) + np.take(values, low + 1, axis) * part)
+def _linear(values: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+    """Interpolate along one axis; beyond the ends, the value at the end is used."""
+    positions = np.clip(positions, 0, values.shape[axis] - 1)
+    low = np.minimum(positions.astype(int), values.shape[axis] - 2)
+    fraction = (positions - low).astype(np.float32)
+    fraction = fraction[:, None] if axis == 0 else fraction
+    return np.asarray(np.take(values, low, axis) * (1 - fraction) + np.take(values, low + 1, axis) * fraction)

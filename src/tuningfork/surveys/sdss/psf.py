@@ -1,10 +1,10 @@
-"""The PSF of SDSS at any place of a field, from the field's psField file.
+"""The PSF of SDSS at any position in a field, from the field's psField file.
 
-The file holds, for each band, a few images (the Karhunen-Loeve basis of the field's stars) and polynomials in row and
-column that say how much of each goes into the PSF at a place (Lupton et al. 2001, ASP Conf. 238, 269;
-https://www.sdss.org/dr12/algorithms/read_psf/). In the files the first index of the coefficients `c` is the power of
-the row, the second that of the column: with it the reconstruction fits the stars of a real field, the other way
-round it does not.
+For each band the file holds a few images (the Karhunen-Loeve basis of the field's stars) and polynomials in row and
+column that give their coefficients at a position (Lupton et al. 2001, ASP Conf. 238, 269;
+https://www.sdss.org/dr12/algorithms/read_psf/). In the files, the first index of the coefficients `c` is the power of
+the row, the second that of the column: the reconstruction then fits the stars of a real field, and with the indices
+exchanged it does not.
 """
 
 import warnings
@@ -18,24 +18,24 @@ from scipy import optimize
 from scipy.interpolate import RectBivariateSpline
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.sdss.archive import BANDS, HEIGHT, PIXEL, WIDTH
+from tuningfork.surveys.sdss.archive import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SCALE, SDSS_BANDS
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.verify import verify_fits
 
-SCALE = 0.001
-"""The polynomials are in rows and columns times this."""
-LARGEST = 201
-"""Largest width (px) of the basis images that is accepted."""
-NODES = (4, 5)
-"""Rows and columns of the grid of places at which the width is measured."""
-GAUSSIAN = float(2 * np.sqrt(np.log(2) / (2 * np.pi)))
-"""FWHM of a Gaussian in units of the square root of its effective area: by this `psf_width` is defined."""
-FARTHEST = 15
-"""Half of the width (px) of the largest part of the image that is fitted."""
+POSITION_SCALE = 0.001
+"""Factor by which rows and columns are multiplied in the polynomials."""
+MAX_BASIS_WIDTH = 201
+"""Width of the largest basis images that are accepted (px)."""
+WIDTH_NODES = (4, 5)
+"""Rows and columns of the grid on which the width is measured."""
+GAUSSIAN_FWHM = float(2 * np.sqrt(np.log(2) / (2 * np.pi)))
+"""FWHM of a Gaussian in units of the square root of its effective area, by which `psf_width` is defined."""
+MAX_FIT_RADIUS = 15
+"""Half of the width of the largest part of the image that is fitted (px)."""
 
 
 @dataclass(frozen=True)
-class Psf:
+class FieldPsf:
     """The PSF of one band of a field, and what else the psField file says about the band.
 
     Attributes
@@ -59,38 +59,52 @@ class Psf:
     dark_variance: float
 
     @classmethod
-    def read(cls, path: Path, band: str) -> "Psf":
+    def read(cls, path: Path, band: str) -> "FieldPsf":
         """Read one band of a psField file.
 
         Raises
         ------
         InputError
-            The file cannot be read or is no psField file.
+            If the file cannot be read or is not a psField file.
         """
-        place = BANDS.index(band)
+        number = SDSS_BANDS.index(band)
         try:
             with warnings.catch_warnings(), fitsio.FITS(str(path), upper=True) as file:
-                # The header leaves open how long the variable columns are.
+                # The header does not state the length of the variable columns.
                 warnings.simplefilter("ignore", fitsio.FITSRuntimeWarning)
-                terms, field = file[place + 1].read(), file[6].read()
+                terms, field = file[number + 1].read(), file[6].read()
             basis, coefficients = _terms(terms)
-            width, gain, dark = (float(field[key][0, place]) for key in ("PSF_WIDTH", "GAIN", "DARK_VARIANCE"))
+            width, gain, dark = (float(field[key][0, number]) for key in ("PSF_WIDTH", "GAIN", "DARK_VARIANCE"))
         except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: not a psField file of SDSS ({reason}); delete it and run again") from None
         return cls(basis, coefficients, width, gain, dark)
 
     def image(self, x: float, y: float) -> np.ndarray:
-        """Return the PSF, pixel included, at a pixel position; its centre is that of the central pixel."""
+        """Return the PSF at a position, including the blurring by the pixel.
+
+        Parameters
+        ----------
+        x, y : float
+            Pixel position in the frame.
+
+        Returns
+        -------
+        ndarray
+            Shape (H, W); the PSF is centred on the central pixel.
+        """
         rows, columns = self.coefficients.shape[1:]
-        powers = np.outer((SCALE * (y + 0.5)) ** np.arange(rows), (SCALE * (x + 0.5)) ** np.arange(columns))
+        powers = np.outer(
+            (POSITION_SCALE * (y + 0.5)) ** np.arange(rows), (POSITION_SCALE * (x + 0.5)) ** np.arange(columns)
+        )
         image: np.ndarray = np.tensordot((self.coefficients * powers).sum(axis=(1, 2)), self.basis, axes=1)
         return image
 
     def fwhm(self, shape: tuple[int, int]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """Return the full width at half maximum as a function of the pixel position.
+        """Return the full width at half maximum as a function of pixel position.
 
-        It is measured at the nodes of a coarse grid and interpolated, so that any number of sources costs nothing.
+        The width is measured at the nodes of a coarse grid and interpolated, so that its cost does not depend on the number
+        of sources.
 
         Parameters
         ----------
@@ -105,9 +119,9 @@ class Psf:
         Raises
         ------
         InputError
-            The images are no PSF.
+            If the images are not those of a PSF.
         """
-        rows, columns = (np.linspace(0, size - 1, count) for size, count in zip(shape, NODES, strict=True))
+        rows, columns = (np.linspace(0, size - 1, count) for size, count in zip(shape, WIDTH_NODES, strict=True))
         widths = np.array([[moffat_width(self.image(x, y)) for x in columns] for y in rows])
         if not np.isfinite(widths).all():
             raise InputError("the psField file gives no PSF whose width can be measured")
@@ -124,23 +138,23 @@ class Psf:
 
 
 def verify_psf(path: Path) -> None:
-    """Check that a file is a whole psField file whose PSFs are what it says of them.
+    """Check that a file is a complete psField file whose PSFs match its own description of them.
 
     The file has no checksum, but states the sum of each basis image and the effective width of the PSF.
 
     Raises
     ------
     AttemptError
-        It is not; the message says what is wrong.
+        If it is not; the message says what is wrong.
     """
     verify_fits(path)
     try:
-        bands = {band: Psf.read(path, band) for band in BANDS}
+        bands = {band: FieldPsf.read(path, band) for band in SDSS_BANDS}
     except InputError as error:
         raise AttemptError(str(error)) from None
     for band, psf in bands.items():
-        image = psf.image(WIDTH / 2, HEIGHT / 2)
-        width = GAUSSIAN * PIXEL * np.sqrt(image.sum() ** 2 / np.square(image).sum())
+        image = psf.image(FRAME_WIDTH / 2, FRAME_HEIGHT / 2)
+        width = GAUSSIAN_FWHM * PIXEL_SCALE * np.sqrt(image.sum() ** 2 / np.square(image).sum())
         if not (0.5 < image.sum() < 1.5 and 0.8 < width / psf.width < 1.25):
             raise AttemptError(f"the PSF in {band} is {width:.2f} arcsec wide where the file states {psf.width:.2f}")
 
@@ -148,54 +162,63 @@ def verify_psf(path: Path) -> None:
 def _terms(terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = int(terms["NROW_B"].max()), int(terms["NCOL_B"].max())
     height, width = int(terms["RNROW"][0]), int(terms["RNCOL"][0])
-    if not (0 < rows <= 5 and 0 < columns <= 5 and 8 < height <= LARGEST and 8 < width <= LARGEST):
+    if not (0 < rows <= 5 and 0 < columns <= 5 and 8 < height <= MAX_BASIS_WIDTH and 8 < width <= MAX_BASIS_WIDTH):
         raise ValueError(f"{rows} x {columns} coefficients of images of {height} x {width} pixels")
     coefficients = np.zeros((len(terms), rows, columns))
     for term, (used_rows, used_columns) in enumerate(zip(terms["NROW_B"], terms["NCOL_B"], strict=True)):
-        # What lies beyond the used part is not initialised.
+        # The values beyond the used part are not initialised.
         coefficients[term, :used_rows, :used_columns] = terms["C"][term][:used_rows, :used_columns]
     basis = np.array([np.asarray(row, dtype=float)[: height * width] for row in terms["RROWS"]])
     if not (np.isfinite(coefficients).all() and np.isfinite(basis).all()):
-        raise ValueError("values that are not finite")
+        raise ValueError("some values are not finite")
     if (np.abs(basis.sum(axis=1) - terms["COUNTS"]) > 1e-6 * np.abs(basis).sum(axis=1)).any():
-        raise ValueError("basis images that do not have the sums that the file states")
+        raise ValueError("basis images do not have the sums that the file states")
     return basis.reshape(-1, height, width), coefficients
 
 
 def moffat_width(image: np.ndarray) -> float:
-    """Return the full width at half maximum (px) of an image of a point source near its centre.
+    """Return the full width at half maximum of the image of a point source.
 
-    A circular Moffat profile is fitted to the pixels around the brightest one by least squares: with pixels half as
+    A circular Moffat profile is fitted to the pixels around the brightest one by least squares. If the pixels are half as
     wide as the PSF, as in good seeing, the width of an interpolated image would be several per cent too large.
-    NaN if there is no fit.
+
+    Parameters
+    ----------
+    image : ndarray
+        Shape (H, W), with the source near the centre.
+
+    Returns
+    -------
+    float
+        Width (px); NaN if the fit fails.
     """
     y, x = np.unravel_index(np.argmax(image), image.shape)
     peak = float(image[y, x])
-    reach = min(y, x, image.shape[0] - 1 - y, image.shape[1] - 1 - x, FARTHEST)
+    reach = min(y, x, image.shape[0] - 1 - y, image.shape[1] - 1 - x, MAX_FIT_RADIUS)
     if not (peak > 0 and reach >= 4):
         return float("nan")
     start = 2 * np.sqrt(np.count_nonzero(image > peak / 2) / np.pi)
     half = int(np.clip(np.ceil(2 * start), 4, reach))
-    around = image[y - half : y + half + 1, x - half : x + half + 1] / peak
+    cutout = image[y - half : y + half + 1, x - half : x + half + 1] / peak
     rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
 
-    def parts(values: np.ndarray) -> tuple[np.ndarray, ...]:
+    def components(values: np.ndarray) -> tuple[np.ndarray, ...]:
         across, up = columns - values[0], rows - values[1]
         base = 1 + (across**2 + up**2) * np.exp(-2 * values[3])
         return across, up, base, base ** -np.exp(values[4])
 
     def residual(values: np.ndarray) -> np.ndarray:
-        return np.asarray((values[2] * parts(values)[3] - around).ravel())
+        return np.asarray((values[2] * components(values)[3] - cutout).ravel())
 
     def slopes(values: np.ndarray) -> np.ndarray:
-        across, up, base, profile = parts(values)
+        across, up, base, profile = components(values)
         beta, inner = np.exp(values[4]), np.exp(-2 * values[3])
         along = 2 * beta * values[2] * profile / base * inner
         terms = [along * across, along * up, profile, along * (across**2 + up**2)]
         terms.append(-beta * values[2] * profile * np.log(base))
         return np.stack([term.ravel() for term in terms], axis=1)
 
-    found = optimize.least_squares(residual, [0.0, 0.0, 1.0, np.log(start), np.log(3.0)], slopes, method="lm")
-    if not found.success or np.abs(found.x[:2]).max() > 1:
+    fit = optimize.least_squares(residual, [0.0, 0.0, 1.0, np.log(start), np.log(3.0)], slopes, method="lm")
+    if not fit.success or np.abs(fit.x[:2]).max() > 1:
         return float("nan")
-    return float(2 * np.exp(found.x[3]) * np.sqrt(2 ** np.exp(-found.x[4]) - 1))
+    return float(2 * np.exp(fit.x[3]) * np.sqrt(2 ** np.exp(-fit.x[4]) - 1))

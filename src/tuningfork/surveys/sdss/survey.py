@@ -22,11 +22,11 @@ from tuningfork.surveys.base import (
     everywhere,
     require_bands,
 )
-from tuningfork.surveys.sdss.archive import BANDS, Archive, FieldName
+from tuningfork.surveys.sdss.archive import SDSS_BANDS, Archive, FieldName
 from tuningfork.surveys.sdss.camera import gain_and_dark_variance
 from tuningfork.surveys.sdss.files import FlatFiles
 from tuningfork.surveys.sdss.frame import Frame
-from tuningfork.surveys.sdss.psf import Psf, verify_psf
+from tuningfork.surveys.sdss.psf import FieldPsf, verify_psf
 from tuningfork.surveys.sdss.skyserver import SkyServer
 from tuningfork.surveys.transfer.network import Network
 
@@ -49,11 +49,11 @@ class SdssSurvey:
     Raises
     ------
     InputError
-        The description names a band that SDSS does not have.
+        If the description names a band that SDSS does not have.
     """
 
     def __init__(self, settings: Sdss, description: Description, network: Network) -> None:
-        require_bands("sdss", description.bands, BANDS)
+        require_bands("sdss", description.bands, SDSS_BANDS)
         self._description, self._network = description, network
         self._archive = Archive(settings.sas_url, settings.data_release)
         self._lists: SkyServer | FlatFiles
@@ -63,38 +63,55 @@ class SdssSurvey:
             self._lists = SkyServer(settings.skyserver_url, settings.data_release, description.bands, network)
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
-        """Return the primary galaxies of the shard within the limits of the Petrosian magnitude, by source_id.
+        """Return the primary galaxies of the shard within the limits of the Petrosian magnitude, in order of source_id.
+
+        Parameters
+        ----------
+        shard : Shard
+        selection : Sources
+            Limits of the magnitude.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
 
         Raises
         ------
         TransferError
-            A service does not answer, or with an error.
+            If a service does not answer, or answers with an error.
         """
         band = self._description.reference_band
-        found = self._lists.galaxies(shard, band, selection.mag_min, selection.mag_max)
-        ids = np.array(sorted(found), dtype=np.int64)
-        values = np.array([found[number] for number in sorted(found)], dtype=float).reshape(-1, 5)
-        here = shard.contains(values[:, 0], values[:, 1])
-        ra, dec, redshift, mag, radius = values[here].T
+        galaxies = self._lists.galaxies(shard, band, selection.mag_min, selection.mag_max)
+        ids = np.array(sorted(galaxies), dtype=np.int64)
+        values = np.array([galaxies[number] for number in sorted(galaxies)], dtype=float).reshape(-1, 5)
+        inside = shard.contains(values[:, 0], values[:, 1])
+        ra, dec, redshift, mag, radius = values[inside].T
         columns = {"ra": ra, "dec": dec, "redshift": redshift, "survey_mag": mag}
-        # Where there is no radius, SDSS says -9999.
+        # SDSS marks a missing radius by -9999.
         columns["survey_radius"] = np.where(radius > 0, radius, np.nan)
         return shard_table(
-            "sources", {"source_id": ids[here], "flags": np.zeros(here.sum(), dtype=np.int64), **columns}
+            "sources", {"source_id": ids[inside], "flags": np.zeros(inside.sum(), dtype=np.int64), **columns}
         )
 
     def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
-        """Return the fields that are primary somewhere in the shard or near it, in order of their names."""
+        """Return the fields that are primary somewhere within `margin` (deg) of the shard, in order of name."""
         return self._lists.fields(shard, margin)
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
-        """Return the fields called `names`, such as 301-006377-4-0399."""
+        """Return the fields called `names`, such as 301-006377-4-0399.
+
+        Raises
+        ------
+        InputError
+            If the data release has no such field.
+        """
         return self._lists.locate([FieldName.parse(name) for name in names])
 
     def fetch(self, tile: Tile) -> FetchedTile:
-        """Bring the frames of a field in all bands and its psField file into the cache.
+        """Fetch the frames of a field in all bands, and its psField file, into the cache.
 
-        Without the psField file the PSF widths of the list of fields have to do, which the log tells.
+        If there is no psField file, the PSF widths of the list of fields are used, and a warning is logged.
         """
         field = FieldName.parse(tile.name)
         fetched = FetchedTile(tile, {}, {})
@@ -105,9 +122,7 @@ class SdssSurvey:
         except TransferError as error:
             if self._network.settings.offline:
                 return FetchedTile(tile, {}, dict.fromkeys(self._description.bands, str(error)))
-            logger.warning(
-                "tile %s: no psField file, its PSF widths are those of the list of fields: %s", tile.name, error
-            )
+            logger.warning("tile %s: no psField file, using the PSF widths of the list of fields: %s", tile.name, error)
         for band in self._description.bands:
             url, name = self._archive.frame(field, band)
             try:
@@ -122,7 +137,7 @@ class SdssSurvey:
         Raises
         ------
         InputError
-            The file cannot be read or is not what it should be.
+            If the file cannot be read or is not what it should be.
         """
         field = FieldName.parse(tile.name)
         frame = Frame.read(self._network.path(tile.files[band][IMAGE]), band)
@@ -131,20 +146,20 @@ class SdssSurvey:
         gain, dark_variance = gain_and_dark_variance(field.run, field.camcol, band)
         if PSF in tile.files[band]:
             try:
-                psf = Psf.read(self._network.path(tile.files[band][PSF]), band)
+                psf = FieldPsf.read(self._network.path(tile.files[band][PSF]), band)
                 fwhm, gain, dark_variance = self._fwhm(psf, (height, width)), psf.gain, psf.dark_variance
             except InputError as error:
                 logger.warning(
-                    "tile %s, band %s: the PSF width is that of the list of fields: %s", tile.name, band, error
+                    "tile %s, band %s: using the PSF width of the list of fields: %s", tile.name, band, error
                 )
         return Image((height, width), frame.rows(gain, dark_variance), frame.wcs, fwhm, self._description.zero_point)
 
-    def _fwhm(self, psf: Psf, shape: tuple[int, int]) -> FullWidths:
+    def _fwhm(self, psf: FieldPsf, shape: tuple[int, int]) -> FullWidths:
         width = psf.fwhm(shape)
         return lambda x, y: width(x, y) * self._description.pixel_scale
 
     def _listed_width(self, tile: Tile, band: str) -> FullWidths:
-        """Return the width by the list of fields, or the survey's median where it is not known."""
+        """Return the width in the list of fields, or the survey's median if it is unknown."""
         listed = float(tile.facts.get(f"psf_width_{band}", np.nan))
         width = self._description.psf_fwhm[self._description.bands.index(band)]
         if listed > 0:
@@ -153,11 +168,11 @@ class SdssSurvey:
 
 
 def width_to_fwhm(beta: float) -> float:
-    """Return how many times wider SDSS's `psfWidth` is than the full width at half maximum of the PSF.
+    """Return the ratio of SDSS's `psfWidth` to the full width at half maximum of the PSF.
 
     `psfWidth` is 0.67 times the square root of the PSF's effective area, which is the FWHM of a Gaussian; real PSFs
-    have wings. For a Moffat profile of exponent `beta` both follow from its integrals. (Measured on the stars of
-    run 6377, camcol 4, field 399: 1.23 in g, 1.24 in r, 1.29 in i.)
+    have wings. For a Moffat profile of exponent `beta`, both follow from its integrals. (The ratios measured on the stars
+    of run 6377, camcol 4, field 399 are 1.23 in g, 1.24 in r and 1.29 in i.)
     """
     area = np.pi * (2 * beta - 1) / (beta - 1) ** 2
     fwhm = 2 * np.sqrt(2 ** (1 / beta) - 1)

@@ -1,4 +1,4 @@
-"""Read the body of an answer in pieces, with an end to patience."""
+"""Reading of response bodies in pieces, with limits on speed and time."""
 
 import http.client
 import time
@@ -9,48 +9,53 @@ import urllib3
 
 from tuningfork.surveys.transfer.attempts import AttemptError, fault_of
 
-CHUNK = 2**20
-SLOWEST = 1000.0
-"""Speed (bytes/s) below which a transfer is given up; it is measured over each `patience`."""
-LONGEST = 6 * 3600.0
-"""Longest time (s) for one answer."""
+READ_BYTES = 2**20
+"""Largest piece (bytes) that is read at once."""
+MIN_TRANSFER_SPEED = 1000.0
+"""Speed (bytes/s) below which a transfer is aborted; it is measured over each interval of `patience`."""
+MAX_TRANSFER_TIME = 6 * 3600.0
+"""Longest time (s) for one response."""
 
 
 def pieces(response: requests.Response, patience: float, decode: bool = False) -> Iterator[bytes]:
-    """Yield what comes, as it comes.
+    """Yield the content of a response as it arrives.
 
-    `requests` waits until a piece of the wanted size is there, as long as a byte comes now and then; here every read
-    of the socket returns.
+    `requests` waits until a piece of the wanted size is complete, as long as a byte arrives now and then; here every
+    read of the socket returns.
 
     Parameters
     ----------
     response : requests.Response
-        Asked for with stream=True.
+        Response to a request with stream=True.
     patience : float
-        Time (s) over which the speed is measured.
+        Interval (s) over which the speed is measured.
     decode : bool
         Whether to undo the Content-Encoding.
+
+    Yields
+    ------
+    bytes
 
     Raises
     ------
     AttemptError
-        The connection broke, or is too slow.
+        If the connection broke, or is too slow.
     """
-    began = mark = time.monotonic()
-    came = 0
+    began = measured_from = time.monotonic()
+    received = 0
     while True:
         try:
-            piece = response.raw.read1(CHUNK, decode_content=decode)
+            piece = response.raw.read1(READ_BYTES, decode_content=decode)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             raise fault_of(error) from None
         if not piece:
             return
-        came += len(piece)
+        received += len(piece)
         now = time.monotonic()
-        if now - mark > patience:
-            if came < SLOWEST * (now - mark):
-                raise AttemptError(f"the answer came too slowly ({came} bytes in {now - mark:.0f} s)")
-            mark, came = now, 0
-        if now - began > LONGEST:
-            raise AttemptError(f"the answer had not come whole after {LONGEST / 3600:.0f} h")
+        if now - measured_from > patience:
+            if received < MIN_TRANSFER_SPEED * (now - measured_from):
+                raise AttemptError(f"the answer arrived too slowly ({received} bytes in {now - measured_from:.0f} s)")
+            measured_from, received = now, 0
+        if now - began > MAX_TRANSFER_TIME:
+            raise AttemptError(f"the answer was not complete after {MAX_TRANSFER_TIME / 3600:.0f} h")
         yield piece

@@ -1,6 +1,6 @@
-"""Which files the cache has placed, and how large they are together, without looking at each of them every time.
+"""The list of the files that the cache has placed, and their total size, so that it need not look at each file every time.
 
-Only files of this list are ever dropped: the folder of the cache may hold other things.
+Only files in this list are ever deleted: the cache's folder may contain other things.
 """
 
 import json
@@ -13,17 +13,17 @@ from tuningfork.surveys.transfer.locks import Lock, locked
 
 logger = logging.getLogger(__name__)
 
-KEPT = 0.9
-"""Share of the allowed size to which the cache is brought down when it is larger: looking at all files is slow."""
-RECOUNT = 86400.0
-"""Age (s) of the sum at which the files are looked at again: users delete files too."""
+KEPT_SHARE = 0.9
+"""Share of the allowed size to which an oversized cache is reduced: listing all files is slow."""
+MAX_COUNT_AGE = 86400.0
+"""Age (s) of the total at which the files are counted again, because users delete files too."""
 
-ROUNDS = 3
-"""How often at most the files are looked at in a row, while other jobs place new ones."""
+MAX_TIDY_ROUNDS = 3
+"""Largest number of counts in a row while other jobs place new files."""
 
 
 class Ledger:
-    """The list of the files in a folder that were placed by the cache.
+    """The list of the files in a folder that the cache has placed.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Ledger:
     own : Path
         Folder of the ledger itself.
     size : float
-        Bytes that the files may have together.
+        Limit on the total size of the files (bytes).
     """
 
     def __init__(self, folder: Path, own: Path, size: float) -> None:
@@ -42,10 +42,10 @@ class Ledger:
         self._lock = own / "ledger.lock"
 
     def place(self, temporary: Path, name: str) -> bool:
-        """Give a file its name and enter it; return whether :meth:`tidy` should be called afterwards."""
+        """Move a file to its name and list it; return whether :meth:`tidy` should be called afterwards."""
         size = temporary.stat().st_size
         with locked(self._lock):
-            # First the list: a file that is not on it would never be dropped.
+            # The list is written first: a file that is not in it would never be deleted.
             with self._names.open("a", encoding="utf-8") as names:
                 names.write(f"{name}\n")
             temporary.replace(self._folder / name)
@@ -54,21 +54,21 @@ class Ledger:
         return self._due(total + size, counted)
 
     def _due(self, total: int, counted: float) -> bool:
-        return total > self._size or counted < time.time() - RECOUNT
+        return total > self._size or counted < time.time() - MAX_COUNT_AGE
 
     def tidy(self) -> None:
-        """Count the files, and drop those that were not used for longest if they are too large together.
+        """Count the files and, if they are too large, delete those that have not been used for longest.
 
-        If another job is at it, it is left alone; it looks again when it has finished.
+        If another job is doing so, nothing is done; that job checks again when it has finished.
         """
-        alone = Lock(self._own / "tidy.lock")
-        for _ in range(ROUNDS):
-            if not self._due(*self._read()) or not alone.take():
+        tidy_lock = Lock(self._own / "tidy.lock")
+        for _ in range(MAX_TIDY_ROUNDS):
+            if not self._due(*self._read()) or not tidy_lock.take():
                 return
             try:
                 self._tidy()
             finally:
-                alone.release()
+                tidy_lock.release()
 
     def _tidy(self) -> None:
         with locked(self._lock):
@@ -78,12 +78,12 @@ class Ledger:
         total = self._drop(files)
         kept = "".join(f"{name}\n" for _, _, name in files)
         with locked(self._lock):
-            # What others have placed meanwhile stays entered.
+            # Files that other jobs have placed meanwhile stay in the list.
             self._names.write_bytes(kept.encode() + self._names.read_bytes()[len(known) :])
             self._write(total + self._read()[0] - before, time.time())
 
     def _look(self, names: list[str]) -> list[tuple[float, int, str]]:
-        """Return last use, size and name of the files that are there, the one that was not used for longest last."""
+        """Return last use, size and name of the existing files, the most recently used first."""
         files = []
         for name in set(names):
             try:
@@ -94,25 +94,25 @@ class Ledger:
         return sorted(files, reverse=True)
 
     def _drop(self, files: list[tuple[float, int, str]]) -> int:
-        """Delete, and take from the list, files from its end until there is room; return the size of the rest."""
-        total, dropped, used = sum(size for _, size, _ in files), 0, 0.0
-        enough = KEPT * self._size if total > self._size else total
+        """Delete files from the end of the list, and remove them from it, until there is room; return the remaining size."""
+        total, dropped, last_use = sum(size for _, size, _ in files), 0, 0.0
+        enough = KEPT_SHARE * self._size if total > self._size else total
         while total > enough and len(files) > 1:
-            used, size, name = files.pop()
+            last_use, size, name = files.pop()
             (self._folder / name).unlink(missing_ok=True)
             total, dropped = total - size, dropped + 1
         if dropped:
             logger.info(
-                "cache %s: dropped %d files, the last of which was used %.1f h ago; if that is too short, raise "
+                "cache %s: deleted %d files, the last of which was used %.1f h ago; if that is too recent, raise "
                 "transfer.cache_size",
                 self._folder,
                 dropped,
-                (time.time() - used) / 3600,
+                (time.time() - last_use) / 3600,
             )
         return total
 
     def _read(self) -> tuple[int, float]:
-        """Return the bytes of all files and the time when they were looked at; a torn sum asks for that."""
+        """Return the total size of the files and the time when they were counted; an incomplete file asks for a new count."""
         try:
             values = json.loads(self._sum.read_text())
             return int(values["bytes"]), float(values["counted"])

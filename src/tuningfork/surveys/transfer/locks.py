@@ -1,7 +1,7 @@
 """Locks between the threads of a process, the processes of a node, and the nodes of a cluster.
 
-The lock of a file ends with the process that holds it, however it ends. On network file systems it belongs to a whole
-process, so that two threads would both get it: a second, in-memory lock keeps the threads apart.
+The lock of a file ends with the process that holds it, however the process ends. On network file systems a lock belongs
+to a whole process, so that two threads would both get it; a second lock, in memory, separates the threads.
 """
 
 import contextlib
@@ -20,17 +20,17 @@ from tuningfork.core.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 1.0
-"""Pauses (s) between looks at a lock that another holds; they grow."""
-LONG = 30.0
-"""Time (s) of waiting after which it is logged."""
+FIRST_LOCK_PAUSE, MAX_LOCK_PAUSE = 0.005, 1.0
+"""Pauses (s) between attempts to take a lock that another job holds; they grow from the first to the second."""
+LOGGED_WAIT = 30.0
+"""Waiting time (s) after which a message is logged."""
 
 _held: set[Path] = set()
 _guard = threading.Lock()
 
 
 def _forget() -> None:
-    """Start without locks in a forked process: they stay with its parent."""
+    """Clear the locks of a forked process: they stay with its parent."""
     global _guard
     _guard = threading.Lock()
     _held.clear()
@@ -40,12 +40,12 @@ os.register_at_fork(after_in_child=_forget)
 
 
 class Lock:
-    """The lock of one path, whose folder exists; see :func:`locked`.
+    """The lock of a path whose folder exists; see :func:`locked`.
 
     Parameters
     ----------
     path : Path
-        The file to lock; it holds nothing.
+        The file to lock; it is empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,12 +53,12 @@ class Lock:
         self._file: FileLock | None = None
 
     def take(self) -> bool:
-        """Try to get the lock and say whether that succeeded.
+        """Try to take the lock and return whether that succeeded.
 
         Raises
         ------
         ConfigurationError
-            The file system has no locks; no tile is to blame for that.
+            If the file system has no locks, which is not the fault of a tile.
         """
         with _guard:
             if self.path in _held:
@@ -84,14 +84,14 @@ class Lock:
                 return None
             if error.errno in {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}:
                 raise ConfigurationError(
-                    f"{self.path}: the file system keeps no locks ({error.strerror}), without which jobs cannot share "
-                    "it; mount it with locks (Lustre: flock), or set transfer.cache to a folder elsewhere"
+                    f"{self.path}: the file system does not support locks ({error.strerror}), without which jobs "
+                    "cannot share it; mount it with locks (Lustre: flock), or set transfer.cache to a folder elsewhere"
                 ) from None
             raise
         return file
 
     def release(self, remove: bool = False) -> None:
-        """Give the lock back; `remove` deletes its file, which those who wait for it notice."""
+        """Release the lock; `remove` deletes its file, which waiting jobs notice."""
         if self._file is None:
             return
         file, self._file = self._file, None
@@ -103,16 +103,16 @@ class Lock:
 
 
 def pauses() -> Iterator[float]:
-    """Yield the pauses (s) between looks at something that another job will change."""
-    pause = FIRST_PAUSE
+    """Yield the pauses (s) between checks of something that another job will change."""
+    pause = FIRST_LOCK_PAUSE
     while True:
         yield pause * random.uniform(0.5, 1.5)
-        pause = min(1.5 * pause, LONGEST_PAUSE)
+        pause = min(1.5 * pause, MAX_LOCK_PAUSE)
 
 
 @contextlib.contextmanager
 def locked(path: Path, what: str = "", remove: bool = False) -> Iterator[None]:
-    """Hold the lock of `path` during a block; wait for it as long as it takes.
+    """Hold the lock of `path` during a block, after waiting for it as long as necessary.
 
     Parameters
     ----------
@@ -121,13 +121,22 @@ def locked(path: Path, what: str = "", remove: bool = False) -> Iterator[None]:
         What is locked, for the log.
     remove : bool
         Whether to delete the file at the end.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    ConfigurationError
+        If the file system has no locks.
     """
-    lock, pause, began, said = Lock(path), pauses(), time.monotonic(), False
+    lock, pause, start, logged = Lock(path), pauses(), time.monotonic(), False
     while not lock.take():
         time.sleep(next(pause))
-        if not said and time.monotonic() - began > LONG:
-            logger.info("%s: another job is at it; waiting", what or path)
-            said = True
+        if not logged and time.monotonic() - start > LOGGED_WAIT:
+            logger.info("%s: waiting for another job that uses it", what or path)
+            logged = True
     try:
         yield
     finally:

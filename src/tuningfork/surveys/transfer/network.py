@@ -1,4 +1,4 @@
-"""The way to remote services: every request of a job goes through one object, which keeps the rules."""
+"""Access to remote services: all requests of a job go through one object, which respects the limits."""
 
 import threading
 from collections.abc import Callable
@@ -12,18 +12,18 @@ from tuningfork.core.errors import TransferError
 from tuningfork.surveys.transfer.attempts import AttemptError, attempt, fault_of
 from tuningfork.surveys.transfer.cache import Cache
 from tuningfork.surveys.transfer.download import fetch, full_disk
-from tuningfork.surveys.transfer.gate import FREE, Gate, Limit
+from tuningfork.surveys.transfer.gate import NO_LIMIT, Gate, Limit
 from tuningfork.surveys.transfer.partial import Partial
-from tuningfork.surveys.transfer.session import Session, file_session, tame_libraries
-from tuningfork.surveys.transfer.verify import Published, verify_fits
+from tuningfork.surveys.transfer.session import ServiceSession, file_session, tame_libraries
+from tuningfork.surveys.transfer.verify import PublishedChecksum, verify_fits
 
-__all__ = ["FREE", "Limit", "Network"]
+__all__ = ["NO_LIMIT", "Limit", "Network"]
 T = TypeVar("T")
-GIGABYTE = 1e9
+BYTES_PER_GIGABYTE = 1e9
 
 
 class Network:
-    """Transfers of a job, and the cache of files that it shares with other jobs and runs.
+    """The transfers of a job, and the cache of files that it shares with other jobs and runs.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class Network:
     def __init__(self, settings: Transfer | None = None) -> None:
         self.settings = settings or Transfer()
         self.folder = Path(self.settings.cache)
-        self._cache = Cache(self.folder, self.settings.cache_size * GIGABYTE)
+        self._cache = Cache(self.folder, self.settings.cache_size * BYTES_PER_GIGABYTE)
         self._gate = Gate(self._cache.hidden / "hosts", self.settings)
         self._threads = threading.local()
 
     def path(self, name: str) -> Path:
-        """Return where the file `name` of the cache lies; it then counts as used now.
+        """Return the path of the file `name` in the cache, and record its use.
 
-        A path of the user's own, which is absolute, is returned as it is.
+        An absolute path, to a file of the user's own, is returned unchanged.
         """
         if not Path(name).is_absolute():
             self._cache.has(name)
@@ -53,19 +53,19 @@ class Network:
         *,
         verify: Callable[[Path], None] = verify_fits,
         sha256: str | None = None,
-        limit: Limit = FREE,
+        limit: Limit = NO_LIMIT,
     ) -> str:
-        """Have a file in the cache; one that is there is not transferred again, by whichever job it came.
+        """Fetch a file into the cache, unless it is there already.
 
         Parameters
         ----------
         url : str
         name : str
-            Its name in the cache, such as `sdss-dr17/frame-r-006377-4-0399.fits.bz2`.
+            Name in the cache, such as `sdss-dr17/frame-r-006377-4-0399.fits.bz2`.
         verify : callable
-            Gets the path of the fetched file and raises AttemptError if it is not what it should be.
+            Takes the path of the fetched file and raises AttemptError if the file is not what it should be.
         sha256 : str, optional
-            The checksum that the survey publishes.
+            Checksum that the survey publishes.
         limit : Limit
             What the service allows.
 
@@ -77,9 +77,9 @@ class Network:
         Raises
         ------
         TransferError
-            The file could not be had; offline, that it is missing.
+            If the file could not be fetched or, offline, is not in the cache.
         OSError
-            The disk is full.
+            If the disk is full.
         """
         if self._cache.has(name):
             return name
@@ -87,16 +87,21 @@ class Network:
         with self._cache.missing(name) as missing:
             if missing:
                 partial = Partial(self._cache.temporary(name))
-                published = Published(sha256) if sha256 else None
+                published = PublishedChecksum(sha256) if sha256 else None
                 attempt(lambda: self._bring(url, partial, verify, published, limit), url, self.settings)
                 self._cache.place(name)
                 partial.discard()
         return name
 
     def _bring(
-        self, url: str, partial: Partial, verify: Callable[[Path], None], published: Published | None, limit: Limit
+        self,
+        url: str,
+        partial: Partial,
+        verify: Callable[[Path], None],
+        published: PublishedChecksum | None,
+        limit: Limit,
     ) -> None:
-        """Make one attempt at a file; one that is whole but wrong is thrown away."""
+        """Make one attempt to fetch a file; a complete file that fails its verification is deleted."""
         self._pass(lambda: fetch(self._files, url, partial, self.settings.timeout), url, limit)
         try:
             verify(partial.path)
@@ -107,7 +112,14 @@ class Network:
             raise
 
     def make(self, name: str, write: Callable[[Path], None]) -> str:
-        """Have a file in the cache that this machine makes itself: `write` gets a temporary path.
+        """Create a file in the cache on this machine, unless it is there already.
+
+        Parameters
+        ----------
+        name : str
+            Name in the cache.
+        write : callable
+            Takes the temporary path to write to.
 
         Returns
         -------
@@ -117,7 +129,7 @@ class Network:
         Raises
         ------
         OSError
-            The disk is full.
+            If the disk is full.
         """
         if self._cache.has(name):
             return name
@@ -134,43 +146,48 @@ class Network:
                     temporary.unlink(missing_ok=True)
         return name
 
-    def ask(self, question: Callable[[], T], url: str, limit: Limit = FREE) -> T:
-        """Ask a service and return its answer, with retries and within its limits.
+    def ask(self, question: Callable[[], T], url: str, limit: Limit = NO_LIMIT) -> T:
+        """Send a query to a service and return the answer, with retries and within the limits.
 
         Parameters
         ----------
         question : callable
-            Sends one request, through a library, and returns what came. Raises AttemptError or an error of requests.
+            Sends one request, through a library, and returns the answer. Raises AttemptError or an error of requests.
         url : str
             Address of the service, for its limits and for messages.
         limit : Limit
             What the service allows.
 
+        Returns
+        -------
+        object
+            What `question` returns.
+
         Raises
         ------
         TransferError
-            No good answer came; the message has the last reason.
+            If no valid answer was received; the message has the last reason.
         """
-        self._online(f"{url} cannot be asked")
+        self._online(f"{url} cannot be queried")
         tame_libraries(self._cache.hidden / "libraries")
         return attempt(lambda: self._pass(question, url, limit), url, self.settings)
 
     def session(self) -> requests.Session:
-        """Return a new session for libraries that take one (pyvo, astroquery).
+        """Return a new session for libraries that accept one (pyvo, astroquery).
 
-        Every request has a time limit and every answer a bound and a good status. Use it within :meth:`ask`, which
-        brings retries and limits.
+        Every request has a timeout; every answer is limited in size and has a successful status. Use it within :meth:`ask`,
+        which adds retries and limits.
 
         Raises
         ------
         TransferError
-            Offline.
+            If offline.
         """
-        self._online("no service can be asked")
-        return Session(self.settings)
+        self._online("no service can be queried")
+        return ServiceSession(self.settings)
 
     def _pass(self, action: Callable[[], T], url: str, limit: Limit) -> T:
-        """Do one request when the host's limits allow; when the host asks to wait, all jobs wait."""
+        """Make one request when the host's limits allow; if the host asks to wait, all jobs wait."""
         try:
             with self._gate.request(url, limit):
                 return action()
@@ -182,7 +199,7 @@ class Network:
 
     @property
     def _files(self) -> requests.Session:
-        """This thread's session for files, which keeps its connections."""
+        """This thread's session for files, which keeps its connections open."""
         if not hasattr(self._threads, "session"):
             self._threads.session = file_session()
         session: requests.Session = self._threads.session
@@ -191,5 +208,5 @@ class Network:
     def _online(self, consequence: str) -> None:
         if self.settings.offline:
             raise TransferError(
-                f"offline: {consequence}; set transfer.offline to false, or transfer.cache to a folder that has all"
+                f"offline: {consequence}; set transfer.offline to false, or transfer.cache to a folder with all files"
             )

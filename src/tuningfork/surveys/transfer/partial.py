@@ -1,4 +1,4 @@
-"""Part of a file, with a note of where it came from, so that another attempt, job or run can go on."""
+"""Partial files, with a note of their origin, so that another attempt, job or run can continue them."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,15 +9,15 @@ from tuningfork.core.files import write_text
 
 @dataclass(frozen=True)
 class Origin:
-    """What a service has said about the file whose part has come.
+    """What a service said about a file of which a part has been received.
 
     Attributes
     ----------
     url : str
     validator : str or None
-        Strong entity tag or date of the last change, by which the service knows whether its file is still the same.
+        Strong entity tag or date of the last change, by which the service recognises whether its file is unchanged.
     length : int or None
-        Bytes of the whole file.
+        Size of the whole file (bytes).
     """
 
     url: str
@@ -26,7 +26,7 @@ class Origin:
 
 
 class Partial:
-    """A file that is not whole yet, in a hidden folder.
+    """A file that is not complete yet, in a hidden folder.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes that have come."""
+        """Number of bytes received."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def origin(self, url: str) -> Origin | None:
-        """Return what is known of the part that has come; None if it cannot be used for `url`."""
+        """Return the origin of the part that has been received, or None if the part cannot be used for `url`."""
         try:
             origin = Origin(**json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -52,14 +52,14 @@ class Partial:
         return origin if usable else None
 
     def begin(self, origin: Origin) -> None:
-        """Start from nothing."""
+        """Start with an empty file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # In this order, a kill at any point leaves no part with another part's note.
+        # In this order, a process killed at any point leaves no part with the note of another part.
         self.path.unlink(missing_ok=True)
         write_text(self._note, json.dumps(asdict(origin)))
         self.path.touch()
 
     def discard(self) -> None:
-        """Forget what has come."""
+        """Delete what has been received."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)

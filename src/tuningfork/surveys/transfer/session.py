@@ -1,4 +1,4 @@
-"""The session through which libraries such as pyvo and astroquery ask services."""
+"""The session through which libraries such as pyvo and astroquery query services."""
 
 import io
 import os
@@ -14,27 +14,27 @@ from tuningfork.core.config.transfer import Transfer
 from tuningfork.surveys.transfer.attempts import AttemptError, check_status
 from tuningfork.surveys.transfer.body import pieces
 
-MAX_ANSWER = 512 * 2**20
-"""Largest answer (bytes, unpacked) that is accepted."""
-THINKING = 5
-"""How many times longer a catalogue may be silent before it answers than a server of files."""
-DOCUMENTS = ("xml", "votable")
-"""Kinds of content in which services tell their errors to the libraries that read them."""
+MAX_ANSWER_BYTES = 512 * 2**20
+"""Size of the largest answer that is accepted, after decompression."""
+CATALOGUE_PATIENCE = 5
+"""Factor by which a catalogue service may be silent for longer than a file server before it answers."""
+DOCUMENT_TYPES = ("xml", "votable")
+"""Content types in which services report errors to the libraries that read them."""
 
 
 USER_AGENT = f"tuningfork/{version('tuningfork')} {requests.utils.default_user_agent()}"
-"""Who we are: services like to know whom they serve."""
+"""How we identify ourselves to services."""
 
 
 def file_session() -> requests.Session:
-    """Return a session for files, which are read as they come."""
+    """Return a session for files, which are read as they arrive."""
     session = requests.Session()
     session.headers["User-Agent"] = USER_AGENT
     return session
 
 
-class Session(requests.Session):
-    """A session whose answers come whole, in time, in bounds and with a good status, or raise an error.
+class ServiceSession(requests.Session):
+    """A session whose answers are complete, in time, limited in size and successful; otherwise it raises an error.
 
     Parameters
     ----------
@@ -52,35 +52,35 @@ class Session(requests.Session):
         Raises
         ------
         AttemptError
-            The status is bad, or the answer is cut short, too slow or too large. A bad status whose document a
-            library can read, as those of TAP, is left to it.
+            If the status is bad, or the answer is truncated, too slow or too large. A bad status is not raised if its
+            document, such as one of TAP, can be read by a library.
         requests.RequestException
-            There was no answer.
+            If there was no answer.
         """
-        options["timeout"] = options.get("timeout") or (self._timeout, THINKING * self._timeout)
+        options["timeout"] = options.get("timeout") or (self._timeout, CATALOGUE_PATIENCE * self._timeout)
         options["stream"] = True
         response = super().send(request, **options)
-        if not isinstance(response.raw, Read):
+        if not isinstance(response.raw, ReadResponse):
             content = self._content(response)
-            response.raw = Read(content, response)
+            response.raw = ReadResponse(content, response)
             response._content = content
-        if not any(name in response.headers.get("Content-Type", "") for name in DOCUMENTS):
+        if not any(name in response.headers.get("Content-Type", "") for name in DOCUMENT_TYPES):
             check_status(response)
         return response
 
     def _content(self, response: requests.Response) -> bytes:
-        came, size = [], 0
+        received, size = [], 0
         with response:
-            for piece in pieces(response, THINKING * self._timeout, decode=True):
-                came.append(piece)
+            for piece in pieces(response, CATALOGUE_PATIENCE * self._timeout, decode=True):
+                received.append(piece)
                 size += len(piece)
-                if size > MAX_ANSWER:
-                    raise AttemptError(f"the answer is larger than the limit of {MAX_ANSWER} bytes", final=True)
-        return b"".join(came)
+                if size > MAX_ANSWER_BYTES:
+                    raise AttemptError(f"the answer is larger than the limit of {MAX_ANSWER_BYTES} bytes", final=True)
+        return b"".join(received)
 
 
-class Read(urllib3.HTTPResponse):
-    """An answer that has been read, for libraries that read it themselves."""
+class ReadResponse(urllib3.HTTPResponse):
+    """A response that has been read, for libraries that read it themselves."""
 
     def __init__(self, content: bytes, response: requests.Response) -> None:
         headers = {name: value for name, value in response.headers.items() if name.lower() != "content-encoding"}
@@ -88,9 +88,9 @@ class Read(urllib3.HTTPResponse):
 
 
 def tame_libraries(folder: Path) -> None:
-    """Let the libraries keep nothing of what they ask, and what they must keep in `folder`, not in the user's home.
+    """Keep libraries from caching answers, and from writing to the user's home: what they must keep goes to `folder`.
 
-    astroquery pickles every answer by default, and some of its modules do so in any case: these are never read again.
+    By default astroquery pickles every answer, and some of its modules do so in any case; these pickles are never read.
     astropy keeps what it downloads.
     """
     astroquery.cache_conf.cache_active = False

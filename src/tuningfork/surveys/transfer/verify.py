@@ -1,4 +1,4 @@
-"""Is a file what it should be?"""
+"""Verification of fetched files."""
 
 import bz2
 import gzip
@@ -10,45 +10,45 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tuningfork.surveys.transfer.attempts import AttemptError
-from tuningfork.surveys.transfer.fits_walk import Walk
+from tuningfork.surveys.transfer.fits_walk import FitsWalk
 
 Content: TypeAlias = io.FileIO | gzip.GzipFile | bz2.BZ2File
-HEAD = 2048
-"""Bytes by which a file's kind is told."""
+HEAD_BYTES = 2048
+"""Bytes from which the type of a file is recognised."""
 
 
 def verify_fits(path: Path, sums: bool = True) -> None:
-    """Check that a file is FITS, plain or compressed, whole, and undamaged as far as its checksums can tell.
+    """Check that a file is FITS, plain or compressed, complete, and undamaged as far as its checksums can tell.
 
     Parameters
     ----------
     path : Path
-        FITS, fpacked FITS, or either in gzip or bzip2.
+        FITS, fpacked FITS, or either compressed by gzip or bzip2.
     sums : bool
-        Whether DATASUM and CHECKSUM must be right; for surveys that have left old ones in changed files, not. In
-        gzip and bzip2 they are never looked at: these have checksums of their own, which are always up to date.
+        Whether DATASUM and CHECKSUM must be right; false for surveys that have left outdated ones in changed files. In
+        gzip and bzip2 files they are not checked: these have checksums of their own, which are always up to date.
 
     Raises
     ------
     AttemptError
-        It is not; the message says what it is instead.
+        If it is not; the message says what it is instead.
     """
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
     try:
         with _unpacked(path, head) as content:
             if not content.read(9) == b"SIMPLE  =":
-                raise AttemptError(f"expected a FITS file, got {kind(head)}")
+                raise AttemptError(f"expected a FITS file, got {kind_of_file(head)}")
             content.seek(0)
-            Walk(content).check(sums and isinstance(content, io.FileIO))
+            FitsWalk(content).check(sums and isinstance(content, io.FileIO))
     except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise AttemptError(f"the compressed file is damaged or cut short ({error})") from None
+        raise AttemptError(f"the compressed file is damaged or truncated ({error})") from None
 
 
-class Published:
-    """The SHA-256 that a survey publishes of a file.
+class PublishedChecksum:
+    """The SHA-256 that a survey publishes for a file.
 
     Parameters
     ----------
@@ -61,28 +61,28 @@ class Published:
         self._refused: set[str] = set()
 
     def check(self, path: Path) -> None:
-        """Check a file that is right in itself.
+        """Check a file that is valid in itself.
 
         Raises
         ------
         AttemptError
-            It has another checksum; the same one a second time is no accident of the transfer, and final.
+            If it has another checksum. If the same wrong checksum occurs twice, it is not a transfer error, and final.
         """
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found == self._sha256:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest == self._sha256:
             return
-        again = found in self._refused
-        self._refused.add(found)
+        repeated = digest in self._refused
+        self._refused.add(digest)
         raise AttemptError(
-            f"SHA-256 {found[:16]}... where {self._sha256[:16]}... is published{', twice' if again else ''}",
-            final=again,
+            f"SHA-256 {digest[:16]}... where {self._sha256[:16]}... is published{', twice' if repeated else ''}",
+            final=repeated,
             advice="the file or the list of checksums is damaged; delete the list from the cache and run again",
         )
 
 
-def kind(head: bytes) -> str:
-    """Say in words what a file is that begins with `head`."""
+def kind_of_file(head: bytes) -> str:
+    """Describe in words the type of a file that begins with `head`."""
     start = head.lstrip().lower()
     if not start:
         return "nothing" if not head else "blanks"

@@ -15,61 +15,62 @@ from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array, replacing
 from tuningfork.core.flags import decode
 from tuningfork.core.tables import numpy_column, read_table, require_same_sources, write_table
-from tuningfork.stamps.store import StampFiles, open_store, survey_of
 from tuningfork.networks.inputs import measurable
+from tuningfork.stamps.store import StampFiles, open_store, survey_of
 from tuningfork.surveys.lists.labels.placed import Placed
 from tuningfork.training.labels.matching import Matches, list_sources, match
 
 logger = logging.getLogger(__name__)
 
-TENTHS = {8: "validation", 9: "test"}
-IMAGING = ("pixel_scale", "zero_point", "psf_", "sky_noise_")
+HELD_OUT_TENTHS = {8: "validation", 9: "test"}
+IMAGING_PREFIXES = ("pixel_scale", "zero_point", "psf_", "sky_noise_")
 """Beginnings of the names of the columns that describe the imaging of a stamp."""
 
-Columns = Callable[[pd.DataFrame, pa.Table], Mapping[str, Any]]
-"""From the rows that are used and the stamps' table of their sources, in one order, to columns of the part."""
+LabelColumns = Callable[[pd.DataFrame, pa.Table], Mapping[str, Any]]
+"""From the rows that are used, and the stamps' table of their sources in the same order, to columns of the part."""
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """Where a part goes.
+class MatchedFiles:
+    """Where matched rows are written.
 
     Attributes
     ----------
-    stamps : Path
-        .npy, float32 (N, 2, B, S, S): image, zero where there are no data, and inverse variance.
-    table : Path
-        .parquet
+    part : StampFiles
+        Table (.parquet) and stamps (.npy, float32 (N, 2, B, S, S): image, zero where there are no data, and inverse
+        variance).
     rows : Path
-        .csv, a line for every row of the user's table: its source, and why it is not used.
+        .csv, one line per row of the user's table: its source, and the reason if it is not used.
     """
 
-    stamps: Path
-    table: Path
+    part: StampFiles
     rows: Path
 
 
 def write_matched(
     placed: Placed,
+    *,
     sources: Sequence[Path],
-    stamps: Sequence[Path],
+    stamps: Sequence[StampFiles],
     radius: float,
-    columns: Columns,
+    columns: LabelColumns,
     lineage: Mapping[str, str],
-    outputs: Outputs,
+    outputs: MatchedFiles,
 ) -> pd.DataFrame:
-    """Write the stamps of the sources that rows are about, with what the rows say, and what became of every row.
+    """Write the stamps of the sources that have a row in a table, the values of these rows, and the fate of every row.
 
     Parameters
     ----------
     placed : Placed
-    sources, stamps : sequence of Path
-        Tables of sources and of stamps of some shards, in the same order.
+    sources : sequence of Path
+        Tables of the sources of some shards.
+    stamps : sequence of StampFiles
+        Their stamps, in the same order.
     radius : float
-        Largest distance (arcsec) between a row and its source.
+        Largest distance between a row and its source (arcsec).
     columns : callable
     lineage : mapping
-    outputs : Outputs
+    outputs : MatchedFiles
 
     Returns
     -------
@@ -82,7 +83,7 @@ def write_matched(
         No row belongs to a source with a stamp.
     """
     listed = list_sources(sources)
-    bands, reference = survey_of(stamps[0])
+    bands, reference = survey_of(stamps[0].table)
     stamped = _stamped(sources, stamps)
     matches = match(placed, listed, radius)
     _require_stamps(matches, stamped, reference)
@@ -90,38 +91,37 @@ def write_matched(
         _account(placed.rows, matches, listed).to_csv(temporary, index=False)
     _log(matches, placed.what, outputs.rows)
     used = matches.used
-    with new_array(outputs.stamps, (len(used), *_shape(stamps[0], bands, reference)), np.float32) as array:
+    with new_array(outputs.part.pixels, (len(used), *_shape(stamps[0], bands, reference)), np.float32) as array:
         _copy_stamps(stamps, matches.source[used], bands, reference, array)
-    rows, facts = placed.rows.iloc[used], stamped.take(matches.source[used])
-    ids = facts["source_id"].to_pylist()
+    rows, imaging = placed.rows.iloc[used], stamped.take(matches.source[used])
     values: dict[str, Any] = {
         "index": np.arange(len(rows)),
-        "source_id": facts["source_id"],
-        "split": [split_of(value) for value in ids],
+        "source_id": imaging["source_id"],
+        "split": [split_of(value) for value in imaging["source_id"].to_pylist()],
         "class": [""] * len(rows),
-        **columns(rows, facts),
-        **{name: facts[name] for name in facts.column_names if name.startswith(IMAGING)},
+        **columns(rows, imaging),
+        **{name: imaging[name] for name in imaging.column_names if name.startswith(IMAGING_PREFIXES)},
     }
-    write_table(outputs.table, pa.table(values), lineage, bands=bands, reference_band=reference)
+    write_table(outputs.part.table, pa.table(values), lineage, bands=bands, reference_band=reference)
     return rows
 
 
 def split_of(source_id: int) -> str:
-    """Return to which of train, validation and test (8:1:1) a source belongs, whatever else is in the table."""
+    """Return whether a source is for training, validation or test (8:1:1), whatever else is in the table."""
     digest = hashlib.sha256(str(source_id).encode()).digest()
-    return TENTHS.get(int.from_bytes(digest[:8], "big") % 10, "train")
+    return HELD_OUT_TENTHS.get(int.from_bytes(digest[:8], "big") % 10, "train")
 
 
-def _stamped(sources: Sequence[Path], stamps: Sequence[Path]) -> pa.Table:
-    """Return the stamps' tables of all shards, one after the other, after a check that they are of these sources."""
-    tables = [read_table(path) for path in stamps]
-    for source, table, path in zip(sources, tables, stamps, strict=True):
-        require_same_sources(read_table(source, ["source_id"]), table, path)
+def _stamped(sources: Sequence[Path], stamps: Sequence[StampFiles]) -> pa.Table:
+    """Return the stamps' tables of all shards, joined, after a check that they are of these sources."""
+    tables = [read_table(files.table) for files in stamps]
+    for source, table, files in zip(sources, tables, stamps, strict=True):
+        require_same_sources(read_table(source, ["source_id"]), table, files.table)
     return pa.concat_tables(tables)
 
 
 def _require_stamps(matches: Matches, stamped: pa.Table, reference: str) -> None:
-    """Leave out the rows whose source has no stamp that a network can read."""
+    """Reject the rows whose source has no stamp that a network can read."""
     good, flags = measurable(stamped, reference), numpy_column(stamped, "flags")
     for row in matches.used:
         source = matches.source[row]
@@ -131,15 +131,15 @@ def _require_stamps(matches: Matches, stamped: pa.Table, reference: str) -> None
 
 
 def _account(rows: pd.DataFrame, matches: Matches, listed: pd.DataFrame) -> pd.DataFrame:
-    """Return one line for every row of the user's table."""
-    found = np.flatnonzero(matches.source >= 0)
+    """Return one line per row of the user's table."""
+    matched = np.flatnonzero(matches.source >= 0)
     account = pd.DataFrame({
         "row": np.arange(len(rows)) + 1, "ra": rows["ra"], "dec": rows["dec"], "given_id": rows["source_id"],
         "separation": matches.separation, "used": matches.reason == "", "reason": matches.reason,
     })  # fmt: skip
-    ids = listed["source_id"].astype("Int64").iloc[matches.source[found]]
-    account.loc[found, "source_id"] = ids.to_numpy(dtype=object)
-    account.loc[found, "shard"] = listed["shard"].to_numpy()[matches.source[found]]
+    ids = listed["source_id"].astype("Int64").iloc[matches.source[matched]]
+    account.loc[matched, "source_id"] = ids.to_numpy(dtype=object)
+    account.loc[matched, "shard"] = listed["shard"].to_numpy()[matches.source[matched]]
     account["split"] = [
         split_of(int(value)) if used else "" for value, used in zip(account["source_id"], account["used"], strict=True)
     ]
@@ -153,23 +153,23 @@ def _log(matches: Matches, what: str, rows: Path) -> None:
         raise InputError(f"{what}: none of its {len(matches.reason)} rows can be used: {counts}")
     logger.info("%s: %d of %d rows are used", what, int((matches.reason == "").sum()), len(matches.reason))
     if counts:
-        logger.warning("%s: not used: %s; %s names them", what, counts, rows)
+        logger.warning("%s: not used: %s; see %s for each row", what, counts, rows)
 
 
-def _shape(table: Path, bands: Sequence[str], reference: str) -> tuple[int, ...]:
-    return tuple(open_store(StampFiles.beside(table), bands, reference)[1].shape[1:])
+def _shape(files: StampFiles, bands: Sequence[str], reference: str) -> tuple[int, ...]:
+    return tuple(open_store(files, bands, reference)[1].shape[1:])
 
 
 def _copy_stamps(
-    stamps: Sequence[Path], chosen: np.ndarray, bands: Sequence[str], reference: str, array: np.ndarray
+    stamps: Sequence[StampFiles], chosen: np.ndarray, bands: Sequence[str], reference: str, array: np.ndarray
 ) -> None:
-    """Copy the stamps of the sources `chosen` (places in all shards together, ascending), one in memory at a time."""
-    first, place = 0, 0
-    for path in stamps:
-        table, pixels = open_store(StampFiles.beside(path), bands, reference)
+    """Copy the stamps of the sources `chosen` (ascending indices into all shards together), one at a time."""
+    first, row = 0, 0
+    for files in stamps:
+        table, pixels = open_store(files, bands, reference)
         for source in chosen[(chosen >= first) & (chosen < first + table.num_rows)]:
-            array[place] = pixels[source - first]
-            # Networks take a pixel of a training set that is zero for one without data.
-            array[place, 0][array[place, 1] <= 0] = 0
-            place += 1
+            array[row] = pixels[source - first]
+            # In a training set, a pixel without data is zero.
+            array[row, 0][array[row, 1] <= 0] = 0
+            row += 1
         first += table.num_rows

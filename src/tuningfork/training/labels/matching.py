@@ -13,21 +13,21 @@ from tuningfork.sky.coordinates import ARCSEC, unit_vectors
 from tuningfork.sky.shards import valid_position
 from tuningfork.surveys.lists.labels.placed import Placed
 
-LISTED = ("source_id", "name", "ra", "dec")
+SOURCE_COLUMNS = ("source_id", "name", "ra", "dec")
 
 
 @dataclass
 class Matches:
-    """What became of the rows of a table; all arrays have shape (N,), one entry a row.
+    """The source of each row of a table, or why the row is not used; all arrays are (N,).
 
     Attributes
     ----------
     reason : ndarray of object
-        Why the row is not used; empty text where it is.
+        Why the row is not used; empty if it is.
     source : ndarray of int
-        Place of the source in the list of all sources, -1 without one.
+        Index of the source in the list of all sources; -1 without one.
     separation : ndarray
-        Distance (arcsec) of the nearest source, NaN where none was searched for.
+        Distance of the nearest source (arcsec); NaN where none was searched for.
     """
 
     reason: np.ndarray
@@ -42,13 +42,24 @@ class Matches:
 
 
 def list_sources(sources: Sequence[Path]) -> pd.DataFrame:
-    """Return `source_id`, `name`, `ra`, `dec` (deg) and `shard` of the sources of some shards, one after the other."""
-    tables = [read_table(path, LISTED).to_pandas().assign(shard=Path(path).stem) for path in sources]
+    """Return the sources of some shards, joined.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Their tables.
+
+    Returns
+    -------
+    DataFrame
+        `source_id`, `name`, `ra`, `dec` (deg) and `shard`.
+    """
+    tables = [read_table(path, SOURCE_COLUMNS).to_pandas().assign(shard=Path(path).stem) for path in sources]
     return pd.concat(tables, ignore_index=True)
 
 
 def match(measured: Placed, listed: pd.DataFrame, radius: float) -> Matches:
-    """Find the source of every usable row; of several rows of one source the nearest, then the first, counts.
+    """Find the source of every usable row. Of several rows of one source, the nearest and then the first is used.
 
     Parameters
     ----------
@@ -56,7 +67,11 @@ def match(measured: Placed, listed: pd.DataFrame, radius: float) -> Matches:
     listed : DataFrame
         From :func:`list_sources`.
     radius : float
-        Largest distance (arcsec) between a row and its source.
+        Largest distance between a row and its source (arcsec).
+
+    Returns
+    -------
+    Matches
     """
     number = len(measured.rows)
     matches = Matches(measured.fault.copy(), np.full(number, -1), np.full(number, np.nan))
@@ -87,7 +102,7 @@ def _by_position(rows: pd.DataFrame, listed: pd.DataFrame, usable: np.ndarray, m
 
 
 def _by_identifier(rows: pd.DataFrame, listed: pd.DataFrame, usable: np.ndarray, matches: Matches) -> None:
-    # Identifiers of a list that are no integers are the names of its sources.
+    # Identifiers that are not integers are names of sources.
     names = enumerate(listed["name"])
     places = {str(name): place for place, name in names if name is not None}
     places |= {str(value): place for place, value in enumerate(listed["source_id"])}

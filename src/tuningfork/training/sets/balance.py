@@ -1,4 +1,4 @@
-"""Which galaxies of a training set are learnt from, and how often those of each class."""
+"""Which galaxies of a training set are used, and how often an epoch shows those of each class."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,36 +10,42 @@ from tuningfork.core.columns import vote_columns
 from tuningfork.core.errors import InputError
 from tuningfork.training.sets.dataset import TrainingSet
 
-MOST_REPEATS = 10
-"""How often a galaxy is seen in one epoch at most: one of a class of three would be learnt by heart."""
-UNKNOWN = "unknown"
+MAX_REPEATS_PER_EPOCH = 10
+"""How often an epoch shows a galaxy at most. Without a limit, the three galaxies of a rare class would be memorised."""
+UNKNOWN_CLASS = "unknown"
 
 
 def classes_of(training: TrainingSet) -> np.ndarray:
-    """Return the class of every row (N,): the kind that was simulated, or the one that most voters see."""
+    """Return the class of every row: the simulated kind, or for real galaxies the class that most volunteers chose.
+
+    Returns
+    -------
+    ndarray
+        object (N,), `UNKNOWN_CLASS` without votes.
+    """
     votes = np.stack([training.columns[name] for name in vote_columns()], axis=1)
-    seen = class_of_votes(votes)
-    known = np.array([UNKNOWN if kind is None else kind for kind in seen], dtype=object)
+    voted = class_of_votes(votes)
+    known = np.array([UNKNOWN_CLASS if kind is None else kind for kind in voted], dtype=object)
     return np.where(training.kind == "", known, training.kind)
 
 
 def shares(numbers: np.ndarray, balance: float) -> np.ndarray:
-    """Return how often galaxies of each class are seen in an epoch, in sum as often as there are galaxies.
+    """Return how many galaxies of each class an epoch shows; their sum is the number of galaxies.
 
     Parameters
     ----------
     numbers : ndarray
         int (K,), galaxies of each class, above zero.
     balance : float
-        Classes are seen in proportion to their number to the power of 1 - balance, but no galaxy more than
-        `MOST_REPEATS` times; the other classes then fill the epoch.
+        Classes are shown in proportion to their number to the power of 1 - balance, but no galaxy more than
+        `MAX_REPEATS_PER_EPOCH` times; the other classes then fill the epoch.
 
     Returns
     -------
     ndarray
         int (K,)
     """
-    weight, most = numbers ** (1.0 - balance), MOST_REPEATS * numbers
+    weight, most = numbers ** (1.0 - balance), MAX_REPEATS_PER_EPOCH * numbers
     full = np.zeros(len(numbers), dtype=bool)
     while True:
         rest = numbers.sum() - most[full].sum()
@@ -52,9 +58,9 @@ def shares(numbers: np.ndarray, balance: float) -> np.ndarray:
 
 
 def balanced(generator: np.random.Generator, classes: np.ndarray, balance: float) -> np.ndarray:
-    """Return the places (N,) of the galaxies of an epoch, in random order.
+    """Return the galaxies that an epoch shows, in random order.
 
-    All galaxies of a class are seen before one of them is seen again.
+    All galaxies of a class are shown before any of them is repeated.
 
     Parameters
     ----------
@@ -63,18 +69,36 @@ def balanced(generator: np.random.Generator, classes: np.ndarray, balance: float
         (N,) class of each galaxy.
     balance : float
         See :func:`shares`.
+
+    Returns
+    -------
+    ndarray
+        int (N,), indices into `classes`.
     """
     names, numbers = np.unique(classes.astype(str), return_counts=True)
     chosen = []
     for name, number in zip(names, shares(numbers, balance), strict=True):
-        own = np.flatnonzero(classes == name)
-        rounds = [generator.permutation(own) for _ in range(-(-number // len(own)))]
-        chosen.append(np.concatenate([*rounds, own[:0]])[:number])
+        members = np.flatnonzero(classes == name)
+        rounds = [generator.permutation(members) for _ in range(-(-number // len(members)))]
+        chosen.append(np.concatenate([*rounds, members[:0]])[:number])
     return generator.permutation(np.concatenate(chosen))
 
 
 def account(classes: np.ndarray, balance: float) -> dict[str, dict[str, Any]]:
-    """Return for each class its galaxies, and how often they are seen in an epoch, for the model card."""
+    """Return the part `classes` of a model card.
+
+    Parameters
+    ----------
+    classes : ndarray
+        (N,) class of each galaxy.
+    balance : float
+        See :func:`shares`.
+
+    Returns
+    -------
+    dict
+        Class -> the number of its `galaxies`, and how many of them are `seen` in an epoch.
+    """
     names, numbers = np.unique(classes.astype(str), return_counts=True)
     seen = shares(numbers, balance) if len(names) else numbers
     return {
@@ -83,24 +107,28 @@ def account(classes: np.ndarray, balance: float) -> dict[str, dict[str, Any]]:
     }
 
 
-def with_simulated(training: TrainingSet, learnt: str) -> TrainingSet:
-    """Return a training set of which simulated galaxies are learnt in part.
+def with_simulated(training: TrainingSet, used: str) -> TrainingSet:
+    """Return a training set that uses part of its simulated galaxies.
 
     Parameters
     ----------
     training : TrainingSet
-    learnt : str
-        `train.morphology.votes.simulated`: all, bars (not their votes), or none.
+    used : str
+        `train.morphology.votes.simulated`: all; bars (but not the simulated votes); or none.
+
+    Returns
+    -------
+    TrainingSet
 
     Raises
     ------
     InputError
         No votes to learn from are left.
     """
-    if learnt == "all":
+    if used == "all":
         return training
     simulated = training.kind != ""
-    if learnt == "none":
+    if used == "none":
         training = replace(training, split=np.where(simulated, "", training.split))
     else:
         columns = {name: np.where(simulated, 0, training.columns[name]) for name in vote_columns()}
@@ -108,7 +136,7 @@ def with_simulated(training: TrainingSet, learnt: str) -> TrainingSet:
     votes = sum(training.columns[name][training.rows("train")].sum() for name in vote_columns())
     if not votes > 0:
         raise InputError(
-            f"train.morphology.votes.simulated is {learnt}, but there are no votes of people to learn from; name a table "
+            f"train.morphology.votes.simulated is {used}, but there are no volunteer votes to learn from; name a table "
             "in train.morphology.votes, or set it to all"
         )
     return training

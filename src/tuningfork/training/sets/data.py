@@ -1,16 +1,14 @@
-"""The batches of a task, in an order and with faults and orientations that depend on the seed and the epoch alone."""
+"""The batches of a task. Their order, faults and orientations depend on the seed and the epoch alone."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from tuningfork.core.ahead import ahead
 from tuningfork.core.seeds import generator_for
 from tuningfork.training.sets.balance import balanced, classes_of
-from tuningfork.training.sets.dataset import Batch, Targets, TrainingSet
+from tuningfork.training.sets.dataset import Targets, TrainingBatch, TrainingSet
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class TaskData:
     workers : int
         Threads that prepare batches ahead.
     balance : float
-        How far rare classes are made up for; see :mod:`tuningfork.training.sets.balance`.
+        How strongly rare classes are repeated; see :mod:`tuningfork.training.sets.balance`.
     """
 
     training_set: TrainingSet
@@ -42,15 +40,15 @@ class TaskData:
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch; what is left over is seen in other epochs."""
+        """Batches per epoch; galaxies that do not fill a batch are seen in other epochs."""
         return max(len(self.training_set.rows("train")) // self.batch_size, 1)
 
-    def training(self, epoch: int) -> Iterator[Batch]:
+    def training(self, epoch: int) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""
         order = self._order(epoch)
         numbered = list(enumerate(np.array_split(order[: self.steps * self.batch_size], self.steps)))
 
-        def make(item: tuple[int, np.ndarray]) -> Batch:
+        def make(item: tuple[int, np.ndarray]) -> TrainingBatch:
             number, rows = item
             generator = generator_for(self.seed, *self.keys, "batch", epoch, number)
             return self.training_set.batch(np.sort(rows), self.targets, generator)
@@ -63,19 +61,21 @@ class TaskData:
             return generator.permutation(rows)
         return rows[balanced(generator, classes_of(self.training_set)[rows], self.balance)]
 
-    def validation(self) -> Iterator[Batch]:
+    def validation(self) -> Iterator[TrainingBatch]:
         """Yield the validation batches."""
         return self.of(self.training_set.rows("validation"))
 
-    def of(self, rows: np.ndarray) -> Iterator[Batch]:
-        """Yield some rows in order, as they are."""
+    def of(self, rows: np.ndarray) -> Iterator[TrainingBatch]:
+        """Yield some rows in order, neither turned nor degraded.
+
+        Parameters
+        ----------
+        rows : ndarray
+            int (N,)
+
+        Yields
+        ------
+        dict
+        """
         parts = [rows[first : first + self.batch_size] for first in range(0, len(rows), self.batch_size)]
         return ahead(lambda part: self.training_set.batch(part, self.targets), parts, self.workers)
-
-
-def fix_threads() -> None:
-    """Compute with the threads that the job was given (OMP_NUM_THREADS), by default one.
-
-    The sums behind a gradient, and so the weights, depend on their number; they must not depend on the machine's.
-    """
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

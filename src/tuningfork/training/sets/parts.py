@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.config.stages import Simulate, Stamps
 from tuningfork.core.description import Description
@@ -21,16 +22,16 @@ from tuningfork.simulate.imaging.conditions import Conditions, coarser, draw_set
 from tuningfork.simulate.imaging.observe import draw_native_size, listed_radius, observe
 from tuningfork.simulate.votes import answer_probabilities, draw_votes, signal_to_noise
 from tuningfork.stamps.quality import sky_noise
-from tuningfork.stamps.scale import rescale, window_size
+from tuningfork.stamps.rescale import rescale, window_size
 
-TRUTH = (
+SIMULATED_TRUTH = (
     "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "arm_strength", "bar_length",
     "bar_position_angle", "bar_axis_ratio", "bar_strength", "redshift",
 )  # fmt: skip
-"""What is written of a galaxy's truth, beside its class."""
+"""The true parameters that are written, besides the class and the bulge-to-total ratio."""
 
 
-def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) -> None:
+def simulate_part(*, parameters: Parameters, part: int, pixels: Path, table: Path) -> None:
     """Draw the galaxies of one part and write stamps and truth.
 
     Parameters
@@ -38,21 +39,22 @@ def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) 
     parameters : Parameters
         Of the stage `simulate`.
     part : int
-        The part holds the galaxies part x galaxies_per_part and following.
-    output : Path
+        The part holds galaxies_per_part galaxies, the first of which is number part x galaxies_per_part.
+    pixels : Path
         .npy, float32 (N, 2, B, S, S): image and inverse variance.
     table : Path
-        .parquet, one row for each galaxy: split, truth, conditions and votes.
+        .parquet, one row per galaxy: split, truth, observing conditions and votes.
     """
     settings, description = parameters.configuration.simulate, parameters.survey
     form, number = parameters.configuration.stamps, settings.galaxies_per_part
     indices = range(part * number, (part + 1) * number)
     rows = []
-    with new_array(output, (number, 2, len(description.bands), form.size, form.size), np.float32) as stamps:
+    with new_array(pixels, (number, 2, len(description.bands), form.size, form.size), np.float32) as stamps:
         for place, index in track(enumerate(indices), "galaxies", number):
             rng = generator_for(parameters.configuration.seed, "simulate", index)
             stamps[place], row = simulate_galaxy(rng, settings, description, form)
             rows.append({"index": index, "split": split(index)} | row)
+            rows[-1]["pixels_checksum"] = int(row_checksums(stamps[place : place + 1])[0])
         write_table(
             table,
             _table(rows, description.bands),
@@ -63,14 +65,14 @@ def simulate_part(parameters: Parameters, part: int, output: Path, table: Path) 
 
 
 def split(index: int) -> str:
-    """Return to which of train, validation and test (8:1:1) a galaxy belongs."""
+    """Return whether a galaxy is for training, validation or test (8:1:1)."""
     return {8: "validation", 9: "test"}.get(index % 10, "train")
 
 
 def simulate_galaxy(
     rng: np.random.Generator, settings: Simulate, description: Description, form: Stamps
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the stamp of one galaxy, (2, B, S, S), and its row of the table.
+    """Draw one galaxy and its observation.
 
     Parameters
     ----------
@@ -79,6 +81,13 @@ def simulate_galaxy(
     description : Description
     form : Stamps
         Size and scale of the stamps.
+
+    Returns
+    -------
+    stamp : ndarray
+        float32 (2, B, S, S): image (flux units) and inverse variance.
+    row : dict
+        Its row of the table.
     """
     scale, reference = description.pixel_scale, description.reference
     galaxy = draw_galaxy(rng, settings.population)
@@ -89,7 +98,7 @@ def simulate_galaxy(
     fwhm, noise = float(conditions.psf_fwhm[reference]), float(conditions.sky_noise[reference])
     signal = signal_to_noise(galaxy, noise, fwhm, scale, description.zero_point)
     votes = draw_votes(rng, answer_probabilities(galaxy, signal, fwhm), settings.volunteers)
-    row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in TRUTH}
+    row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in SIMULATED_TRUTH}
     row["bulge_to_total"] = galaxy.bulge_fraction
     row |= {"native_size": native, "pixel_scale": step * scale, "zero_point": description.zero_point}
     row["psf_beta"] = conditions.psf_beta
@@ -103,7 +112,7 @@ def simulate_galaxy(
 
 
 def _step(rng: np.random.Generator, galaxy: Galaxy, description: Description, form: Stamps) -> float:
-    """Return how wide the stamp's pixels are in pixels of the survey, by the radius that a catalogue would have."""
+    """Return the width of the stamp's pixels in pixels of the survey, for the radius that a catalogue would list."""
     radius = np.nan
     if form.scale == "radius":
         radius = float(listed_radius(rng, np.array(galaxy.r_eff), np.array(galaxy.axis_ratio)))
@@ -120,10 +129,10 @@ def draw_stamp(
     description: Description,
     form: Stamps,
 ) -> np.ndarray:
-    """Draw the galaxy on the survey's pixels and rescale them as those of real stamps are.
+    """Draw the galaxy on the survey's pixels and rescale the image as real stamps are rescaled.
 
-    Where many pixels become one, whole numbers of them are drawn as one from the start, which is much faster:
-    their flux and noise add up exactly.
+    Where many pixels become one, whole numbers of them are drawn as one from the start. This is much faster and
+    exact, because their flux and noise add up.
 
     Parameters
     ----------
@@ -160,6 +169,7 @@ def draw_stamp(
 def _table(rows: Sequence[dict[str, Any]], bands: Sequence[str]) -> pa.Table:
     """Return the rows as a table; NaN becomes null."""
     types = {"index": pa.int64(), "split": pa.string(), "class": pa.string(), "native_size": pa.int32()}
+    types["pixels_checksum"] = pa.uint32()
     types |= {name: pa.int32() for name in vote_columns()}
     columns = {}
     for name in rows[0]:

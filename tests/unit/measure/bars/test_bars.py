@@ -17,6 +17,7 @@ from tuningfork.measure.bars.estimators import average
 from tuningfork.measure.bars.length_calibration import LengthCalibration, fit, identity
 from tuningfork.measure.bars.maps import NOT_MEASURED, BarShape
 from tuningfork.measure.bars.shard import barred, measure_bars
+from tuningfork.stamps.store import StampFiles
 
 
 def shape(length: float, angle: float = 0.0, flags: int = 0) -> BarShape:
@@ -203,7 +204,11 @@ def test_an_empty_shard_gives_an_empty_table(tmp_path: Path, shard: dict[str, An
     saliency = tmp_path / "maps.parquet"
     settings = {"samples": 2}
     saliency_shard(
-        parameters("saliency", saliency=settings), stamps, shard["models"], saliency.with_suffix(".npy"), saliency
+        parameters("saliency", saliency=settings),
+        stamps=StampFiles(stamps, stamps.with_suffix(".npy")),
+        models=shard["models"],
+        output=saliency.with_suffix(".npy"),
+        table=saliency,
     )
     others = {
         "sources": sources_table(tmp_path / "no_sources.parquet", stamps),
@@ -218,7 +223,11 @@ def test_the_maps_of_a_shard_have_a_row_for_every_source(tmp_path: Path, shard: 
     table = tmp_path / "made.parquet"
     settings = {"samples": 3, "batch_size": 8}
     saliency_shard(
-        parameters("saliency", saliency=settings), shard["stamps"], shard["models"], table.with_suffix(".npy"), table
+        parameters("saliency", saliency=settings),
+        stamps=StampFiles(shard["stamps"], shard["stamps"].with_suffix(".npy")),
+        models=shard["models"],
+        output=table.with_suffix(".npy"),
+        table=table,
     )
     maps, rows = open_array(table.with_suffix(".npy")), read_table(table)
     assert maps.shape == (6, 2, 64, 64)
@@ -231,6 +240,10 @@ def test_the_maps_of_a_shard_have_a_row_for_every_source(tmp_path: Path, shard: 
     assert lineage_of(table) == {"stamps": "t0", "train-morphology": "m0", "saliency": "saliency-digest"}
     again = tmp_path / "again.parquet"
     saliency_shard(
-        parameters("saliency", saliency=settings), shard["stamps"], shard["models"], again.with_suffix(".npy"), again
+        parameters("saliency", saliency=settings),
+        stamps=StampFiles(shard["stamps"], shard["stamps"].with_suffix(".npy")),
+        models=shard["models"],
+        output=again.with_suffix(".npy"),
+        table=again,
     )
     assert np.array_equal(open_array(again.with_suffix(".npy")), maps)

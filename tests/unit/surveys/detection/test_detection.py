@@ -119,9 +119,9 @@ def test_overlapping_tiles_give_each_source_once() -> None:
 def test_windows_of_a_large_tile_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     survey = Drawn(galaxies(60, 280, seed=4, spacing=15), [(*CENTRE, 10.0)], 800)
     whole = detect(survey)
-    monkeypatch.setattr(windows, "WHOLE", 500)
-    monkeypatch.setattr(windows, "CORE", 250)
-    monkeypatch.setattr(windows, "OVERLAP", 100)
+    monkeypatch.setattr(windows, "MAX_WHOLE_WIDTH", 500)
+    monkeypatch.setattr(windows, "CORE_WIDTH", 250)
+    monkeypatch.setattr(windows, "OVERLAP_WIDTH", 100)
     parts = detect(survey)
     assert len(parts) > 50
     pd.testing.assert_frame_equal(parts[["source_id", "flags"]], whole[["source_id", "flags"]])

@@ -35,7 +35,12 @@ def test_galaxies_of_a_real_field(real_data: Path, tmp_path: Path) -> None:
         )
         for shard in ("8-300650", "8-300736"):
             path = tmp_path / f"{shard}.parquet"
-            list_sources(stages["sources"], shard, Transfer(rate=1000.0, cache=str(tmp_path / "cache")), path)
+            list_sources(
+                parameters=stages["sources"],
+                shard=shard,
+                transfer=Transfer(rate=1000.0, cache=str(tmp_path / "cache")),
+                output=path,
+            )
             parts.append(read_table(path).to_pandas())
     found = pd.concat(parts, ignore_index=True)
     assert found["source_id"].is_unique

@@ -35,7 +35,7 @@ def write(frame: pd.DataFrame, path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read tables in parts of 100 rows, so that the small ones of these tests have several."""
-    monkeypatch.setattr(files, "PART", 100)
+    monkeypatch.setattr(files, "ROWS_PER_PART", 100)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -105,7 +105,7 @@ def test_a_missing_integer_of_fits_is_no_identifier(tmp_path: Path) -> None:
 
 
 def test_a_published_table_of_galaxy_zoo(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "PART", 5000)
+    monkeypatch.setattr(files, "ROWS_PER_PART", 5000)
     path = real_data / "tables" / "gz2_stripe82_table5.csv.gz"
     header = pd.read_csv(path, nrows=3)
     names = {str(name).lower(): str(name) for name in header.columns}

@@ -113,7 +113,7 @@ def test_a_recorded_answer_of_vizier(real_data: Path, tmp_path: Path) -> None:
 def own_catalogue(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     run = results(tmp_path_factory.mktemp("results"))
     folder = run.folder / "catalogue"
-    build_catalogue(parameters("catalogue"), **run.inputs(), output=folder, table=run.folder / "catalogue.parquet", accounts=run.folder / "a.json")  # fmt: skip
+    build_catalogue(parameters("catalogue"), run.catalogue_files(output=folder))
     return folder, read_table(run.folder / "catalogue.parquet").to_pandas()
 
 
@@ -174,10 +174,12 @@ def test_folders_that_are_no_hats_catalogue_are_said_in_one_line(tmp_path: Path)
     with pytest.raises(ConfigurationError, match=r"partition_info\.csv: no list of the partitions of a HATS catalogue"):
         check(here)
     (folder / "partition_info.csv").write_text("Norder,Npix\n7,5\n")
-    with pytest.raises(ConfigurationError, match=r"Npix=5\.parquet: missing, though the catalogue lists it"):
+    with pytest.raises(
+        ConfigurationError, match=r"Npix=5\.parquet: the file is missing, although the catalogue lists it"
+    ):
         check(here)
     (folder / "hats.properties").write_text("hats_npix_suffix=/../../x\n")
-    with pytest.raises(ConfigurationError, match=r"hats_npix_suffix '/\.\./\.\./x' is no ending of a file"):
+    with pytest.raises(ConfigurationError, match=r"hats_npix_suffix '/\.\./\.\./x' is not the ending of a file"):
         check(here)
     (folder / "hats.properties").unlink()
     with pytest.raises(ConfigurationError, match=r"sources\.catalogue\.path: .*c: no HATS catalogue"):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from helpers.small_sets import BANDS, parameters, write_stamps
+from helpers.small_sets import BANDS, parameters, stamp_files, write_stamps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +18,11 @@ from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import open_array
 from tuningfork.core.tables import read_table, shard_table, write_table
 from tuningfork.sky.coordinates import pixel_to_sky_angle
+from tuningfork.stamps.store import StampFiles
 from tuningfork.surveys.area import shards_of_measurements
-from tuningfork.surveys.lists.labels.measured import LIMITS, PARAMETERS, read_measured
-from tuningfork.training.labels.matched import Outputs, split_of
-from tuningfork.training.labels.matching import match
+from tuningfork.surveys.lists.labels.measured import PARAMETER_LIMITS, PARAMETERS, read_measured
+from tuningfork.training.labels import matching
+from tuningfork.training.labels.matched import MatchedFiles, split_of
 from tuningfork.training.labels.measurements import match_measurements
 from tuningfork.training.sets.dataset import open_training_set
 
@@ -73,13 +74,24 @@ def shards(folder: Path) -> tuple[list[Path], list[Path]]:
     return sources, stamps
 
 
+def match(sources: list[Path], stamps: list[Path], outputs: list[Path], values: dict[str, Any]) -> None:
+    """Match the configured table with sources and stamps, and write pixels, table and account to `outputs`."""
+    pixels, table, rows = outputs
+    match_measurements(
+        parameters("match_measurements", train=values),
+        sources=sources,
+        stamps=[stamp_files(path) for path in stamps],
+        outputs=MatchedFiles(StampFiles(table, pixels), rows),
+    )
+
+
 def run(folder: Path, rows: pd.DataFrame, **settings: Any) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
     """Match a table with the two shards and return the part, its stamps and the account of the rows."""
     sources, stamps = shards(folder)
     rows.to_csv(folder / "t.csv", index=False)
     values = {"structure": {"measurements": {"table": str(folder / "t.csv"), **settings}}}
     outputs = [folder / f"measurements.{ending}" for ending in ("npy", "parquet", "csv")]
-    match_measurements(parameters("measurements", train=values), sources, stamps, Outputs(*outputs))
+    match(sources, stamps, outputs, values)
     account = pd.read_csv(outputs[2], keep_default_na=False)
     return read_table(outputs[1]).to_pandas(), open_array(outputs[0]), account
 
@@ -114,7 +126,7 @@ def test_rows_that_no_galaxy_can_have_are_named_and_the_others_kept(tmp_path_fac
     path = tmp_path_factory.mktemp("t") / "t.parquet"
     frame.to_parquet(path)
     good = frame["ra"].between(-360, 720) & frame["dec"].between(-90, 90) & frame[list(PARAMETERS)].notna().any(axis=1)
-    for name, limits in LIMITS.items():
+    for name, limits in PARAMETER_LIMITS.items():
         good &= frame[name].isna() | frame[name].between(*limits)
     if good.any():
         measured = read_measured(Measurements(table=str(path)))
@@ -131,7 +143,7 @@ def test_rows_that_no_galaxy_can_have_are_named_and_the_others_kept(tmp_path_fac
         ("ra,dec,colour\n1,2,3\n", "expected at least one of mag, r_eff"),
         ("x,y,mag\n1,2,3\n", r"expected ra and dec \(deg\), or source_id"),
         ("ra,dec,mag\n1,2,bright\n", "column mag holds 'bright'; expected a number"),
-        ("ra,dec,mag\n1,2,-99\n", "none of its 1 rows can be used; most often: mag outside of 0 to 40"),
+        ("ra,dec,mag\n1,2,-99\n", "none of its 1 rows can be used; most often: mag outside 0 to 40"),
         ("", "not a readable table"),
     ],
 )
@@ -165,7 +177,7 @@ def test_every_row_gets_the_stamp_of_its_galaxy_and_its_angle_on_it(tmp_path: Pa
     assert part["sersic_n"].isna().all()
     assert account["used"].sum() == len(kept)
     assert (account.loc[~account["used"], "reason"].str.startswith("no usable stamp (")).all()
-    assert open_training_set([tmp_path / "measurements.parquet"]).bands == BANDS
+    assert open_training_set([stamp_files(tmp_path / "measurements.parquet")]).bands == BANDS
 
 
 def test_every_row_of_the_table_is_accounted_for(tmp_path: Path) -> None:
@@ -177,7 +189,7 @@ def test_every_row_of_the_table_is_accounted_for(tmp_path: Path) -> None:
     reasons = account["reason"].tolist()
     assert len(account) == len(rows) == COUNT + 4
     assert reasons[0] == "another row is about the same source"
-    assert reasons[COUNT:] == ["", "no source within 1 arcsec", "mag outside of 0 to 40", "no possible position"]
+    assert reasons[COUNT:] == ["", "no source within 1 arcsec", "mag outside 0 to 40", "no valid position"]
     assert account["used"].sum() == len(part) == 8
 
 
@@ -199,7 +211,7 @@ def test_pixels_without_data_are_zero_as_in_simulated_parts(tmp_path: Path) -> N
     measured_rows().to_csv(tmp_path / "t.csv", index=False)
     values = {"structure": {"measurements": {"table": str(tmp_path / "t.csv")}}}
     outputs = [tmp_path / f"m.{ending}" for ending in ("npy", "parquet", "csv")]
-    match_measurements(parameters("measurements", train=values), sources, stamps, Outputs(*outputs))
+    match(sources, stamps, outputs, values)
     assert (np.load(outputs[0])[:, 0, :, :4] == 0).all()
 
 
@@ -216,7 +228,7 @@ def test_the_nearest_source_is_the_nearest_on_the_sphere(tmp_path: Path) -> None
     rows = pd.DataFrame({"ra": np.roll(ra, 1) + 1e-4, "dec": np.clip(np.roll(dec, 1) + 1e-4, -90, 90), "mag": 16.0})
     measured = read(rows, tmp_path / "t.parquet")
     listed = pd.DataFrame({"source_id": np.arange(80), "name": None, "ra": ra, "dec": dec, "shard": "0-0"})
-    found = match(measured, listed, 60.0)
+    found = matching.match(measured, listed, 60.0)
     sky = SkyCoord(ra, dec, unit="deg")
     expected = SkyCoord(rows["ra"], rows["dec"], unit="deg").match_to_catalog_sky(sky)[1].arcsec
     np.testing.assert_allclose(found.separation, expected, rtol=1e-6, atol=1e-6)

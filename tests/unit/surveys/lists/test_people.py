@@ -9,7 +9,7 @@ import pytest
 import yaml
 from helpers.servers.base import Service
 from helpers.servers.tap import Tap
-from helpers.small_sets import BANDS, parameters, write_model, write_part, write_stamps
+from helpers.small_sets import BANDS, parameters, stamp_files, write_model, write_part, write_stamps
 
 from tuningfork.calibrate.votes import measure_agreement
 from tuningfork.core.classes import class_of_votes
@@ -22,9 +22,9 @@ from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import open_array, read_json
 from tuningfork.core.tables import lineage_of, read_table, shard_table, write_table
 from tuningfork.sky.shards import shards_of_positions
-from tuningfork.surveys.lists.labels.trees.tree import KNOWN, Tree, plainly, read_tree
+from tuningfork.surveys.lists.labels.trees.tree import KNOWN_TREES, Tree, plain_name, read_tree
 from tuningfork.surveys.lists.labels.votes import read_votes, shards_with_votes
-from tuningfork.training.labels.matched import Outputs
+from tuningfork.training.labels.matched import MatchedFiles
 from tuningfork.training.labels.votes import match_votes
 from tuningfork.training.sets.balance import balanced, classes_of, shares, with_simulated
 from tuningfork.training.sets.data import TaskData
@@ -66,7 +66,7 @@ def read(table: pd.DataFrame, path: Path, **settings: Any):
     return read_votes(Votes(table=str(path), **settings), [], Transfer())
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", KNOWN_TREES)
 @pytest.mark.parametrize(("kind", "ending"), [("count", "parquet"), ("fraction", "csv.gz")])
 def test_published_votes_become_ours(tmp_path: Path, name: str, kind: str, ending: str) -> None:
     """Counts, or fractions times the number of those who were asked; answers of one meaning add up."""
@@ -96,12 +96,14 @@ def test_what_a_table_lacks_or_spoils_gets_no_votes(tmp_path: Path) -> None:
     assert voted.rows.loc[3, bar].sum() == 0
     assert voted.rows.loc[4, bulge].sum() == 0
     assert voted.rows.loc[[0, 1, 2], bar].sum(axis=1).gt(0).any()
-    assert voted.fault.tolist() == [""] * 5 + ["no votes in it"] + [""] * 44
+    assert voted.fault.tolist() == [""] * 5 + ["no votes"] + [""] * 44
 
 
 def test_more_answers_than_people_who_were_led_to_a_question_are_scaled_down() -> None:
     tree = read_tree("gz2")
-    values = {plainly(name): column.to_numpy(float) for name, column in published(tree, drawn(tree), "count").items()}
+    values = {
+        plain_name(name): column.to_numpy(float) for name, column in published(tree, drawn(tree), "count").items()
+    }
     values["t02_edgeon_a04_yes_count"] += 3
     found = tree.counts(values)
     featured = found["t01_smooth_or_features"][:, 1]
@@ -199,10 +201,16 @@ def people(folder: Path) -> tuple[Path, pd.DataFrame, dict[str, np.ndarray]]:
     tree = read_tree("gz2")
     published(tree, drawn(tree), "count").to_csv(folder / "t.csv", index=False)
     settings = {"morphology": {"votes": {"table": str(folder / "t.csv")}}}
-    outputs = Outputs(folder / "people.npy", folder / "people.parquet", folder / "people.csv")
-    match_votes(parameters("votes", train=settings), [sources], [stamps], Transfer(), outputs)
+    outputs = MatchedFiles(stamp_files(folder / "volunteer_votes.parquet"), folder / "volunteer_votes.csv")
+    match_votes(
+        parameters("match_votes", train=settings),
+        sources=[sources],
+        stamps=[stamp_files(stamps)],
+        transfer=Transfer(),
+        outputs=outputs,
+    )
     expected = read_votes(Votes(table=str(folder / "t.csv")), [], Transfer()).rows
-    return outputs.table, pd.read_csv(outputs.rows, keep_default_na=False), expected[vote_columns()].to_numpy()
+    return outputs.part.table, pd.read_csv(outputs.rows, keep_default_na=False), expected[vote_columns()].to_numpy()
 
 
 def test_votes_meet_the_stamps_of_their_galaxies_and_every_row_is_accounted_for(tmp_path: Path) -> None:
@@ -223,7 +231,7 @@ def test_votes_meet_the_stamps_of_their_galaxies_and_every_row_is_accounted_for(
 def test_people_are_learnt_from_beside_or_instead_of_simulated_volunteers(tmp_path: Path, simulated: str) -> None:
     part, _, _ = people(tmp_path / "p")
     own = read_table(part).to_pandas()
-    both = open_training_set([write_part(tmp_path / "part.parquet"), part])
+    both = open_training_set([stamp_files(write_part(tmp_path / "part.parquet")), stamp_files(part)])
     assert both.bands == BANDS
     chosen = with_simulated(both, simulated)
     rows = chosen.rows("train")
@@ -238,9 +246,9 @@ def test_people_are_learnt_from_beside_or_instead_of_simulated_volunteers(tmp_pa
 
 
 def test_without_people_simulated_votes_cannot_be_left_out(tmp_path: Path) -> None:
-    alone = open_training_set([write_part(tmp_path / "part.parquet")])
+    alone = open_training_set([stamp_files(write_part(tmp_path / "part.parquet"))])
     for learnt in ("bars", "none"):
-        with pytest.raises(InputError, match=f"simulated is {learnt}, but there are no votes of people"):
+        with pytest.raises(InputError, match=f"simulated is {learnt}, but there are no volunteer votes"):
             with_simulated(alone, learnt)
 
 
@@ -262,7 +270,7 @@ def test_rare_classes_are_made_up_for_without_end_repetition(balance: float, exp
 
 def test_epochs_are_balanced_by_kind_and_by_the_leading_class_of_votes(tmp_path: Path) -> None:
     part, _, _ = people(tmp_path / "p")
-    training = open_training_set([write_part(tmp_path / "part.parquet"), part])
+    training = open_training_set([stamp_files(write_part(tmp_path / "part.parquet")), stamp_files(part)])
     classes = classes_of(training)
     assert set(classes[:60]) == {"spiral", "barred_spiral"}
     votes = read_table(part).to_pandas()[vote_columns()].to_numpy()

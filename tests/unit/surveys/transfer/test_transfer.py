@@ -87,7 +87,7 @@ REASONS = {
     Fault.STALL: "no answer in time",
     Fault.DRIP: "too slowly",
     Fault.CUT: "the connection broke",
-    Fault.TRUNCATED: "cut short",
+    Fault.TRUNCATED: "truncated",
     Fault.LONG: "too long",
     Fault.FLIPPED: "damaged",
     Fault.HTML: r"expected a FITS file, got an HTML page",
@@ -174,7 +174,7 @@ def test_a_killed_process_leaves_its_part_to_the_next(service: Service, tmp_path
 
 def test_progress_counts_as_success_in_part(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that breaks now and then brings a large file in the end, with hardly any retries."""
-    monkeypatch.setattr(download, "PROGRESS", 1000)
+    monkeypatch.setattr(download, "PROGRESS_BYTES", 1000)
     service.faults = Faults(kinds=[Fault.CUT], least=6, most=6)
     Network(settings(tmp_path, retries=1)).file(f"{service.url}/x.fits", "x.fits")
     assert (tmp_path / "cache/x.fits").read_bytes() == WHOLE
@@ -183,7 +183,7 @@ def test_progress_counts_as_success_in_part(service: Service, tmp_path: Path, mo
 def test_a_file_that_is_too_large_is_refused_at_once(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_BYTES", 1000)
+    monkeypatch.setattr(download, "MAX_FILE_BYTES", 1000)
     with pytest.raises(TransferError, match="more than the limit"):
         Network(settings(tmp_path)).file(f"{service.url}/x.fits", "x.fits")
     assert len(service.requests) == 1
@@ -237,9 +237,9 @@ def test_offline_says_what_is_missing(service: Service, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", ".transfer/size.json", "a//b", "", "a\nb", "x" * 300])
 def test_names_cannot_leave_the_cache(tmp_path: Path, name: str) -> None:
     network = Network(settings(tmp_path))
-    with pytest.raises(InputError, match="no name of a file in the cache"):
+    with pytest.raises(InputError, match="not the name of a file in the cache"):
         network.make(name, lambda path: path.touch())
-    with pytest.raises(InputError, match="no name of a file in the cache"):
+    with pytest.raises(InputError, match="not the name of a file in the cache"):
         network.file("http://127.0.0.1:9/x", name)
 
 
@@ -253,7 +253,7 @@ def test_pauses_double_and_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TransferError):
         attempt(never, "thing", Transfer(retries=12, backoff=1.0))
     assert len(pauses) == 12
-    assert all(0.5 <= pause / min(2**k, attempts.LONGEST_PAUSE) <= 1.5 for k, pause in enumerate(pauses))
+    assert all(0.5 <= pause / min(2**k, attempts.MAX_RETRY_PAUSE) <= 1.5 for k, pause in enumerate(pauses))
     assert len({pause / 2**k for k, pause in enumerate(pauses)}) == 12
 
 
@@ -263,7 +263,7 @@ def test_pauses_double_and_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
         ("7", 7.0),
         ("Mon, 01 Jan 2024 00:00:30 GMT", 30.0),
         ("Sun, 31 Dec 2023 00:00:00 GMT", 0.0),
-        ("100000", attempts.LONGEST_WAIT),
+        ("100000", attempts.MAX_RETRY_AFTER),
         ("soon", 0.0),
         ("", 0.0),
         ("-5", 0.0),

@@ -149,5 +149,5 @@ def test_a_file_system_without_locks_is_no_missing_tile(tmp_path: Path, monkeypa
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(ConfigurationError, match=r"keeps no locks .*set transfer\.cache to a folder elsewhere"):
+    with pytest.raises(ConfigurationError, match=r"does not support locks .*set transfer\.cache to a folder elsewhere"):
         Network(settings(tmp_path)).file("https://survey.example/x", "x")

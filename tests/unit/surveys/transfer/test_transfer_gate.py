@@ -152,7 +152,7 @@ def test_hosts_become_file_names(url: str, name: str) -> None:
     "url", ["https://../x", "ftp://a/b", "/etc/passwd", "", "https://a..b/", "http://[x/", "https:///x"]
 )
 def test_no_host_is_no_file_name(url: str) -> None:
-    with pytest.raises(TransferError, match="is no address of a service"):
+    with pytest.raises(TransferError, match="is not the address of a service"):
         host_name(url)
 
 

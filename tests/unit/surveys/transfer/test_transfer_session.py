@@ -22,8 +22,8 @@ from tuningfork.surveys.transfer.network import Network
 def test_answers_through_the_session_are_in_time_in_bounds_and_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "MAX_ANSWER", 50_000)
-    monkeypatch.setattr(session, "THINKING", 1)
+    monkeypatch.setattr(session, "MAX_ANSWER_BYTES", 50_000)
+    monkeypatch.setattr(session, "CATALOGUE_PATIENCE", 1)
     answers = {
         "/good": Answer(b"x" * 50_000),
         "/large": Answer(b"x" * 50_001),

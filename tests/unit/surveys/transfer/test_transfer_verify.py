@@ -103,7 +103,7 @@ def test_real_files_pass_and_the_truncated_one_does_not(real_data: Path) -> None
     assert len(files) > 8
     for path in files:
         verify_fits(path)
-    with pytest.raises(AttemptError, match="cut short: 773836 bytes are missing in HDU 0"):
+    with pytest.raises(AttemptError, match="truncated: 773836 bytes are missing in HDU 0"):
         verify_fits(real_data / "decals_fits/zooniverse_decals/example_incomplete_TRUNCATED.fits")
 
 
@@ -139,7 +139,7 @@ def header(**cards: object) -> bytes:
         (header(SIMPLE="T", BITPIX=8, NAXIS=2, NAXIS1=3), "does not say"),
         (header(SIMPLE="T", BITPIX=8, NAXIS=1, NAXIS1=-1), "impossible"),
         (header(SIMPLE="T", BITPIX="x", NAXIS=0), "does not say"),
-        (header(SIMPLE="T", BITPIX=8, NAXIS=0) + b"garbage".ljust(2880), "bytes that are no HDU"),
+        (header(SIMPLE="T", BITPIX=8, NAXIS=0) + b"garbage".ljust(2880), "bytes that are not an HDU"),
     ],
 )
 def test_headers_that_lie_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:

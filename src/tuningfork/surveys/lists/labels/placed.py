@@ -1,4 +1,4 @@
-"""Rows about galaxies of the survey, found by their position or identifier: what tables of measurements and of votes share."""
+"""Rows about galaxies that are matched to sources by position or identifier: common to measurements and votes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ import pandas as pd
 
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
-from tuningfork.surveys.lists.columns import as_numbers, as_texts, factor, require_numbers
+from tuningfork.surveys.lists.columns import as_numbers, as_texts, require_numbers, unit_factor
 from tuningfork.surveys.lists.files import TableFile, readable
 
-ALIASES = {
+PLACE_ALIASES = {
     "source_id": ("source_id", "id", "objid", "object_id"),
     "ra": ("ra", "raj2000", "ra_deg", "alpha_j2000"),
     "dec": ("dec", "dej2000", "decj2000", "dec_deg", "delta_j2000"),
 }
-"""Names of columns that are understood without being told, in any case of letters."""
+"""Our name -> names of columns that are recognised without configuration, whether in capitals or not."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Placed:
     what : str
         Configuration key and name of the table, for messages.
     rows : DataFrame
-        `ra`, `dec` (deg, NaN where they are not known), `source_id` (text or None), and what the rows say; one row for
-        every row of the table.
+        One row for each row of the table: `ra`, `dec` (deg, NaN if unknown), `source_id` (text or None), and the
+        labels of the galaxy.
     fault : ndarray of object
-        Why a row cannot be used, whatever the imaging; empty text where it can. Shape (N,).
+        Why a row cannot be used, whatever the imaging, or empty text if it can. Shape (N,).
     by_position : bool
         Whether rows are matched by position; otherwise by `source_id`.
     """
@@ -42,7 +42,7 @@ class Placed:
     by_position: bool
 
     def shards(self, order: int) -> list[Shard] | None:
-        """Return the shards in which usable rows lie, in order of their number; None if only identifiers are known."""
+        """Return the shards that contain usable rows, in order of pixel number; None if the table has no positions."""
         if not self.by_position:
             return None
         good = self.rows[self.fault == ""]
@@ -50,7 +50,7 @@ class Placed:
 
 
 def require_place(columns: Mapping[str, str], available: Sequence[str], what: str, key: str) -> bool:
-    """Return whether a table has positions; it must have them, or identifiers.
+    """Check that a table has positions or identifiers.
 
     Parameters
     ----------
@@ -61,29 +61,50 @@ def require_place(columns: Mapping[str, str], available: Sequence[str], what: st
     what : str
         Configuration key and name of the table, for messages.
     key : str
-        Configuration key above `columns`.
+        Configuration key above `columns`, for messages.
+
+    Returns
+    -------
+    bool
+        Whether the table has positions.
 
     Raises
     ------
     InputError
-        It has neither.
+        If the table has neither.
     """
     by_position = {"ra", "dec"} <= set(columns)
     if not by_position and "source_id" not in columns:
         raise InputError(
             f"{what} has the columns {', '.join(available) or 'none'}; expected ra and dec (deg), or source_id; "
-            f"{key}.columns can say which they are"
+            f"{key}.columns can name them"
         )
     return by_position
 
 
 def whole_table(file: TableFile, columns: Sequence[str], texts: Sequence[str], what: str, most: int) -> pd.DataFrame:
-    """Return some columns of all rows of a table.
+    """Read some columns of all rows of a table.
+
+    Parameters
+    ----------
+    file : TableFile
+    columns : sequence of str
+        Columns to read.
+    texts : sequence of str
+        Those among them that may be text.
+    what : str
+        Configuration key and name of the table, for messages.
+    most : int
+        Largest number of rows.
+
+    Returns
+    -------
+    pandas.DataFrame
 
     Raises
     ------
     InputError
-        It cannot be read, or has more than `most` rows.
+        If the table cannot be read, or has more than `most` rows.
     """
     parts, number = [], 0
     with readable(what):
@@ -98,36 +119,95 @@ def whole_table(file: TableFile, columns: Sequence[str], texts: Sequence[str], w
 def numbers_of(
     whole: pd.DataFrame, names: Sequence[str], columns: Mapping[str, str], units: Mapping[str, str], what: str
 ) -> dict[str, np.ndarray]:
-    """Return columns of numbers under our names and in our units; what a table does not have is NaN."""
+    """Return columns of numbers under our names and in our units.
+
+    Parameters
+    ----------
+    whole : pandas.DataFrame
+        Table of N rows.
+    names : sequence of str
+        Our names of the wanted columns.
+    columns : mapping
+        Our name -> column.
+    units : mapping
+        Column -> unit.
+    what : str
+        Configuration key and name of the table, for messages.
+
+    Returns
+    -------
+    dict
+        Our name -> values, shape (N,); NaN for a column that the table lacks.
+
+    Raises
+    ------
+    InputError
+        If a column consists of text, or has the wrong kind of unit.
+    """
     rows = {}
     for name in names:
         rows[name] = np.full(len(whole), np.nan)
         if name in columns:
             require_numbers(whole[columns[name]], name, what)
-            rows[name] = as_numbers(whole[columns[name]]) * factor(name, units.get(columns[name]), what)
+            rows[name] = as_numbers(whole[columns[name]]) * unit_factor(name, units.get(columns[name]), what)
     return rows
 
 
 def identifiers_of(whole: pd.DataFrame, columns: Mapping[str, str]) -> pd.Series:
-    """Return the identifiers as text, None where there is none."""
+    """Return the identifiers of rows.
+
+    Parameters
+    ----------
+    whole : pandas.DataFrame
+        Table of N rows.
+    columns : mapping
+        Our name -> column.
+
+    Returns
+    -------
+    pandas.Series
+        Text, or None if a row has no identifier; length N.
+    """
     ids = as_texts(whole[columns["source_id"]]) if "source_id" in columns else [None] * len(whole)
     return pd.Series(ids, dtype=object)
 
 
 def misplaced(rows: pd.DataFrame, by_position: bool) -> tuple[np.ndarray, str]:
-    """Return which rows say nothing of where their galaxy is, and what to say of them."""
+    """Return which rows cannot be matched to a source.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        N rows with `ra` and `dec` (deg), or `source_id`.
+    by_position : bool
+        Whether rows are matched by position.
+
+    Returns
+    -------
+    unplaced : ndarray of bool
+        Shape (N,).
+    reason : str
+        Why these rows cannot be matched.
+    """
     if by_position:
-        return ~valid_position(rows["ra"].to_numpy(), rows["dec"].to_numpy()), "no possible position"
+        return ~valid_position(rows["ra"].to_numpy(), rows["dec"].to_numpy()), "no valid position"
     return rows["source_id"].isna().to_numpy(), "no source_id"
 
 
 def require_usable(fault: np.ndarray, what: str) -> None:
-    """Check that at least one row of a table can be used.
+    """Check that a table has at least one usable row.
+
+    Parameters
+    ----------
+    fault : ndarray of object
+        Why each row cannot be used, or empty text; shape (N,).
+    what : str
+        Configuration key and name of the table, for messages.
 
     Raises
     ------
     InputError
-        None can; it says the commonest reason.
+        If it has none; the message gives the most common reason.
     """
     if not (fault == "").any():
         common = pd.Series(fault).value_counts()

@@ -1,1 +1,1 @@
-"""Lists of sources, wherever the configuration takes them from."""
+"""The list of sources, from wherever the configuration takes it."""

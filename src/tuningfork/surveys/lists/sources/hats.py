@@ -1,4 +1,4 @@
-"""A HATS catalogue (IVOA note 1.0) on disk: Parquet files by HEALPix pixel, of which only those of a shard are read."""
+"""HATS catalogues (IVOA note 1.0) on disk: Parquet files by HEALPix pixel, of which only those of a shard are read."""
 
 import csv
 import hashlib
@@ -16,19 +16,21 @@ import pyarrow.parquet as pq
 from tuningfork.core.config.sources import HatsCatalogue
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.lists.columns import NUMBERS, as_numbers, choose, factor, require_position
-from tuningfork.surveys.lists.files import UNREADABLE
-from tuningfork.surveys.lists.sources.rows import FINEST, identified
+from tuningfork.surveys.lists.columns import NUMBER_COLUMNS, as_numbers, choose_columns, require_position, unit_factor
+from tuningfork.surveys.lists.files import TABLE_ERRORS
+from tuningfork.surveys.lists.sources.rows import POSITION_ORDER, identified
 
-INDEX = "_healpix_29"
-PARTITION = re.compile(r"Norder=(\d{1,2})/Dir=\d{1,18}/Npix=(\d{1,18})(\.[a-z.]+)?")
-PART_OF_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-"""The name of the catalogue within a collection."""
-ENDING = re.compile(r"/|(\.[A-Za-z0-9]+)+")
+HEALPIX_INDEX = "_healpix_29"
+"""Column with the number of each row's HEALPix pixel of order 29."""
+PARTITION_PATH = re.compile(r"Norder=(\d{1,2})/Dir=\d{1,18}/Npix=(\d{1,18})(\.[a-z.]+)?")
+CATALOGUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+"""Name of a catalogue within a collection."""
+FILE_ENDING = re.compile(r"/|(\.[A-Za-z0-9]+)+")
+"""Ending of the files of the partitions."""
 
 
 class Hats:
-    """A HATS catalogue, or the main one of a HATS collection.
+    """A HATS catalogue, or the primary catalogue of a HATS collection.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class Hats:
     Raises
     ------
     InputError
-        The folder holds none, or one that cannot be read.
+        If the folder holds no readable catalogue.
     """
 
     def __init__(self, catalogue: HatsCatalogue) -> None:
@@ -46,13 +48,13 @@ class Hats:
         self.folder = Path(catalogue.path)
         if (self.folder / "collection.properties").is_file():
             name = self._read_properties(["collection.properties"]).get("hats_primary_table_url", "")
-            if not PART_OF_PATH.fullmatch(name):
-                raise InputError(f"{self.what}: the collection names no catalogue of its own folder ({name[:80]!r})")
+            if not CATALOGUE_NAME.fullmatch(name):
+                raise InputError(f"{self.what}: the collection names no catalogue in its folder ({name[:80]!r})")
             self.folder /= name
         self._properties = self._read_properties(["hats.properties", "properties"])
         self._ending = self._properties.get("hats_npix_suffix", ".parquet")
-        if not ENDING.fullmatch(self._ending):
-            raise InputError(f"{self.what}: hats_npix_suffix {self._ending[:80]!r} is no ending of a file")
+        if not FILE_ENDING.fullmatch(self._ending):
+            raise InputError(f"{self.what}: hats_npix_suffix {self._ending[:80]!r} is not the ending of a file")
 
     def _read_properties(self, names: list[str]) -> dict[str, str]:
         for name in names:
@@ -61,16 +63,16 @@ class Hats:
                 lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
                 pairs = [line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#")]
                 return {key.strip(): re.sub(r"\\(.)", r"\1", value.strip()) for key, _, value in pairs}
-        raise InputError(f"{self.what}: no HATS catalogue (it has no {names[0]})")
+        raise InputError(f"{self.what}: not a HATS catalogue (it has no {names[0]})")
 
     @cached_property
     def partitions(self) -> list[Shard]:
-        """The pixels that have a file, each its own order.
+        """The pixels that have a file, each of its own order.
 
         Raises
         ------
         InputError
-            They cannot be told.
+            If the list of partitions cannot be read.
         """
         path = self.folder / "partition_info.csv"
         try:
@@ -81,12 +83,12 @@ class Hats:
                 rows = list(self._in_folders())
             return sorted({Shard.parse(f"{order}-{pixel}") for order, pixel in rows})
         except (OSError, ValueError, KeyError, TypeError, csv.Error, InputError) as error:
-            raise InputError(f"{path}: no list of the partitions of a HATS catalogue ({error})") from None
+            raise InputError(f"{path}: not a list of the partitions of a HATS catalogue ({error})") from None
 
     def _in_folders(self) -> Iterator[tuple[str, str]]:
         dataset = self.folder / "dataset"
         for path in dataset.glob("Norder=*/Dir=*/Npix=*"):
-            match = PARTITION.fullmatch(path.relative_to(dataset).as_posix())
+            match = PARTITION_PATH.fullmatch(path.relative_to(dataset).as_posix())
             if match:
                 yield match[1], match[2]
 
@@ -95,34 +97,40 @@ class Hats:
         return self.folder / "dataset" / folder / f"Npix={partition.pixel}{self._ending.rstrip('/')}"
 
     def check(self) -> dict[str, str]:
-        """Return our name -> column, after a check of the columns of the first partition.
+        """Check the columns of the first partition.
+
+        Returns
+        -------
+        dict
+            Our name -> column.
 
         Raises
         ------
         InputError
-            There is no partition, or it cannot be read, or lacks the position.
+            If there is no partition, it cannot be read, or it lacks the position.
         """
         if not self.partitions:
-            raise InputError(f"{self.what}: no partition in it")
+            raise InputError(f"{self.what}: it has no partition")
         return self._columns(self._open(self.partitions[0]).schema)
 
     def digest(self) -> str:
-        """Return a hash of what the catalogue says of itself, and of the sizes of its files."""
+        """Return a digest of the catalogue's properties and of the sizes and modification times (ns) of its files."""
         parts = [f"{key}={value}" for key, value in sorted(self._properties.items())]
         for partition in self.partitions:
             path = self._path(partition)
             files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-            parts += [f"{partition.name} {file.name} {file.stat().st_size}" for file in files if file.is_file()]
+            for status, name in ((file.stat(), file.name) for file in files if file.is_file()):
+                parts.append(f"{partition.name} {name} {status.st_size} {status.st_mtime_ns}")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _open(self, partition: Shard) -> ds.Dataset:
         path = self._path(partition)
         files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
         if not files or not all(file.is_file() for file in files):
-            raise InputError(f"{path}: missing, though the catalogue lists it")
+            raise InputError(f"{path}: the file is missing, although the catalogue lists it")
         try:
             return ds.dataset([str(file) for file in files], schema=pq.read_schema(files[0]), format="parquet")
-        except UNREADABLE as error:
+        except TABLE_ERRORS as error:
             raise self._unreadable(path, error) from None
 
     @staticmethod
@@ -132,17 +140,26 @@ class Hats:
     def _columns(self, schema: pa.Schema) -> dict[str, str]:
         stated = {name: self._properties.get(f"hats_col_{name}", "") for name in ("ra", "dec")}
         mapping = {name: column for name, column in stated.items() if column in schema.names} | self._mapping
-        columns = choose(schema.names, mapping, self.what)
+        columns = choose_columns(schema.names, mapping, self.what)
         require_position(columns, schema.names, self.what)
         return columns
 
     def sources(self, shard: Shard) -> pa.Table:
-        """Return the rows of a shard as a table of the stage `sources`.
+        """Return the rows of a shard.
+
+        Parameters
+        ----------
+        shard : Shard
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
 
         Raises
         ------
         InputError
-            A partition is missing or cannot be read.
+            If a partition is missing or cannot be read.
         """
         parts = [self._read(partition, shard) for partition in self.partitions if _overlap(partition, shard)]
         return identified(pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"ra": [], "dec": []}))
@@ -150,18 +167,20 @@ class Hats:
     def _read(self, partition: Shard, shard: Shard) -> pd.DataFrame:
         data = self._open(partition)
         columns = self._columns(data.schema)
-        indexed = INDEX in data.schema.names and pa.types.is_integer(data.schema.field(INDEX).type)
-        shift = 2 * (FINEST - shard.order)
-        within = (ds.field(INDEX) >= shard.pixel << shift) & (ds.field(INDEX) < (shard.pixel + 1) << shift)
+        indexed = HEALPIX_INDEX in data.schema.names and pa.types.is_integer(data.schema.field(HEALPIX_INDEX).type)
+        shift = 2 * (POSITION_ORDER - shard.order)
+        within = (ds.field(HEALPIX_INDEX) >= shard.pixel << shift) & (
+            ds.field(HEALPIX_INDEX) < (shard.pixel + 1) << shift
+        )
         try:
             table = data.to_table(list(dict.fromkeys(columns.values())), filter=within if indexed else None)
-        except UNREADABLE as error:
+        except TABLE_ERRORS as error:
             raise self._unreadable(self._path(partition), error) from None
         frame = pd.DataFrame(index=range(table.num_rows))
         for name, column in columns.items():
             unit = (data.schema.field(column).metadata or {}).get(b"unit", b"").decode(errors="replace")
             values = table[column].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-            frame[name] = as_numbers(values) * factor(name, unit, self.what) if name in NUMBERS else values
+            frame[name] = as_numbers(values) * unit_factor(name, unit, self.what) if name in NUMBER_COLUMNS else values
         if indexed:
             return frame
         return frame[shard.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())]

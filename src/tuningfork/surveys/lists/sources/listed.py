@@ -1,4 +1,4 @@
-"""The list of sources of a shard, wherever the configuration takes it from."""
+"""The list of sources of a shard, from wherever the configuration takes it."""
 
 import pyarrow as pa
 
@@ -24,16 +24,31 @@ from tuningfork.surveys.transfer.network import Network
 def list_of_sources(
     selection: Sources, survey: Survey, shard: Shard, description: Description, network: Network
 ) -> pa.Table:
-    """Return the sources of the shard as a table of the stage `sources`, in order of source_id.
+    """Return the sources of a shard.
 
-    Lists of the user's are taken whole; the limits of the magnitude are for the survey's catalogue and for detection.
+    The magnitude limits apply to the survey's catalogue and to detection; the user's own lists are taken whole.
+
+    Parameters
+    ----------
+    selection : Sources
+        Kind of list, and limits of the magnitude.
+    survey : Survey
+    shard : Shard
+    description : Description
+        The survey's description.
+    network : Network
+
+    Returns
+    -------
+    pyarrow.Table
+        Table of the stage `sources`, in order of source_id.
 
     Raises
     ------
     InputError
-        The list cannot be read.
+        If the list cannot be read.
     TransferError
-        A service does not answer.
+        If a service does not answer.
     """
     match selection.catalogue:
         case SurveyCatalogue():

@@ -1,4 +1,4 @@
-"""From the rows of somebody's list to the table of the stage `sources`."""
+"""Conversion of the rows of a list into the table of the stage `sources`."""
 
 import re
 from collections.abc import Sequence
@@ -12,32 +12,37 @@ from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import pixels, valid_position
 from tuningfork.surveys.lists.columns import as_texts
 
-INTEGER = re.compile(r"[+-]?\d{1,19}")
-"""Text that is a source_id as it stands, if it is no larger than this:"""
-LARGEST = int(np.iinfo(np.int64).max)
-FINEST = 29
-"""Order of the HEALPix pixels whose number stands for a position."""
-OURS = {"redshift": "redshift", "survey_mag": "mag", "survey_radius": "radius"}
+INTEGER_TEXT = re.compile(r"[+-]?\d{1,19}")
+"""Text that is used as the source_id if it does not exceed `MAX_SOURCE_ID`."""
+MAX_SOURCE_ID = int(np.iinfo(np.int64).max)
+POSITION_ORDER = 29
+"""Order of the HEALPix pixels whose numbers identify positions."""
+SOURCE_COLUMNS = {"redshift": "redshift", "survey_mag": "mag", "survey_radius": "radius"}
 """Column of the stage `sources` -> name of the column in :mod:`tuningfork.surveys.lists.columns`."""
 
 
 def sources_of(
     frame: pd.DataFrame, ids: np.ndarray, names: Sequence[str | None], twice: np.ndarray, flags: np.ndarray | int = 0
 ) -> pa.Table:
-    """Return rows of a list as a table of the stage `sources`, in order of source_id.
+    """Return rows of a list as a table of the stage `sources`.
 
     Parameters
     ----------
     frame : DataFrame
-        `ra`, `dec` (deg) and, where the list has them, `redshift`, `mag`, `radius` (arcsec); N rows.
+        N rows with `ra`, `dec` (deg) and, if the list has them, `redshift`, `mag`, `radius` (arcsec).
     ids : ndarray of int64
-        Shape (N,).
+        Identifiers, shape (N,).
     names : sequence of str or None
-        Length N.
+        Names, length N.
     twice : ndarray of bool
         Whether another source of the list has the same identifier, shape (N,).
     flags : ndarray of int, optional
-        What else is known, shape (N,).
+        Other flags, shape (N,).
+
+    Returns
+    -------
+    pyarrow.Table
+        In order of source_id.
     """
     order = np.argsort(ids, kind="stable")
     ra, dec = (frame[name].to_numpy(dtype=float)[order] for name in ("ra", "dec"))
@@ -54,40 +59,58 @@ def sources_of(
         "dec": np.where(known, dec, np.nan),
         "name": pa.array([names[row] for row in order], pa.string()),
     }
-    for column, ours in OURS.items():
+    for column, ours in SOURCE_COLUMNS.items():
         if ours in frame:
             values[column] = frame[ours].to_numpy(dtype=float)[order]
     return shard_table("sources", values)
 
 
 def ids_of_positions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Return an identifier (int64) for each position (deg): the number of its HEALPix pixel of order 29 (0.4 mas).
+    """Return identifiers for positions: the numbers of their HEALPix pixels of order 29 (0.4 mas).
 
-    Without a possible position it is negative.
+    Parameters
+    ----------
+    ra, dec : ndarray
+        Positions (deg), shape (N,).
+
+    Returns
+    -------
+    ndarray of int64
+        Shape (N,); negative where the position is not valid.
     """
     ids = -1 - np.arange(len(ra), dtype=np.int64)
     known = valid_position(ra, dec)
-    ids[known] = pixels(ra[known] % 360, dec[known], FINEST)
+    ids[known] = pixels(ra[known] % 360, dec[known], POSITION_ORDER)
     return ids
 
 
 def identified(frame: pd.DataFrame) -> pa.Table:
-    """Return rows of a list, of which only these are known, as a table of the stage `sources`.
+    """Return rows of a list as a table of the stage `sources`, if these rows alone decide the identifiers.
 
-    A row without an identifier, or with one that is no integer, gets the number of its position; such an identifier
-    becomes its name.
+    A row without an identifier, or with one that is not an integer, is identified by its position; an identifier that
+    is not an integer becomes its name.
 
     Parameters
     ----------
     frame : DataFrame
-        As in :func:`sources_of`, and `source_id` and `name` if the list has them.
+        N rows as in :func:`sources_of`, with `source_id` and `name` if the list has them.
+
+    Returns
+    -------
+    pyarrow.Table
+        In order of source_id.
     """
     ids = ids_of_positions(*(frame[name].to_numpy(dtype=float) for name in ("ra", "dec")))
     names = as_texts(frame["name"]) if "name" in frame else [None] * len(frame)
     if "source_id" in frame:
         texts = as_texts(frame["source_id"])
-        known = [text is not None and INTEGER.fullmatch(text) is not None and int(text) <= LARGEST for text in texts]
-        ids = np.array([int(text or 0) if good else own for text, good, own in zip(texts, known, ids, strict=True)])
+        known = [
+            text is not None and INTEGER_TEXT.fullmatch(text) is not None and int(text) <= MAX_SOURCE_ID
+            for text in texts
+        ]
+        ids = np.array(
+            [int(text or 0) if good else number for text, good, number in zip(texts, known, ids, strict=True)]
+        )
         names = [name or (None if good else text) for name, text, good in zip(names, texts, known, strict=True)]
     twice = pd.Series(ids, dtype=np.int64).duplicated(keep=False).to_numpy()
     return sources_of(frame, ids.astype(np.int64), names, twice)

@@ -12,22 +12,31 @@ import pyarrow as pa
 from tuningfork.core.config.sources import TableCatalogue
 from tuningfork.sky.shards import Shard, pixels, shards_of_positions, valid_position
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.lists.columns import NUMBERS, TEXTS, as_numbers, as_texts, choose, factor, require_numbers
+from tuningfork.surveys.lists.columns import (
+    NUMBER_COLUMNS,
+    TEXT_COLUMNS,
+    as_numbers,
+    as_texts,
+    choose_columns,
+    require_numbers,
+    unit_factor,
+)
 from tuningfork.surveys.lists.files import Ranges, open_table, readable
-from tuningfork.surveys.lists.sources.rows import INTEGER, LARGEST, sources_of
+from tuningfork.surveys.lists.sources.rows import INTEGER_TEXT, MAX_SOURCE_ID, sources_of
 
-Wanted = Callable[[Ranges], bool]
+WantedRanges = Callable[[Ranges], bool]
+"""Our name -> smallest and largest value in a part of a table -> whether the part is needed."""
 
 
-def everything(ranges: Ranges) -> bool:
-    """Want every part of a table."""
+def every_part(ranges: Ranges) -> bool:
+    """Accept every part of a table."""
     return True
 
 
 class UserTable:
-    """A table of sources in a file, of which a part at a time is in memory.
+    """A table of sources in a file, read in parts.
 
-    Rows without a possible position belong to the shard of the first row that has one.
+    Rows without a valid position belong to the shard of the first row that has one.
 
     Parameters
     ----------
@@ -36,7 +45,7 @@ class UserTable:
     Raises
     ------
     InputError
-        The file cannot be read, or a column that the configuration names is not there.
+        If the file cannot be read, or a configured column does not exist.
     """
 
     def __init__(self, catalogue: TableCatalogue) -> None:
@@ -44,37 +53,42 @@ class UserTable:
         self.what = f"sources.catalogue.path: {path}"
         self._file = open_table(path, self.what)
         self.available: Sequence[str] = self._file.columns
-        self.columns = choose(self.available, catalogue.columns, self.what)
+        self.columns = choose_columns(self.available, catalogue.columns, self.what)
         self._factors = {
-            name: factor(name, self._file.units.get(column), self.what) for name, column in self.columns.items()
+            name: unit_factor(name, self._file.units.get(column), self.what) for name, column in self.columns.items()
         }
 
     def check(self) -> None:
-        """Check that the columns of numbers hold numbers, at the beginning of the table.
+        """Check, in the first part of the table, that the columns of numbers hold numbers.
 
         Raises
         ------
         InputError
-            One holds text.
+            If one holds text.
         """
-        columns = {self.columns[name]: name for name in NUMBERS if name in self.columns}
+        columns = {self.columns[name]: name for name in NUMBER_COLUMNS if name in self.columns}
         with readable(self.what):
-            _, part = next(self._file.parts(list(columns), [], everything), (0, pd.DataFrame(columns=list(columns))))
+            _, part = next(self._file.parts(list(columns), [], every_part), (0, pd.DataFrame(columns=list(columns))))
         for column, name in columns.items():
             require_numbers(part[column], name, self.what)
 
-    def frames(self, names: Sequence[str], wanted: Wanted = everything) -> Iterator[pd.DataFrame]:
-        """Yield parts of the table, under our names and in our units; the index is the number of the row.
+    def frames(self, names: Sequence[str], wanted: WantedRanges = every_part) -> Iterator[pd.DataFrame]:
+        """Yield parts of the table, under our names and in our units.
 
         Parameters
         ----------
         names : sequence of str
-            Ours; those that the table does not have are left out.
+            Our names; those that the table does not have are left out.
         wanted : callable
             Our name -> smallest and largest value in a part -> whether the part is needed.
+
+        Yields
+        ------
+        pandas.DataFrame
+            The index is the number of the row.
         """
         columns = {name: self.columns[name] for name in names if name in self.columns}
-        texts = [column for name, column in columns.items() if name in TEXTS]
+        texts = [column for name, column in columns.items() if name in TEXT_COLUMNS]
 
         def wanted_here(ranges: Ranges) -> bool:
             return wanted({name: self._in_our_unit(name, ranges[c]) for name, c in columns.items() if c in ranges})
@@ -82,7 +96,9 @@ class UserTable:
         with readable(self.what):
             for first, part in self._file.parts(list(dict.fromkeys(columns.values())), texts, wanted_here):
                 values = {
-                    name: as_numbers(part[column]) * self._factors[name] if name in NUMBERS else part[column].array
+                    name: as_numbers(part[column]) * self._factors[name]
+                    if name in NUMBER_COLUMNS
+                    else part[column].array
                     for name, column in columns.items()
                 }
                 yield pd.DataFrame(values, index=pd.RangeIndex(first, first + len(part)))
@@ -93,16 +109,22 @@ class UserTable:
         return ends[0] * self._factors[name], ends[1] * self._factors[name]
 
     def whole(self) -> pd.DataFrame:
-        """Return all rows and columns that are understood, for tables that are no longer than a list of images."""
+        """Return all rows and recognised columns, for tables that are no longer than a list of images.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The index is the number of the row.
+        """
         parts = list(self.frames(list(self.columns)))
         return pd.concat(parts) if parts else pd.DataFrame(columns=list(self.columns))
 
     def shards(self, order: int) -> list[Shard]:
-        """Return the shards in which sources lie, in order of their number; at least one."""
-        found: set[Shard] = set()
+        """Return the shards that contain sources, in order of pixel number; at least one."""
+        shards: set[Shard] = set()
         for frame in self.frames(["ra", "dec"]):
-            found.update(shards_of_positions(frame["ra"].to_numpy(), frame["dec"].to_numpy(), order))
-        return sorted(found) or [Shard(order, 0)]
+            shards.update(shards_of_positions(frame["ra"].to_numpy(), frame["dec"].to_numpy(), order))
+        return sorted(shards) or [Shard(order, 0)]
 
     def home(self, order: int) -> Shard:
         """Return the shard of the rows without a position."""
@@ -113,68 +135,104 @@ class UserTable:
         return Shard(order, 0)
 
     def sources(self, shard: Shard) -> pa.Table:
-        """Return the rows of a shard as a table of the stage `sources`."""
+        """Return the rows of a shard.
+
+        Parameters
+        ----------
+        shard : Shard
+
+        Returns
+        -------
+        pyarrow.Table
+            Table of the stage `sources`.
+        """
         home = self.home(shard.order) == shard
-        chosen = []
-        wanted = everything if home else may_hold(Surroundings.around(shard))
+        parts = []
+        wanted = every_part if home else may_hold(Surroundings.around(shard))
         for frame in self.frames([name for name in self.columns if name != "file"], wanted):
             ra, dec = frame["ra"].to_numpy(), frame["dec"].to_numpy()
-            here = shard.contains(ra, dec)
-            here |= home & ~valid_position(ra, dec)
-            if here.any():
-                chosen.append(frame[here])
-        rows = pd.concat(chosen) if chosen else pd.DataFrame(columns=list(self.columns))
+            chosen = shard.contains(ra, dec)
+            chosen |= home & ~valid_position(ra, dec)
+            if chosen.any():
+                parts.append(frame[chosen])
+        rows = pd.concat(parts) if parts else pd.DataFrame(columns=list(self.columns))
         return sources_of(rows, *self.identify(rows))
 
     def identify(self, rows: pd.DataFrame) -> tuple[np.ndarray, list[str | None], np.ndarray]:
-        """Return for each row an integer identifier, a name, and whether any row of the table has the same identifier.
+        """Return the identifiers and names of rows.
 
-        If the identifiers of the table are no integers they become names, and the numbers of the rows take their
-        place.
+        If the identifiers of the table are not integers, they become names, and the row numbers replace them.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame
+            N rows of the table, from :meth:`frames`.
+
+        Returns
+        -------
+        ids : ndarray of int64
+            Shape (N,).
+        names : list of str or None
+            Length N.
+        twice : ndarray of bool
+            Whether another row of the table has the same identifier, shape (N,).
         """
         names: list[str | None] = as_texts(rows["name"]) if "name" in rows else [None] * len(rows)
         numbers = rows.index.to_numpy(dtype=np.int64)
         if "source_id" not in self.columns or not len(rows):
             return numbers, names, np.zeros(len(rows), dtype=bool)
-        ours, _ = _keys(rows["source_id"])
-        counts = pd.Series(0, index=pd.Index(ours.dropna().unique()))
+        keys, _ = _keys(rows["source_id"])
+        counts = pd.Series(0, index=pd.Index(keys.dropna().unique()))
         integers = True
         for frame in self.frames(["source_id"]):
-            keys, all_integers = _keys(frame["source_id"])
+            keys_of_part, all_integers = _keys(frame["source_id"])
             integers &= all_integers
-            counts = counts.add(keys[keys.isin(counts.index)].value_counts(), fill_value=0)
-        twice = ours.map(counts).fillna(0).to_numpy(dtype=float) > 1
+            counts = counts.add(keys_of_part[keys_of_part.isin(counts.index)].value_counts(), fill_value=0)
+        twice = keys.map(counts).fillna(0).to_numpy(dtype=float) > 1
         if integers:
-            return ours.astype(np.int64).to_numpy(), names, twice
+            return keys.astype(np.int64).to_numpy(), names, twice
         texts = as_texts(rows["source_id"])
         return numbers, [text or name for text, name in zip(texts, names, strict=True)], twice
 
 
 def _keys(ids: pd.Series) -> tuple[pd.Series, bool]:
-    """Return identifiers in a form that can be compared, and whether they all are integers of 64 bits."""
+    """Return identifiers in a form that can be compared, and whether all of them are 64-bit integers."""
     if pd.api.types.is_integer_dtype(ids):
-        return ids, not ids.isna().any() and (len(ids) == 0 or int(ids.max()) <= LARGEST)
+        return ids, not ids.isna().any() and (len(ids) == 0 or int(ids.max()) <= MAX_SOURCE_ID)
     if pd.api.types.is_float_dtype(ids):
         return pd.Series(as_texts(ids), index=ids.index, dtype="str"), False
     texts = ids.astype("str").str.strip().mask(ids.isna())
-    integers = texts.str.fullmatch(INTEGER.pattern).fillna(False).astype(bool)
+    integers = texts.str.fullmatch(INTEGER_TEXT.pattern).fillna(False).astype(bool)
     texts = texts.mask(integers, texts.str.replace(r"^\+?0+(?=\d)", "", regex=True))
-    return texts, bool(integers.all()) and bool((texts.str.lstrip("+-").str.zfill(19) <= str(LARGEST)).all())
+    return texts, bool(integers.all()) and bool((texts.str.lstrip("+-").str.zfill(19) <= str(MAX_SOURCE_ID)).all())
 
 
 def home_of(ra: np.ndarray, dec: np.ndarray, order: int) -> Shard | None:
-    """Return the shard of the first possible position (deg), None if there is none."""
+    """Return the shard of the first valid position.
+
+    Parameters
+    ----------
+    ra, dec : ndarray
+        Positions (deg), shape (N,).
+    order : int
+        HEALPix order of the shard.
+
+    Returns
+    -------
+    Shard or None
+        None if there is no valid position.
+    """
     good = np.flatnonzero(valid_position(ra, dec))
     return Shard(order, int(pixels(ra[good[:1]], dec[good[:1]], order)[0])) if len(good) else None
 
 
-def may_hold(box: Surroundings) -> Wanted:
-    """Return a function that says of ranges of positions (deg) whether any may lie in the box."""
+def may_hold(box: Surroundings) -> WantedRanges:
+    """Return a function that tells from ranges of positions (deg) whether any may lie in the box."""
 
     def wanted(ranges: Mapping[str, tuple[Any, Any]]) -> bool:
         if _apart(ranges.get("dec"), box.dec_min, box.dec_max):
             return False
-        # Negative right ascensions and a box across zero would have to be unwrapped; such parts are read.
+        # Negative right ascensions, and boxes across zero, would have to be unwrapped; such parts are read instead.
         low, high = ranges.get("ra", (-1.0, -1.0))
         plain = _is_number(low) and low >= 0 and high <= 360 and not box.wraps and box.half < 180
         return not (plain and _apart((low, high), box.ra - box.half, box.ra + box.half))
@@ -187,5 +245,5 @@ def _is_number(value: Any) -> bool:
 
 
 def _apart(ends: tuple[Any, Any] | None, low: float, high: float) -> bool:
-    # A range that is not a number compares as false: the part is read.
+    # If the limits are not numbers, the part is read.
     return ends is not None and _is_number(ends[0]) and bool(ends[1] < low or ends[0] > high)

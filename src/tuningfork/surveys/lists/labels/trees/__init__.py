@@ -1,1 +1,1 @@
-"""Decision trees of citizen science, one file each, and what their answers mean."""
+"""Decision trees of citizen science projects, one file each, and how their answers translate to ours."""

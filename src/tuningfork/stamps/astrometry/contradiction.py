@@ -1,10 +1,10 @@
-"""Whether a tile's coordinates agree with what is known without them: its place by the survey's list, and the sources.
+"""Check whether a tile's coordinates agree with its place in the survey's list of tiles and with the listed sources.
 
-A wrong WCS gives stamps of the wrong objects, which nothing after the stamps can notice. Three things are compared:
+A wrong WCS gives stamps of the wrong objects, and no later stage can notice that. Three things are compared:
 
-1. the pixel scale with the survey's, and the place of the image with the tile's corners or centre in the survey's list;
-2. the sources that by these corners lie well inside of the tile with the image, which must hold one of them at least;
-3. the light of the image with the brighter sources of the list, see :mod:`tuningfork.stamps.light`.
+1. the pixel scale with the survey's, and the position of the image with the tile's corners or centre in the survey's list;
+2. the sources that, by these corners, lie well inside the tile with the image, which must hold at least one of them;
+3. the light of the image with the brighter listed sources, see :mod:`tuningfork.stamps.astrometry.light`.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from astropy.wcs import WCS, NoConvergence, WcsError
 
 from tuningfork.core.description import Description
 from tuningfork.sky.coordinates import ARCSEC, directions, distance, jacobian, to_pixels
-from tuningfork.stamps.light import Listed, unlit
+from tuningfork.stamps.astrometry.light import Listed, unlit
 from tuningfork.surveys.base import Image, Tile
 from tuningfork.surveys.near import depth
 
 SCALE_TOLERANCE = 0.1
 """Fraction by which the pixel scale may differ from the survey's."""
-INNER = 0.5
+INNER_FRACTION = 0.5
 """The points of an image or tile that must lie in the other are this part of the way from its centre to its corners."""
-WELL_INSIDE = 0.1
+MIN_DEPTH_INSIDE = 0.1
 """Depth of a source that lies well inside of a tile, in units of the distance from its centre to its nearest edge."""
-OTHER_BAND = 1.5
+OTHER_BAND_FAINTER = 1.5
 """How much fainter than in the reference band (mag) a source may be in another one."""
 
 
@@ -56,23 +56,27 @@ class Expected:
             description.pixel_scale,
             description.sky_noise[description.bands.index(band)],
             description.zero_point,
-            0.0 if band == description.reference_band else OTHER_BAND,
+            0.0 if band == description.reference_band else OTHER_BAND_FAINTER,
         )
 
 
 def contradiction(image: Image, tile: Tile, listed: Listed, expected: Expected) -> str | None:
-    """Return why the coordinates of an image cannot be right, in words, or None if nothing speaks against them.
+    """Return why the coordinates of an image cannot be right, in words, or None if no check fails.
 
     Parameters
     ----------
     image : Image
         One band of the tile.
     tile : Tile
-        Its place by the survey's lists; what is unknown there is not compared.
+        Its position in the survey's lists; what is unknown there is not compared.
     listed : Listed
         The sources of the shard.
     expected : Expected
         About the band.
+
+    Returns
+    -------
+    str or None
 
     Raises
     ------
@@ -98,20 +102,20 @@ def _middle(shape: tuple[int, int]) -> np.ndarray:
 def _misshapen(image: Image, pixel_scale: float) -> str | None:
     x, y = _middle(image.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = float(directions(jacobian(image.wcs, np.array([x]), np.array([y])))[0][0])
-    if not np.isfinite(found):
+        measured_scale = float(directions(jacobian(image.wcs, np.array([x]), np.array([y])))[0][0])
+    if not np.isfinite(measured_scale):
         return "its WCS gives no coordinates for the image's centre"
-    if abs(found / pixel_scale - 1) > SCALE_TOLERANCE:
-        return f"its WCS has a pixel scale of {found:.4g} arcsec, the survey one of {pixel_scale:.4g} arcsec"
+    if abs(measured_scale / pixel_scale - 1) > SCALE_TOLERANCE:
+        return f"its WCS has a pixel scale of {measured_scale:.4g} arcsec, the survey one of {pixel_scale:.4g} arcsec"
     return None
 
 
 def _misplaced(image: Image, tile: Tile) -> str | None:
-    """Compare the places on the sky.
+    """Compare the position of the image on the sky with that of the tile.
 
-    The tile's corners may be those of a smaller part that counts, or of a larger one; so the inner part of one of the
-    two must lie in the other, which allows a shift by a quarter of the width. With a centre alone it must lie within
-    the circle around the image.
+    The tile's corners may be those of a smaller, unique area, or of a larger one. So the inner part of one of the two must
+    lie in the other, which allows a shift of a quarter of the width. If only a centre is known, it must lie within the
+    circle around the image.
     """
     x, y = _middle(image.shape)
     ra, dec = image.wcs.all_pix2world(x, y, 0)
@@ -128,7 +132,7 @@ def _misplaced(image: Image, tile: Tile) -> str | None:
 
 
 def _inner_part_in_tile(image: Image, tile: Tile) -> bool:
-    half = INNER * np.array(image.shape[::-1]) / 2
+    half = INNER_FRACTION * np.array(image.shape[::-1]) / 2
     inner = _middle(image.shape) + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     return bool((depth(tile, *image.wcs.all_pix2world(inner, 0).T) > 0).all())
 
@@ -136,7 +140,7 @@ def _inner_part_in_tile(image: Image, tile: Tile) -> bool:
 def _inner_part_in_image(image: Image, tile: Tile) -> bool:
     corners = np.array(tile.corners, dtype=float)
     turn = (corners[:, 0] - tile.ra + 180) % 360 - 180
-    ra, dec = tile.ra + INNER * turn, tile.dec + INNER * (corners[:, 1] - tile.dec)
+    ra, dec = tile.ra + INNER_FRACTION * turn, tile.dec + INNER_FRACTION * (corners[:, 1] - tile.dec)
     return bool(_on(image.wcs, image.shape, ra % 360, dec).all())
 
 
@@ -150,7 +154,7 @@ def _on(wcs: WCS, shape: tuple[int, int], ra: np.ndarray, dec: np.ndarray) -> np
 def _without_its_sources(image: Image, tile: Tile, listed: Listed) -> str | None:
     deep = depth(tile, listed.ra, listed.dec)
     with np.errstate(invalid="ignore"):
-        inside = deep > WELL_INSIDE * float(depth(tile, np.array([tile.ra]), np.array([tile.dec]))[0])
+        inside = deep > MIN_DEPTH_INSIDE * float(depth(tile, np.array([tile.ra]), np.array([tile.dec]))[0])
     if not inside.any() or _on(image.wcs, image.shape, listed.ra[inside], listed.dec[inside]).any():
         return None
     return f"{inside.sum()} sources lie on it by its place in the survey's list, none by its WCS"

@@ -1,4 +1,4 @@
-"""Networks with kernels that are made once answer as before."""
+"""Inference networks predict what the networks that they are made from predict, with the same derivatives."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tuningfork.explain.copies import Attribution, Galaxy, gaussian
-from tuningfork.explain.saliency import TARGETS, gradient
+from tuningfork.explain.copies import Attribution, MapInProgress, gaussian
+from tuningfork.explain.saliency import SALIENCY_TARGETS, gradient
 from tuningfork.networks.encoder import SmoothDown
-from tuningfork.networks.inference.encoder import FixedStart
-from tuningfork.networks.inference.network import frozen
+from tuningfork.networks.inference.encoder import InferenceStart
+from tuningfork.networks.inference.network import inference_network
 from tuningfork.networks.inputs import conditions_size, dihedral, undo_dihedral
 from tuningfork.networks.model_file import build
 
@@ -35,7 +35,7 @@ def network(kind: str) -> tuple[nn.Module, Tensor, Tensor]:
 @pytest.mark.parametrize("kind", sorted(ARCHITECTURES))
 def test_outputs_and_derivatives_stay_the_same(kind: str) -> None:
     model, inputs, conditions = network(kind)
-    twin = frozen(model)
+    twin = inference_network(model)
     expected, found = model(inputs, conditions), twin(inputs, conditions)
     assert expected.keys() == found.keys()
     for name in expected:
@@ -53,7 +53,7 @@ def test_outputs_and_derivatives_stay_the_same(kind: str) -> None:
 def test_the_network_itself_can_still_be_trained() -> None:
     model, inputs, conditions = network("morphology")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    twin = frozen(model)
+    twin = inference_network(model)
     twin(inputs, conditions)["bar_logit"].sum().backward()
     model.train()
     assert not twin.training
@@ -64,11 +64,11 @@ def test_the_network_itself_can_still_be_trained() -> None:
     assert set(model.state_dict()) == set(build(ARCHITECTURES["morphology"]).state_dict())
 
 
-def test_half_precision_loses_no_more_with_kernels_that_are_kept_in_it() -> None:
+def test_half_precision_loses_no_more_with_kernels_that_are_stored_in_it() -> None:
     model, inputs, conditions = network("morphology")
-    exact = gradient(model, inputs, conditions, TARGETS["bar"])
+    exact = gradient(model, inputs, conditions, SALIENCY_TARGETS["bar"])
     errors = []
-    for candidate in (model, frozen(model, torch.bfloat16)):
+    for candidate in (model, inference_network(model, torch.bfloat16)):
         leaf = inputs.clone().requires_grad_()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             answer = candidate(leaf, conditions)["bar_logit"].sum()
@@ -86,7 +86,7 @@ def test_cells_of_pixels_give_the_strided_convolution_and_its_derivative(
     stem, down = SmoothDown(channels, 8, blur=4, standardise=False), SmoothDown(8, 12)
     x = torch.randn(20, channels, height, width, requires_grad=True)
     weight = torch.randn(20, 12, 5, 3)
-    answers = [down(functional.silu(stem(0.3 * x))), FixedStart(stem, down, torch.float32)(x)]
+    answers = [down(functional.silu(stem(0.3 * x))), InferenceStart(stem, down, torch.float32)(x)]
     torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-5)
     slopes = [torch.autograd.grad((answer * weight).sum(), x)[0] for answer in answers]
     torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-4, atol=1e-5)
@@ -98,7 +98,7 @@ def test_the_noise_of_a_pair_is_opposite_pixel_by_pixel_in_whatever_orientation_
 ) -> None:
     image = torch.randn(3, 12, 12)
     how = Attribution(4 * rotations, 0.1, 64, rotations=rotations)
-    galaxy = Galaxy(0, image, 7, how, 1, cell)
+    galaxy = MapInProgress(0, image, 7, how, 1, cell)
     cells = torch.empty(galaxy.due, 12 // cell, 12 // cell, 3 * cell**2)
     galaxy.copy_to(cells)
     shown = functional.pixel_shuffle(cells.permute(0, 3, 1, 2), cell)

@@ -1,25 +1,25 @@
-"""Put the pixels around a source on wider or narrower ones, which are aligned with those of its tile.
+"""Put the pixels around a source on wider or narrower ones that are aligned with those of its tile.
 
-Aligned grids make the resampling separable: image -> A image B^T, with one matrix a direction. Wider pixels gather
-what lies under them, the exact overlap of the areas; narrower ones are interpolated between the pixels' edges. Both
-keep the flux and treat a pixel as what it is, an integral over its area. (A Lanczos-3 kernel, whose weights must be made
-to sum to one, changes the flux by some 0.01 %.) Pixels without data are left out and the rest is weighted up; variances
-follow through the squared weights.
+Aligned grids make the resampling separable: image -> A image B^T, with one matrix per direction. A wider pixel sums the
+flux of the tile's pixels by the exact overlap of the areas; a narrower one is interpolated between the edges of the
+tile's pixels. Both keep the flux and treat a pixel as an integral over its area. (A Lanczos-3 kernel, whose weights must
+be made to sum to one, changes the flux by some 0.01 %.) Pixels without data are left out, and the others get
+correspondingly more weight; variances follow from the squared weights.
 """
 
 import numpy as np
 from scipy import sparse
 
-TAPS = 3
+EDGE_TAPS = 3
 """Edges of the tile's pixels on each side of a narrower pixel's that it is interpolated from."""
-LEAST_AREA = 0.5
+MIN_VALID_AREA = 0.5
 """Fraction of a pixel's area that must have data."""
 
 
 def window_size(size: int, step: float) -> int:
     """Return the width of the square of the tile that :func:`rescale` needs (pixel).
 
-    Its pixel [W // 2, W // 2] is to be the one that holds the source.
+    Its pixel [W // 2, W // 2] is the one that holds the source.
 
     Parameters
     ----------
@@ -27,11 +27,15 @@ def window_size(size: int, step: float) -> int:
         Width of the stamp (pixel).
     step : float
         Width of its pixels in pixels of the tile; with 1 the window is the stamp.
+
+    Returns
+    -------
+    int
     """
     if step == 1:
         return size
     reach = (size // 2 + 0.5) * step + 0.5 * abs(1 - step)
-    return 2 * int(np.ceil(reach + (TAPS if step < 1 else 0))) + 1
+    return 2 * int(np.ceil(reach + (EDGE_TAPS if step < 1 else 0))) + 1
 
 
 def rescale(
@@ -73,7 +77,7 @@ def rescale(
     variance = np.divide(1, inverse_variance, out=np.zeros_like(good), where=good > 0)
     area = _apply(along.overlap, good, across.overlap)
     weight = area if step > 1 else _apply(along.weight, good, across.weight)
-    kept = (area >= LEAST_AREA) & (weight > LEAST_AREA)
+    kept = (area >= MIN_VALID_AREA) & (weight > MIN_VALID_AREA)
     noise = _apply(along.square, variance, across.square)
     kept &= noise > 0
     scaled = np.where(kept, step**2 / np.where(kept, weight, 1), 0)
@@ -92,7 +96,7 @@ class _Axis:
     square : scipy.sparse.csr_array
         Their squares.
     overlap : scipy.sparse.csr_array
-        Part of the stamp's pixel that each pixel of the tile covers.
+        Fraction of the stamp's pixel that each pixel of the tile covers.
     """
 
     def __init__(self, weight: np.ndarray, overlap: np.ndarray) -> None:
@@ -114,14 +118,14 @@ class _Axis:
 def _interpolation(edges: np.ndarray, window: int) -> np.ndarray:
     """Return the weights (S, W) of narrow pixels between `edges` (S + 1,).
 
-    The flux up to an edge is interpolated among its values at the six nearest edges of the tile's pixels (Lagrange),
-    and that of a pixel is the difference of two such values: no flux is lost, and a constant stays constant.
+    The flux up to an edge is interpolated from its values at the six nearest edges of the tile's pixels (Lagrange), and the
+    flux of a pixel is the difference of two such values. So no flux is lost, and a constant stays constant.
     """
     before = np.floor(edges + 0.5).astype(int)
-    place, nodes = (edges + 0.5 - before)[:, None], np.arange(1 - TAPS, TAPS + 1)
+    place, nodes = (edges + 0.5 - before)[:, None], np.arange(1 - EDGE_TAPS, EDGE_TAPS + 1)
     basis = [np.prod([(place - other) / (node - other) for other in nodes if other != node], axis=0) for node in nodes]
     beyond = np.cumsum(np.concatenate(basis, axis=1)[:, :0:-1], axis=1)[:, ::-1]
-    column = np.arange(window) - (before[:, None] + 1 - TAPS)
+    column = np.arange(window) - (before[:, None] + 1 - EDGE_TAPS)
     near = np.take_along_axis(beyond, np.clip(column, 0, beyond.shape[1] - 1), axis=1)
     until = np.where(column < 0, 1.0, np.where(column < beyond.shape[1], near, 0.0))
     return np.diff(until, axis=0) / np.diff(edges)[:, None]

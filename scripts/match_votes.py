@@ -1,11 +1,12 @@
-"""Match the votes of people with the stamps of their galaxies."""
+"""Match volunteer votes with the stamps of their galaxies."""
 
 import argparse
 from pathlib import Path
 
 from tuningfork.core.stage.parameters import read_parameters, read_transfer
 from tuningfork.core.stage.program import run
-from tuningfork.training.labels.matched import Outputs
+from tuningfork.stamps.store import StampFiles, paired
+from tuningfork.training.labels.matched import MatchedFiles
 from tuningfork.training.labels.votes import match_votes
 
 
@@ -18,17 +19,18 @@ def main() -> None:
     parser.add_argument(
         "--stamps", type=Path, nargs="+", required=True, help="table of the stamps of each shard, in the same order"
     )
+    parser.add_argument("--pixels", type=Path, nargs="+", required=True, help="their pixels, in the same order")
     parser.add_argument("--output", type=Path, required=True, help="stamps to write (.npy)")
     parser.add_argument("--table", type=Path, required=True, help="votes to write (.parquet)")
-    parser.add_argument("--rows", type=Path, required=True, help="what became of every row, to write (.csv)")
+    parser.add_argument("--rows", type=Path, required=True, help="the fate of every row, to write (.csv)")
     run(
         parser,
         lambda a: match_votes(
             read_parameters(a.parameters),
-            a.sources,
-            a.stamps,
-            read_transfer(a.plan),
-            Outputs(a.output, a.table, a.rows),
+            sources=a.sources,
+            stamps=paired(a.stamps, a.pixels),
+            transfer=read_transfer(a.plan),
+            outputs=MatchedFiles(StampFiles(a.table, a.output), a.rows),
         ),
     )
 

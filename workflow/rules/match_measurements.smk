@@ -1,10 +1,10 @@
 """Measured galaxies of the survey."""
 
 
-rule measurements:
+rule match_measurements:
     """Match the galaxies that the user has measured with their stamps."""
     input:
-        parameters=frozen("measurements"),
+        parameters=frozen("match_measurements"),
         sources=per_shard(paths.SOURCES, plan.measured),
         stamps=per_shard(paths.STAMPS_TABLE, plan.measured),
         pixels=per_shard(paths.STAMPS, plan.measured),
@@ -13,11 +13,11 @@ rule measurements:
         table=paths.MEASUREMENTS_TABLE,
         rows=paths.MEASUREMENTS_ROWS,
     log:
-        log_of("measurements", "measurements"),
+        log_of("match_measurements", "measurements"),
     conda:
         "../../envs/core.yaml"
     resources:
         mem_mb=memory(3000),
     shell:
-        "python $scripts/measurements.py --parameters {input.parameters} --sources {input.sources}"
-        " --stamps {input.stamps} --output {output.stamps} --table {output.table} --rows {output.rows} --log {log}"
+        "python $scripts/match_measurements.py --parameters {input.parameters} --sources {input.sources}"
+        " --stamps {input.stamps} --pixels {input.pixels} --output {output.stamps} --table {output.table} --rows {output.rows} --log {log}"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tuningfork.core.config.stages import Stamps
 from tuningfork.core.stamp_scale import LARGEST_WINDOW, stamp_steps
-from tuningfork.stamps.scale import rescale, window_size
+from tuningfork.stamps.rescale import rescale, window_size
 
 SIZE = 64
 STEPS = st.floats(0.4, 8.0)

@@ -1,0 +1,69 @@
+"""How long the jobs of each rule are expected to take, so that progress is measured in time and not in jobs."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import mean
+
+from tuningfork.core.stage import paths
+
+BENCHMARKS = Path(paths.RESULTS) / "benchmarks"
+"""Snakemake's own measurements of an earlier run: one folder per rule, one table per job."""
+DEFAULT_SECONDS = 10.0
+"""For a rule that is neither measured nor listed."""
+SECONDS: dict[str, float] = {
+    "parameters": 0.1,
+    "all": 0.0,
+    "sources": 4.0,
+    "tiles": 10.0,
+    "stamps": 6.0,
+    "simulate": 20.0,
+    "match_votes": 10.0,
+    "match_measurements": 10.0,
+    "pretrain": 300.0,
+    "train": 200.0,
+    "infer_held_out": 20.0,
+    "infer_morphology": 12.0,
+    "infer_structure": 10.0,
+    "calibrate_votes": 6.0,
+    "calibrate_structure": 30.0,
+    "calibrate_bars": 40.0,
+    "calibrate_features": 20.0,
+    "evaluate": 40.0,
+    "audit_votes": 10.0,
+    "classify": 6.0,
+    "structure": 15.0,
+    "saliency": 20.0,
+    "feature_maps": 15.0,
+    "bars": 10.0,
+    "features": 10.0,
+    "inject": 60.0,
+    "selection_function": 10.0,
+    "catalogue": 8.0,
+    "explain": 20.0,
+    "queue_labels": 6.0,
+    "report": 20.0,
+}
+"""Rule -> seconds per job of the default run on two cores."""
+
+
+def expected_seconds(benchmarks: Path = BENCHMARKS) -> dict[str, float]:
+    """Return the expected seconds per job of each rule: measured in an earlier run, or else built in."""
+    measured: dict[str, list[float]] = {}
+    for path in sorted(benchmarks.glob("*/*.tsv")):
+        measured.setdefault(path.parent.name, []).extend(_seconds(path))
+    return SECONDS | {rule: mean(values) for rule, values in measured.items() if values}
+
+
+def seconds_of(rule: str, expected: Mapping[str, float]) -> float:
+    """Return the expected seconds of one job of a rule."""
+    return expected.get(rule, DEFAULT_SECONDS)
+
+
+def _seconds(path: Path) -> list[float]:
+    """Return what a table of Snakemake says in its column `s`; a table that is cut short says nothing."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

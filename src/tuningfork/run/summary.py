@@ -1,0 +1,78 @@
+"""What a run has made, and what to do with it."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from tuningfork.core.stage import paths
+
+SHOWN_FLAGS = 5
+"""The most frequent flags are listed."""
+READ = "python -c \"from astropy.table import Table; print(Table.read('{path}'))\""
+
+
+def summary(folder: Path = Path()) -> str:
+    """Return what the run in a working directory has made, or nothing if it has made no catalogue.
+
+    Parameters
+    ----------
+    folder : Path
+        The working directory, which holds results/.
+
+    Returns
+    -------
+    str
+        Lines about sources, flags, classes, files and the next commands.
+    """
+    accounting = folder / paths.ACCOUNTING
+    if not accounting.is_file():
+        return ""
+    account = json.loads(accounting.read_text(encoding="utf-8"))
+    account = account.get("total", account)
+    return "\n".join([*_contents(account, _flagged(folder / paths.CATALOGUE_FILE)), *_files(folder), *_next_commands()])
+
+
+def _contents(account: dict[str, Any], flagged: int | None) -> list[str]:
+    lines = ["", f"{account['sources_in']} sources in, {account['rows_out']} rows in the catalogue"]
+    if flagged is not None:
+        frequent = sorted(account["flags"].items(), key=lambda item: -item[1])[:SHOWN_FLAGS]
+        names = ", ".join(f"{name} {number}" for name, number in frequent if number)
+        lines.append(f"{flagged} of them are flagged" + (f" (most often: {names})" if names else ""))
+    classes = sorted(account["classes"].items(), key=lambda item: -item[1])
+    lines.append("classes: " + ", ".join(f"{number} {name}" for name, number in classes))
+    if account["tiles"]["missing"]:
+        lines.append(f"{account['tiles']['missing']} images are missing: tuningfork missing")
+    return lines
+
+
+def _flagged(catalogue: Path) -> int | None:
+    """Return how many rows have a flag."""
+    if not catalogue.is_file():
+        return None
+    # Imported here, since the command starts faster without it.
+    import pyarrow.parquet as pq
+
+    return sum(value != 0 for value in pq.read_table(catalogue, columns=["flags"])["flags"].to_pylist())
+
+
+def _files(folder: Path) -> list[str]:
+    meanings = {
+        paths.CATALOGUE_FILE: "the catalogue in one file",
+        paths.CATALOGUE: "the same as a HATS catalogue",
+        paths.REPORT: "the report: open it in a browser",
+    }
+    rows = [f"  {path:<28}{meaning}" for path, meaning in meanings.items() if (folder / path).exists()]
+    return ["", "made:", *rows]
+
+
+def _next_commands() -> list[str]:
+    commands = [READ.format(path=paths.CATALOGUE_FILE), "tuningfork label"]
+    if shutil.which("tuningfork") is None and (activate := Path(sys.prefix) / "bin" / "activate").is_file():
+        commands.insert(0, f"source {_short(activate)}")
+    return ["", "next:", *(f"  {command}" for command in commands)]
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

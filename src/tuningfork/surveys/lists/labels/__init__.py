@@ -1,0 +1,1 @@
+"""Tables of volunteers' votes and of measured galaxies."""

@@ -1,0 +1,1 @@
+"""Volunteer votes and measured galaxies, matched with the stamps of a survey."""
