@@ -9,9 +9,9 @@ import pyarrow as pa
 from tuningfork.calibrate.bar_learning import fit_lengths, learn_combination
 from tuningfork.calibrate.held_out import HeldOutAnswers, first_of, morphology_of_split
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.records import take
-from tuningfork.core.stage.calibration_file import write_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, write_table
 from tuningfork.measure.bars.calibration import BarCalibration

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tuningfork.calibrate.held_out import HeldOutAnswers
 from tuningfork.calibrate.held_out_features import held_out_features, predictors_of
-from tuningfork.core.stage.calibration_file import read_calibration, write_calibration
+from tuningfork.core.calibration_file import read_calibration, write_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.statistics import CENTRAL_68
 from tuningfork.core.tables import lineage_of, write_table

@@ -17,7 +17,7 @@ from tuningfork.calibrate.held_out_profiles import (
 )
 from tuningfork.calibrate.intervals import learn_errors
 from tuningfork.calibrate.structure_weighting import MIN_GALAXIES, learn_weights
-from tuningfork.core.stage.calibration_file import write_calibration
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
 from tuningfork.measure.structure.combine import StructureCalibration, combine, signal_to_noise

@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from tuningfork.calibrate.held_out import HeldOutAnswers, morphology_of_split
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.decision_tree import answers, question, questions
-from tuningfork.core.stage.calibration_file import write_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.statistics import FEWEST
 from tuningfork.core.tables import lineage_of

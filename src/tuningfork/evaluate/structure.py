@@ -18,8 +18,8 @@ from tuningfork.calibrate.held_out_profiles import (
     predicted_columns,
     true_targets,
 )
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.files import write_json
-from tuningfork.core.stage.calibration_file import read_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.statistics import FEWEST
 from tuningfork.core.tables import lineage_of, write_table

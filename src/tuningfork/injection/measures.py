@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.config import Configuration
-from tuningfork.core.stage.calibration_file import read_calibration
 from tuningfork.core.tables import numpy_column, shard_table
 from tuningfork.explain.shard import map_stamps
 from tuningfork.infer.morphology import ask_morphology

@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from tuningfork.calibrate.bars import learn_bars
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import Configuration, validate
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import new_array
 from tuningfork.core.running.progress import track
 from tuningfork.core.seeds import generator_for
-from tuningfork.core.stage.calibration_file import write_calibration
 from tuningfork.core.tables import read_table, write_table
 from tuningfork.evaluate.bars import baseline_lengths, pipeline_lengths, resolved_bars, score_bars
 from tuningfork.infer.morphology import ask_morphology

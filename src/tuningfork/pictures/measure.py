@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.config.stages import Bars, Infer, Saliency
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import read_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.running.progress import track
-from tuningfork.core.stage.calibration_file import read_calibration
 from tuningfork.explain.shard import map_stamps
 from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars, uncalibrated

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from tuningfork.cli import main
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import validate
 from tuningfork.core.description import describe
 from tuningfork.core.flags import Flag
-from tuningfork.core.stage.calibration_file import write_calibration
 from tuningfork.measure.bars.calibration import uncalibrated
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuningfork.core.stage.calibration_file import read_calibration
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, open_rows, read_table, require_same_sources, shard_table, write_table
 from tuningfork.infer.tables import read_morphology

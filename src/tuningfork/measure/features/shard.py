@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.files import new_array
-from tuningfork.core.stage.calibration_file import read_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import (
     detail_of,

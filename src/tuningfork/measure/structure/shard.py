@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tuningfork.core.stage.calibration_file import read_calibration
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, numpy_column, shard_table, write_table
 from tuningfork.infer.tables import read_structure

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tuningfork.core.stage.calibration_file import read_calibration
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, read_table, shard_table, write_table
 from tuningfork.infer.tables import read_morphology

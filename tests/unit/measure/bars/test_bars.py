@@ -11,12 +11,12 @@ from helpers.inferred import morphology_answers
 from helpers.small_networks import LINEAGE, SCALE, SIZE, model_card, morphology_table, parameters, stamp_store
 from helpers.small_sets import stamp_files
 
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.decision_tree import answers
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array, open_array
 from tuningfork.core.flags import Flag
-from tuningfork.core.stage.calibration_file import write_calibration
 from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, write_table
 from tuningfork.measure.bars.calibration import BarCalibration
 from tuningfork.measure.bars.combination import BarCombination, direct_alone

@@ -14,9 +14,9 @@ from helpers.inferred import structure_answers
 from helpers.moments_network import moments
 from helpers.small_sets import NOISE, SCALE, parameters, stamp_files, write_model, write_stamps
 
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config.stages import Infer, Structure
 from tuningfork.core.flags import Flag
-from tuningfork.core.stage.calibration_file import write_calibration
 from tuningfork.core.tables import detail_of, lineage_of
 from tuningfork.infer.structure import ask_structure
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting, combine

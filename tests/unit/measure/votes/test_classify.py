@@ -9,10 +9,10 @@ import pytest
 from helpers.inferred import morphology_answers
 from helpers.small_sets import parameters, write_model, write_stamps
 
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.classes import class_of
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.errors import InputError
-from tuningfork.core.stage.calibration_file import write_calibration
 from tuningfork.core.tables import detail_of, lineage_of, read_table
 from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection
 from tuningfork.measure.votes.recipe import share_of_all

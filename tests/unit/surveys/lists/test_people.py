@@ -13,6 +13,7 @@ from helpers.small_sets import BANDS, parameters, stamp_files, write_model, writ
 
 from tuningfork.calibrate.held_out import HeldOutAnswers
 from tuningfork.calibrate.votes import calibrate_votes
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.classes import class_of_votes
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.config import validate
@@ -21,7 +22,6 @@ from tuningfork.core.config.votes import Votes
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import open_array
-from tuningfork.core.stage.calibration_file import read_calibration
 from tuningfork.core.tables import lineage_of, read_table, shard_table, write_table
 from tuningfork.infer.shard import infer_held_out
 from tuningfork.measure.votes.correction import VoteCalibration
