@@ -33,7 +33,7 @@ from tuningfork.networks.ensemble import Ensemble
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral_angle
 from tuningfork.networks.model_file import input_of
 from tuningfork.networks.structure import TARGETS, shear_of
-from tuningfork.simulate.light.profiles import sersic_quantile
+from tuningfork.simulate.light.points import sersic_quantile
 from tuningfork.stamps.store import StampFiles, open_store
 
 IDENTITY = StructureCalibration({name: Weighting() for name in GROUPS}, 0, 0, "none learned")
