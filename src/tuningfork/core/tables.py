@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tuningfork.core.columns import FLAGS, IDENTITY, TRUTH, Column, of_stage, schema
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import replacing
+from tuningfork.core.files import open_array, replacing
 from tuningfork.core.stage.lineage import Lineage
 from tuningfork.core.stage.software import processor, versions
 
@@ -207,3 +207,36 @@ def numpy_column(table: pa.Table, name: str) -> np.ndarray:
         One value a row; nulls of a floating column are NaN.
     """
     return table[name].to_numpy()
+
+
+def open_rows(path: str | Path, number: int, table: str | Path) -> np.ndarray:
+    """Return the .npy file that belongs to a table, memory-mapped.
+
+    Parameters
+    ----------
+    path : path
+        .npy, one entry of its first axis per row of the table.
+    number : int
+        Rows of the table.
+    table : path
+        For the message.
+
+    Returns
+    -------
+    ndarray
+        (number, ...)
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged or of another length.
+    """
+    try:
+        array = open_array(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from None
+    if array.ndim == 0 or len(array) != number:
+        raise InputError(
+            f"{path}: an array of the shape {array.shape} for the {number} rows of {table}; delete both and run again"
+        )
+    return array

@@ -1,4 +1,4 @@
-"""How well predicted vote fractions agree with the votes of people: arrays in, numbers out.
+"""How well predicted vote fractions agree with the votes of volunteers: arrays in, numbers out.
 
 Votes are a sample: n volunteers who answer "bar" with the probability p give the fraction p only on average. So
 differences between prediction and votes are set beside those that a perfect predictor, which knows p, would have.
