@@ -229,6 +229,22 @@ def _rules(options: argparse.Namespace) -> None:
         print(rules_page(ROOT), end="")
 
 
+def _accept_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stages", nargs="+", metavar="STAGE", help="as in results/params/<stage>.json")
+    parser.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
+
+
+def _accept(options: argparse.Namespace) -> None:
+    from tuningfork.core.config import load
+    from tuningfork.core.stage.accept import accept_results
+    from tuningfork.plan import plan_run
+
+    tokens = plan_run(load(options.configfile).model_dump() if options.configfile else {}, ROOT).tokens
+    for stage in options.stages:
+        changed = accept_results(stage, tokens)
+        print(f"{stage}: {'its results are kept' if changed else 'its code has not changed'}")
+
+
 COMMANDS = (
     Command("run", "run the workflow, with one line per job and a summary", _run, _run_options),
     Command("config", "print the default configuration, or write it and its schema", _config, _config_options),
@@ -238,6 +254,7 @@ COMMANDS = (
     Command("rules", "print the page that lists the rules of the workflow, or write it", _rules, _rules_options),
     Command("flags", "say what a value of the column flags means", _flags, _flags_options),
     Command("missing", "list the tiles that could not be fetched, and fetch them again", _missing, _missing_options),
+    Command("accept", "keep the results of stages whose code alone has changed", _accept, _accept_options),
     Command("measure-folder", "measure bars on a folder of pictures", _measure_folder, _measure_folder_options),
     Command("label", "open the page on which galaxies are labelled", _label, _label_options),
 )
