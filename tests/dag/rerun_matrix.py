@@ -58,7 +58,7 @@ MODULES = [
     "calibrate/bars.py",
     "evaluate/scores.py",
     "networks/ensemble.py",
-    "core/progress.py",
+    "core/running/progress.py",
     "core/stage/program.py",
     "surveys/des/survey.py",
 ]

@@ -72,7 +72,7 @@ def test_a_changed_command_reruns_its_rule_and_changed_resources_do_not(own: Stu
 
 
 def test_modules_that_cannot_change_a_result_rerun_nothing(own: StubWorkflow) -> None:
-    for name in ("surveys/des/survey.py", "surveys/sdss/frame.py", "core/progress.py", "core/stage/program.py"):
+    for name in ("surveys/des/survey.py", "surveys/sdss/frame.py", "core/running/progress.py", "core/stage/program.py"):
         module = own.root / "src" / "tuningfork" / name
         module.write_text(module.read_text() + "\n\nEDITED = True\n")
     assert own.jobs_to_run() == {}

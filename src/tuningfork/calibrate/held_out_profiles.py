@@ -12,7 +12,7 @@ from tuningfork.core import columns
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.records import join, take
 from tuningfork.core.statistics import angle_difference
-from tuningfork.infer.structure import StructureAnswers
+from tuningfork.infer.answers import StructureAnswers
 from tuningfork.measure.structure.combine import StructureCalibration, combine
 from tuningfork.measure.structure.estimates import ProfileEstimates
 from tuningfork.measure.structure.recipe import MeasuredProfiles, measure_profiles, profile_columns

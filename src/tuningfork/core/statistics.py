@@ -79,3 +79,19 @@ def area_under_curve(score: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = (auc * (1 - auc) + (ours - 1) * (q1 - auc**2) + (theirs - 1) * (q2 - auc**2)) / (ours * theirs)
     return result | {"auc": float(auc), "auc_error": float(np.sqrt(max(variance, 0)))}
+
+
+def circular_deviation(coherence: np.ndarray) -> np.ndarray:
+    """Return the circular standard deviation of position angles.
+
+    Parameters
+    ----------
+    coherence : ndarray
+        Length of the mean of the unit vectors at twice the angles.
+
+    Returns
+    -------
+    ndarray
+        deg, halved because the angles were doubled.
+    """
+    return np.asarray(np.rad2deg(np.sqrt(-2 * np.log(np.clip(coherence, 1e-6, 1)))) / 2)

@@ -7,19 +7,19 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.files import new_array
-from tuningfork.core.progress import track
 from tuningfork.core.records import join
+from tuningfork.core.running.progress import track
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
+from tuningfork.infer.answers import StructureAnswers
 from tuningfork.infer.morphology import ask_morphology, mask_shape
-from tuningfork.infer.structure import StructureAnswers, ask_structure
-from tuningfork.infer.tables import key_columns, write_morphology, write_structure
+from tuningfork.infer.structure import ask_structure
+from tuningfork.infer.tables import HELD_OUT_SPLITS, key_columns, write_morphology, write_structure
 from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.stamps.store import StampFiles, open_store
 
 SOURCE_KEYS = ("source_id", "flags")
 HELD_OUT_KEYS = ("index", "split")
-HELD_OUT_SPLITS = ("validation", "test")
 CHUNK = 256
 """Held-out galaxies whose stamps are in memory at once."""
 

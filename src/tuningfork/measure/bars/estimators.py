@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.flags import Flag
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
+from tuningfork.core.statistics import circular_deviation
 from tuningfork.core.tables import numpy_column
-from tuningfork.infer.morphology import MorphologyAnswers, circular_deviation
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.fourier import measure_fourier
 from tuningfork.measure.bars.maps import METHODS, BarShape, mask_shape
 

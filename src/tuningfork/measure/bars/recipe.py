@@ -16,7 +16,7 @@ from tuningfork.core.config.stages import Bars
 from tuningfork.core.decision_tree import question
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import numpy_column
-from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.calibration import BarCalibration, CalibratedBars, calibrated_bars
 from tuningfork.measure.bars.estimators import (
     BarEstimate,

@@ -11,7 +11,8 @@ import torch
 from tuningfork.core.columns import PROFILE as PROFILE_COLUMNS
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.flags import Flag
-from tuningfork.infer.structure import StructureAnswers
+from tuningfork.infer.answers import StructureAnswers
+from tuningfork.infer.structure import targets_of
 from tuningfork.measure.structure.combine import Combination, StructureCalibration, signal_to_noise
 from tuningfork.measure.structure.estimates import ProfileEstimates
 from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE, physical
@@ -69,11 +70,16 @@ def measure_profiles(
     MeasuredProfiles
     """
     network = answers.posterior
-    if not settings.refine or not answers.can_be_refined:
+    if not settings.refine or not can_be_refined(answers):
         return MeasuredProfiles(answers, without_fit(network), None)
     refinement = refine(network, table, light, band, settings, device)
     estimates = ProfileEstimates(network, refinement.fit, refinement.misfit, refinement.fitted)
     return MeasuredProfiles(answers, estimates, refinement)
+
+
+def can_be_refined(answers: StructureAnswers) -> bool:
+    """Return whether the networks know every parameter of a Sersic profile, from which a fit can start."""
+    return set(PROFILE) <= targets_of(answers.learned)
 
 
 def without_fit(network: Gaussians) -> ProfileEstimates:
