@@ -213,18 +213,19 @@ def _calibrate_pictures(options: argparse.Namespace) -> None:
 
 
 def _accept_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("stage", metavar="STAGE", help="name of the stage, as in results/params/STAGE.json")
+    parser.add_argument("stages", nargs="+", metavar="STAGE", help="as in results/params/<stage>.json")
     parser.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
 
 
 def _accept(options: argparse.Namespace) -> None:
-    from tuningfork.core.config import Configuration, load
+    from tuningfork.core.config import load
     from tuningfork.core.stage.accept import accept_results
     from tuningfork.plan import plan_run
 
-    configuration = load(options.configfile) if options.configfile else Configuration()
-    accepted = accept_results(options.stage, plan_run(configuration.model_dump(), ROOT).tokens)
-    print(f"{options.stage}: " + ("its results are kept" if accepted else "its results are those of the present code"))
+    tokens = plan_run(load(options.configfile).model_dump() if options.configfile else {}, ROOT).tokens
+    for stage in options.stages:
+        changed = accept_results(stage, tokens)
+        print(f"{stage}: {'its results are kept' if changed else 'its code has not changed'}")
 
 
 def _label_options(parser: argparse.ArgumentParser) -> None:
@@ -270,7 +271,7 @@ COMMANDS = (
     Command("rules", "print the page that lists the rules of the workflow, or write it", _rules, _rules_options),
     Command("flags", "say what a value of the column flags means", _flags, _flags_options),
     Command("missing", "list the tiles that could not be fetched, and fetch them again", _missing, _missing_options),
-    Command("accept", "keep the results of a stage after an upgrade of its code", _accept, _accept_options),
+    Command("accept", "keep the results of stages after an upgrade of their code", _accept, _accept_options),
     Command("measure-folder", "measure bars on a folder of pictures", _measure_folder, _measure_folder_options),
     Command(
         "calibrate-pictures",

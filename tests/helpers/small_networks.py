@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.columns import vote_columns
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
 from tuningfork.core.files import new_array
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import read_table, shard_table, write_table
+from tuningfork.core.tables import read_table, write_table
 from tuningfork.networks.model_file import build, input_of, save
 from tuningfork.networks.structure import COLUMNS
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import shard_table, write_table
+from tuningfork.core.tables import write_table
 from tuningfork.injection.images import with_galaxies
 from tuningfork.injection.place import Injection
 from tuningfork.stamps.mosaic import Mosaic

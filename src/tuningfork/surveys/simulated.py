@@ -12,12 +12,12 @@ import pyarrow as pa
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import SimulatedSky
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.seeds import generator_for
-from tuningfork.core.tables import shard_table
 from tuningfork.simulate.imaging.conditions import draw_conditions
 from tuningfork.simulate.imaging.noise import add_noise
 from tuningfork.simulate.sky import Cell, Sky, cells_of_shard

@@ -11,11 +11,12 @@ from helpers.small_networks import BANDS, model_card, training_part
 from scipy.special import expit
 from scipy.stats import betabinom
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
 from tuningfork.core.decision_tree import question, questions
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import read_table, shard_table, write_table
+from tuningfork.core.tables import read_table, write_table
 from tuningfork.evaluate.audit.bias import bar_bias, corrections, measured_bars, report_bias, shifts_to, slopes
 from tuningfork.evaluate.audit.disagreement import fit_precision, label_errors, tail_probabilities
 from tuningfork.evaluate.audit.volunteers import People, held_out_people

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuningfork.core.calibration_file import read_calibration
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import lineage_of, open_rows, read_table, require_same_sources, shard_table, write_table
+from tuningfork.core.tables import lineage_of, open_rows, read_table, require_same_sources, write_table
 from tuningfork.infer.tables import read_morphology
 from tuningfork.measure.bars.calibration import BarCalibration
 from tuningfork.measure.bars.recipe import ShardTables, bar_columns, raw_estimates

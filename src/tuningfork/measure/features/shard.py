@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tuningfork.core.calibration_file import read_calibration
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.files import new_array
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import (
@@ -15,7 +16,6 @@ from tuningfork.core.tables import (
     open_rows,
     read_table,
     require_same_sources,
-    shard_table,
     write_table,
 )
 from tuningfork.measure.bars.estimators import psf_pixels

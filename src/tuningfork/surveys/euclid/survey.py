@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Euclid
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
-from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuningfork.core.columns import of_stage
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.decision_tree import answers, question
 from tuningfork.core.files import write_json
 from tuningfork.core.flags import Flag
-from tuningfork.core.tables import numpy_column, read_table, shard_table, write_table
+from tuningfork.core.tables import numpy_column, read_table, write_table
 from tuningfork.explain.saliency import arms_logit, bulge_logit
 from tuningfork.measure.features.azimuthal import Azimuthal, azimuthal, elliptical_radius
 from tuningfork.measure.features.calibration import (
