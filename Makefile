@@ -36,10 +36,11 @@ bench: $(VENV)/.bench
 	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 $(VENV)/.core: pyproject.toml envs/constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("tuningfork needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("tuningfork needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	@echo "Installing tuningfork and its dependencies in $(VENV); this takes a few minutes."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable .
+	@touch $@
 
 $(VENV)/.test: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[test]'

@@ -72,6 +72,14 @@ class StubWorkflow:
             sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile"), "--configfile", "config.yaml",
             "--rerun-triggers", "mtime", "params", "input", "--notemp", "--cores", "2", *options,
         ]  # fmt: skip
+        return self.call(command)
+
+    def tuningfork(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command `tuningfork` of the copy."""
+        return self.call([sys.executable, "-c", "from tuningfork.cli import main; main()", *arguments])
+
+    def call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command in the folder of the run, with the package of the copy."""
         environment = {"PYTHONPATH": str(self.root / "src"), "PATH": "/usr/bin:/bin", "HOME": str(self.directory)}
         return subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=300)
 

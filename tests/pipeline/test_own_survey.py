@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import yaml
 from astropy.io import fits
 from astropy.wcs import WCS
 from helpers.servers.base import NOT_FOUND, Answer, Request, Service
+from helpers.worked_examples import apply_diff, blocks, section
 
 SIZE, SCALE, NOISE = 400, 0.4, 0.1
 TILES = {"east": (210.02, 0.1), "west": (209.99, 0.1)}
@@ -33,27 +33,6 @@ for stage, token in plan.tokens.items():
     write_text(paths.PARAMETERS.format(stage=stage), token)
 print(" ".join(plan.shards))
 """
-
-
-def blocks(page: str, kind: str) -> list[str]:
-    """Return the blocks of code of a kind in the section on one's own survey."""
-    section = page[page.index("## A survey of your own") :]
-    return re.findall(rf"```{kind}\n(.*?)```", section, re.DOTALL)
-
-
-def apply(diff: str, root: Path) -> None:
-    """Apply a diff without line numbers: what a hunk keeps or removes must stand in the file exactly once."""
-    for part in re.split(r"^--- a/", diff, flags=re.MULTILINE)[1:]:
-        name, _, *hunks = part.split("\n", 2)
-        path = root / name
-        text = path.read_text()
-        for hunk in re.split(r"^@@\n", hunks[0], flags=re.MULTILINE)[1:]:
-            lines = hunk.rstrip("\n").split("\n")
-            before = "\n".join(line[1:] for line in lines if not line.startswith("+"))
-            after = "\n".join(line[1:] for line in lines if not line.startswith("-"))
-            assert text.count(before) == 1, f"{name}: {before!r} stands there {text.count(before)} times"
-            text = text.replace(before, after)
-        path.write_text(text)
 
 
 def image(ra_0: float, dec_0: float) -> bytes:
@@ -101,10 +80,10 @@ def stamps(root: Path, atlas: Service, tmp_path_factory: pytest.TempPathFactory)
     clone, run = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("run")
     for name in ("src", "config", "scripts"):
         shutil.copytree(root / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
-    page = (root / "docs" / "surveys.md").read_text()
+    page = section(root / "docs" / "surveys.md", "A survey of your own")
     (clone / "src/tuningfork/surveys/atlas.py").write_text(blocks(page, "python")[0])
     (clone / "config/surveys/atlas.yaml").write_text(blocks(page, "yaml")[0])
-    apply(blocks(page, "diff")[0], clone)
+    apply_diff(blocks(page, "diff")[0], clone)
     settings = {
         "sky": {"footprint": {"kind": "cone", "ra": 210.005, "dec": 0.1, "radius": 0.01}, "shard_order": 5},
         "survey": {"name": "atlas", "atlas": {"url": atlas.url}},

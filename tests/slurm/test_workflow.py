@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tuningfork.core.stage.parameters import read_parameters
+from tuningfork.core.stage.parameters import read_frozen, read_parameters
 from tuningfork.core.tables import lineage_of
 
 pytestmark = pytest.mark.slurm
@@ -22,15 +22,23 @@ TINY = {
     "survey": {"simulated": {"galaxy_density": 400.0, "star_density": 100.0}},
     "simulate": {"size": 200, "galaxies_per_part": 200},
     "train": {"morphology": {"members": 1, "epochs": 1, "start": "pretrained"}, "structure": {"epochs": 1}},
+    "calibrate": {"bars": 10, "features": 10},
     "evaluate": {"bars": 10, "features": 10},
     "saliency": {"samples": 4},
     "features": {"samples": 2},
     "explain": {"sources": 2},
     "label": {"queue": 5},
 }
-EDITED = TINY | {"seed": 1, "classify": {"rotations": 1}, "bars": {"min_fraction": 0.9}}
-ON_GPU = {"pretrain", "train", "profiles", "agreement", "evaluate", "classify", "structure", "saliency", "features"}
-ON_CPU = {"sources", "tiles", "stamps", "simulate", "bias", "bars", "catalogue", "explain", "report", "queue_labels"}
+EDITED = TINY | {"seed": 1, "infer": {"rotations": 1}, "bars": {"min_fraction": 0.9}}
+ON_GPU = {
+    "pretrain", "train", "infer_held_out", "infer_held_out_structure", "calibrate_structure", "calibrate_bars",
+    "calibrate_features", "evaluate_structure", "evaluate", "infer_morphology", "infer_structure", "structure", "saliency",
+    "feature_maps",
+}  # fmt: skip
+ON_CPU = {
+    "sources", "tiles", "stamps", "simulate", "calibrate_votes", "audit_votes", "classify", "bars", "features", "catalogue",
+    "explain", "report", "queue_labels",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,11 +140,11 @@ def test_a_gpu_job_sees_its_gpu(clone: Clone, rule: str) -> None:
 
 
 def test_an_edit_of_the_configuration_during_the_run_reaches_no_job(clone: Clone) -> None:
-    for stage in ("sources", "train-morphology", "classify", "bars", "queue_labels"):
-        frozen = read_parameters(clone.results / "params" / f"{stage}.json").configuration
-        assert frozen.seed != 1
-        assert frozen.classify.rotations != 1
-        assert frozen.bars.min_fraction != 0.9
+    frozen = {path.stem: read_frozen(path)["values"] for path in (clone.results / "params").glob("*.json")}
+    assert frozen["sources"]["seed"] != 1
+    assert frozen["train-morphology"]["seed"] != 1
+    assert frozen["infer_morphology"]["infer"]["rotations"] != 1
+    assert frozen["bars"]["bars"]["min_fraction"] != 0.9
     digests = {path.stem: read_parameters(path).digest for path in (clone.results / "params").glob("*.json")}
     outputs = [*clone.results.rglob("*.parquet"), *clone.results.glob("models/*/member-*.json")]
     outputs = [path for path in outputs if "catalogue/" not in str(path)]

@@ -8,7 +8,7 @@ from typing import Any
 from tuningfork.run.expected import expected_seconds, seconds_of
 from tuningfork.run.joblog import cause_of, last_line
 
-HIDDEN = {"parameters", "all"}
+HIDDEN = {"parameters", "publish", "all"}
 """Rules without work of their own."""
 FOLLOWED = {"train", "pretrain"}
 """Rules whose log is worth following while they run."""

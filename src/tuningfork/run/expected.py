@@ -7,13 +7,12 @@ from statistics import mean
 
 from tuningfork.core.stage import paths
 
-BENCHMARKS = Path(paths.RESULTS) / "benchmarks"
-"""Snakemake's own measurements of an earlier run: one folder per rule, one table per job."""
 DEFAULT_SECONDS = 10.0
 """For a rule that is neither measured nor listed."""
 SECONDS: dict[str, float] = {
     "parameters": 0.1,
     "all": 0.0,
+    "publish": 0.1,
     "sources": 4.0,
     "tiles": 10.0,
     "stamps": 6.0,
@@ -23,12 +22,14 @@ SECONDS: dict[str, float] = {
     "pretrain": 300.0,
     "train": 200.0,
     "infer_held_out": 20.0,
+    "infer_held_out_structure": 20.0,
     "infer_morphology": 12.0,
     "infer_structure": 10.0,
     "calibrate_votes": 6.0,
     "calibrate_structure": 30.0,
     "calibrate_bars": 40.0,
     "calibrate_features": 20.0,
+    "evaluate_structure": 30.0,
     "evaluate": 40.0,
     "audit_votes": 10.0,
     "classify": 6.0,
@@ -47,8 +48,19 @@ SECONDS: dict[str, float] = {
 """Rule -> seconds per job of the default run on two cores."""
 
 
-def expected_seconds(benchmarks: Path = BENCHMARKS) -> dict[str, float]:
-    """Return the expected seconds per job of each rule: measured in an earlier run, or else built in."""
+def expected_seconds(benchmarks: Path = Path(paths.BENCHMARKS)) -> dict[str, float]:
+    """Return the expected seconds per job of each rule: measured in an earlier run, or else built in.
+
+    Parameters
+    ----------
+    benchmarks : Path
+        Snakemake's own measurements of an earlier run: one folder per rule, one table per job.
+
+    Returns
+    -------
+    dict
+        Rule -> seconds.
+    """
     measured: dict[str, list[float]] = {}
     for path in sorted(benchmarks.glob("*/*.tsv")):
         measured.setdefault(path.parent.name, []).extend(_seconds(path))

@@ -12,13 +12,16 @@ from tuningfork.core.errors import TuningforkError
 from tuningfork.core.files import write_text
 from tuningfork.run.command import RunOptions, snakemake_command
 
-EVERY_STAGE = """
+SMALL = """
 sky: {footprint: {kind: box, ra_min: 210.1, ra_max: 210.12, dec_min: 0.1, dec_max: 0.12}}
-simulate: {size: 200, galaxies_per_part: 100}
+"""
+"""A small run of the stages that always have jobs."""
+EVERY_STAGE = f"""{SMALL}
+simulate: {{size: 200, galaxies_per_part: 100}}
 train:
-  morphology: {start: pretrained, votes: {table: votes.csv}}
-  structure: {start: pretrained, measurements: {table: measured.csv}}
-selection: {galaxies: 5}
+  morphology: {{start: pretrained, votes: {{table: votes.csv}}}}
+  structure: {{start: pretrained, measurements: {{table: measured.csv}}}}
+selection: {{galaxies: 5}}
 """
 """A small run in which every stage has a job."""
 VOTES = (
@@ -44,6 +47,8 @@ class Rule:
         Paths with their wildcards, each once; frozen parameters are left out.
     after : frozenset of str
         The rules that make its inputs.
+    optional : bool
+        Whether it has jobs only where the configuration asks for them.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Rule:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     after: frozenset[str]
+    optional: bool
 
 
 def read_rules(root: Path) -> list[Rule]:
@@ -72,7 +78,8 @@ def read_rules(root: Path) -> list[Rule]:
     TuningforkError
         Snakemake cannot plan the workflow.
     """
-    jobs = _planned_jobs(root)
+    jobs = _planned_jobs(root, EVERY_STAGE)
+    always = {job["rule_name"] for job in _planned_jobs(root, SMALL)}
     # A file may depend on a shard, a part or a member: all files of a kind are shown once.
     patterns = {path: _pattern(path, job) for job in jobs for path in job["output"]}
     makers = {path: job["rule_name"] for job in jobs for path in job["output"]}
@@ -91,19 +98,20 @@ def read_rules(root: Path) -> list[Rule]:
                 inputs=tuple(dict.fromkeys(patterns.get(path, path) for path in inputs)),
                 outputs=tuple(dict.fromkeys(patterns[path] for job in own for path in job["output"])),
                 after=frozenset(makers[path] for path in inputs if path in makers),
+                optional=name not in always,
             )
         )
     return rules
 
 
-def _planned_jobs(root: Path) -> list[dict[str, Any]]:
-    """Return the jobs that a dry run of everything announces."""
+def _planned_jobs(root: Path, configuration: str) -> list[dict[str, Any]]:
+    """Return the jobs that a dry run announces."""
     with tempfile.TemporaryDirectory(prefix="tuningfork-rules-") as name:
         folder = Path(name)
-        for file, text in {"all.yaml": EVERY_STAGE, "votes.csv": VOTES, "measured.csv": MEASURED}.items():
+        for file, text in {"run.yaml": configuration, "votes.csv": VOTES, "measured.csv": MEASURED}.items():
             write_text(folder / file, text)
         rest = ("--dry-run", "--snakefile", str(root.resolve() / "Snakefile"))
-        options = RunOptions(Path("all.yaml"), cores="2", profile=None, verbose=False, rest=rest)
+        options = RunOptions(Path("run.yaml"), cores="2", profile=None, verbose=False, rest=rest)
         command = snakemake_command(options, root, folder / "events.jsonl")
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:

@@ -57,14 +57,18 @@ def drawing(rules: Sequence[Rule]) -> str:
     Returns
     -------
     str
-        A fenced block of Markdown. An arrow that follows from others is left out.
+        A fenced block of Markdown. An arrow is left out where others, through rules that always run, imply it; rules
+        that run only where the configuration asks for them have round ends and dotted arrows.
     """
-    after = {rule.name: set(rule.after) for rule in rules}
+    optional = {rule.name for rule in rules if rule.optional}
+    after = {rule.name: set(rule.after) - optional for rule in rules}
     lines = ["```mermaid", "flowchart TD"]
-    lines += [f"    {rule.name}" for rule in rules if not rule.after]
+    lines += [f"    {rule.name}([{rule.name}])" if rule.optional else f"    {rule.name}" for rule in rules]
     for rule in rules:
-        indirect = set().union(*(_all_before(name, after) for name in rule.after))
-        lines += [f"    {name} --> {rule.name}" for name in sorted(rule.after - indirect)]
+        indirect: set[str] = set().union(*(_all_before(name, after) for name in rule.after - optional))
+        for name in sorted(rule.after - indirect):
+            arrow = "-.->" if {name, rule.name} & optional else "-->"
+            lines.append(f"    {name} {arrow} {rule.name}")
     return "\n".join([*lines, "```"]) + "\n"
 
 
@@ -83,10 +87,11 @@ def _page(rules: Sequence[Rule]) -> str:
             f"## {rule.name}\n\n{rule.docstring}\n\n"
             f"Declared in `{rule.file}`; conda environment `{rule.environment}`"
             + (f"; after {_names(sorted(rule.after))}" if rule.after else "")
+            + (". It runs only where the configuration asks for it" if rule.optional else "")
             + f".\n\n| reads | makes |\n| --- | --- |\n| {_names(rule.inputs)} | {_names(rule.outputs)} |\n"
         )
     return HEADING + "\n".join(sections)
 
 
 def _names(values: Sequence[str]) -> str:
-    return ", ".join(f"`{value}`" for value in values)
+    return ", ".join(f"`{value}`" for value in values) or "its parameters alone"

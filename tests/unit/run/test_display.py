@@ -1,12 +1,13 @@
 """The lines that a run prints, event by event."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tuningfork.run.display import Display, clock
-from tuningfork.run.expected import expected_seconds, seconds_of
+from tuningfork.run.expected import SECONDS, expected_seconds, seconds_of
 
 EXPECTED = {"parameters": 0.0, "all": 0.0, "bars": 10.0, "train": 90.0}
 
@@ -123,6 +124,11 @@ def test_expected_times_come_from_an_earlier_run(tmp_path: Path) -> None:
     expected = expected_seconds(tmp_path)
     assert seconds_of("bars", expected) == pytest.approx(6.0)
     assert expected["train"] == expected_seconds(tmp_path / "nowhere")["train"]
+
+
+def test_the_built_in_times_are_those_of_the_rules(root: Path) -> None:
+    text = "".join(path.read_text() for path in (root / "workflow" / "rules").glob("*.smk"))
+    assert set(SECONDS) == set(re.findall(r"^rule (\w+):", text, re.MULTILINE)) | {"all"}
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (75.9, "1:15"), (3725, "1:02:05")])

@@ -202,7 +202,7 @@ def test_tiles_by_name_and_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("footprint", "message"),
     [
-        ({"names": ["../../etc"]}, r"sky\.footprint\.names: '\.\./\.\./etc' is no name of a tile"),
+        ({"names": ["../../etc"]}, r"sky\.footprint\.names: '\.\./\.\./etc' is not the name of a tile"),
         ({"names": ["nothing"]}, r"sky\.footprint: tile 'nothing' of the simulated sky: expected a name such as"),
         ({"path": "nowhere.txt"}, r"sky\.footprint\.path: nowhere\.txt: no such file"),
     ],

@@ -14,7 +14,7 @@ from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import (
     IMAGE,
-    MARGIN,
+    STAMP_MARGIN,
     FetchedTile,
     FullWidths,
     Image,
@@ -94,7 +94,7 @@ class SdssSurvey:
             "sources", {"source_id": ids[inside], "flags": np.zeros(inside.sum(), dtype=np.int64), **columns}
         )
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the fields that are primary somewhere within `margin` (deg) of the shard, in order of name."""
         return self._lists.fields(shard, margin)
 

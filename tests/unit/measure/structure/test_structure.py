@@ -33,7 +33,7 @@ from tuningfork.measure.structure.recipe import (
 from tuningfork.measure.structure.shard import structure_shard
 from tuningfork.networks.posterior import GROUPS
 from tuningfork.networks.structure import TARGETS, shear_of
-from tuningfork.simulate.light.profiles import sersic_quantile
+from tuningfork.simulate.light.points import sersic_quantile
 from tuningfork.stamps.store import open_store
 
 IDENTITY = StructureCalibration({name: Weighting() for name in GROUPS}, 0, 0, "none learned")
