@@ -55,7 +55,7 @@ MODULES = [
     "label/queue.py",
     "core/statistics.py",
     "core/columns.py",
-    "core/progress.py",
+    "core/running/progress.py",
     "core/stage/program.py",
     "surveys/des/survey.py",
 ]

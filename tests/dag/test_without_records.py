@@ -17,9 +17,7 @@ GROWN = {"sky.footprint.ra_max": 210.5}
 def state(folder: Path) -> dict[str, tuple[int, str]]:
     """Return path -> time and hash of the content of all files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files
-    }
+    return {str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,7 @@ def test_a_changed_command_reruns_its_rule_and_changed_resources_do_not(own: Stu
 
 
 def test_modules_that_cannot_change_a_result_rerun_nothing(own: StubWorkflow) -> None:
-    for name in ("surveys/des/survey.py", "surveys/sdss/frame.py", "core/progress.py", "core/stage/program.py"):
+    for name in ("surveys/des/survey.py", "surveys/sdss/frame.py", "core/running/progress.py", "core/stage/program.py"):
         module = own.root / "src" / "tuningfork" / name
         module.write_text(module.read_text() + "\n\nEDITED = True\n")
     assert own.jobs_to_run() == {}
@@ -96,7 +94,11 @@ def test_a_smaller_footprint_publishes_anew(own: StubWorkflow) -> None:
     shutil.rmtree(own.directory / ".snakemake")
     own.configure({})
     rules = set(own.jobs_to_run())
-    assert {"catalogue", "report", "label"} <= rules <= {"parameters", "catalogue", "report", "label", "explain", "selection"}
+    assert (
+        {"catalogue", "report", "label"}
+        <= rules
+        <= {"parameters", "catalogue", "report", "label", "explain", "selection"}
+    )
 
 
 def test_a_change_of_what_the_target_does_not_need_waits(own: StubWorkflow) -> None:
@@ -142,5 +144,3 @@ def test_a_changed_configuration_cannot_be_accepted(own: StubWorkflow) -> None:
     assert status == 1
     assert "more than the code of the stage catalogue has changed (catalogue)" in text
     assert set(own.jobs_to_run()) - {"parameters"} == STALE["catalogue"]
-
-

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from tuningfork.core.columns import vote_columns
 from tuningfork.core.decision_tree import questions
-from tuningfork.core.progress import track
 from tuningfork.core.records import take
+from tuningfork.core.running.progress import track
 from tuningfork.core.tables import read_table
 from tuningfork.infer.answers import MorphologyAnswers, StructureAnswers
 from tuningfork.infer.tables import HELD_OUT_SPLITS, read_morphology, read_structure

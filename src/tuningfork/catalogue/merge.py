@@ -16,7 +16,7 @@ from tuningfork.catalogue.voparquet import HEALPIX, arrow_schema
 from tuningfork.core.columns import Column, published, schema
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import replacing, write_json
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, require_same_sources
 from tuningfork.sky.shards import Shard, pixels, valid_position

@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.networks.ensemble import Ensemble, batches, mixed_precision
 from tuningfork.networks.inputs import dihedral, measurable
 

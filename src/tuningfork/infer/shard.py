@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.files import new_array
-from tuningfork.core.progress import track
 from tuningfork.core.records import join
+from tuningfork.core.running.progress import track
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
 from tuningfork.infer.answers import StructureAnswers

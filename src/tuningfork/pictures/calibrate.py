@@ -18,7 +18,7 @@ from tuningfork.core.config import Configuration, validate
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import new_array
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.tables import read_table, write_table
 from tuningfork.evaluate.bars import baseline_lengths, pipeline_lengths, resolved_bars, score_bars

@@ -14,7 +14,7 @@ from tuningfork.core.config.stages import Bars, Infer, Saliency
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import read_json
 from tuningfork.core.flags import Flag
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.explain.shard import map_stamps
 from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars, uncalibrated

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuningfork.core.benchmarks import read_benchmarks
 from tuningfork.core.files import read_json
 from tuningfork.core.stage import paths
+from tuningfork.core.stage.benchmarks import read_benchmarks
 from tuningfork.survey_plan.work import UNITS, StageTime, Unit
 
 

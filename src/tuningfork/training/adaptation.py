@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tuningfork.core.ahead import ahead
 from tuningfork.core.config.stages import StructureTraining
 from tuningfork.core.errors import InputError
+from tuningfork.core.running.ahead import ahead
 from tuningfork.core.seeds import generator_for
 from tuningfork.stamps.store import StampFiles
 from tuningfork.training.figures import figures

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tuningfork.core.errors import InputError
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.training.checkpoints import TrainingState, restore_checkpoint, save_checkpoint
 from tuningfork.training.sets.dataset import TrainingBatch

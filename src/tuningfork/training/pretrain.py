@@ -28,12 +28,7 @@ PRETRAINING_WEIGHT_DECAY = 0.01
 
 
 def pretrain_encoder(
-    parameters: Parameters,
-    *,
-    training: Sequence[StampFiles],
-    stamps: Sequence[StampFiles],
-    output: Path,
-    card: Path,
+    parameters: Parameters, *, training: Sequence[StampFiles], stamps: Sequence[StampFiles], output: Path, card: Path
 ) -> None:
     """Train an encoder to restore noisy stamps with hidden patches, and write its weights and card.
 

@@ -15,8 +15,8 @@ EXEMPT = {
     f"{PACKAGE}.core.config": "every value that a stage reads stands in its frozen parameters",
     f"{PACKAGE}.core.errors": "how faults are called",
     f"{PACKAGE}.core.stage": "what surrounds a stage: how its parameters, options, logs and hashes get to it",
-    f"{PACKAGE}.core.progress": "shows how far the work is",
-    f"{PACKAGE}.core.memory": "how the process keeps freed memory",
+    f"{PACKAGE}.core.running.progress": "shows how far the work is",
+    f"{PACKAGE}.core.running.memory": "how the process keeps freed memory",
 }
 """Modules that cannot change a result, with the reason; their code does not count, nor what they alone import."""
 CLAUSES = ("input", "output", "params", "shell")

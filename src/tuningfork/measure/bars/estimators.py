@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.flags import Flag
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.statistics import circular_deviation
 from tuningfork.core.tables import numpy_column
 from tuningfork.infer.answers import MorphologyAnswers

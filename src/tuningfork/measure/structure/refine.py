@@ -7,7 +7,7 @@ import pyarrow as pa
 import torch
 
 from tuningfork.core.config.stages import Structure
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.tables import numpy_column
 from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
 from tuningfork.networks.posterior import Gaussians
