@@ -43,13 +43,13 @@ SCHEMA = pa.schema(
 )
 
 
-def gather(parameters: Parameters, shards: Sequence[Path], output: Path, table: Path) -> None:
+def gather(parameters: Parameters, *, shards: Sequence[Path], output: Path, table: Path) -> None:
     """Join the galaxies of all shards and write their selection function.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage selection.
+        Of the stage selection_function.
     shards : sequence of Path
         Tables of :func:`tuningfork.injection.shard.inject_shard`.
     output : Path
