@@ -66,11 +66,11 @@ def mixture(mean: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray
     Parameters
     ----------
     mean, sigma : ndarray
-            (K, ...) of the K distributions.
+        (K, ...) of the K distributions.
 
     Returns
     -------
     mean, sigma : ndarray
-            (...)
+        (...)
     """
     return mean.mean(axis=0), np.sqrt((sigma**2).mean(axis=0) + mean.var(axis=0))
