@@ -64,6 +64,15 @@ def mean_deviation(n: np.ndarray, p: np.ndarray) -> np.ndarray:
 
     De Moivre's formula (Diaconis & Zabell 1991, Stat. Sci. 6, 284): 2 k C(n, k) p^k (1 - p)^(n - k + 1) / n with
     k = floor(n p) + 1.
+
+    Parameters
+    ----------
+    n, p : ndarray
+        Number of votes and probability of an answer.
+
+    Returns
+    -------
+    ndarray
     """
     p = np.clip(p, 1e-12, 1 - 1e-12)
     k = np.minimum(np.floor(n * p) + 1, n)
