@@ -13,11 +13,10 @@ from tuningfork.catalogue.merge import build_catalogue
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.files import new_array, write_json
 from tuningfork.core.tables import write_table
-from tuningfork.evaluate import bars as bar_evaluation
-from tuningfork.evaluate import features as feature_evaluation
 from tuningfork.evaluate import stage as evaluate
 from tuningfork.evaluate import structure as structure_evaluation
-from tuningfork.evaluate.audit.bias import report_bias
+from tuningfork.evaluate.audit.bias import audit_votes
+from tuningfork.evaluate.bars import BarLengths, bar_auc, score_bars
 from tuningfork.evaluate.scores import question_scores
 from tuningfork.evaluate.votes import agreement
 from tuningfork.explain import sample
@@ -26,6 +25,7 @@ from tuningfork.report.inputs import ReportFiles
 from tuningfork.stamps.store import paired
 
 ESTIMATORS = {
+    "recommended": 0.12,
     "direct": 0.15,
     "mask": 0.2,
     "saliency-moments": 0.35,
@@ -55,7 +55,13 @@ def report_files(run: Results, judged: bool = True) -> ReportFiles:
     write_json(folder / "evaluation.json", evaluation | {"lineage": LINEAGE})
     write_table(folder / "evaluation.parquet", held_out, LINEAGE)
     judgement = folder / "vote_bias.json", folder / "label_errors.parquet"
-    report_bias(parameters("bias"), folder / "evaluation.parquet", None, *judgement)
+    audit_votes(
+        parameters("audit_votes"),
+        galaxies=folder / "evaluation.parquet",
+        volunteers=None,
+        output=judgement[0],
+        table=judgement[1],
+    )
     explanations, maps = _explanations(run)
     if judged:
         _benchmarks(folder / "benchmarks")
@@ -141,35 +147,23 @@ def _held_out(count: int) -> pd.DataFrame:
         frame[f"{name}_predicted"] = np.abs(frame[name] + rng.normal(0, scatter, count))
         frame[f"{name}_error"] = scatter
         frame[f"{name}_network"] = np.abs(frame[name] + rng.normal(0, 1.5 * scatter, count))
-    for name, scatter in ESTIMATORS.items():
-        frame[f"{name}_raw"] = np.log(frame["bar_length"] / SCALE) + rng.normal(0, scatter, count)
-        frame[f"{name}_spread"] = scatter
-        if name != "size_only":
-            frame[f"{name}_angle"] = (frame["bar_position_angle"] + rng.normal(0, 5, count)) % 180
-            frame[f"{name}_angle_spread"] = 5.0
-    frame["bar_axis_ratio"] = np.where(bar, 0.4, np.nan)
-    frame["mask_ratio"] = frame["bar_axis_ratio"] * rng.lognormal(0, 0.1, count)
     for question in questions():
         true = rng.dirichlet(np.ones(len(question.answers)), count)
         for k, label in enumerate(question.labels):
             frame[f"{label}_fraction"] = true[:, k] * 0.8 + 0.2 / len(question.answers)
             frame[f"{label}_votes"] = rng.poisson(true[:, k] * 40)
     frame["arm_strength"] = rng.uniform(0, 0.3, count)
-    shares = {"bulge": frame["bulge_to_total"], "arms": frame["arm_strength"], "residual": frame["arm_strength"]}
-    for name, truth in shares.items():
-        frame[f"features_{name}"] = truth * rng.lognormal(0, 0.2, count)
-    return frame.assign(features_end=rng.uniform(15, 40, count), features_concentration=rng.uniform(2, 3, count))
+    for name, truth in (("bulge_fraction", frame["bulge_to_total"]), ("spiral_arm_fraction", frame["arm_strength"])):
+        frame[name] = np.clip(truth * rng.lognormal(0, 0.2, count), 0, 1)
+        frame[f"{name}_error"] = 0.05
+    return frame
 
 
 def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
-    """Return the content of evaluation.json and of evaluation.parquet."""
-    features = feature_evaluation.learn_features(frame)
-    frame = frame.assign(**feature_evaluation.fractions(frame, features))
-    learnt = bar_evaluation.learn_bars(frame, "moments")
-    found = bar_evaluation.measured(frame, learnt, "moments")
+    """Return the content of evaluation/summary.json and of evaluation/galaxies.parquet."""
     test = frame[frame["split"] == "test"]
-    names = bar_evaluation.published_names("moments")
-    scores = bar_evaluation.score(frame, found, learnt, 0)
+    lengths = _bar_lengths(test)
+    scores = score_bars(test, lengths, np.ones(len(test), dtype=bool), 0)
     morphology = {}
     for question in questions():
         kinds = ([f"{label}_{kind}" for label in question.labels] for kind in ("fraction", "votes"))
@@ -183,26 +177,52 @@ def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
         "structure": structure_evaluation.structure_scores(test, {}),
         "structure_network": structure_evaluation.network_scores(test),
         "structure_by_signal": structure_evaluation.signal_scores(test, {}),
-        "structure_calibration": {"note": "drawn at random"},
-        "bars": {names.get(name, name): row for name, row in scores.items()},
-        "bars_published": {names.get(name, name): row for name, row in scores.items()},
-        "bar_auc": bar_evaluation.bar_auc(test),
-        "features": feature_evaluation.score_features(frame, features, 0),
-        "bar_combination": learnt.combination.as_dict(),
+        "bars": scores,
+        "bars_published": scores,
+        "bar_auc": bar_auc(test),
+        "features": {name: _feature_scores(test, name) for name in ("bulge_fraction", "spiral_arm_fraction")},
     }
-    return values, evaluate.test_table(frame, found, "moments")
+    return values, evaluate.galaxy_table(test, lengths)
+
+
+def _bar_lengths(test: pd.DataFrame) -> dict[str, BarLengths]:
+    """Return the true lengths (px) with the scatter of each estimator."""
+    rng = np.random.default_rng(8)
+    result = {}
+    for name, scatter in ESTIMATORS.items():
+        length = (test["bar_length"] / SCALE * rng.lognormal(0, scatter, len(test))).to_numpy()
+        angle = (test["bar_position_angle"] + rng.normal(0, 5, len(test))).to_numpy() % 180
+        knows_angle = name != "size_only"
+        result[name] = BarLengths(
+            length, np.full(len(test), scatter), angle if knows_angle else np.full(len(test), np.nan), None
+        )
+    return result
+
+
+def _feature_scores(test: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return figures of a fraction as :func:`tuningfork.evaluate.features.score_features` has them."""
+    known = len(test) >= 20
+    figures = {
+        "n": len(test),
+        "r": 0.8 if known else None,
+        "r_error": 0.03 if known else None,
+        "partial_r": 0.4 if known else None,
+        "bias": 0.01 if known else None,
+        "rms": 0.1 if known else None,
+    }
+    return {kind: figures | {"spirals": figures} for kind in ("recommended", "answer_only")}
 
 
 def _agreement(test: pd.DataFrame) -> dict[str, Any]:
-    """Return what agreement.json has to say, the same of simulated volunteers and of people."""
-    found, learnt = {}, {}
+    """Return the same agreement for simulated and for real volunteers."""
+    scores, calibration = {}, {}
     for place, question in enumerate(questions()):
         kinds = ([f"{label}_{kind}" for label in question.labels] for kind in ("fraction", "votes"))
         fractions, votes = (test[names].to_numpy(dtype=float) for names in kinds)
         constant = np.full(len(question.answers), 0.2)
-        found[question.name] = agreement(fractions, votes, constant, np.random.default_rng(6))
-        learnt[question.name] = {"temperature": 1.1, "concentration": 0.9, "applied": place % 2 == 0}
-    return {"calibration": learnt, "simulated": found, "people": found}
+        scores[question.name] = agreement(fractions, votes, constant, np.random.default_rng(6))
+        calibration[question.name] = {"temperature": 1.1, "concentration": 0.9, "applied": place % 2 == 0}
+    return {"calibration": calibration, "simulated": scores, "volunteers": scores}
 
 
 def _explanations(run: Results) -> tuple[Path, Path]:
