@@ -15,7 +15,7 @@ from tuningfork.measure.structure.intervals import (
 
 
 def learn_errors(miss: np.ndarray, signal: np.ndarray, weight: np.ndarray) -> ErrorModel:
-    """Return the model with which the intervals `LEVELS` hold the truth as often as they should.
+    """Return the model whose intervals `LEVELS` hold the truth as often as they should.
 
     The slopes come from the likelihood; constant and degrees of freedom from the coverage itself.
 
@@ -25,6 +25,10 @@ def learn_errors(miss: np.ndarray, signal: np.ndarray, weight: np.ndarray) -> Er
         (N,) errors in units of the standard deviations that are to be calibrated, NaN where not known.
     signal, weight : ndarray
         (N,) signal-to-noise ratio and weight of the fit.
+
+    Returns
+    -------
+    ErrorModel
     """
     good = np.isfinite(miss)
     miss, features = miss[good], error_predictors(signal, weight)[good]

@@ -73,6 +73,10 @@ def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -
         As for :func:`learn_weights`.
     name : str
         Of the group.
+
+    Returns
+    -------
+    Weighting or None
     """
     places = GROUPS[name]
 

@@ -65,7 +65,18 @@ def baseline_predictors(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]
 
 
 def votes_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return `{answer}_fraction` -> (N,) of a table with these columns."""
+    """Return the expected vote fractions in a table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        N rows.
+
+    Returns
+    -------
+    dict
+        `{answer}_fraction` -> (N,)
+    """
     return {str(column): frame[column].to_numpy() for column in frame if str(column).endswith("_fraction")}
 
 

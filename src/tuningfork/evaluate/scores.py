@@ -21,7 +21,13 @@ OUTLIER = 0.5
 
 
 def reliability(predicted: np.ndarray, observed: np.ndarray) -> list[dict[str, float]]:
-    """Return the mean predicted and observed vote fraction in ten bins of the predicted one; empty bins are left out."""
+    """Return the mean predicted and observed vote fraction in ten bins of the predicted one; empty bins are left out.
+
+    Parameters
+    ----------
+    predicted, observed : ndarray
+        (N,) vote fractions.
+    """
     bins = np.minimum((predicted * BINS).astype(int), BINS - 1)
     return [
         {
@@ -125,6 +131,17 @@ def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NOR
     Each truth is put at its place in the cumulative predicted distribution; honest distributions give a flat histogram
     (Dawid 1984, J. R. Stat. Soc. A 147, 278). The parameters are those of
     :func:`tuningfork.measure.structure.intervals.place_in`.
+
+    Parameters
+    ----------
+    miss, error : ndarray
+        (N,) errors, and half widths of the central 68 % intervals.
+    degrees : float
+        Degrees of freedom of the predicted (Student) distribution.
+
+    Returns
+    -------
+    list of float
     """
     place = place_in(miss, error, degrees)
     return [float(share) for share in np.histogram(place[np.isfinite(place)], BINS, (0, 1))[0] / max(len(miss), 1)]
@@ -139,6 +156,11 @@ def challenge_errors(name: str, estimate: np.ndarray, truth: np.ndarray) -> np.n
         A column of the catalogue: relative errors for `r_eff`, decimal logarithms for `sersic_n`, differences otherwise.
     estimate, truth : ndarray
         (N,)
+
+    Returns
+    -------
+    ndarray
+        (N,)
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         if name == "r_eff":
@@ -149,7 +171,14 @@ def challenge_errors(name: str, estimate: np.ndarray, truth: np.ndarray) -> np.n
 
 
 def challenge_scores(name: str, estimate: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Return the figures of the Euclid Morphology Challenge; the parameters are those of :func:`challenge_errors`.
+    """Return the figures of the Euclid Morphology Challenge; see :func:`challenge_errors`.
+
+    Parameters
+    ----------
+    name : str
+        A column of the catalogue.
+    estimate, truth : ndarray
+        (N,)
 
     Returns
     -------
@@ -213,6 +242,13 @@ def orientation_scores(
     estimate: np.ndarray, truth: np.ndarray, angle: np.ndarray, true_angle: np.ndarray
 ) -> dict[str, Any]:
     """Say how the angle is recovered and whether the length depends on it.
+
+    Parameters
+    ----------
+    estimate, truth : ndarray
+        (N,) measured and true bar lengths.
+    angle, true_angle : ndarray
+        (N,) measured and true position angles (deg).
 
     Returns
     -------

@@ -96,6 +96,18 @@ def structure_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> di
 
     Half-light radius and Sersic index are compared in natural logarithms; position angles only of galaxies flat
     enough to have one.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Truth and predictions.
+    errors : mapping
+        Parameter -> its error model.
+
+    Returns
+    -------
+    dict
+        Parameter -> the figures of :func:`tuningfork.evaluate.scores.parameter_scores`.
     """
     degrees = {name: errors[name].degrees if name in errors else NORMAL for name in PARAMETERS}
     return {
@@ -104,7 +116,18 @@ def structure_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> di
 
 
 def network_scores(test: pd.DataFrame) -> dict[str, Any]:
-    """Return number, R^2, bias and scatter of what the network alone says."""
+    """Return number, R^2, bias and scatter of the network without a fit.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Truth and predictions.
+
+    Returns
+    -------
+    dict
+        Parameter -> its figures.
+    """
     kept = ("n", "r2", "bias", "scatter")
     found = {name: _score(test, name, f"{name}_network") for name in PARAMETERS if f"{name}_network" in test}
     return {name: {key: values[key] for key in kept} for name, values in found.items()}
@@ -112,6 +135,13 @@ def network_scores(test: pd.DataFrame) -> dict[str, Any]:
 
 def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[dict[str, Any]]:
     """Return the scores for each bin of the signal-to-noise ratio that has galaxies enough, faint ones first.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Truth and predictions.
+    errors : mapping
+        Parameter -> its error model.
 
     Returns
     -------
@@ -137,7 +167,18 @@ def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[
 
 
 def challenge(test: pd.DataFrame) -> dict[str, Any]:
-    """Return the figures of the Euclid Morphology Challenge for all test galaxies."""
+    """Return the figures of the Euclid Morphology Challenge for all test galaxies.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Truth and predictions.
+
+    Returns
+    -------
+    dict
+        Parameter -> the figures of :func:`tuningfork.evaluate.scores.challenge_scores`.
+    """
     return {
         name: challenge_scores(name, numbers(test, f"{name}_predicted"), numbers(test, name))
         for name in CHALLENGE_PARAMETERS

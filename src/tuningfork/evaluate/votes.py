@@ -1,4 +1,4 @@
-"""How well predicted vote fractions agree with the votes of people: arrays in, numbers out.
+"""How well predicted vote fractions agree with the votes of volunteers: arrays in, numbers out.
 
 Votes are a sample: n volunteers who answer "bar" with the probability p give the fraction p only on average. So
 differences between prediction and votes are set beside those that a perfect predictor, which knows p, would have.
@@ -64,6 +64,15 @@ def mean_deviation(n: np.ndarray, p: np.ndarray) -> np.ndarray:
 
     De Moivre's formula (Diaconis & Zabell 1991, Stat. Sci. 6, 284): 2 k C(n, k) p^k (1 - p)^(n - k + 1) / n with
     k = floor(n p) + 1.
+
+    Parameters
+    ----------
+    n, p : ndarray
+        Number of votes and probability of an answer.
+
+    Returns
+    -------
+    ndarray
     """
     p = np.clip(p, 1e-12, 1 - 1e-12)
     k = np.minimum(np.floor(n * p) + 1, n)

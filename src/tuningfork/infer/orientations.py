@@ -61,5 +61,16 @@ def answers_of(
 
 
 def mixture(mean: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of an equal mixture of normal distributions along the first axis."""
+    """Return mean and standard deviation of an equal mixture of normal distributions.
+
+    Parameters
+    ----------
+    mean, sigma : ndarray
+        (K, ...) of the K distributions.
+
+    Returns
+    -------
+    mean, sigma : ndarray
+        (...)
+    """
     return mean.mean(axis=0), np.sqrt((sigma**2).mean(axis=0) + mean.var(axis=0))

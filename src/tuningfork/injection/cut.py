@@ -22,7 +22,12 @@ from tuningfork.surveys.transfer.network import Network
 
 
 def source_rows(injections: Sequence[Injection]) -> pa.Table:
-    """Return the galaxies as a source list has them, a table of the stage `sources`."""
+    """Return the galaxies as a table of the stage `sources`.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     values = {
         "source_id": np.array([one.source_id for one in injections], dtype=np.int64),
         "flags": np.zeros(len(injections), dtype=np.int64),

@@ -43,13 +43,13 @@ SCHEMA = pa.schema(
 )
 
 
-def gather(parameters: Parameters, shards: Sequence[Path], output: Path, table: Path) -> None:
+def gather(parameters: Parameters, *, shards: Sequence[Path], output: Path, table: Path) -> None:
     """Join the galaxies of all shards and write their selection function.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage selection.
+        Of the stage selection_function.
     shards : sequence of Path
         Tables of :func:`tuningfork.injection.shard.inject_shard`.
     output : Path
@@ -117,7 +117,19 @@ def _figures(galaxies: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]
 
 
 def wilson(found: int, n: int, deviations: float = DEVIATIONS) -> tuple[float | None, float | None]:
-    """Return the Wilson (1927) score interval of a binomial probability; None without a trial."""
+    """Return the Wilson (1927) score interval of a binomial probability; None without a trial.
+
+    Parameters
+    ----------
+    found, n : int
+        Successes and trials.
+    deviations : float
+        Half width of the interval in standard deviations.
+
+    Returns
+    -------
+    low, high : float or None
+    """
     if n == 0:
         return None, None
     share, square = found / n, deviations**2

@@ -82,6 +82,10 @@ def with_galaxies(
     description : Description
     seed : int
         The configuration's.
+
+    Returns
+    -------
+    Image
     """
     placed = spots(image, injections)
     if not placed:
@@ -108,7 +112,7 @@ def with_galaxies(
 def draw(
     spot: Spot, image: Image, band: str, level: float, description: Description, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the light of a galaxy with its photon noise, and the variance of that, (width, width) each.
+    """Return the light of a galaxy with its photon noise, and the variance of that noise.
 
     Parameters
     ----------
@@ -119,6 +123,11 @@ def draw(
         Sky noise of a pixel (flux units).
     description : Description
     rng : numpy.random.Generator
+
+    Returns
+    -------
+    light, variance : ndarray
+        (width, width)
     """
     place = description.bands.index(band)
     lights = spot.injection.galaxy.lights(description.bands, description.reference, image.zero_point)

@@ -63,6 +63,10 @@ def place_galaxies(
         Of which the barred spirals are drawn.
     tiles : sequence of Tile
         A galaxy's centre lies in one of them.
+
+    Returns
+    -------
+    list of Injection
     """
     barred = population.model_copy(update={"classes": only(BARRED)})
     ra, dec = positions(generator_for(seed, "inject", shard.name), shard, number, tiles)
@@ -83,7 +87,21 @@ def only(kind: str) -> ClassFractions:
 def positions(
     rng: np.random.Generator, shard: Shard, number: int, tiles: Sequence[Tile]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return right ascension and declination (deg) of at most `number` random points of the shard that lie in a tile."""
+    """Return random points of the shard that lie in a tile.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    shard : Shard
+    number : int
+        Of points, at most.
+    tiles : sequence of Tile
+
+    Returns
+    -------
+    ra, dec : ndarray
+        (n,) deg.
+    """
     parts = 4 ** (DEEPEST - shard.order)
     found: list[np.ndarray] = []
     rounds = 10 + TRIES * number // DRAWN if any(tile.corners for tile in tiles) else 0
@@ -106,6 +124,18 @@ def groups(injections: Sequence[Injection], separation: float, largest: int) -> 
     """Yield groups of at most `largest` galaxies that lie at least `separation` (deg) from each other.
 
     Each group is put into the images by itself, so that no galaxy has another one for a neighbour.
+
+    Parameters
+    ----------
+    injections : sequence of Injection
+    separation : float
+        deg.
+    largest : int
+        Galaxies per group, at most.
+
+    Yields
+    ------
+    list of Injection
     """
     left = list(injections)
     while left:

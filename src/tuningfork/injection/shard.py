@@ -131,6 +131,21 @@ def rows_of(
     """Return truth and measurements of some galaxies, in their order.
 
     A galaxy is recovered if the pipeline publishes a bar length: it found a barred disc.
+
+    Parameters
+    ----------
+    shard : str
+        Name of the shard.
+    group : sequence of Injection
+    stamps, classes, bars : pyarrow.Table
+        Of the stages stamps, classify and bars, for these galaxies.
+    band : str
+        The reference band.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns of `SCHEMA`.
     """
     names = {"psf_fwhm": f"psf_fwhm_{band}", "sky_noise": f"sky_noise_{band}"}
     values = {"shard": [shard] * len(group), "ra": [one.ra for one in group], "dec": [one.dec for one in group]}

@@ -103,6 +103,17 @@ def measured_bars(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the covariates of the galaxies with votes on a bar and a prediction, and their bar fractions.
 
     `votes` and `model` are fractions, `asked` the number of votes; `truth` is 1 with a bar, 0 without, NaN if unknown.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of evaluation/galaxies.parquet.
+
+    Returns
+    -------
+    DataFrame
+        `votes` and `model`, the bar fractions; `asked`, the number of votes; `truth`, 1 with a bar, 0 without, NaN if
+        unknown; the covariates.
     """
     yes, no = (frame[f"{label}_votes"].fillna(0).to_numpy(dtype=float) for label in question("bar").labels)
     model = frame[f"{question('bar').labels[0]}_fraction"].to_numpy(dtype=float)
@@ -128,7 +139,18 @@ def _varying(rows: pd.DataFrame) -> list[str]:
 
 
 def samples(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    """Return the galaxies that truth does not tell apart."""
+    """Return the samples within which the truth is the same for all galaxies.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        See :func:`measured_bars`.
+
+    Returns
+    -------
+    mapping
+        Name of the sample -> its rows: `all`, or `barred` and `unbarred` where the truth is known.
+    """
     if rows["truth"].isna().any():
         return {"all": rows}
     return {"barred": rows[rows["truth"] == 1], "unbarred": rows[rows["truth"] == 0]}
@@ -232,7 +254,20 @@ def _correction(group: pd.DataFrame, reference: pd.DataFrame | None, generator: 
 
 
 def smoothed(rows: pd.DataFrame, outcome: str) -> np.ndarray:
-    """Return fractions with a finite logit: those of the model as they are, votes with half a vote added to each answer."""
+    """Return fractions with a finite logit: those of the model as they are, votes with half a vote added to each answer.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        See :func:`measured_bars`; N rows.
+    outcome : str
+        votes or model.
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     if outcome == "model":
         return np.clip(rows["model"].to_numpy(), 1e-6, 1 - 1e-6)
     return np.asarray((rows["votes"] * rows["asked"] + 0.5) / (rows["asked"] + 1))

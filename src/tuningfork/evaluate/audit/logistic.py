@@ -10,7 +10,13 @@ PRIOR = 0.01
 
 
 def bootstrap_weights(generator: np.random.Generator, number: int) -> np.ndarray:
-    """Return weights (1 + `RESAMPLINGS`, N), each row of sum one: equal ones, then those of the resamplings."""
+    """Return weights (1 + `RESAMPLINGS`, N), each row of sum one: equal ones, then those of the resamplings.
+
+    Returns
+    -------
+    ndarray
+        (1 + `RESAMPLINGS`, N).
+    """
     drawn = generator.multinomial(number, np.full(number, 1 / number), RESAMPLINGS)
     return np.asarray(np.concatenate([np.ones((1, number)), drawn]) / number)
 

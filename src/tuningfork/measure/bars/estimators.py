@@ -72,6 +72,10 @@ def of_maps(maps: np.ndarray, psf_fwhm: np.ndarray, method: str) -> BarEstimate:
         (N,) px.
     method : str
         A key of :data:`tuningfork.measure.bars.maps.METHODS`.
+
+    Returns
+    -------
+    BarEstimate
     """
     measure = METHODS[method]
     psf = np.where(np.isfinite(psf_fwhm), psf_fwhm, 0.0)
@@ -155,7 +159,19 @@ def of_light(rows: pa.Table, light: np.ndarray, band: str) -> BarEstimate:
 
 
 def psf_pixels(rows: pa.Table, band: str) -> np.ndarray:
-    """Return the full width at half maximum of the PSF in pixels, NaN where it is not known."""
+    """Return the full width at half maximum of the PSF in pixels, NaN where it is not known.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        N rows of a stamp store.
+    band : str
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     return numpy_column(rows, f"psf_fwhm_{band}").astype(float) / numpy_column(rows, "pixel_scale")
 
 

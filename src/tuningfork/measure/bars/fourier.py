@@ -189,6 +189,13 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
     regions the bar is the one with the largest integral of (A2 / A0)^(1/2) (r / FWHM)^(-1/2) over ln r: a bar keeps its
     phase over a large ratio of radii, and lies within the arms, which have more contrast.
 
+    Parameters
+    ----------
+    rings : Rings
+        Of N galaxies.
+    fwhm : Tensor
+        (N,) px.
+
     Returns
     -------
     region : Tensor
@@ -216,7 +223,13 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sky_phase(rings: Rings) -> Tensor:
-    """Return twice the position angle on the sky (rad) of the second harmonic, shape (N, R)."""
+    """Return twice the position angle on the sky (rad) of the second harmonic.
+
+    Returns
+    -------
+    Tensor
+        (N, R)
+    """
     own = rings.harmonics[..., 0].angle() / 2
     across = torch.atan2(rings.axis_ratio * torch.sin(own), torch.cos(own))
     return 2 * (torch.deg2rad(rings.position_angle)[:, None] + across)
@@ -228,7 +241,22 @@ def _turn(one: Tensor, other: Tensor) -> Tensor:
 
 
 def mean_angle(rings: Rings, region: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the bar's position angle on the sky and its standard error (N,), in deg."""
+    """Return the bar's position angle on the sky and its standard error.
+
+    Parameters
+    ----------
+    rings : Rings
+        Of N galaxies.
+    region : Tensor
+        bool (N, R), the rings of the bar.
+    fwhm : Tensor
+        (N,) px.
+
+    Returns
+    -------
+    angle, error : Tensor
+        (N,) deg.
+    """
     phase = sky_phase(rings)
     step = torch.gradient(rings.radius)[0]
     weight = region * rings.harmonics[..., 0].abs() * rings.radius * step
@@ -248,7 +276,15 @@ class BarLight:
 
 
 def along_bar(rings: Rings, angle: Tensor) -> BarLight:
-    """Return how the harmonics add up along the position angle (N,) (deg), and where that line meets the rings."""
+    """Return how the harmonics add up along a position angle, and where that line meets the rings.
+
+    Parameters
+    ----------
+    rings : Rings
+        Of N galaxies.
+    angle : Tensor
+        (N,) position angle (deg).
+    """
     off = torch.deg2rad(angle - rings.position_angle)[:, None]
     own = torch.atan2(torch.sin(off), rings.axis_ratio * torch.cos(off))
     radius = rings.radius * torch.hypot(torch.cos(own), rings.axis_ratio * torch.sin(own))
@@ -278,7 +314,21 @@ class Ends:
 
 
 def bar_ends(rings: Rings, light: BarLight, region: Tensor) -> Ends:
-    """Return where the excess of light along the bar over the mean of its ring has fallen to each of `LEVELS`."""
+    """Return where the excess of the light along the bar over the mean of its ring falls to each of `LEVELS`.
+
+    Parameters
+    ----------
+    rings : Rings
+        Of N galaxies.
+    light : BarLight
+        Along the bar.
+    region : Tensor
+        bool (N, R), the rings of the bar.
+
+    Returns
+    -------
+    Ends
+    """
     weight = rings.radius**RADIAL_POWER
     excess = light.waves.sum(2) * weight
     height, peak = torch.where(region, excess, 0.0).max(1)
@@ -311,6 +361,11 @@ def full_length(ends: Ends, fwhm: Tensor, shares: Tensor) -> tuple[Tensor, Tenso
         (N,) px.
     shares : Tensor
         (N, 3) largest ratio of each harmonic to the mean light.
+
+    Returns
+    -------
+    length, spread : Tensor
+        (N,)
     """
     a4 = (shares[:, 1] / shares[:, 0].clamp_min(LEAST_STRENGTH)).clamp(0, 1)
     freed = ((2 * ends.radius / fwhm[:, None]).square() - 1).clamp_min(LEAST_FREED)

@@ -80,7 +80,13 @@ class Rings:
 
 
 def radii(size: int) -> Tensor:
-    """Return the semi-major axes (px) of the rings of a stamp of `size` pixels."""
+    """Return the semi-major axes (px) of the rings of a stamp of `size` pixels.
+
+    Returns
+    -------
+    Tensor
+        (R,)
+    """
     fine = torch.arange(2 * STEP, FINE, STEP)
     return torch.cat([fine, torch.arange(FINE, size // 2 - 1, COARSE_STEP)])
 
@@ -192,10 +198,20 @@ def harmonics(light: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def disc_ellipses(images: Tensor, seen: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """Return axis ratio and position angle (deg) of the discs: in their outskirts no second harmonic is to be left.
+    """Return axis ratio and position angle (deg) of the discs, chosen such that their outskirts have no second harmonic.
 
     A small ellipticity e gives a disc the second harmonic -(e / 2) dI / d ln r (Jedrzejewski 1987), summed here over
     all rings of the outskirts.
+
+    Parameters
+    ----------
+    images, seen, centre : Tensor
+        See :func:`sample`.
+
+    Returns
+    -------
+    axis_ratio, position_angle : Tensor
+        (N,)
     """
     radius = radii(images.shape[-1])[::ELLIPSE_RINGS].to(images.device)
     axis_ratio, angle = images.new_ones(len(images)), images.new_zeros(len(images))
@@ -213,7 +229,22 @@ def disc_ellipses(images: Tensor, seen: Tensor, centre: Tensor) -> tuple[Tensor,
 
 
 def edge(radius: Tensor, mean: Tensor, usable: Tensor) -> Tensor:
-    """Return the radius (N,) of the last ring before the light of the galaxy is lost in the noise."""
+    """Return the radius (N,) of the last ring before the light of the galaxy is lost in the noise.
+
+    Parameters
+    ----------
+    radius : Tensor
+        (R,) px.
+    mean : Tensor
+        (N, R) mean light of the rings.
+    usable : Tensor
+        bool (N, R).
+
+    Returns
+    -------
+    Tensor
+        (N,) px.
+    """
     inside = ((mean > SEEN) & usable).to(torch.int64).cumprod(1).sum(1)
     return radius[(inside - 1).clamp_min(0)]
 
@@ -255,6 +286,10 @@ def measure_rings(
         (N,) px.
     axis_ratio, position_angle : Tensor
         (N,) of the discs; deg.
+
+    Returns
+    -------
+    Rings
     """
     radius = radii(images.shape[-1]).to(images.device)
     inner = torch.minimum((ROUND * psf_fwhm[:, None]) ** 2, radius**2)

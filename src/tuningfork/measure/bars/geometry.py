@@ -14,7 +14,18 @@ KPC_PER_MPC = 1000.0
 
 
 def cos_inclination(axis_ratio: np.ndarray) -> np.ndarray:
-    """Return the cosine of the inclination of discs of an axis ratio (Hubble 1926)."""
+    """Return the cosine of the inclination of discs of an axis ratio (Hubble 1926).
+
+    Parameters
+    ----------
+    axis_ratio : ndarray
+        (N,)
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     squared = (np.square(axis_ratio) - THICKNESS**2) / (1 - THICKNESS**2)
     return np.sqrt(np.clip(squared, 0, 1))
 
@@ -44,7 +55,20 @@ def deprojected(bar_angle: np.ndarray, axis_ratio: np.ndarray, position_angle: n
 
 
 def kiloparsecs(redshift: np.ndarray, settings: Bars) -> np.ndarray:
-    """Return how many kiloparsecs an arcsecond is at each redshift (N,); NaN where none above zero is known."""
+    """Return how many kiloparsecs an arcsecond is at each redshift.
+
+    Parameters
+    ----------
+    redshift : ndarray
+        (N,)
+    settings : Bars
+        The cosmology.
+
+    Returns
+    -------
+    ndarray
+        (N,) NaN where no redshift above zero is known.
+    """
     known = np.isfinite(redshift) & (redshift > 0)
     result = np.full(len(redshift), np.nan)
     if known.any():

@@ -108,13 +108,31 @@ class Ellipse:
 
     @classmethod
     def of(cls, image: np.ndarray, region: np.ndarray) -> "Ellipse":
-        """Return those of an image inside a region (S, S)."""
+        """Return the ellipse of an image inside a region.
+
+        Parameters
+        ----------
+        image : ndarray
+            (S, S) weights.
+        region : ndarray
+            bool (S, S).
+        """
         rows, columns = np.nonzero(region)
         return cls.weighted(image[region], rows, columns)
 
     @classmethod
     def weighted(cls, weights: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> "Ellipse":
-        """Return those of points (N,)."""
+        """Return the ellipse of weighted points.
+
+        Parameters
+        ----------
+        weights, rows, columns : ndarray
+            (N,) weights and places (px).
+
+        Returns
+        -------
+        Ellipse
+        """
         total = weights.sum()
         y, x = (weights @ rows) / total, (weights @ columns) / total
         dy, dx = rows - y, columns - x
@@ -188,8 +206,23 @@ def _radius(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> tuple[np.ndarray, int]:
-    """Return the connected region of `mask` nearest to the centre, empty if none is within `reach`, and how many of a
-    third of its size there are beside it."""
+    """Return the connected region nearest to the centre, and the number of others of at least a third of its size.
+
+    Parameters
+    ----------
+    mask : ndarray
+        bool (S, S).
+    radius : ndarray
+        (S, S) distance from the centre (px).
+    reach : float
+        Largest distance of the region from the centre (px).
+
+    Returns
+    -------
+    region : ndarray
+        bool (S, S).
+    others : int
+    """
     labels, _ = ndimage.label(mask, structure=_EIGHT)
     distance = np.where(mask, radius, np.inf)
     nearest = np.unravel_index(np.argmin(distance), mask.shape)

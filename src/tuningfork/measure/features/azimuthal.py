@@ -58,6 +58,10 @@ def azimuthal(images: np.ndarray, inverse_variance: np.ndarray, psf_fwhm: np.nda
         (N, S, S), zero where a pixel is not to be used.
     psf_fwhm : ndarray
         (N,) px, positive.
+
+    Returns
+    -------
+    Azimuthal
     """
     parts = []
     for first in range(0, len(images), BATCH):
@@ -89,7 +93,7 @@ def _frames(light: Tensor, seen: Tensor, psf: Tensor) -> tuple[Tensor, Tensor, T
 def elliptical_radius(
     size: int, centre: Tensor, axis_ratio: Tensor, position_angle: Tensor, psf_fwhm: Tensor
 ) -> Tensor:
-    """Return the semi-major axis (px) of the ring through every pixel, (N, size, size).
+    """Return the semi-major axis (px) of the ring through every pixel.
 
     A ring of the semi-major axis r has q(r)^2 r^2 = q^2 (r^2 - i) + i beyond r^2 = i = (ROUND x PSF width)^2, and is
     a circle within: a quadratic equation for r^2.
@@ -101,6 +105,11 @@ def elliptical_radius(
         (N, 2) x and y (px) relative to the index size // 2.
     axis_ratio, position_angle, psf_fwhm : Tensor
         (N,); deg from +y, counter-clockwise; px.
+
+    Returns
+    -------
+    Tensor
+        (N, size, size)
     """
     axis = torch.arange(size, dtype=torch.float32) - size // 2
     dx, dy = axis - centre[:, 0, None, None], axis[:, None] - centre[:, 1, None, None]

@@ -116,6 +116,10 @@ def measured(
         (N, S, S), not negative.
     psf_fwhm : ndarray
         (N,) px.
+
+    Returns
+    -------
+    FeatureMeasurements
     """
     total = galaxies.total
     seen = (galaxies.end > MIN_END_PSF * psf_fwhm) & (total > 0)
@@ -141,13 +145,18 @@ def _light(galaxies: Azimuthal, masks: np.ndarray) -> np.ndarray:
 
 
 def arms_where(galaxies: Azimuthal, height: np.ndarray) -> np.ndarray:
-    """Return which pixels (N, S, S) of the disc a map marks and are brighter than the galaxy's own azimuthal mean.
+    """Return which pixels of the disc a map marks and are brighter than the galaxy's own azimuthal mean.
 
     Parameters
     ----------
     galaxies : Azimuthal
     height : ndarray
         (N, S, S) of the map, between background (0) and peak (1).
+
+    Returns
+    -------
+    ndarray
+        bool (N, S, S).
     """
     excess = _smooth(galaxies.light - galaxies.profile, LIGHT_SMOOTHING)
     noise = 1 / (2 * np.sqrt(np.pi) * LIGHT_SMOOTHING)
@@ -161,7 +170,20 @@ def arms_where(galaxies: Azimuthal, height: np.ndarray) -> np.ndarray:
 
 
 def heights(maps: np.ndarray, smoothing: float) -> np.ndarray:
-    """Return smoothed maps (N, S, S) between their background (0) and their peak (1); 0 for a constant one."""
+    """Return smoothed maps between their background (0) and their peak (1); 0 for a constant one.
+
+    Parameters
+    ----------
+    maps : ndarray
+        (N, S, S)
+    smoothing : float
+        Gaussian width (px).
+
+    Returns
+    -------
+    ndarray
+        (N, S, S)
+    """
     smooth = _smooth(maps, smoothing)
     background = np.median(smooth[:, _radius(maps.shape[-1]) > BORDER * maps.shape[-1]], axis=1)[:, None, None]
     span = smooth.max((1, 2), keepdims=True) - background
@@ -169,13 +191,32 @@ def heights(maps: np.ndarray, smoothing: float) -> np.ndarray:
 
 
 def profile_heights(galaxies: Azimuthal) -> np.ndarray:
-    """Return the galaxies' profiles (N, S, S) in units of their peaks: a map that no network has made."""
+    """Return the galaxies' profiles in units of their peaks: maps that no network has made.
+
+    Returns
+    -------
+    ndarray
+        (N, S, S)
+    """
     profile = np.maximum(galaxies.profile, 0)
     return np.asarray(profile / np.maximum(profile.max((1, 2), keepdims=True), 1e-6))
 
 
 def bulge_regions(maps: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
-    """Return the connected regions (N, S, S) that the bulge maps mark in the middle, none where they mark none."""
+    """Return the connected regions that the bulge maps mark in the middle, none where they mark none.
+
+    Parameters
+    ----------
+    maps : ndarray
+        (N, S, S)
+    psf_fwhm : ndarray
+        (N,) px.
+
+    Returns
+    -------
+    ndarray
+        bool (N, S, S).
+    """
     radius = _radius(maps.shape[-1])
     found = heights(maps, BULGE_SMOOTHING) > BULGE_LEVEL
     for row, one in enumerate(found):
@@ -184,7 +225,20 @@ def bulge_regions(maps: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
 
 
 def without_specks(masks: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
-    """Return masks (N, S, S) without pieces of fewer pixels than the square of the PSF's width."""
+    """Return masks without pieces of fewer pixels than the square of the PSF's width.
+
+    Parameters
+    ----------
+    masks : ndarray
+        bool (N, S, S).
+    psf_fwhm : ndarray
+        (N,) px.
+
+    Returns
+    -------
+    ndarray
+        bool (N, S, S).
+    """
     kept = np.zeros_like(masks)
     for row, mask in enumerate(masks):
         labels, number = ndimage.label(mask)
@@ -196,7 +250,13 @@ def without_specks(masks: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
 
 
 def concentrations(galaxies: Azimuthal) -> np.ndarray:
-    """Return the ratio (N,) of the radii that hold 90 and 50 % of the profile's light."""
+    """Return the ratio of the radii that hold 90 and 50 % of the profile's light.
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     result = np.full(len(galaxies.light), np.nan)
     for row, inside in enumerate(galaxies.inside):
         radius, light = galaxies.radius[row][inside], np.maximum(galaxies.profile[row][inside], 0)

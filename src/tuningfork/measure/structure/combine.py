@@ -54,11 +54,33 @@ class Weighting:
     fit_shift: float = 0.0
 
     def network_deviation(self, stated: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of the network's errors from the stated one."""
+        """Return the standard deviation of the network's errors.
+
+        Parameters
+        ----------
+        stated : ndarray
+            (N,) stated standard deviations.
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.exp(self.network_scale) * stated
 
     def fit_deviation(self, stated: np.ndarray, misfit: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of the fit's errors from the stated one."""
+        """Return the standard deviation of the fit's errors.
+
+        Parameters
+        ----------
+        stated, misfit : ndarray
+            (N,) stated standard deviations, and roots of the excess of chi^2.
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.hypot(np.exp(self.fit_scale) * stated * np.hypot(1, self.misfit_factor * misfit), self.floor)
 
 
@@ -145,7 +167,13 @@ def corrected(estimates: ProfileEstimates, calibration: StructureCalibration) ->
 
 
 def agree(estimates: ProfileEstimates) -> np.ndarray:
-    """Return which fits (N,) found what the network sees, in every target; False where either is missing."""
+    """Return which fits agree with the network in every target; False where either is missing.
+
+    Returns
+    -------
+    ndarray
+        bool (N,).
+    """
     with np.errstate(invalid="ignore"):
         miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :FITTED])
         allowed = DISAGREEMENT * np.hypot(estimates.fit.deviation, estimates.network.deviation[:, :FITTED])
@@ -154,6 +182,12 @@ def agree(estimates: ProfileEstimates) -> np.ndarray:
 
 def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibration) -> tuple[Gaussians, np.ndarray]:
     """Return the best linear unbiased combination of both for each target of the same N sources.
+
+    Parameters
+    ----------
+    network, fit : Gaussians
+        Of N sources.
+    calibration : StructureCalibration
 
     Returns
     -------
@@ -182,7 +216,20 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
 
 
 def doubted(network: np.ndarray, fit: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """Return the standard deviation (N,) of a fit that lies `apart` from the network, from those of both."""
+    """Return the standard deviation of a fit, enlarged where it differs from the network.
+
+    Parameters
+    ----------
+    network, fit : ndarray
+        (N,) standard deviations.
+    apart : ndarray
+        (N,) differences of the two values.
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     return np.asarray(fit * np.hypot(1, apart / (DOUBT * np.hypot(network, fit))))
 
 
@@ -195,6 +242,10 @@ def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tu
         Standard deviations.
     shared : float
         See :class:`Weighting`.
+
+    Returns
+    -------
+    weight, variance : ndarray
     """
     one, two = first**2, second**2
     common = shared * np.minimum(one, two)
@@ -204,12 +255,17 @@ def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tu
 
 
 def signal_to_noise(mean: np.ndarray) -> np.ndarray:
-    """Return the signal-to-noise ratio (N,) within the ellipse that holds half the light.
+    """Return the signal-to-noise ratio within the ellipse that holds half the light.
 
     Parameters
     ----------
     mean : ndarray
         (N, T) targets: the magnitude is relative to the sky noise of one pixel, the only noise that counts here.
+
+    Returns
+    -------
+    ndarray
+        (N,)
     """
     with np.errstate(invalid="ignore", over="ignore"):
         flux = 10 ** (-0.4 * mean[:, 0])

@@ -40,7 +40,18 @@ class ErrorModel:
     degrees: float = NORMAL
 
     def factor(self, signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Return the factor (N,) of the standard deviation at signal-to-noise ratios and weights of the fit (N,)."""
+        """Return the factor by which the standard deviation is multiplied.
+
+        Parameters
+        ----------
+        signal, weight : ndarray
+            (N,) signal-to-noise ratio and weight of the fit.
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.exp(error_predictors(signal, weight) @ [self.constant, self.signal, self.weight])
 
 
@@ -51,7 +62,20 @@ def widths(degrees: float) -> dict[int, float]:
 
 
 def place_in(miss: np.ndarray, error: np.ndarray, degrees: float) -> np.ndarray:
-    """Return the place in [0, 1] of truths in the predicted distributions, whose centres lie `miss` above them."""
+    """Return the place of the truths in the cumulative predicted distributions, whose centres lie `miss` above them.
+
+    Parameters
+    ----------
+    miss, error : ndarray
+        (N,) errors, and half widths of the central 68 % intervals.
+    degrees : float
+        Degrees of freedom.
+
+    Returns
+    -------
+    ndarray
+        (N,) in [0, 1].
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(student.cdf(-miss / error * student.ppf(0.5 + LEVELS[68] / 2, degrees), degrees))
 
@@ -69,6 +93,10 @@ def student_loss(square: np.ndarray, log_volume: np.ndarray, size: int, degrees:
         Dimensions.
     degrees : float
         Degrees of freedom.
+
+    Returns
+    -------
+    float
     """
     norm = gammaln((degrees + size) / 2) - gammaln(degrees / 2) - size / 2 * np.log(degrees * np.pi)
     return float(((degrees + size) / 2 * np.log1p(square / degrees) + log_volume).sum() - norm * square.size)

@@ -102,7 +102,18 @@ def shape(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def bulge_to_total(logit: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of the share of the bulge, whose logit is normally distributed."""
+    """Return mean and standard deviation of the share of the bulge, whose logit is normally distributed.
+
+    Parameters
+    ----------
+    logit, sigma : ndarray
+        (N,) mean and standard deviation of the logit.
+
+    Returns
+    -------
+    mean, error : ndarray
+        (N,)
+    """
     share = 1 / (1 + np.exp(-(logit[:, None] + sigma[:, None] * NODES)))
     weight = WEIGHTS / WEIGHTS.sum()
     mean = share @ weight

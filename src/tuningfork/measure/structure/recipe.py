@@ -168,13 +168,18 @@ def structure_flags(measured: MeasuredProfiles, combination: Combination, size: 
 
 
 def light_beyond(mean: np.ndarray, size: int) -> np.ndarray:
-    """Return the share (N,) of the light of profiles beyond the edge of a stamp of `size` pixels, along the major axis.
+    """Return the share of the light of profiles beyond the edge of a stamp of `size` pixels, along the major axis.
 
     Parameters
     ----------
     mean : ndarray
         (N, 6) targets; the result is NaN where size or index is not known.
     size : int
+
+    Returns
+    -------
+    ndarray
+        (N,)
     """
     n = np.exp(np.clip(mean[:, TARGETS.index("log_sersic_n")], *np.log(N_RANGE)))
     radii = size / 2 * np.exp(-np.clip(mean[:, TARGETS.index("log_r_eff")], -10, 10))
@@ -190,6 +195,11 @@ def outside_range(mean: np.ndarray, limits: dict[str, list[float]]) -> np.ndarra
         (N, 6) targets.
     limits : dict
         Target -> low and high end, from the model card.
+
+    Returns
+    -------
+    ndarray
+        bool (N,).
     """
     outside = np.zeros(len(mean), dtype=bool)
     for name, (low, high) in limits.items():

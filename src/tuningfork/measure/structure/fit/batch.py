@@ -51,7 +51,13 @@ class Batch:
     masked: Tensor = field(init=False)
 
     def fit(self, start: Tensor) -> solve.Solution:
-        """Look for neighbours and fit, from `start` (M, 8); the masks stay in `masked`."""
+        """Mask neighbours and fit; the masks stay in `masked`.
+
+        Parameters
+        ----------
+        start : Tensor
+            (M, 8) free parameters.
+        """
         settings = self.settings
         state = solve.initial(start)
         rows = torch.arange(len(self.image), device=self.image.device)
@@ -73,12 +79,38 @@ class Batch:
         return state
 
     def equations(self, parameters: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return normal matrices, gradients and chi^2; see :data:`solve.Equations`."""
+        """Return normal matrices, gradients and chi^2; see :data:`solve.Equations`.
+
+        Parameters
+        ----------
+        parameters : Tensor
+            (m, 8) free parameters.
+        rows : Tensor
+            (m,) which galaxies of the batch they belong to.
+
+        Returns
+        -------
+        matrices, gradients, chi2 : Tensor
+            (m, 8, 8), (m, 8) and (m,).
+        """
         parts = [self._equations(*some) for some in self._chunks(parameters, rows)]
         return tuple(torch.cat(values) for values in zip(*parts, strict=True))  # type: ignore[return-value]
 
     def models(self, parameters: Tensor, rows: Tensor) -> Tensor:
-        """Return images of the galaxies without sky, (M, W, W)."""
+        """Return images of the galaxies without sky.
+
+        Parameters
+        ----------
+        parameters : Tensor
+            (m, 8) free parameters.
+        rows : Tensor
+            (m,) which galaxies of the batch they belong to.
+
+        Returns
+        -------
+        Tensor
+            (m, W, W)
+        """
         parts = []
         for some, which in self._chunks(parameters, rows):
             drawn = self.grid.draw(some, tuple(values[which] for values in self.transfer), 1)[:, 0]  # type: ignore[arg-type]
@@ -143,7 +175,13 @@ class Batch:
         return isophote_distance(parameters, self.grid.size)
 
     def results(self, state: solve.Solution) -> dict[str, np.ndarray]:
-        """Return the values of :class:`~tuningfork.measure.structure.fit.profiles.Fit`, M rows each, without images."""
+        """Return the values of :class:`~tuningfork.measure.structure.fit.profiles.Fit`, without images.
+
+        Returns
+        -------
+        dict
+            Field -> values of M rows.
+        """
         parameters = state.parameters
         model = self.models(parameters, torch.arange(len(parameters), device=parameters.device))
         residual = self.image - model - parameters[:, SKY].float()[:, None, None]
@@ -168,7 +206,19 @@ class Batch:
 
 
 def free_parameters(profile: np.ndarray, device: torch.device) -> Tensor:
-    """Return the free parameters (N, 8), float64, of profiles (N, 5) at the centre without sky."""
+    """Return the free parameters of profiles.
+
+    Parameters
+    ----------
+    profile : ndarray
+        (N, 5) profiles at the centre, without sky.
+    device : torch.device
+
+    Returns
+    -------
+    Tensor
+        float64 (N, 8).
+    """
     parameters = np.zeros((len(profile), solve.FREE))
     parameters[:, PROFILE] = profile
     parameters[:, LOG_R] -= np.hypot(profile[:, 3], profile[:, 4]) / 2
@@ -176,12 +226,36 @@ def free_parameters(profile: np.ndarray, device: torch.device) -> Tensor:
 
 
 def flux_of(parameters: Tensor) -> Tensor:
-    """Return the fluxes of free parameters (M, 8)."""
+    """Return the fluxes.
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (M, 8) free parameters.
+
+    Returns
+    -------
+    Tensor
+        (M,)
+    """
     return torch.exp(-MAGNITUDE * parameters[:, MAG])
 
 
 def isophote_distance(parameters: Tensor, size: int) -> Tensor:
-    """Return the circularised distance of every pixel from the centre along the isophotes (pixel), (N, size, size)."""
+    """Return the circularised distance of every pixel from the centre along the isophotes (pixel).
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (N, 8) free parameters.
+    size : int
+        Width of the images (pixel).
+
+    Returns
+    -------
+    Tensor
+        (N, size, size)
+    """
     axis = torch.arange(size, dtype=torch.float32, device=parameters.device) - size // 2
     x, y, first, second = (parameters[:, column].float()[:, None, None] for column in (X, Y, ETA_1, ETA_2))
     dx, dy = axis[None, None, :] - x, axis[None, :, None] - y

@@ -38,9 +38,19 @@ class Table:
     log_k_step: float
 
     def rows(self, log_n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return amplitude, its step to the next wave number and its derivative by ln n, each (N, K - 1).
+        """Return the amplitude, its step to the next wave number and its derivative with respect to ln n.
 
         The cubic in ln n has a continuous derivative; steps in it would keep the fit from converging.
+
+        Parameters
+        ----------
+        log_n : Tensor
+            (N,) ln(Sersic index).
+
+        Returns
+        -------
+        amplitude, step, derivative : Tensor
+            (N, K - 1)
         """
         place = ((log_n - self.log_n) / self.log_n_step).clamp(0, len(self.values) - 1.001)
         low = place.long()
@@ -86,7 +96,14 @@ class Shapes:
 
     @classmethod
     def of(cls, parameters: Tensor, table: Table) -> "Shapes":
-        """Return those of the free parameters (N, 8)."""
+        """Return the shapes of free parameters.
+
+        Parameters
+        ----------
+        parameters : Tensor
+            (N, 8) free parameters.
+        table : Table
+        """
         return cls(table, _quadratic_forms(parameters).float(), *table.rows(parameters[:, LOG_N]))
 
 
@@ -99,12 +116,29 @@ class Modes:
         self.pixel = (torch.sinc(kx / (2 * np.pi)) * torch.sinc(ky / (2 * np.pi))).float()
 
     def transfer(self, psf: Psf) -> Tensor:
-        """Return PSF times pixel response, (N, M), real or complex."""
+        """Return PSF times pixel response.
+
+        Returns
+        -------
+        Tensor
+            (N, M), real or complex.
+        """
         amplitude = psf.amplitude(self.kx, self.ky)
         return amplitude if psf.contains_pixel else amplitude * self.pixel
 
     def phase(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the phase factors, complex (N, M), of places x, y (pixel)."""
+        """Return the phase factors of places.
+
+        Parameters
+        ----------
+        x, y : Tensor
+            (N,) places (pixel).
+
+        Returns
+        -------
+        Tensor
+            complex (N, M).
+        """
         angle = x[:, None] * self.kx + y[:, None] * self.ky
         return torch.polar(torch.ones_like(angle), -angle)
 
@@ -195,7 +229,12 @@ class Grid:
         self.copies = Copies(size, device)
 
     def prepare(self, psf: Psf) -> tuple[Tensor, Tensor]:
-        """Return what :meth:`draw` needs of the PSFs: the transfer on the modes of the grid and of the copies."""
+        """Return what :meth:`draw` needs of the PSFs: the transfer on the modes of the grid, and on those of the copies.
+
+        Returns
+        -------
+        modes, copies : Tensor
+        """
         return self.modes.transfer(psf) * self._centre, self.copies.transfer(psf)
 
     def draw(self, parameters: Tensor, transfer: tuple[Tensor, Tensor], drawn: int = DRAWN) -> Tensor:
@@ -287,11 +326,33 @@ class Copies:
         return kx, ky, np.where((kx == 0) & (ky == 0), -1.0, -2.0)
 
     def transfer(self, psf: Psf) -> Tensor:
-        """Return PSF times pixel response at the low frequencies, (N, M)."""
+        """Return PSF times pixel response at the low frequencies.
+
+        Returns
+        -------
+        Tensor
+            (N, M)
+        """
         return self.modes.transfer(psf)
 
     def remove(self, images: Tensor, parameters: Tensor, shapes: Shapes, transfer: Tensor) -> Tensor:
-        """Take the copies from the images (N, drawn, size, size); works in place."""
+        """Subtract the periodic copies from images.
+
+        Parameters
+        ----------
+        images : Tensor
+            (N, drawn, size, size), changed in place.
+        parameters : Tensor
+            (N, 8) free parameters.
+        shapes : Shapes
+        transfer : Tensor
+            Of :meth:`transfer`.
+
+        Returns
+        -------
+        Tensor
+            `images`.
+        """
         number, drawn, size, _ = images.shape
         base = transfer * self.modes.phase(parameters[:, X].float(), parameters[:, Y].float())
         spectra = torch.view_as_real(self.modes.spectra(shapes, base, drawn))
@@ -305,5 +366,18 @@ class Copies:
 
 @lru_cache(maxsize=64)
 def grid_for(size: int, reach: float, device: torch.device) -> Grid:
-    """Return the grid; grids are kept."""
+    """Return the grid; grids are kept.
+
+    Parameters
+    ----------
+    size : int
+        Width of the images (pixel).
+    reach : float
+        Highest frequency, in units of Nyquist's.
+    device : torch.device
+
+    Returns
+    -------
+    Grid
+    """
     return Grid(size, reach, device)

@@ -56,7 +56,13 @@ class Solution:
 
 
 def initial(parameters: Tensor) -> Solution:
-    """Return the state before the first model is drawn."""
+    """Return the state before the first model is drawn.
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (N, 8) free parameters.
+    """
     number, device = len(parameters), parameters.device
     zeros = torch.zeros(number, FREE, dtype=torch.float64, device=device)
     return Solution(
@@ -71,7 +77,20 @@ def initial(parameters: Tensor) -> Solution:
 
 
 def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSettings, iterations: int) -> None:
-    """Fit the galaxies `rows` (M,), in place, drawing no more than `iterations` models of each."""
+    """Fit galaxies in place.
+
+    Parameters
+    ----------
+    state : Solution
+        Of N galaxies, changed in place.
+    rows : Tensor
+        (M,) the galaxies that are fitted.
+    equations : callable
+        See `Equations`.
+    settings : FitSettings
+    iterations : int
+        Models of each galaxy, at most.
+    """
     if not len(rows):
         return
     state.chi2[rows] = torch.inf
@@ -160,7 +179,13 @@ def _steps(state: Solution, rows: Tensor, settings: FitSettings) -> tuple[Tensor
 
 
 def limits(settings: FitSettings, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return lower and upper limits of the parameters, (8,) each."""
+    """Return the limits of the parameters.
+
+    Returns
+    -------
+    lower, upper : Tensor
+        (8,)
+    """
     low = torch.full((FREE,), -torch.inf, dtype=torch.float64, device=device)
     high = -low
     for column, (lowest, highest) in ((LOG_R, settings.r_eff_limits), (LOG_N, settings.sersic_n_limits)):
@@ -172,7 +197,19 @@ def limits(settings: FitSettings, device: torch.device) -> tuple[Tensor, Tensor]
 
 
 def round_enough(parameters: Tensor, settings: FitSettings) -> Tensor:
-    """Shorten (eta_1, eta_2) to that of the smallest axis ratio."""
+    """Return the parameters with an ellipticity no larger than that of the smallest axis ratio.
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (M, 8) free parameters.
+    settings : FitSettings
+
+    Returns
+    -------
+    Tensor
+        (M, 8)
+    """
     longest = -torch.log(torch.tensor(settings.axis_ratio_min, dtype=torch.float64))
     eta = torch.hypot(parameters[:, ETA_1], parameters[:, ETA_2])
     factor = (longest.to(eta.device) / eta.clamp_min(1e-9)).clamp_max(1)
