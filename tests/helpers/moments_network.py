@@ -18,13 +18,14 @@ class Moments(nn.Module):
         light = torch.sinh(inputs[:, 0]).clamp(min=0) * (inputs[:, 0] > 3)
         size = light.shape[-1]
         place = torch.arange(size) - size / 2
-        total = light.sum((1, 2))
+        total = light.sum((1, 2)).clamp(min=1e-3)
         x, y = (light.sum(axis) @ place / total for axis in (1, 2))
         dx, dy = place - x[:, None], place - y[:, None]
         xx, yy = (light.sum(1) * dx**2).sum(1), (light.sum(2) * dy**2).sum(1)
         xy = torch.einsum("nij,ni,nj->n", light, dy, dx)
         one, zero = torch.ones_like(xx), torch.zeros_like(xx)
-        cosine, sine = (yy - xx) / (xx + yy), -2 * xy / (xx + yy)
+        extent = (xx + yy).clamp(min=1e-3)  # a single bright pixel has none, and is round
+        cosine, sine = (yy - xx) / extent, -2 * xy / extent
         mean = [-5 * one, np.log(10) * one, np.log(2) * one, cosine, sine, zero]
         factor = 0.05 * torch.eye(6).repeat(len(xx), 1, 1)
         factor[:, 4, 3] = 0.03  # correlated components, so that the covariance has to be turned back too
