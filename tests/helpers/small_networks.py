@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.columns import vote_columns
 from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
-from tuningfork.core.decision_tree import answers
+from tuningfork.core.decision_tree import answers, vote_columns
 from tuningfork.core.files import new_array
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import read_table, write_table

@@ -13,10 +13,10 @@ from tuningfork.core.statistics import (
     partial_correlation,
     robust_scatter,
 )
-from tuningfork.measure.structure.intervals import LEVELS, NORMAL, place_in, widths
+from tuningfork.measure.structure.intervals import INTERVAL_PROBABILITIES, NORMAL_DEGREES, place_in, widths
 
-BINS = 10
-OUTLIER = 0.5
+SCORE_BINS = 10
+OUTLIER_ERROR = 0.5
 """Error beyond which the Euclid Morphology Challenge counts an outlier."""
 
 
@@ -28,14 +28,14 @@ def reliability(predicted: np.ndarray, observed: np.ndarray) -> list[dict[str, f
     predicted, observed : ndarray
         (N,) vote fractions.
     """
-    bins = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    bins = np.minimum((predicted * SCORE_BINS).astype(int), SCORE_BINS - 1)
     return [
         {
             "predicted": float(predicted[bins == k].mean()),
             "observed": float(observed[bins == k].mean()),
             "n": int(np.count_nonzero(bins == k)),
         }
-        for k in range(BINS)
+        for k in range(SCORE_BINS)
         if np.any(bins == k)
     ]
 
@@ -83,7 +83,7 @@ def question_scores(predicted: np.ndarray, votes: np.ndarray, constant: np.ndarr
 
 
 def parameter_scores(
-    predicted: np.ndarray, error: np.ndarray, truth: np.ndarray, angle: bool = False, degrees: float = NORMAL
+    predicted: np.ndarray, error: np.ndarray, truth: np.ndarray, angle: bool = False, degrees: float = NORMAL_DEGREES
 ) -> dict[str, Any]:
     """Score one profile parameter.
 
@@ -107,7 +107,14 @@ def parameter_scores(
     good = np.isfinite(predicted) & np.isfinite(truth)
     predicted, error, truth = predicted[good], error[good], truth[good]
     result: dict[str, Any] = {"n": len(truth)}
-    names = ["r2", "bias", "scatter", "scatter_constant", *(f"coverage{level}" for level in LEVELS), "pit"]
+    names = [
+        "r2",
+        "bias",
+        "scatter",
+        "scatter_constant",
+        *(f"coverage{level}" for level in INTERVAL_PROBABILITIES),
+        "pit",
+    ]
     if len(truth) < FEWEST:
         return result | dict.fromkeys(names)
     miss = angle_difference(predicted, truth) if angle else predicted - truth
@@ -125,7 +132,7 @@ def parameter_scores(
     }
 
 
-def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NORMAL) -> list[float]:
+def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NORMAL_DEGREES) -> list[float]:
     """Return the histogram of the probability integral transform, ten equal bins whose shares add up to one.
 
     Each truth is put at its place in the cumulative predicted distribution; honest distributions give a flat histogram
@@ -144,7 +151,9 @@ def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NOR
     list of float
     """
     place = place_in(miss, error, degrees)
-    return [float(share) for share in np.histogram(place[np.isfinite(place)], BINS, (0, 1))[0] / max(len(miss), 1)]
+    return [
+        float(share) for share in np.histogram(place[np.isfinite(place)], SCORE_BINS, (0, 1))[0] / max(len(miss), 1)
+    ]
 
 
 def challenge_errors(name: str, estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -184,7 +193,7 @@ def challenge_scores(name: str, estimate: np.ndarray, truth: np.ndarray) -> dict
     -------
     dict
         `n`; `bias`, the median error; `dispersion`, the 68 % quantile of the distances from it; `outliers`, the share
-        of errors beyond `OUTLIER`. Estimates that are missing are not among them.
+        of errors beyond `OUTLIER_ERROR`. Estimates that are missing are not among them.
     """
     errors = challenge_errors(name, estimate, truth)
     errors = errors[np.isfinite(errors)]
@@ -195,7 +204,7 @@ def challenge_scores(name: str, estimate: np.ndarray, truth: np.ndarray) -> dict
         "n": len(errors),
         "bias": bias,
         "dispersion": float(np.quantile(np.abs(errors - bias), 0.68)),
-        "outliers": float(np.mean(np.abs(errors) > OUTLIER)),
+        "outliers": float(np.mean(np.abs(errors) > OUTLIER_ERROR)),
     }
 
 

@@ -25,7 +25,7 @@ from tuningfork.core.statistics import FEWEST
 from tuningfork.core.tables import lineage_of, write_table
 from tuningfork.evaluate.scores import challenge_scores, parameter_scores
 from tuningfork.measure.structure.combine import StructureCalibration, signal_to_noise
-from tuningfork.measure.structure.intervals import NORMAL, ErrorModel
+from tuningfork.measure.structure.intervals import NORMAL_DEGREES, ErrorModel
 from tuningfork.stamps.store import StampFiles, survey_of
 
 CHALLENGE_PARAMETERS = ("r_eff", "sersic_n", "axis_ratio")
@@ -109,7 +109,7 @@ def structure_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> di
     dict
         Parameter -> the figures of :func:`tuningfork.evaluate.scores.parameter_scores`.
     """
-    degrees = {name: errors[name].degrees if name in errors else NORMAL for name in PARAMETERS}
+    degrees = {name: errors[name].degrees if name in errors else NORMAL_DEGREES for name in PARAMETERS}
     return {
         name: _score(test, name, f"{name}_predicted", degrees[name]) | {"degrees": degrees[name]} for name in PARAMETERS
     }
@@ -185,6 +185,6 @@ def challenge(test: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _score(test: pd.DataFrame, name: str, predicted: str, degrees: float = NORMAL) -> dict[str, Any]:
+def _score(test: pd.DataFrame, name: str, predicted: str, degrees: float = NORMAL_DEGREES) -> dict[str, Any]:
     comparison = compared(test, name, predicted)
     return parameter_scores(comparison.value, comparison.error, comparison.truth, comparison.angle, degrees)

@@ -20,7 +20,7 @@ from tuningfork.stamps.store import StampFiles, open_store
 
 SOURCE_KEYS = ("source_id", "flags")
 HELD_OUT_KEYS = ("index", "split")
-CHUNK = 256
+GALAXIES_AT_ONCE = 256
 """Held-out galaxies whose stamps are in memory at once."""
 
 
@@ -171,8 +171,8 @@ def held_out_chunks(
     for part in track(training, "parts of the training set", len(training)):
         table, pixels = open_store(part, bands, reference_band)
         kept = np.flatnonzero(np.isin(table["split"].to_numpy(), list(splits)))
-        for first in range(0, max(len(kept), 1), CHUNK):
-            chosen = kept[first : first + CHUNK]
+        for first in range(0, max(len(kept), 1), GALAXIES_AT_ONCE):
+            chosen = kept[first : first + GALAXIES_AT_ONCE]
             yield table.take(chosen), pixels[chosen]
 
 

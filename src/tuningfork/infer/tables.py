@@ -20,7 +20,7 @@ from tuningfork.networks.posterior import Gaussians
 
 HELD_OUT_SPLITS = ("validation", "test")
 """Splits of a training set: the networks are asked about their galaxies and did not learn from them."""
-COLUMNS = [field.name for field in fields(MorphologyAnswers) if field.name != "bar_masks"]
+ANSWER_COLUMNS = [field.name for field in fields(MorphologyAnswers) if field.name != "bar_masks"]
 
 
 def write_morphology(
@@ -40,7 +40,7 @@ def write_morphology(
     members : int
         Networks of the ensemble.
     """
-    columns = dict(keys) | {name: column_of(getattr(found, name)) for name in COLUMNS}
+    columns = dict(keys) | {name: column_of(getattr(found, name)) for name in ANSWER_COLUMNS}
     write_table(path, pa.table(columns), lineage, answers=list(answers()), members=members)
 
 
@@ -67,11 +67,11 @@ def read_morphology(path: Path, masks: Path, keys: pa.ChunkedArray, key: str = "
     InputError
         A file is missing, damaged, about other sources, or about another decision tree.
     """
-    table = _table(path, keys, key, COLUMNS)
+    table = _table(path, keys, key, ANSWER_COLUMNS)
     if _detail(path, "answers") != list(answers()):
         raise InputError(f"{path}: answers about another decision tree; delete it and run again")
     bar_masks = open_rows(masks, table.num_rows, path)
-    return MorphologyAnswers(**{name: array_of(table[name]) for name in COLUMNS}, bar_masks=bar_masks)
+    return MorphologyAnswers(**{name: array_of(table[name]) for name in ANSWER_COLUMNS}, bar_masks=bar_masks)
 
 
 def write_structure(

@@ -15,7 +15,7 @@ from tuningfork.sky.coordinates import directions, jacobian
 from tuningfork.stamps.cut import overlap
 from tuningfork.surveys.base import Image
 
-DRAWN_RADII, WIDTHS = 12, (64, 512)
+DRAWN_RADII, DRAWN_WIDTH_RANGE = 12, (64, 512)
 """Width of a galaxy's drawn image in half-light radii, and its limits (pixel)."""
 
 
@@ -55,13 +55,13 @@ def spots(image: Image, injections: Sequence[Injection]) -> list[Spot]:
     x, y = (np.asarray(values, dtype=float) for values in image.wcs.all_world2pix(ra, dec, 0))
     found = []
     for place in np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist():
-        reach = WIDTHS[1]
+        reach = DRAWN_WIDTH_RANGE[1]
         if not (-reach < x[place] < image.shape[1] + reach and -reach < y[place] < image.shape[0] + reach):
             continue
         sky = jacobian(image.wcs, x[place : place + 1], y[place : place + 1])
         scale = float(directions(sky)[0][0])
         matrix = np.linalg.inv(sky[0]) @ np.diag([-1.0, 1.0])
-        width = int(np.clip(DRAWN_RADII * injections[place].galaxy.r_eff / scale, *WIDTHS))
+        width = int(np.clip(DRAWN_RADII * injections[place].galaxy.r_eff / scale, *DRAWN_WIDTH_RANGE))
         found.append(Spot(injections[place], float(x[place]), float(y[place]), matrix, scale, width))
     return found
 

@@ -11,8 +11,8 @@ from tuningfork.calibrate.structure_weighting import learn_weights
 from tuningfork.core.records import take
 from tuningfork.core.statistics import robust_scatter
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting, combine, weight_of_second
-from tuningfork.measure.structure.estimates import FITTED, ProfileEstimates
-from tuningfork.measure.structure.intervals import LEVELS, place_in, widths
+from tuningfork.measure.structure.estimates import FITTED_TARGETS, ProfileEstimates
+from tuningfork.measure.structure.intervals import INTERVAL_PROBABILITIES, place_in, widths
 from tuningfork.networks.posterior import GROUP_OF, GROUPS, Gaussians
 
 NETWORK_FLOOR = 0.05
@@ -80,7 +80,7 @@ def test_misstated_errors_cost_next_to_nothing(learned: StructureCalibration) ->
     noise = estimates.fit.covariance[rows, 0, 0] * MISSTATED**2 / (1 + 0.5**2)
     own = NETWORK_FLOOR**2
     weight = own / (own + 0.5**2 * noise)
-    for place in range(FITTED):
+    for place in range(FITTED_TARGETS):
         ours, theirs = (misses(take(part, rows), truth[rows], place) for part in (estimates.network, estimates.fit))
         best = robust_scatter((1 - weight) * ours + weight * theirs)
         assert robust_scatter(misses(take(found.joint, rows), truth[rows], place)) < 1.05 * best
@@ -91,7 +91,7 @@ def test_the_combination_is_as_good_as_the_better_one_at_every_signal(learned: S
     estimates, truth = errors(4000, 2)
     found = combine(estimates, learned)
     noise = np.sqrt(estimates.fit.covariance[:, 0, 0])
-    for place in range(FITTED):
+    for place in range(FITTED_TARGETS):
         for low, high in ((0, 0.01), (0.01, 0.05), (0.05, 1)):
             rows = np.flatnonzero((noise >= low) & (noise < high) & estimates.fitted)
             alone = [misses(take(part, rows), truth[rows], place) for part in (estimates.network, estimates.fit)]
@@ -116,7 +116,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(degrees: float) -> None:
     error = error * model.factor(signal, weight)
     for rows, tolerance in ((signal > 0, 0.03), (signal > 5, 0.06), (signal < 1, 0.06)):
         held = [np.mean(np.abs(miss[rows]) <= width * error[rows]) for width in widths(model.degrees).values()]
-        np.testing.assert_allclose(held, list(LEVELS.values()), atol=tolerance)
+        np.testing.assert_allclose(held, list(INTERVAL_PROBABILITIES.values()), atol=tolerance)
     places = np.histogram(place_in(miss, error, model.degrees), 10, (0, 1))[0] / len(miss)
     np.testing.assert_allclose(places, 0.1, atol=0.02)
 
@@ -132,7 +132,7 @@ def test_fits_of_something_else_change_nothing(learned: StructureCalibration) ->
     estimates, truth = errors(4000, 2, wrong=0.1)
     found, best = (combine(estimates, entry) for entry in (calibration, learned))
     assert 0.85 < found.refined.mean() < 0.92
-    for place in range(FITTED):
+    for place in range(FITTED_TARGETS):
         scatter = robust_scatter(misses(best.joint, truth, place))
         assert robust_scatter(misses(found.joint, truth, place)) < 1.1 * scatter
         assert np.abs(misses(found.joint, truth, place)).max() < 2

@@ -178,7 +178,7 @@ def test_damaged_tables_are_refused(tmp_path: Path, stamps: Path, written: tuple
 def test_answers_about_held_out_galaxies_are_in_the_order_of_the_parts(
     tmp_path: Path, models: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "CHUNK", 5)
+    monkeypatch.setattr(shard, "GALAXIES_AT_ONCE", 5)
     parts = [
         write_part(tmp_path / "one.parquet", 30),
         write_part(tmp_path / "two.parquet", 40, seed=4, index=np.arange(30, 70)),

@@ -10,9 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuningfork.measure.bars.fourier_rings import FLATTEST, ROUND, centroids, disc_ellipses, measure_rings
+from tuningfork.measure.bars.fourier_rings import (
+    MIN_DISC_AXIS_RATIO,
+    ROUND_RADIUS_PSF,
+    centroids,
+    disc_ellipses,
+    measure_rings,
+)
 
-BATCH = 64
+GALAXIES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,8 @@ def azimuthal(images: np.ndarray, inverse_variance: np.ndarray, psf_fwhm: np.nda
     Azimuthal
     """
     parts = []
-    for first in range(0, len(images), BATCH):
-        rows = slice(first, first + BATCH)
+    for first in range(0, len(images), GALAXIES_AT_ONCE):
+        rows = slice(first, first + GALAXIES_AT_ONCE)
         seen = torch.from_numpy((inverse_variance[rows] > 0) & np.isfinite(images[rows]))
         light = torch.where(seen, torch.from_numpy(np.asarray(images[rows], dtype=np.float32)), 0.0)
         parts.append(_frames(light, seen.float(), torch.from_numpy(np.asarray(psf_fwhm[rows], dtype=np.float32))))
@@ -79,7 +85,7 @@ def azimuthal(images: np.ndarray, inverse_variance: np.ndarray, psf_fwhm: np.nda
 def _frames(light: Tensor, seen: Tensor, psf: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     centre = centroids(light, psf.clamp_min(2.0))
     ratio, angle = disc_ellipses(light, seen, centre)
-    ratio = ratio.clamp(FLATTEST, 1.0)
+    ratio = ratio.clamp(MIN_DISC_AXIS_RATIO, 1.0)
     rings = measure_rings(light, seen, psf, centre, ratio, angle)
     radius = elliptical_radius(light.shape[-1], centre, ratio, angle, psf)
     flat = radius.flatten(1)
@@ -95,7 +101,7 @@ def elliptical_radius(
 ) -> Tensor:
     """Return the semi-major axis (px) of the ring through every pixel.
 
-    A ring of the semi-major axis r has q(r)^2 r^2 = q^2 (r^2 - i) + i beyond r^2 = i = (ROUND x PSF width)^2, and is
+    A ring of the semi-major axis r has q(r)^2 r^2 = q^2 (r^2 - i) + i beyond r^2 = i = (ROUND_RADIUS_PSF x PSF width)^2, and is
     a circle within: a quadratic equation for r^2.
 
     Parameters
@@ -116,7 +122,7 @@ def elliptical_radius(
     turn = torch.deg2rad(position_angle)[:, None, None]
     along = (dy * torch.cos(turn) - dx * torch.sin(turn)).square()
     across = (dx * torch.cos(turn) + dy * torch.sin(turn)).square()
-    square, inner = axis_ratio[:, None, None] ** 2, (ROUND * psf_fwhm[:, None, None]) ** 2
+    square, inner = axis_ratio[:, None, None] ** 2, (ROUND_RADIUS_PSF * psf_fwhm[:, None, None]) ** 2
     rest = (1 - square) * inner
     half = (square * along + across - rest) / 2
     outside = (half + (half.square() + square * along * rest).sqrt()) / square

@@ -14,9 +14,9 @@ from tuningfork.core.decision_tree import question
 
 BULGE, ARMS = "bulge_fraction", "spiral_arm_fraction"
 FEATURES = (BULGE, ARMS)
-TRUTH = {BULGE: "bulge_to_total", ARMS: "arm_strength"}
+TRUTH_COLUMNS = {BULGE: "bulge_to_total", ARMS: "arm_strength"}
 """Columns of the training set that hold the true fractions."""
-MIN_FRACTION = 0.01
+MIN_LOGIT_FRACTION = 0.01
 """Fractions are kept so far from 0 and 1 before their logit is taken."""
 
 
@@ -79,7 +79,7 @@ class FeatureCalibration:
 
 
 def logit_of(fraction: np.ndarray) -> np.ndarray:
-    """Return ln(f / (1 - f)) of fractions, which are kept `MIN_FRACTION` away from 0 and 1.
+    """Return ln(f / (1 - f)) of fractions, which are kept `MIN_LOGIT_FRACTION` away from 0 and 1.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def logit_of(fraction: np.ndarray) -> np.ndarray:
     -------
     ndarray
     """
-    limited = np.clip(fraction, MIN_FRACTION, 1 - MIN_FRACTION)
+    limited = np.clip(fraction, MIN_LOGIT_FRACTION, 1 - MIN_LOGIT_FRACTION)
     return np.asarray(np.log(limited / (1 - limited)))
 
 

@@ -16,26 +16,26 @@ from tuningfork.measure.bars.estimators import psf_pixels
 from tuningfork.measure.bars.maps import central_region
 from tuningfork.measure.features.azimuthal import Azimuthal, azimuthal
 
-CHUNK = 64
+STAMPS_AT_ONCE = 64
 """Stamps that are measured at once."""
 MIN_END_PSF = 1.5
 """A galaxy that ends in the noise within so many PSF widths has no features that could be measured."""
 BULGE_SMOOTHING, ARMS_SMOOTHING = 1.0, 2.0
 """Gaussian widths (px) of the smoothing of the two maps."""
-BORDER = 0.4
+BACKGROUND_RADIUS = 0.4
 """Radius, in widths of the stamp, beyond which a map is background."""
 BULGE_LEVEL, ARMS_LEVEL = 0.5, 0.005
 """Heights above which the maps mark a pixel, between the background (0) and the peak (1): arms weigh little beside
 the centre, but more than what lies outside of the galaxy."""
 LIGHT_SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing of the light before it is compared with its azimuthal mean."""
-SIGNIFICANT, BRIGHTER = 1.0, 0.4
+MIN_ARM_SIGNAL, MIN_UNMARKED_ARM_SIGNAL = 1.0, 0.4
 """Arms are brighter than the mean of their ring by so many standard deviations of the smoothed noise, and by so many over
 the square root of the map's height: where the map says little, the light must say more."""
-NEIGHBOUR = 1.5, 5.0
+NEIGHBOUR_EXCESS = 1.5, 5.0
 """What is brighter than the mean of its ring by more than this part of it and this many standard deviations is a
 neighbour."""
-ARMS_ZONE = 0.15, 0.9
+ARMS_RADII = 0.15, 0.9
 """Radii between which arms are looked for, in units of the radius at which the galaxy ends: within, there are bulge and
 bar, beyond, noise and neighbours."""
 
@@ -95,8 +95,8 @@ def measure_features(
     psf = psf_pixels(rows, band)
     noise = numpy_column(rows, f"sky_noise_{band}").astype(float)
     chosen = np.flatnonzero(mapped)
-    for first in range(0, len(chosen), CHUNK):
-        places = chosen[first : first + CHUNK]
+    for first in range(0, len(chosen), STAMPS_AT_ONCE):
+        places = chosen[first : first + STAMPS_AT_ONCE]
         stamps = np.asarray(light[places, :, 0], dtype=np.float32)
         flux = stamps[:, 0] / noise[places, None, None].astype(np.float32)
         galaxies = azimuthal(flux, stamps[:, 1], psf[places])
@@ -160,11 +160,11 @@ def arms_where(galaxies: Azimuthal, height: np.ndarray) -> np.ndarray:
     """
     excess = _smooth(galaxies.light - galaxies.profile, LIGHT_SMOOTHING)
     noise = 1 / (2 * np.sqrt(np.pi) * LIGHT_SMOOTHING)
-    share, level = NEIGHBOUR
+    share, level = NEIGHBOUR_EXCESS
     neighbours = excess > share * np.maximum(galaxies.profile, 0) + level * noise
     radius = galaxies.radius / galaxies.end[:, None, None]
-    low, high = ARMS_ZONE
-    needed = np.maximum(SIGNIFICANT, BRIGHTER / np.sqrt(np.maximum(height, ARMS_LEVEL)))
+    low, high = ARMS_RADII
+    needed = np.maximum(MIN_ARM_SIGNAL, MIN_UNMARKED_ARM_SIGNAL / np.sqrt(np.maximum(height, ARMS_LEVEL)))
     brighter = (excess > needed * noise) & (height > ARMS_LEVEL)
     return np.asarray(brighter & ~neighbours & (radius > low) & (radius < high))
 
@@ -185,7 +185,9 @@ def heights(maps: np.ndarray, smoothing: float) -> np.ndarray:
         (N, S, S)
     """
     smooth = _smooth(maps, smoothing)
-    background = np.median(smooth[:, _radius(maps.shape[-1]) > BORDER * maps.shape[-1]], axis=1)[:, None, None]
+    background = np.median(smooth[:, _radius(maps.shape[-1]) > BACKGROUND_RADIUS * maps.shape[-1]], axis=1)[
+        :, None, None
+    ]
     span = smooth.max((1, 2), keepdims=True) - background
     return np.asarray((smooth - background) / np.where(span > 0, span, np.inf))
 

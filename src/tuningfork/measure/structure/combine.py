@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tuningfork.core.records import take
-from tuningfork.measure.structure.estimates import FITTED, ProfileEstimates
+from tuningfork.measure.structure.estimates import FITTED_TARGETS, ProfileEstimates
 from tuningfork.measure.structure.intervals import ErrorModel
 from tuningfork.networks.posterior import GROUP_OF, GROUPS, Gaussians
 
-DOUBT = 1.5
+DOUBT_DEVIATIONS = 1.5
 """Standard deviations by which the two may differ before the fit is doubted: its error then grows with the difference,
 because the network may be imprecise, but a fit may have followed something else."""
-DISAGREEMENT = 8.0
+MAX_DISAGREEMENT_DEVIATIONS = 8.0
 """Standard deviations by which a fit may differ from the network; beyond, it fitted something else."""
 
 
@@ -139,7 +139,7 @@ def combine(estimates: ProfileEstimates, calibration: StructureCalibration) -> C
     mean, covariance = inner.network.mean.copy(), inner.network.covariance.copy()
     weight = np.zeros_like(mean)
     if len(rows):
-        joint, weight[rows, :FITTED] = join_pairs(take(inner.network, rows), take(inner.fit, rows), calibration)
+        joint, weight[rows, :FITTED_TARGETS] = join_pairs(take(inner.network, rows), take(inner.fit, rows), calibration)
         mean[rows], covariance[rows] = joint.mean, joint.covariance
     return Combination(Gaussians(mean, covariance), weight, refined)
 
@@ -152,7 +152,7 @@ def corrected(estimates: ProfileEstimates, calibration: StructureCalibration) ->
         stated = estimates.network.spread(name)
         deviation = terms.network_deviation(stated)
         own.append((deviation / stated, terms.network_shift * deviation))
-        if len(other) < FITTED:
+        if len(other) < FITTED_TARGETS:
             stated = estimates.fit.spread(name)
             deviation = terms.fit_deviation(stated, estimates.misfit)
             other.append((deviation / stated, terms.fit_shift * deviation))
@@ -175,8 +175,10 @@ def agree(estimates: ProfileEstimates) -> np.ndarray:
         bool (N,).
     """
     with np.errstate(invalid="ignore"):
-        miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :FITTED])
-        allowed = DISAGREEMENT * np.hypot(estimates.fit.deviation, estimates.network.deviation[:, :FITTED])
+        miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :FITTED_TARGETS])
+        allowed = MAX_DISAGREEMENT_DEVIATIONS * np.hypot(
+            estimates.fit.deviation, estimates.network.deviation[:, :FITTED_TARGETS]
+        )
         return np.asarray((miss <= allowed).all(axis=1))
 
 
@@ -197,7 +199,7 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
         (N, 5) of the fit.
     """
     weights, spreads = [], []
-    for name, terms in zip(GROUP_OF[:FITTED], calibration.of_targets, strict=False):
+    for name, terms in zip(GROUP_OF[:FITTED_TARGETS], calibration.of_targets, strict=False):
         places = GROUPS[name]
         apart = np.sqrt(((network.mean[:, places] - fit.mean[:, places]) ** 2).mean(axis=1))
         spread = network.spread(name)
@@ -205,12 +207,12 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
         weights.append(weight)
         spreads.append(np.sqrt(variance))
     weight = np.stack(weights, axis=1)
-    rest = 1 - np.pad(weight, ((0, 0), (0, network.mean.shape[1] - FITTED)))
+    rest = 1 - np.pad(weight, ((0, 0), (0, network.mean.shape[1] - FITTED_TARGETS)))
     mean, covariance = network.mean.copy(), network.covariance * rest[:, :, None] * rest[:, None, :]
-    mean[:, :FITTED] += weight * (fit.mean - mean[:, :FITTED])
-    covariance[:, :FITTED, :FITTED] += fit.covariance * weight[:, :, None] * weight[:, None, :]
+    mean[:, :FITTED_TARGETS] += weight * (fit.mean - mean[:, :FITTED_TARGETS])
+    covariance[:, :FITTED_TARGETS, :FITTED_TARGETS] += fit.covariance * weight[:, :, None] * weight[:, None, :]
     joint, factor = Gaussians(mean, covariance), np.ones_like(mean)
-    for place, (name, spread) in enumerate(zip(GROUP_OF[:FITTED], spreads, strict=True)):
+    for place, (name, spread) in enumerate(zip(GROUP_OF[:FITTED_TARGETS], spreads, strict=True)):
         factor[:, place] = spread / joint.spread(name)
     return joint.scaled(factor), weight
 
@@ -230,7 +232,7 @@ def doubted(network: np.ndarray, fit: np.ndarray, apart: np.ndarray) -> np.ndarr
     ndarray
         (N,)
     """
-    return np.asarray(fit * np.hypot(1, apart / (DOUBT * np.hypot(network, fit))))
+    return np.asarray(fit * np.hypot(1, apart / (DOUBT_DEVIATIONS * np.hypot(network, fit))))
 
 
 def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from tuningfork.infer.answers import StructureAnswers
 from tuningfork.infer.structure import targets_of
 from tuningfork.measure.structure.combine import Combination, StructureCalibration, signal_to_noise
 from tuningfork.measure.structure.estimates import ProfileEstimates
-from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE, physical
+from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE_DEVIATION, physical
 from tuningfork.measure.structure.refine import Refinement, refine
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
@@ -25,7 +25,7 @@ MAX_LIGHT_BEYOND_STAMP = 0.1
 """Share of a profile's light beyond the edge of the stamp above which it counts as truncated."""
 MAX_MASKED_FRACTION = 0.2
 """Share of the pixels within two half-light radii that are masked as neighbours above which a source is blended."""
-WEIGHED = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
+WEIGHT_TARGETS = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
 """Column -> the target whose weight of the fit counts for its error."""
 
 
@@ -120,9 +120,9 @@ def profile_columns(
     values: dict[str, Any] = physical(combination.joint, table, band)
     signal = signal_to_noise(combination.joint.mean)
     for name, model in calibration.errors.items():
-        weight = combination.weight[:, WEIGHED[name]]
+        weight = combination.weight[:, WEIGHT_TARGETS[name]]
         values[f"{name}_error"] = values[f"{name}_error"] * model.factor(signal, weight)
-    values["position_angle_error"] = np.minimum(values["position_angle_error"], UNKNOWN_ANGLE)
+    values["position_angle_error"] = np.minimum(values["position_angle_error"], UNKNOWN_ANGLE_DEVIATION)
     alone = physical(network, table, band)
     values |= {f"{column.name}_network": alone[column.name] for column in PROFILE_COLUMNS}
     for name in set(COLUMNS) - measured.answers.learned:

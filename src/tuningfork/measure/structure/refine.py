@@ -13,7 +13,7 @@ from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import PROFILE
 
-SMALLEST = 0.1
+MIN_RADIUS_PSF = 0.1
 """Circularised half-light radius, in widths of the PSF (FWHM), below which the fit found a point: a star, perhaps."""
 
 
@@ -153,5 +153,5 @@ def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
         size = np.exp(fit.mean[:, 1])
         circularised = size * np.exp(-np.hypot(fit.mean[:, 3], fit.mean[:, 4]) / 2)
         variances = np.diagonal(fit.covariance, axis1=1, axis2=2)
-        good = (circularised > SMALLEST * psf_fwhm) & (size < stamp) & (variances > 0).all(axis=1)
+        good = (circularised > MIN_RADIUS_PSF * psf_fwhm) & (size < stamp) & (variances > 0).all(axis=1)
         return np.asarray(good & np.isfinite(fit.covariance).all(axis=(1, 2)))

@@ -21,7 +21,7 @@ from tuningfork.core.tables import detail_of, lineage_of
 from tuningfork.infer.structure import ask_structure
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting, combine
 from tuningfork.measure.structure.intervals import ErrorModel
-from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE, bulge_to_total, physical, shape
+from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE_DEVIATION, bulge_to_total, physical, shape
 from tuningfork.measure.structure.recipe import (
     MeasuredProfiles,
     light_beyond,
@@ -144,7 +144,7 @@ def test_published_errors_are_calibrated(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(found["r_eff_error"], 2 * stated["r_eff_error"])
     np.testing.assert_allclose(found["mag_error"], stated["mag_error"])
-    assert np.nanmax(found["position_angle_error"]) == UNKNOWN_ANGLE
+    assert np.nanmax(found["position_angle_error"]) == UNKNOWN_ANGLE_DEVIATION
 
 
 def test_the_angle_is_turned_to_the_sky(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_the_shape_agrees_with_draws() -> None:
 def test_a_round_galaxy_has_no_known_angle_and_an_elongated_one_has() -> None:
     mean, covariance = np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]]), np.tile(0.02**2 * np.eye(2), (3, 1, 1))
     _, _, angle, error = shape(mean, covariance)
-    assert error[0] == pytest.approx(UNKNOWN_ANGLE)
+    assert error[0] == pytest.approx(UNKNOWN_ANGLE_DEVIATION)
     np.testing.assert_allclose(angle[1:], [0, 45], atol=1e-6)
     np.testing.assert_allclose(error[1:], np.rad2deg(0.04) / 2, rtol=0.01)
 

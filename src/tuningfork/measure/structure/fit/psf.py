@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tuningfork.core.errors import InputError
 
-INVERSE_BETA = (0.04, 0.68)
+INVERSE_BETA_RANGE = (0.04, 0.68)
 """Range of 1/beta in the table; a Moffat of beta 25 is nearly a Gaussian, and one below 1.5 has no finite width."""
 BETA_STEPS, K_STEPS, K_FWHM_MAX = 129, 4097, 64.0
 
@@ -69,7 +69,7 @@ class Moffat:
         """
         k = np.linspace(0, K_FWHM_MAX, K_STEPS)
         table = _moffat_table()
-        row = np.clip((1 / np.asarray(self.beta) - INVERSE_BETA[0]) / _beta_step(), 0, BETA_STEPS - 1).astype(int)
+        row = np.clip((1 / np.asarray(self.beta) - INVERSE_BETA_RANGE[0]) / _beta_step(), 0, BETA_STEPS - 1).astype(int)
         last = np.array([np.searchsorted(-table[i], -amplitude) for i in range(BETA_STEPS)])
         return np.asarray(k[np.minimum(last[row], K_STEPS - 1)] / self.fwhm())
 
@@ -88,7 +88,7 @@ class Moffat:
         """
         device = kx.device
         table = torch.from_numpy(_moffat_table()).to(device)
-        place = (1 / np.asarray(self.beta, dtype=float) - INVERSE_BETA[0]) / _beta_step()
+        place = (1 / np.asarray(self.beta, dtype=float) - INVERSE_BETA_RANGE[0]) / _beta_step()
         place = np.clip(place, 0, BETA_STEPS - 1.001)
         low = torch.from_numpy(place.astype(int)).to(device)
         rest = torch.from_numpy((place % 1).astype(np.float32)).to(device)[:, None]
@@ -180,13 +180,13 @@ Psf = Moffat | PsfImages
 
 
 def _beta_step() -> float:
-    return (INVERSE_BETA[1] - INVERSE_BETA[0]) / (BETA_STEPS - 1)
+    return (INVERSE_BETA_RANGE[1] - INVERSE_BETA_RANGE[0]) / (BETA_STEPS - 1)
 
 
 @lru_cache(maxsize=1)
 def _moffat_table() -> np.ndarray:
     """Return amplitudes on even grids of 1/beta and k x FWHM: 2 (x/2)^(beta-1) K_(beta-1)(x) / Gamma(beta-1)."""
-    order = 1 / np.linspace(*INVERSE_BETA, BETA_STEPS)[:, None] - 1
+    order = 1 / np.linspace(*INVERSE_BETA_RANGE, BETA_STEPS)[:, None] - 1
     scale = 0.5 / np.sqrt(2 ** (1 / (order + 1)) - 1)
     x = np.linspace(0, K_FWHM_MAX, K_STEPS)[None, 1:] * scale
     with np.errstate(all="ignore"):

@@ -9,9 +9,9 @@ from torch import Tensor
 from tuningfork.measure.structure.fit.psf import Psf
 from tuningfork.measure.structure.fit.settings import FitSettings
 
-WINDOWS = (64, 96, 128, 160, 192, 256, 320, 384, 512)
+WINDOW_WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512)
 """Widths (pixel) of which the FFT is fast."""
-ALIASED = 1e-2
+MIN_ALIASED_AMPLITUDE = 1e-2
 """Amplitude of the PSF at Nyquist's frequency from which aliases are drawn; less biases no parameter by 0.02 %."""
 
 
@@ -69,7 +69,7 @@ def reach_of(psf: Psf) -> np.ndarray:
     ndarray
         (N,)
     """
-    return np.where(psf.reach(ALIASED) > np.pi, 2.0, 1.0)
+    return np.where(psf.reach(MIN_ALIASED_AMPLITUDE) > np.pi, 2.0, 1.0)
 
 
 def cut(images: np.ndarray, rows: np.ndarray, width: int, device: torch.device) -> Tensor:
@@ -101,6 +101,6 @@ def cut(images: np.ndarray, rows: np.ndarray, width: int, device: torch.device) 
     return torch.from_numpy(part).to(device)
 
 
-def _next(needed: float, size: int, choices: Sequence[int] = WINDOWS) -> int:
+def _next(needed: float, size: int, choices: Sequence[int] = WINDOW_WIDTHS) -> int:
     """Return the smallest window that is wide enough, or the whole stamp."""
     return next((width for width in choices if needed <= width < size), size + size % 2)
