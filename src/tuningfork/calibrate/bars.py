@@ -20,7 +20,7 @@ from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.stamps.store import StampFiles
 
 MIN_BAR_LENGTH_PSF = 2.0
-"""Bar length, in PSF widths (FWHM), above which a bar counts as resolved. The weights are learned from resolved bars, and
+"""Bar length, in PSF widths (FWHM), above which a bar counts as resolved. Weights are learned from resolved bars, and
 the evaluation scores them."""
 
 

@@ -94,6 +94,7 @@ def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -
     with_fit = bool(both.sum() >= MIN_GALAXIES * len(targets))
     single = known & ~both if with_fit else known
     terms = WEIGHTING_TERMS if with_fit else WEIGHTING_TERMS[:2]
+    priors = {term: TERM_PRIORS[term] for term in terms}
     fit = estimates.fit if with_fit else estimates.network
     fit_errors, fit_stated = errors(fit.mean)[both], repeated(fit.spread(name))[both]
     misfit = repeated(estimates.misfit)[both]
@@ -114,14 +115,11 @@ def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -
             weight, variance = weight_of_second(deviation[both], doubted_deviation, weighting.shared)
             miss = (1 - weight) * centred[both] + weight * fit_centred
             total += student_loss(miss**2 / variance, 0.5 * np.log(variance), 1, degrees)
-        pulls = [
-            (value - TERM_PRIORS[term][0]) / TERM_PRIORS[term][1] for term, value in zip(terms, vector, strict=False)
-        ]
+        pulls = [(value - priors[term][0]) / priors[term][1] for term, value in zip(terms, vector, strict=False)]
         return total + 0.5 * float(np.sum(np.square(pulls)))
 
-    start = {term: TERM_PRIORS[term][0] for term in terms} | {
-        "network_scale": _spread(network_errors[known] / stated[known])
-    }
+    start = {term: prior[0] for term, prior in priors.items()}
+    start["network_scale"] = _spread(network_errors[known] / stated[known])
     if with_fit:
         start["fit_scale"] = _spread(fit_errors / fit_stated) / 2
     bounds = [*(TERM_BOUNDS[term] for term in terms), LOG_DEGREES_RANGE]

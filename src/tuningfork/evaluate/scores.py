@@ -137,8 +137,8 @@ def parameter_scores(
 def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NORMAL_DEGREES) -> list[float]:
     """Return the histogram of the probability integral transform: the shares in ten equal bins, which sum to one.
 
-    The transform is the cumulative probability of the predicted distribution at the truth; calibrated distributions give
-    a flat histogram (Dawid 1984, J. R. Stat. Soc. A 147, 278).
+    The transform is the cumulative probability of the predicted distribution at the truth; calibrated distributions
+    give a flat histogram (Dawid 1984, J. R. Stat. Soc. A 147, 278).
 
     Parameters
     ----------
@@ -215,8 +215,8 @@ def length_scores(
 ) -> dict[str, Any]:
     """Score estimated bar lengths.
 
-    Bar lengths correlate with galaxy sizes. The correlation with the truth is therefore given together with that of size
-    alone and with the partial correlation at fixed size.
+    Bar lengths correlate with galaxy sizes. The correlation with the truth is therefore given together with that of
+    size alone and with the partial correlation at fixed size.
 
     Parameters
     ----------

@@ -157,7 +157,7 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
 
 
 def _classified(inputs: EvaluationInputs, corrections: dict[str, VoteCorrection]) -> tuple[pa.Table, pd.DataFrame]:
-    """Return the rows of the test galaxies, and a table of them with `psf` (px) and the columns of the stage classify."""
+    """Return the rows of the test galaxies, and a table that adds `psf` (px) and the columns of the stage classify."""
     rows, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     band = detail_of(inputs.tables[0], "reference_band")
     frame = rows.to_pandas().assign(psf=psf_pixels(rows, band), **vote_columns_of(predicted, corrections))

@@ -146,8 +146,8 @@ def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[
     Returns
     -------
     list of dict
-        `low`, `high` (None for the last, open bin), `n`, `refined` (share of galaxies whose fit was used), `recommended`
-        and `network` (parameter -> scores).
+        `low`, `high` (None for the last, open bin), `n`, `refined` (share of galaxies whose fit was used),
+        `recommended` and `network` (parameter -> scores).
     """
     result = []
     for low, high in pairwise(SIGNAL_EDGES):

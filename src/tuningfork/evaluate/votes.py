@@ -85,9 +85,9 @@ def noise_floor(votes: np.ndarray) -> float:
     """Return the mean absolute error of a predictor that knows the true probabilities.
 
     The true probabilities are unknown, and the observed fractions have a wider distribution. Each probability is
-    therefore described by its posterior distribution; the prior is a beta distribution with the mean and the variance of
-    the sample, after subtraction of the binomial noise (method of moments). The floor is not zero, because the predictor
-    is compared with noisy votes.
+    therefore described by its posterior distribution; the prior is a beta distribution with the mean and the variance
+    of the sample, after subtraction of the binomial noise (method of moments). The floor is not zero, because the
+    predictor is compared with noisy votes.
 
     Parameters
     ----------
@@ -127,9 +127,9 @@ def population(yes: np.ndarray, asked: np.ndarray) -> tuple[float, float]:
 def as_good_as(predicted: np.ndarray, votes: np.ndarray, generator: np.random.Generator) -> dict[str, float | None]:
     """Return the number of volunteers whose mean vote is as accurate as a prediction.
 
-    The mean of k volunteers has the squared error p (1 - p) / k, summed over the answers and averaged over the galaxies.
-    The squared error of the prediction is its squared difference from the observed fractions minus their noise,
-    f (1 - f) / (n - 1). `volunteers` is the k for which both are equal.
+    The mean of k volunteers has the squared error p (1 - p) / k, summed over the answers and averaged over the
+    galaxies. The squared error of the prediction is its squared difference from the observed fractions minus their
+    noise, f (1 - f) / (n - 1). `volunteers` is the k for which both are equal.
 
     Parameters
     ----------
@@ -162,8 +162,8 @@ def calibration_error(predicted: np.ndarray, observed: np.ndarray) -> tuple[floa
     """Return the expected calibration error, and that of a perfectly calibrated prediction by chance.
 
     The error is |mean observed - mean predicted fraction| in ten bins of the predicted fraction, weighted by the number
-    of galaxies per bin and averaged over the answers (Naeini+ 2015, AAAI). For few galaxies it is never zero. The second
-    figure is the mean of folded normal distributions whose widths are the standard errors in the bins.
+    of galaxies per bin and averaged over the answers (Naeini+ 2015, AAAI). For few galaxies it is never zero. The
+    second figure is the mean of folded normal distributions whose widths are the standard errors in the bins.
 
     Parameters
     ----------

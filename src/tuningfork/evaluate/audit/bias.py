@@ -38,8 +38,8 @@ MIN_AUDITED_GALAXIES = 30
 COVARIATE_BINS = 5
 """Number of bins of each covariate."""
 MIN_SIGNIFICANCE = 3.5
-"""Ratio of a slope to its standard error above which the slope is called significant. By chance, about one of a hundred
-reports with twenty slopes has such a slope."""
+"""Ratio of a slope to its standard error above which the slope is called significant. By chance, about one in fifty
+reports with twenty slopes contains such a slope."""
 MAX_LOGIT_SHIFT = 12.0
 """Largest shift of a logit; no finite shift gives a fraction of exactly zero or one."""
 

@@ -1,9 +1,9 @@
 """Disagreement of model and votes: galaxies whose votes are unlikely given the model's prediction.
 
 The votes on a question are modelled by a Dirichlet-multinomial distribution about the predicted fractions, with
-concentrations `precision` x fraction. The precision of each question is fitted to the votes of most galaxies. It accounts
-for all differences between volunteers and prediction beyond counting noise, so that listed galaxies exceed the usual
-disagreement. The votes for a single answer follow a beta-binomial distribution.
+concentrations `precision` x fraction. The precision of each question is fitted to the votes of most galaxies. It
+accounts for all differences between volunteers and prediction beyond counting noise, so that listed galaxies exceed the
+usual disagreement. The votes for a single answer follow a beta-binomial distribution.
 """
 
 from collections.abc import Sequence
@@ -63,9 +63,9 @@ def label_errors(frame: pd.DataFrame, origin: str, entries: Sequence[Question] =
     Returns
     -------
     table : pyarrow.Table
-        Columns of `SCHEMA`: the answer with the largest deviation; `residual`, in standard deviations, positive for more
-        votes than expected; `probability`, that of votes at least as unlikely; `false_discovery_rate`, the expected
-        share of chance disagreements among this row and all rows above it (Benjamini & Hochberg 1995).
+        Columns of `SCHEMA`: the answer with the largest deviation; `residual`, in standard deviations, positive for
+        more votes than expected; `probability`, that of votes at least as unlikely; `false_discovery_rate`, the
+        expected share of chance disagreements among this row and all rows above it (Benjamini & Hochberg 1995).
     summary : dict
         Question -> the number `n` of tested galaxies, `precision`, `residual_scatter` (1 for the right distribution),
         and the number of probabilities below 0.001, `found` and `expected` by chance.

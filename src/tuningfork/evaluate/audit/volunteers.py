@@ -57,8 +57,8 @@ def held_out_volunteers(files: VolunteerFiles) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `index` (the source_id), `{answer}_votes`, `{answer}_fraction`, `mag`, `r_eff` and `redshift` of the source list,
-        `psf_fwhm` (arcsec); `class`, `bar_length` and `axis_ratio` are unknown.
+        `index` (the source_id), `{answer}_votes`, `{answer}_fraction`, `mag`, `r_eff` and `redshift` of the source
+        list, `psf_fwhm` (arcsec); `class`, `bar_length` and `axis_ratio` are unknown.
 
     Raises
     ------

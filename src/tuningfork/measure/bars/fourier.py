@@ -26,8 +26,8 @@ from tuningfork.measure.bars.fourier_rings import (
 GALAXIES_AT_ONCE = 128
 """Number of galaxies that are measured at once."""
 INNER_RADIUS_PSF = 0.5
-"""Smallest radius at which a bar is searched for, in units of the PSF's full width at half maximum. Within its width the
-PSF makes all isophotes round, but a limit of one FWHM would leave no ring for a bar of two FWHM."""
+"""Smallest radius at which a bar is searched for, in units of the PSF's full width at half maximum. Within its width
+the PSF makes all isophotes round, but a limit of one FWHM would leave no ring for a bar of two FWHM."""
 MIN_RING_SIGNAL = 3.0
 """Smallest ratio of the amplitude of a ring's second harmonic to its noise; below it, noise determines the phase. The
 galaxy itself ends at :data:`tuningfork.measure.bars.fourier_rings.EDGE_SIGNAL`."""

@@ -30,11 +30,11 @@ class LengthRelation:
     """The relation between the length of a bar and the radii at which the excess of light falls to `END_LEVELS`.
 
     ln(length / FWHM) = intercept + slope ln(u) + a4 A4 / A2, with u^2 = (2 R / FWHM)^2 - 1 and ln(u) averaged over
-    `END_LEVELS`. The subtraction of 1 removes the width of the PSF in quadrature. A4 / A2 measures how much more sharply
-    than an ellipse the bar ends.
+    `END_LEVELS`. The subtraction of 1 removes the width of the PSF in quadrature. A4 / A2 measures how much more
+    sharply than an ellipse the bar ends.
 
-    The variance of ln(length) is that of the noise + variety^2 + (uneven (s - steepness))^2, with s = ln(R of the lowest
-    level / R of the highest level): an end that is unusually sharp or soft may not be that of a bar.
+    The variance of ln(length) is that of the noise + variety^2 + (uneven (s - steepness))^2, with s = ln(R of the
+    lowest level / R of the highest level): an end that is unusually sharp or soft may not be that of a bar.
     """
 
     intercept: float
@@ -53,7 +53,7 @@ arms and neighbours. Calibrate the length for a survey as the other estimators a
 
 @dataclass(frozen=True)
 class BarLight:
-    """Light along the bar: `radius` (N, R) on the sky (px), and the harmonics in phase with the bar, `waves` (N, R, 3)."""
+    """Light along the bar: `radius` (N, R) on the sky (px), and harmonics in phase with the bar, `waves` (N, R, 3)."""
 
     radius: Tensor
     waves: Tensor

@@ -2,9 +2,9 @@
 
 An image is a (S, S) array in units of the sky noise, row = y, column = x, with the galaxy near index S // 2 along both
 axes. Angles are in degrees from the +y axis, counter-clockwise (towards -x). A ring of radius r is an ellipse with the
-position angle of the disc and the semi-major axis r (px), so that the disc itself has no second harmonic. At large radii
-its axis ratio is that of the disc. Towards the centre the rings become round, as the isophotes do because of the PSF and
-because bulges are rounder than discs.
+position angle of the disc and the semi-major axis r (px), so that the disc itself has no second harmonic. At large
+radii its axis ratio is that of the disc. Towards the centre the rings become round, as the isophotes do because of the
+PSF and because bulges are rounder than discs.
 
 Only even harmonics are measured, to which opposite points contribute equally. Where two opposite points differ by more
 than the noise, only the fainter one is used. This removes neighbours, stars and knots without a model of the galaxy.
@@ -20,8 +20,8 @@ from torch import Tensor
 RING_SAMPLES = 96
 """Number of samples on a ring; a multiple of 8, so that a rotated or mirrored stamp is sampled at the same points."""
 FINE_RADIUS, FINE_STEP, COARSE_STEP = 16.0, 0.5, 1.0
-"""Rings are `FINE_STEP` px apart out to the radius `FINE_RADIUS` (px), where a bar spans few rings, and `COARSE_STEP` px
-apart beyond."""
+"""Rings are `FINE_STEP` px apart out to the radius `FINE_RADIUS` (px), where a bar spans few rings, and `COARSE_STEP`
+px apart beyond."""
 ONE_SIDED_NOISE, ONE_SIDED_SHARE = 3.0, 0.15
 """Opposite points count as different if their difference exceeds this number of standard deviations of the sky and this
 share of the fainter point. An error of the centre by a fraction of a pixel does not reach these limits."""
@@ -34,13 +34,13 @@ HARMONICS = (2, 4, 6)
 CENTRE_STEPS, CENTRE_REACH = 4, 3.0
 """Number of iterations of the centroid, and its largest distance from the middle of the stamp (px)."""
 ELLIPSE_STEPS, ELLIPSE_RINGS, MAX_ELLIPTICITY_STEP, MIN_DISC_AXIS_RATIO = 5, 2, 0.35, 0.3
-"""Settings of the disc's ellipse: the number of iterations, the step between the rings that are used, the largest change
-of the ellipticity in one iteration, and the smallest axis ratio of a disc that is deprojected. The shape of flatter
-discs depends on their thickness rather than on the inclination."""
+"""Settings of the disc's ellipse: the number of iterations, the step between the rings that are used, the largest
+change of the ellipticity in one iteration, and the smallest axis ratio of a disc that is deprojected. The shape of
+flatter discs depends on their thickness rather than on the inclination."""
 ROUND_RADIUS_PSF = 1.1
-"""Radius, in units of the PSF's full width at half maximum, within which rings are round. Of 0.7, 1, 1.1, 1.2, 1.4 and 2
-this value gives the best lengths and angles of simulated bars. If all rings have the shape of the disc, a third of the
-angles is wrong, because a round centre then resembles a bar perpendicular to the disc's major axis."""
+"""Radius, in units of the PSF's full width at half maximum, within which rings are round. Of 0.7, 1, 1.1, 1.2, 1.4 and
+2 this value gives the best lengths and angles of simulated bars. If all rings have the shape of the disc, a third of
+the angles is wrong, because a round centre then resembles a bar perpendicular to the disc's major axis."""
 OUTSKIRTS_RADII = (0.65, 1.0)
 """Radii between which the disc's ellipse is measured, in units of the radius at which the galaxy ends in the noise."""
 EDGE_SIGNAL = 1.0
@@ -202,8 +202,8 @@ def harmonics(light: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def disc_ellipses(images: Tensor, seen: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
     """Return the axis ratios and position angles (deg) of the discs for which the outskirts have no second harmonic.
 
-    A small ellipticity e gives a disc the second harmonic -(e / 2) dI / d ln r (Jedrzejewski 1987), which is summed over
-    all rings of the outskirts.
+    A small ellipticity e gives a disc the second harmonic -(e / 2) dI / d ln r (Jedrzejewski 1987), which is summed
+    over all rings of the outskirts.
 
     Parameters
     ----------

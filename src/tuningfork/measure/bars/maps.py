@@ -15,7 +15,7 @@ from tuningfork.networks.morphology import MASK_SHRINK as CELL
 MAP_SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing before `moments`; it removes the grid pattern of strided convolutions."""
 CONTOUR_HEIGHT = 0.5
-"""Height of the contour within which the first moments are taken, between the background (0) and the central peak (1)."""
+"""Height of the contour within which the first moments are taken, from the background (0) to the central peak (1)."""
 WINDOW_COVARIANCE = 3.0
 """Covariance of the Gaussian weight of the moments, in units of the covariance of the weighted light."""
 ELLIPSE_LENGTH_DEVIATIONS = 4.28
@@ -260,8 +260,8 @@ def _angle(dx: float, dy: float) -> float:
 def paper(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
     """Measure the bar by the published algorithm (Bhambra, Joachimi & Lahav 2022, MNRAS 511, 5032), as a baseline.
 
-    On the map scaled to [0, 1] a threshold rises from 0.5 in steps of 1e-4 until the absolute correlation of the row and
-    column numbers of the pixels above it exceeds 0.85, or fewer than 40 pixels are left. The length is the largest
+    On the map scaled to [0, 1] a threshold rises from 0.5 in steps of 1e-4 until the absolute correlation of the row
+    and column numbers of the pixels above it exceeds 0.85, or fewer than 40 pixels are left. The length is the largest
     distance between two of these pixels. The correlation is insensitive to bars along the pixel axes, whose lengths are
     strongly underestimated; :func:`moments` has no such preferred direction.
 
@@ -296,8 +296,8 @@ def paper(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
 def _paper_pixels(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and columns of the pixels at which the published search stops.
 
-    The pixels above a threshold come first in the order of brightness, so that running sums give the correlations at all
-    thresholds at once. The sums are exact because they are integers.
+    The pixels above a threshold come first in the order of brightness, so that running sums give the correlations at
+    all thresholds at once. The sums are exact because they are integers.
     """
     order = np.argsort(-image, axis=None, kind="stable")
     rows, columns = np.unravel_index(order, image.shape)

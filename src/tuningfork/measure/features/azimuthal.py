@@ -1,7 +1,7 @@
 """Azimuthal profiles of galaxies: the elliptical radius of every pixel and the mean light at this radius.
 
-The rings are those of :mod:`tuningfork.measure.bars.fourier_rings`: round in the plane of the disc, and round on the sky
-within the width of the PSF.
+The rings are those of :mod:`tuningfork.measure.bars.fourier_rings`: round in the plane of the disc, and round on the
+sky within the width of the PSF.
 """
 
 from dataclasses import dataclass
@@ -102,8 +102,8 @@ def elliptical_radius(
 ) -> Tensor:
     """Return the semi-major axis (px) of the ring through every pixel.
 
-    With i = (ROUND_RADIUS_PSF x PSF width)^2, a ring of semi-major axis r is a circle for r^2 < i; for larger r its axis
-    ratio q(r) follows from q(r)^2 r^2 = q^2 (r^2 - i) + i. This is a quadratic equation for r^2.
+    With i = (ROUND_RADIUS_PSF x PSF width)^2, a ring of semi-major axis r is a circle for r^2 < i; for larger r its
+    axis ratio q(r) follows from q(r)^2 r^2 = q^2 (r^2 - i) + i. This is a quadratic equation for r^2.
 
     Parameters
     ----------

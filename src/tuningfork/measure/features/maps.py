@@ -37,8 +37,8 @@ NEIGHBOUR_EXCESS = 1.5, 5.0
 """Excess over the mean of its ring above which a pixel belongs to a neighbour: this fraction of the mean plus this
 number of standard deviations."""
 ARMS_RADII = 0.15, 0.9
-"""Radii between which arms are searched for, in units of the radius at which the galaxy ends in the noise. Bulge and bar
-lie inside this range; noise and neighbours dominate outside it."""
+"""Radii between which arms are searched for, in units of the radius at which the galaxy ends in the noise. Bulge and
+bar lie inside this range; noise and neighbours dominate outside it."""
 
 
 @dataclass(frozen=True)

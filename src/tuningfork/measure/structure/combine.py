@@ -2,11 +2,11 @@
 
 Network and fit use the same pixels, so their errors are correlated. If one of two unbiased estimators is efficient, its
 covariance with the other equals its own variance (Rao 1973, Linear Statistical Inference, section 5a.2). The covariance
-of the errors is therefore modelled as `shared` times the smaller variance. With `shared` = 0 the errors are independent;
-with `shared` = 1 only the better estimator counts. The weights of the best linear unbiased combination are always within
-[0, 1]. Each parameter has its own weight. A joint combination of all parameters by both covariance matrices would be
-better for pure Sersic profiles and is worse for all other galaxies, because their fits have errors along the very
-directions in which noise correlates the parameters.
+of the errors is therefore modelled as `shared` times the smaller variance. With `shared` = 0 the errors are
+independent; with `shared` = 1 only the better estimator counts. The weights of the best linear unbiased combination are
+always within [0, 1]. Each parameter has its own weight. A joint combination of all parameters by both covariance
+matrices would be better for pure Sersic profiles and is worse for all other galaxies, because their fits have errors
+along the very directions in which noise correlates the parameters.
 """
 
 from dataclasses import dataclass, field

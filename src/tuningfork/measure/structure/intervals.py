@@ -1,8 +1,8 @@
 """The model of each published error, calibrated so that intervals contain the truth at their nominal rate.
 
-Errors of real measurements have heavier tails than a normal distribution and are modelled by Student's distribution. The
-published error is the half width of its central 68 % interval; the degrees of freedom set the ratio of the 95 % interval
-to the 68 % interval.
+Errors of real measurements have heavier tails than a normal distribution and are modelled by Student's distribution.
+The published error is the half width of its central 68 % interval; the degrees of freedom set the ratio of the 95 %
+interval to the 68 % interval.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import PROFILE
 
 MIN_RADIUS_PSF = 0.1
-"""Circularised half-light radius, in units of the PSF's FWHM, below which a fit is rejected as that of a point source."""
+"""Circularised half-light radius, in units of the PSF's FWHM, below which a fit is rejected as a point source."""
 
 
 @dataclass(frozen=True)

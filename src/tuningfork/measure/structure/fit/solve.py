@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt iterations for a batch of galaxies; each has its own damping, and converged galaxies are removed."""
+"""Levenberg-Marquardt iterations for a batch of galaxies, each with its own damping, until each has converged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSett
 
 
 def _next_damping(damping: Tensor, gain: Tensor, promise: Tensor) -> Tensor:
-    """Return the damping after a step that lowered chi^2 by `gain`; a linear model would have lowered it by `promise`."""
+    """Return the damping after a step that lowered chi^2 by `gain`, where a linear model predicts `promise`."""
     kept = gain / promise.clamp_min(1e-12)
     factor = torch.where(kept > 0.75, 1 / DAMPING_FACTOR, 1.0)
     raised = torch.clamp(damping * DAMPING_FACTOR, min=MIN_RAISED_DAMPING)
