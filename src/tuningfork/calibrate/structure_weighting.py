@@ -103,8 +103,7 @@ def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -
     directed = len(targets) == 1  # A mean error of an ellipticity would prefer a direction.
 
     def loss(vector: np.ndarray) -> float:
-        weighting = _weighting(dict(zip(terms, vector, strict=False)), directed)
-        degrees = np.exp(vector[-1])
+        weighting, degrees = _weighting(dict(zip(terms, vector, strict=False)), directed), np.exp(vector[-1])
         deviation = weighting.network_deviation(stated)
         centred = network_errors - weighting.network_shift * deviation
         total = student_loss((centred[single] / deviation[single]) ** 2, np.log(deviation[single]), 1, degrees)
