@@ -133,7 +133,7 @@ def rules_following(workflow: StubWorkflow) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for job, label in labels.items():
         if stage := re.fullmatch(r"parameters\\nstage: (.+)", label):
-            found[stage[1]] = {labels[after].split("\\n")[0] for after in reached(job, following)} - {"all"}
+            found[stage[1]] = {labels[after].split("\\n")[0] for after in reached(job, following)} - {"all", "publish"}
     return found
 
 

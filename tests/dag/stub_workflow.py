@@ -19,14 +19,11 @@ STUB = """
 import sys
 from pathlib import Path
 
-OUTPUTS = {"--output", "--table", "--card", "--accounting", "--rows"}
-# Outputs of some programs and inputs of others; Snakemake has deleted an output before the program starts.
-ARRAYS = {"--pixels", "--maps", "--masks"}
 if Path("fail-" + Path(sys.argv[0]).stem).exists():
     sys.exit(1)
-for option, value in zip(sys.argv, sys.argv[1:]):
-    path = Path(value)
-    if option in OUTPUTS or (option in ARRAYS and not path.exists()):
+# Inputs exist, and Snakemake has removed old outputs: what is missing is to be made.
+for path in map(Path, sys.argv[1:]):
+    if path.parts[:1] == ("results",) and path.suffix != ".log" and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(str(sys.argv)) if path.suffix else path.mkdir()
 sys.exit()

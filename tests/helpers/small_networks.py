@@ -1,14 +1,15 @@
 """Small stamp stores and untrained networks on disk, for tests of the stages that read them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.columns import vote_columns
 from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
+from tuningfork.core.decision_tree import answers, vote_columns
 from tuningfork.core.files import new_array
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import read_table, write_table
@@ -26,15 +27,18 @@ def parameters(stage: str, **sections: Any) -> Parameters:
     return Parameters(stage, f"{stage}-digest", validate(sections), None)
 
 
-def model_card(folder: Path, task: str, member: int = 0) -> Path:
-    """Write an untrained network and return its card."""
+def model_card(folder: Path, task: str, member: int = 0, favoured: Sequence[str] = ()) -> Path:
+    """Write an untrained network and return its card; a morphology network expects the votes to be `favoured`."""
     architecture: dict[str, Any] = {"network": task, "reference_band": "r", "width": 8, "size": SIZE}
     bands = ["r"] if task == "structure" else BANDS
     if task == "morphology":
         architecture["bands"] = bands
     card = folder / task / f"member-{member}.json"
+    network = build(architecture, seed=member)
+    for name in favoured:
+        network.votes.bias.data[list(answers()).index(name)] += 4
     save(
-        build(architecture, seed=member),
+        network,
         card.with_suffix(".safetensors"),
         card,
         {

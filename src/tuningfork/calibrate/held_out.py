@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tuningfork.core.columns import vote_columns
-from tuningfork.core.decision_tree import questions
+from tuningfork.core.decision_tree import questions, vote_columns
 from tuningfork.core.records import take
 from tuningfork.core.running.progress import track
 from tuningfork.core.tables import read_table

@@ -69,7 +69,7 @@ def read_calibration(path: str | Path, recipe: str, kind: type[C]) -> C:
         raise InputError(f"{path}: no such file; run the workflow, which makes it") from None
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: calibration.{key}: {first['msg']}; delete it and run again") from None
+        key = ".".join(str(part) for part in ("calibration", *first["loc"]))
+        raise InputError(f"{path}: {key}: {first['msg']}; delete it and run again") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a calibration of {recipe} ({error}); delete it and run again") from None

@@ -151,9 +151,10 @@ def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NOR
     -------
     list of float
     """
-    place = place_in(miss, error, degrees)
+    probability = place_in(miss, error, degrees)
     return [
-        float(share) for share in np.histogram(place[np.isfinite(place)], SCORE_BINS, (0, 1))[0] / max(len(miss), 1)
+        float(share)
+        for share in np.histogram(probability[np.isfinite(probability)], SCORE_BINS, (0, 1))[0] / max(len(miss), 1)
     ]
 
 

@@ -24,9 +24,9 @@ from tuningfork.calibrate.held_out_profiles import PARAMETERS
 from tuningfork.calibrate.votes import as_dict
 from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.classes import CLASSES
-from tuningfork.core.columns import PROFILE, vote_columns
+from tuningfork.core.columns import PROFILE
 from tuningfork.core.config import Configuration
-from tuningfork.core.decision_tree import answers, question, questions
+from tuningfork.core.decision_tree import answers, question, questions, vote_columns
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, read_table, write_table

@@ -70,11 +70,11 @@ def ask_morphology(
         return np.full((number, *shape), np.nan)
 
     features = unread(MORPHOLOGY_VECTOR_LENGTH).astype(np.float16)
-    found = MorphologyAnswers(
+    answered = MorphologyAnswers(
         unread(tree), unread(tree), unread(tree), unread(), unread(), unread(), unread(), features, masks
     )
-    votes = found.fraction, found.fraction_error, found.concentration
-    bar = found.bar_length, found.bar_length_spread, found.bar_angle, found.bar_angle_spread
+    votes = answered.fraction, answered.fraction_error, answered.concentration
+    bar = answered.bar_length, answered.bar_length_spread, answered.bar_angle, answered.bar_angle_spread
     orientations = max(settings.rotations, settings.bar_rotations)
     for places, values, turns in answers_of(ensemble, rows, pixels, orientations, settings.batch_size, _answers):
         alpha = values[: settings.rotations * members, :, :tree]
@@ -86,8 +86,8 @@ def ask_morphology(
             numbers[places] = joined
         cells = values[:seen, :, tree + BAR_NUMBERS : -MORPHOLOGY_VECTOR_LENGTH]
         masks[places] = _mean_masks(cells, turns[:seen], masks.shape[1:])
-        found.features[places] = values[::members, :, -MORPHOLOGY_VECTOR_LENGTH:].mean(axis=0)
-    return found
+        answered.features[places] = values[::members, :, -MORPHOLOGY_VECTOR_LENGTH:].mean(axis=0)
+    return answered
 
 
 def _answers(output: dict[str, Tensor]) -> Tensor:

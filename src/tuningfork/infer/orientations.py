@@ -66,11 +66,11 @@ def mixture(mean: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray
     Parameters
     ----------
     mean, sigma : ndarray
-        (K, N) means and standard deviations of the K distributions.
+        (K, ...) means and standard deviations of the K distributions.
 
     Returns
     -------
     mean, sigma : ndarray
-        (N,)
+        (...)
     """
     return mean.mean(axis=0), np.sqrt((sigma**2).mean(axis=0) + mean.var(axis=0))

@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
 )
 
 
-def gather(parameters: Parameters, shards: Sequence[Path], output: Path, table: Path) -> None:
+def gather(parameters: Parameters, *, shards: Sequence[Path], output: Path, table: Path) -> None:
     """Join the galaxies of all shards and write their selection function.
 
     Parameters

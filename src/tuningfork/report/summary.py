@@ -120,7 +120,7 @@ def class_rows(inputs: ReportInputs) -> list[tuple[str, int, int]]:
 def auc_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the name of each sample and the area under the curve of the bar answer."""
     scores = evaluation.get("bar_auc") or {}
-    names = {"all": "all held-out galaxies", "clear": "clear cases"}
+    names = {"all": "all held-out galaxies", "clear": "clear cases: bright, well resolved, at low inclination"}
     return [(label, scores[key]) for key, label in names.items() if scores.get(key)]
 
 

@@ -13,8 +13,8 @@ from helpers.synthetic_results import BANDS, parameters, results
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuningfork.core.columns import stamps, vote_columns
-from tuningfork.core.decision_tree import answers, question, questions
+from tuningfork.core.columns import stamps
+from tuningfork.core.decision_tree import answers, question, questions, vote_columns
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array
 from tuningfork.core.tables import lineage_of

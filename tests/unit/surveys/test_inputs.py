@@ -39,7 +39,7 @@ def frozen(images: Path) -> dict[str, str]:
         }
     )
     description = describe(configuration, ROOT / "config" / "surveys")
-    return freeze(configuration, description, ROOT / "scripts", inputs_of(configuration, description))
+    return freeze(configuration, description, ROOT, inputs_of(configuration, description))
 
 
 def test_an_image_of_the_same_size_that_was_written_again_is_measured_again(images: Path) -> None:

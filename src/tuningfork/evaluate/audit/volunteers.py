@@ -9,8 +9,7 @@ import pandas as pd
 
 from tuningfork.calibrate.held_out import HeldOutAnswers, held_out_rows
 from tuningfork.core.calibration_file import read_calibration
-from tuningfork.core.columns import vote_columns
-from tuningfork.core.decision_tree import answers
+from tuningfork.core.decision_tree import answers, vote_columns
 from tuningfork.core.tables import detail_of, read_table
 from tuningfork.infer.tables import read_morphology
 from tuningfork.measure.votes.correction import VoteCalibration

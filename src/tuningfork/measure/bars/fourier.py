@@ -140,15 +140,15 @@ def _measure(
     angle, angle_spread = mean_angle(rings, region, fwhm)
     light = along_bar(rings, angle)
     shares = torch.where(region[..., None], light.waves / rings.mean.clamp_min(1e-3)[..., None], 0.0).amax(1)
-    found = known & (region.sum(1) >= 2) & (shares[:, 0] >= MIN_BAR_STRENGTH) & (score >= MIN_PHASE_SCORE)
+    measured = known & (region.sum(1) >= 2) & (shares[:, 0] >= MIN_BAR_STRENGTH) & (score >= MIN_PHASE_SCORE)
     ends = bar_ends(rings, light, region)
     length, spread = full_length(ends, fwhm, shares)
     flags = torch.where(length < fwhm, int(Flag.BAR_SHORTER_THAN_PSF), 0)
     flags |= torch.where(ends.open_ended, int(Flag.BAR_REACHES_EDGE), 0)
     flags |= torch.where(centre.abs().amax(1) >= CENTRE_REACH, int(Flag.BAR_OFF_CENTRE), 0)
-    flags = torch.where(found, flags, int(Flag.BAR_NOT_MEASURED))
+    flags = torch.where(measured, flags, int(Flag.BAR_NOT_MEASURED))
     table = torch.stack([length, spread, angle, angle_spread, shares[:, 0]], dim=1)
-    table = torch.where(found[:, None], table, torch.nan)
+    table = torch.where(measured[:, None], table, torch.nan)
     return table.double().cpu().numpy(), flags.cpu().numpy()
 
 

@@ -142,7 +142,11 @@ def test_every_source_has_a_row_and_only_barred_ones_a_recommended_length(shard:
     assert table["bar_length_direct"].is_valid().to_pylist() == [False, True, True, True, True, True]
     flags = numpy_column(table, "flags")
     assert (flags & Flag.NOT_BARRED > 0).tolist() == [False, False, False, True, False, False]
-    assert (flags & Flag.BAR_NOT_MEASURED > 0).tolist() == [True, False, False, False, False, True]
+    assert (flags & Flag.BAR_NOT_MEASURED > 0).tolist() == [True, False, False, False, False, False]
+    found = np.stack([table[f"bar_length_{name}"].is_valid().to_numpy() for name in ESTIMATORS])
+    assert not found[:, 5].all()
+    lacking = [False, *~found.all(axis=0)[[1, 2]], False, *~found.all(axis=0)[[4, 5]]]
+    assert (flags & Flag.BAR_ESTIMATOR_MISSING > 0).tolist() == lacking
     assert flags[0] & 8
     output = shard.calibration.with_name("bars.parquet")
     assert lineage_of(output) == LINEAGE | {

@@ -15,12 +15,11 @@ from tuningfork.calibrate.held_out import HeldOutAnswers
 from tuningfork.calibrate.votes import calibrate_votes
 from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.classes import class_of_votes
-from tuningfork.core.columns import vote_columns
 from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.config.votes import Votes
-from tuningfork.core.decision_tree import answers, questions
+from tuningfork.core.decision_tree import answers, questions, vote_columns
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import open_array
 from tuningfork.core.tables import lineage_of, read_table, write_table

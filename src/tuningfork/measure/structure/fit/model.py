@@ -117,8 +117,8 @@ class Copies:
         weight = weight * (1 - (np.hypot(kx, ky) / self.REACH) ** 4) ** self.ORDER / size**2
         self.modes = Modes(*(torch.from_numpy(values * step).to(device) for values in (kx, ky)))
         nodes = np.cos(np.pi * (np.arange(self.NODES) + 0.5) / self.NODES)
-        place = nodes * size / 2
-        x, y = np.meshgrid(place, place)
+        position = nodes * size / 2
+        x, y = np.meshgrid(position, position)
         angle = step * (kx[:, None] * x.ravel() + ky[:, None] * y.ravel())
         wave = np.stack([np.cos(angle), -np.sin(angle)], axis=1) * weight[:, None, None]
         self._wave = torch.from_numpy(wave.reshape(-1, self.NODES**2)).float().to(device)

@@ -50,9 +50,9 @@ class Table:
         amplitude, step, derivative : Tensor
             (N, K - 1)
         """
-        place = ((log_n - self.log_n) / self.log_n_step).clamp(0, len(self.values) - 1.001)
-        low = place.long()
-        t = (place - low)[:, None]
+        position = ((log_n - self.log_n) / self.log_n_step).clamp(0, len(self.values) - 1.001)
+        low = position.long()
+        t = (position - low)[:, None]
         # Catmull-Rom weights of four neighbours; at the ends of the table the outermost row is repeated.
         weights = torch.cat(
             [t * (-1 + t * (2 - t)), 2 + t * t * (3 * t - 5), t * (1 + t * (4 - 3 * t)), t * t * (t - 1)], 1
@@ -162,11 +162,11 @@ class Modes:
         forms = shapes.forms[:, : 1 if drawn == 1 else 3]
         square, *by_eta = (forms.reshape(-1, 3) @ self.quadratic).reshape(number, -1, modes).unbind(1)
         square = square.clamp_min_(MIN_SQUARED_WAVE_NUMBER)
-        place = square.log().mul_(0.5 / table.log_k_step).sub_(table.log_k / table.log_k_step)
-        place = place.clamp_(0, table.values.shape[1] - 1.001)
-        index = place.long()
+        position = square.log().mul_(0.5 / table.log_k_step).sub_(table.log_k / table.log_k_step)
+        position = position.clamp_(0, table.values.shape[1] - 1.001)
+        index = position.long()
         slope = shapes.steps.gather(1, index)
-        amplitude = torch.addcmul(shapes.values.gather(1, index), place.sub_(index), slope)
+        amplitude = torch.addcmul(shapes.values.gather(1, index), position.sub_(index), slope)
         out = torch.empty(number, drawn, modes, dtype=torch.complex64, device=base.device)
         torch.mul(base, amplitude, out=out[:, 0])
         if drawn == 1:
