@@ -1,4 +1,4 @@
-"""The stage bars: a measurement on answers, maps and light; no network runs here."""
+"""The stage bars: the measurement of bars from stored answers, maps and light; no network runs here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from tuningfork.stamps.store import StampFiles, open_store, survey_of
 
 @dataclass(frozen=True)
 class BarInputs:
-    """Files of a shard from which its bars are measured.
+    """The files of a shard from which its bars are measured.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class BarInputs:
     sources, morphology, structure : Path
         Tables of the stages sources, classify and structure.
     answers, masks : Path
-        What the morphology networks say.
+        Answers of the morphology networks.
     saliency, maps : Path
         Table and .npy of the saliency maps.
     calibration : Path

@@ -1,4 +1,4 @@
-"""The stage features: bulges and spiral arms of a shard, a measurement on maps and light; no network runs here."""
+"""The stage features: the measurement of bulges and spiral arms from stored maps and light; no network runs here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from tuningfork.stamps.store import StampFiles, open_store, survey_of
 
 @dataclass(frozen=True)
 class FeatureInputs:
-    """Files of a shard from which its bulges and spiral arms are measured.
+    """The files of a shard from which its bulges and spiral arms are measured.
 
     Attributes
     ----------
@@ -55,10 +55,10 @@ def features_shard(parameters: Parameters, *, inputs: FeatureInputs, output: Pat
         Of the stage features.
     inputs : FeatureInputs
     output : Path
-        .npy, uint8 (N, S, S / 8 rounded up): the masks of the arms, eight pixels in a byte;
-        ``numpy.unpackbits(masks[k], axis=-1, count=S)`` gives that of row k. Zero without a measurement.
+        .npy, uint8 (N, S, S / 8 rounded up): the masks of the arms, with eight pixels per byte;
+        ``numpy.unpackbits(masks[k], axis=-1, count=S)`` gives the mask of row k. Zero without a measurement.
     table : Path
-        Parquet.
+        Parquet file to write.
 
     Raises
     ------
