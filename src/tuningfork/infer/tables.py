@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.decision_tree import answers
 from tuningfork.core.errors import InputError
 from tuningfork.core.tables import detail_of, open_rows, read_table, write_table
 from tuningfork.infer.answers import MorphologyAnswers, StructureAnswers
 from tuningfork.networks.posterior import Gaussians
+from tuningfork.stamps.store import CHECKSUM_COLUMN, StampFiles, require_checksums
 
 HELD_OUT_SPLITS = ("validation", "test")
 """Splits of a training set from which the networks do not learn, and to which they are applied."""
@@ -41,6 +43,7 @@ def write_morphology(
         Number of networks in the ensemble.
     """
     columns = dict(keys) | {name: column_of(getattr(morphology, name)) for name in ANSWER_COLUMNS}
+    columns[CHECKSUM_COLUMN] = pa.array(row_checksums(morphology.bar_masks))
     write_table(path, pa.table(columns), lineage, answers=list(answers()), members=members)
 
 
@@ -71,6 +74,7 @@ def read_morphology(path: Path, masks: Path, keys: pa.ChunkedArray, key: str = "
     if _detail(path, "answers") != list(answers()):
         raise InputError(f"{path}: answers about another decision tree; delete it and run again")
     bar_masks = open_rows(masks, table.num_rows, path)
+    require_checksums(table, bar_masks, StampFiles(path, masks))
     return MorphologyAnswers(**{name: array_of(table[name]) for name in ANSWER_COLUMNS}, bar_masks=bar_masks)
 
 

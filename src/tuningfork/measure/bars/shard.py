@@ -10,7 +10,7 @@ from tuningfork.core.tables import lineage_of, open_rows, read_table, require_sa
 from tuningfork.infer.tables import read_morphology
 from tuningfork.measure.bars.calibration import BarCalibration
 from tuningfork.measure.bars.recipe import ShardTables, bar_columns, raw_estimates
-from tuningfork.stamps.store import StampFiles, open_store, survey_of
+from tuningfork.stamps.store import StampFiles, open_store, require_checksums, survey_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def measure_bars(parameters: Parameters, *, inputs: BarInputs, output: Path) -> 
         require_same_sources(rows, table, path)
     answers = read_morphology(inputs.answers, inputs.masks, rows["source_id"])
     maps = open_rows(inputs.maps, rows.num_rows, inputs.saliency)
+    require_checksums(tables[inputs.saliency], maps, StampFiles(inputs.saliency, inputs.maps))
     estimates = raw_estimates(answers, maps, rows, light, band, settings.method)
     calibration = read_calibration(inputs.calibration, "bars", BarCalibration)
     shard = ShardTables(rows, tables[inputs.sources], tables[inputs.morphology], tables[inputs.structure])

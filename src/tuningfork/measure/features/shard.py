@@ -21,7 +21,7 @@ from tuningfork.core.tables import (
 from tuningfork.measure.bars.estimators import psf_pixels
 from tuningfork.measure.features.calibration import ARMS, BULGE, FeatureCalibration, feature_columns
 from tuningfork.measure.features.maps import measure_features
-from tuningfork.stamps.store import StampFiles, open_store, survey_of
+from tuningfork.stamps.store import StampFiles, open_store, require_checksums, survey_of
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def features_shard(parameters: Parameters, *, inputs: FeatureInputs, output: Pat
     measured = {name: np.full(number, np.nan) for name in ("bulge", "arms", "end")}
     has_map = mapped["copies"].is_valid().to_numpy()
     maps = open_rows(inputs.maps, number, inputs.map_table)
+    require_checksums(mapped, maps, StampFiles(inputs.map_table, inputs.maps))
     with new_array(output, (number, light.shape[-2], -(-size // 8)), np.uint8) as masks:
         for places, part in measure_features(rows, light, maps, has_map, band):
             masks[places] = np.packbits(part.masks, axis=-1)
