@@ -11,9 +11,10 @@ from astropy.nddata import Cutout2D
 from astropy.table import Table
 from astropy.wcs import WCS
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.stages import Stamps
 from tuningfork.core.description import Description
-from tuningfork.core.tables import shard_table, write_table
+from tuningfork.core.tables import write_table
 from tuningfork.stamps.mosaic import Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.scaling import Scaling

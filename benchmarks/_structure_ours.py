@@ -9,14 +9,16 @@ import torch
 from _structure_sets import PIXEL_SCALE, Sample
 from _structure_start import PARAMETERS, Values
 
-from tuningfork.calibrate.structure_weighting import learn
-from tuningfork.core.config.stages import Structure
-from tuningfork.measure.structure.combine import Combination, Gaussians, StructureCalibration, combine
+from tuningfork.calibrate.structure_weighting import learn_weights
+from tuningfork.core.config.stages import Infer, Structure
+from tuningfork.infer.structure import ask_structure
+from tuningfork.measure.structure.combine import Combination, StructureCalibration, combine
 from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
 from tuningfork.measure.structure.profiles import physical
-from tuningfork.measure.structure.shard import measure, predict
+from tuningfork.measure.structure.recipe import MeasuredProfiles, measure_profiles
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
+from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import shear_of
 
 CARD = compact_card("structure")
@@ -24,6 +26,7 @@ CARD = compact_card("structure")
 
 SETTINGS = Structure(sky_sigma=0.0)
 """As for the peers, the sky is known to be zero."""
+INFERENCE = Infer()
 BAND = "r"
 Estimator = Callable[[Sample, list[Values]], list[Values]]
 
@@ -79,13 +82,19 @@ def shipped(card: Path = CARD) -> Ensemble | None:
     return load_ensemble([card], "structure", torch.device("cpu")) if card.is_file() else None
 
 
-def network_alone(ensemble: Ensemble, rotations: int = SETTINGS.rotations) -> Estimator:
+def posterior(ensemble: Ensemble, sample: Sample, rotations: int = INFERENCE.rotations) -> Gaussians:
+    """Return what the network says about the targets of every galaxy."""
+    table = table_of(sample, ensemble.reference_band)
+    settings = INFERENCE.model_copy(update={"rotations": rotations})
+    return ask_structure(ensemble, table, stamps_of(sample), settings).posterior
+
+
+def network_alone(ensemble: Ensemble, rotations: int = INFERENCE.rotations) -> Estimator:
     """Return the estimator that asks the network."""
 
     def estimate(sample: Sample, start: list[Values]) -> list[Values]:
         table = table_of(sample, ensemble.reference_band)
-        found = predict(ensemble, table, stamps_of(sample), rotations, SETTINGS.batch_size)
-        return listed(found, table, ensemble.reference_band)
+        return listed(posterior(ensemble, sample, rotations), table, ensemble.reference_band)
 
     return estimate
 
@@ -102,11 +111,17 @@ def refined(ensemble: Ensemble, calibration: StructureCalibration) -> Estimator:
 
 def joined(ensemble: Ensemble, calibration: StructureCalibration, sample: Sample) -> Combination:
     """Return network and fit combined."""
-    measured = measure(ensemble, table_of(sample, ensemble.reference_band), stamps_of(sample), SETTINGS)
-    return combine(measured.estimates, calibration)
+    return combine(measured(ensemble, sample).estimates, calibration)
+
+
+def measured(ensemble: Ensemble, sample: Sample) -> MeasuredProfiles:
+    """Return what the stage `structure` measures before network and fit are combined."""
+    band, stamps = ensemble.reference_band, stamps_of(sample)
+    table = table_of(sample, band)
+    answers = ask_structure(ensemble, table, stamps, INFERENCE)
+    return measure_profiles(answers, table, stamps, band, SETTINGS, ensemble.device)
 
 
 def calibrated(ensemble: Ensemble, held_out: Sample) -> StructureCalibration:
-    """Return the weights of network and fit, learnt on galaxies of the same kind as those to be measured."""
-    measured = measure(ensemble, table_of(held_out, ensemble.reference_band), stamps_of(held_out), SETTINGS)
-    return learn(measured.estimates, targets_of(held_out.truth))
+    """Return the weights of network and fit, learned on galaxies of the same kind as those to be measured."""
+    return learn_weights(measured(ensemble, held_out).estimates, targets_of(held_out.truth))

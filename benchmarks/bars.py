@@ -24,10 +24,11 @@ import torch
 from _bar_isophotes import CRITERIA, isophote_lengths
 from _bar_mocks import PIXEL_SCALE, PSF_BETA, PSF_FWHM, SIZE, Mock, mocks
 
-from tuningfork.core.config.stages import Saliency
+from tuningfork.core.config.stages import Infer, Saliency
 from tuningfork.core.statistics import robust_scatter
 from tuningfork.explain.shard import map_stamps
-from tuningfork.measure.bars.estimators import of_maps, of_network
+from tuningfork.infer.morphology import ask_morphology
+from tuningfork.measure.bars.estimators import of_maps, of_masks, of_network
 from tuningfork.measure.bars.fourier import measure_fourier
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
@@ -71,8 +72,9 @@ def network_methods(card: Path) -> dict[str, Callable[[Sequence[Mock]], Lengths]
         return rows, pixels
 
     def answers(galaxies: Sequence[Mock]) -> Lengths:
-        direct, mask = of_network(ensemble, *store(galaxies), np.full(len(galaxies), psf))
-        return {"direct": direct.length, "mask": mask.length}
+        found = ask_morphology(ensemble, *store(galaxies), Infer())
+        mask = of_masks(found.bar_masks, np.full(len(galaxies), psf))
+        return {"direct": of_network(found).length, "mask": mask.length}
 
     def saliency(galaxies: Sequence[Mock]) -> Lengths:
         maps = np.zeros((len(galaxies), 1, SIZE, SIZE), dtype=np.float16)

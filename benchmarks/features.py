@@ -14,6 +14,7 @@ Fractions: galaxies of all kinds, calibrated on one half, the figures of the oth
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,27 @@ import pyarrow as pa
 import torch
 from _arm_mocks import ROOT, SEED, Spirals, spirals
 
+from tuningfork.calibrate.features import learn_fractions
 from tuningfork.core.config import validate
-from tuningfork.core.config.stages import Features
+from tuningfork.core.config.stages import Features, Infer
 from tuningfork.core.description import describe
 from tuningfork.core.seeds import generator_for
-from tuningfork.evaluate.features import learn_features, score_features
+from tuningfork.evaluate.features import score_features
+from tuningfork.explain.feature_maps import FEATURE_TARGETS, map_features
+from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.features.azimuthal import azimuthal
-from tuningfork.measure.features.calibration import FEATURES
-from tuningfork.measure.features.maps import arms_where, measure_features, profile_heights, without_specks
-from tuningfork.measure.votes.shard import vote_values
+from tuningfork.measure.features.calibration import FEATURES, FeatureCalibration
+from tuningfork.measure.features.maps import (
+    FeatureMeasurements,
+    arms_where,
+    measure_features,
+    profile_heights,
+    without_specks,
+)
+from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
+from tuningfork.stamps.store import in_bands
 from tuningfork.training.sets.parts import simulate_galaxy
 
 ARM_LIGHT, VISIBLE = 0.68, 0.7
@@ -43,9 +54,19 @@ ARM_LIGHT, VISIBLE = 0.68, 0.7
 def masks_of(ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, settings: Features) -> np.ndarray:
     """Return the masks (N, S, S) of the arms."""
     found = np.zeros((len(pixels), *pixels.shape[-2:]), dtype=bool)
-    for places, one in measure_features(ensemble, rows, pixels, np.arange(len(pixels)), SEED, settings):
-        found[places] = one.masks
+    for places, measured in measured_features(ensemble, rows, pixels, settings):
+        found[places] = measured.masks
     return found
+
+
+def measured_features(
+    ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, settings: Features
+) -> Iterator[tuple[np.ndarray, FeatureMeasurements]]:
+    """Make the maps of all stamps and yield what is measured on them, as the stages feature_maps and features do."""
+    maps = np.zeros((len(pixels), len(FEATURE_TARGETS), *pixels.shape[-2:]), dtype=np.float16)
+    copies = map_features(ensemble, rows, pixels, np.arange(len(pixels)), SEED, settings, maps)
+    light = in_bands(pixels, ensemble.bands, [ensemble.reference_band])
+    yield from measure_features(rows, light, maps, copies > 0, ensemble.reference_band)
 
 
 def true_mask(light: np.ndarray) -> np.ndarray:
@@ -104,13 +125,13 @@ def held_out(ensemble: Ensemble, number: int, settings: Features) -> tuple[pd.Da
     rows = pa.Table.from_pandas(frame)
     frame["split"] = np.where(np.arange(number) % 2, "test", "validation")
     frame["psf"] = frame[f"psf_fwhm_{band}"] / frame["pixel_scale"]
-    frame = frame.assign(**vote_values(ensemble, rows, pixels, 4, 256))
+    frame = frame.assign(**vote_columns_of(ask_morphology(ensemble, rows, pixels, Infer()), {}))
     names = ("bulge", "arms", "end", "concentration", "residual")
     values: dict[str, Any] = {f"features_{name}": np.full(number, np.nan) for name in names}
     begin = time.process_time()
-    for places, one in measure_features(ensemble, rows, pixels, np.arange(number), SEED, settings):
+    for places, measured in measured_features(ensemble, rows, pixels, settings):
         for name in names:
-            values[f"features_{name}"][places] = getattr(one, name)
+            values[f"features_{name}"][places] = getattr(measured, name)
     return frame.assign(**values), (time.process_time() - begin) / number
 
 
@@ -127,7 +148,8 @@ def main() -> None:
     settings = Features(samples=options.samples)
     figures = compare_masks(ensemble, spirals(240 // part, ensemble.reference_band), settings)
     frame, seconds = held_out(ensemble, 1200 // part, settings)
-    scores = score_features(frame, learn_features(frame), SEED)
+    validation, test = (frame[frame["split"] == split].reset_index(drop=True) for split in ("validation", "test"))
+    scores = score_features(validation, test, FeatureCalibration(learn_fractions(validation)), SEED)
     for name in FEATURES:
         for kind, row in scores[name].items():
             for sample, one in (("all", row), ("spirals", row["spirals"])):

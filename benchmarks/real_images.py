@@ -30,7 +30,7 @@ from PIL import Image
 from tuningfork.core.seeds import generator_for
 from tuningfork.networks.compact import compact_card
 from tuningfork.pictures.gallery import draw_gallery
-from tuningfork.pictures.measure import How, measure_files
+from tuningfork.pictures.measure import PictureSettings, measure_files
 from tuningfork.stamps.picture.stamp import sky_of
 
 CLASSES = {"gz1": [0, 2, 1, 3, 4, 5], "rings": [0, 1]}
@@ -100,7 +100,7 @@ def bars_of_efigi(card: Path, data: Path, gallery: Path | None) -> dict[str, flo
     attributes = efigi_attributes(data / "tables" / "EFIGI_attributes.txt")
     with tempfile.TemporaryDirectory() as folder:
         paths = [draw(path, Path(folder)) for path in sorted((data / "efigi_sdss_fits" / "img-r").glob("*.fits.gz"))]
-        table = measure_files(paths, Path(folder) / "table.parquet", how_of(card))
+        table = measure_files(paths, Path(folder) / "table.parquet", settings_of(card))
         if gallery is not None:
             draw_gallery(paths, table, gallery)
     rows = table.to_pandas()
@@ -148,9 +148,9 @@ def bars_of_votes(card: Path, data: Path, quick: bool) -> dict[str, float]:
     paths, _, table = labelled(data, "rings")
     votes = table["gz2s82_bar_debiased"].to_numpy(dtype=float)
     chosen = np.flatnonzero(np.isfinite(votes))[: 8 if quick else None]
-    how = how_of(card)
+    settings = settings_of(card)
     with tempfile.TemporaryDirectory() as folder:
-        found = measure_files([paths[row] for row in chosen], Path(folder) / "table.parquet", how).to_pandas()
+        found = measure_files([paths[row] for row in chosen], Path(folder) / "table.parquet", settings).to_pandas()
     good = found["bar_yes_fraction"].notna().to_numpy()
     rho, error = rank_correlation(found["bar_yes_fraction"].to_numpy()[good], votes[chosen][good])
     null, null_error = rank_correlation(found["r90"].to_numpy()[good], votes[chosen][good])
@@ -160,9 +160,9 @@ def bars_of_votes(card: Path, data: Path, quick: bool) -> dict[str, float]:
     return {"n_votes": int(good.sum()), "rho_votes": rho, "rho_votes_error": error, "rho_votes_size": null}
 
 
-def how_of(card: Path) -> How:
+def settings_of(card: Path) -> PictureSettings:
     """Return how pictures are measured with a network, with the calibration if it is the shipped one."""
-    return How(models=() if card == compact_card("morphology") else (card,))
+    return PictureSettings(models=() if card == compact_card("morphology") else (card,))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

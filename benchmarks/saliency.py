@@ -10,7 +10,7 @@ which falls as one over the root of the number of copies. `peak_memory_...` is w
 
 `ratio_to_inference_...` compares our inference networks (tuningfork.networks.inference) with other ways to run the same
 network in the same SmoothGrad: as it is trained (plain), through torch.compile, and traced through torch.jit.freeze.
-It is the time of that way divided by ours. `first_call_...` are the seconds until the first maps, compilation included.
+It is the time of that way divided by ours; `..._process_time` is for machines that do other work. `first_call_...` are the seconds until the first maps, compilation included.
 A way that fails is named in `failed_...` with its reason; torch.compile needs a C++ compiler.
 
     python benchmarks/saliency.py [--quick] [--threads 2] [--model CARD]
@@ -165,14 +165,16 @@ def compare_ways(model: nn.Module, bands: list[str], number: int, rounds: int, h
             continue
         figures[f"first_call_{name}"] = round(time.perf_counter() - begin, 1)
         figures[f"difference_{name}"] = round(scatter(maps, expected), 4)
-    times: dict[str, list[float]] = {name: [] for name in ("inference", *runnable)}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ("inference", *runnable)}
     for _ in range(rounds):
         for name, network_of_way in {"inference": model, **runnable}.items():
-            times[name].append(seconds(partial(ours, network_of_way, inputs, conditions, half), device)[0])
-    for name in runnable:
-        ratios = [slow / fast for slow, fast in zip(times[name], times["inference"], strict=True)]
-        figures[f"ratio_to_inference_{name}"] = round(statistics.median(ratios), 3)
-    figures["inference_ms_a_stamp"] = round(1e3 * statistics.median(times["inference"]) / number, 1)
+            times[name].append(seconds(partial(ours, network_of_way, inputs, conditions, half), device))
+    for clock, suffix in enumerate(("", "_process_time")):
+        for name in runnable:
+            ratios = [slow[clock] / fast[clock] for slow, fast in zip(times[name], times["inference"], strict=True)]
+            figures[f"ratio_to_inference_{name}{suffix}"] = round(statistics.median(ratios), 3)
+        milliseconds = 1e3 * statistics.median(entry[clock] for entry in times["inference"]) / number
+        figures[f"inference_ms_a_stamp{suffix}"] = round(milliseconds, 1)
     return figures
 
 

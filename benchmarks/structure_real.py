@@ -16,16 +16,15 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
-from _structure_ours import CARD, SETTINGS, shipped, stamps_of, table_of, targets_of
+from _structure_ours import CARD, posterior, shipped, targets_of
 from _structure_real import RealGalaxies, decals_galaxies, gaussian_widths, sdss_galaxies
 from _structure_scores import scatter
 from _structure_sets import Sample
 from _structure_start import PARAMETERS, starts
 
 from tuningfork.measure.structure.fit import Fit, PsfImages, fit_profiles
-from tuningfork.measure.structure.shard import predict
 from tuningfork.networks.structure import PROFILE, shape_of
-from tuningfork.simulate.imaging.psf import fit_moffat
+from tuningfork.simulate.imaging.moffat import fit_moffat
 
 FEWEST = 5
 DISC, LONG = 2.0, 0.85
@@ -42,7 +41,8 @@ def fitted(galaxies: RealGalaxies) -> Fit:
 
 def sample_of(galaxies: RealGalaxies) -> Sample:
     """Return the galaxies as the network sees them, with round Moffat PSFs."""
-    nearest = np.array([fit_moffat(image / image.sum(), 1.0) for image in galaxies.psf])
+    fits = [fit_moffat(image / image.sum(), integrated=True) for image in galaxies.psf]
+    nearest = np.array([(fit.fwhm, fit.beta) for fit in fits])
     weight = galaxies.inverse_variance
     variance = np.where(weight > 0, 1 / np.where(weight > 0, weight, 1), 1e12).astype(np.float32)
     nothing = np.zeros(galaxies.images.shape, dtype=bool)
@@ -91,9 +91,7 @@ def network_against_fit(title: str, galaxies: RealGalaxies, fit: Fit, model: Pat
     if ensemble is None:
         return {}
     sample = sample_of(galaxies)
-    found = predict(
-        ensemble, table_of(sample, ensemble.reference_band), stamps_of(sample), SETTINGS.rotations, SETTINGS.batch_size
-    )
+    found = posterior(ensemble, sample)
     good = fit.converged & (np.abs(fit.reduced_chi2 - 1) < 0.2) & (np.exp(fit.mean[:, 2]) < 7.5)
     if good.sum() < FEWEST:
         return {}

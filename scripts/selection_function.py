@@ -11,11 +11,11 @@ from tuningfork.injection.function import gather
 def main() -> None:
     """Parse the options and join."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parameters", type=Path, required=True, help="params/selection.json")
+    parser.add_argument("--parameters", type=Path, required=True, help="frozen parameters of the stage")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="table of the galaxies of each shard")
     parser.add_argument("--output", type=Path, required=True, help="selection.parquet to write")
     parser.add_argument("--table", type=Path, required=True, help="selection_function.parquet to write")
-    run(parser, lambda a: gather(read_parameters(a.parameters), a.shards, a.output, a.table))
+    run(parser, lambda a: gather(read_parameters(a.parameters), shards=a.shards, output=a.output, table=a.table))
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models", type=Path, nargs="+", default=[], metavar="CARD", help="morphology networks that read one band"
     )
-    parser.add_argument("--calibration", type=Path, metavar="FILE", help="calibration of the lengths of these networks")
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="their calibration, from calibrate-pictures")
     parser.add_argument(
         "--saliency-samples", type=int, default=32, metavar="N", help="noisy copies behind each map (32)"
     )
@@ -172,12 +172,12 @@ def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
 
 def _measure_folder(options: argparse.Namespace) -> None:
     from tuningfork.pictures.gallery import check_gallery, draw_gallery
-    from tuningfork.pictures.measure import How, measure_files, summary
+    from tuningfork.pictures.measure import PictureSettings, measure_files, summary
     from tuningfork.pictures.read import files_of
     from tuningfork.pictures.table import check_name
 
     stretch = {} if options.stretch is None else {"stretch": options.stretch}
-    how = How(
+    settings = PictureSettings(
         psf_fwhm=options.psf_fwhm,
         models=tuple(options.models),
         calibration=options.calibration,
@@ -188,26 +188,44 @@ def _measure_folder(options: argparse.Namespace) -> None:
     if options.gallery:
         check_gallery(options.gallery)
     files = files_of(options.images, tuple(path for path in (options.out, options.gallery) if path))
-    table = measure_files(files, options.out, how)
+    table = measure_files(files, options.out, settings)
     print(f"{options.out}: {summary(table)}")
     if options.gallery:
         number = draw_gallery(files, table, options.gallery)
         print(f"{options.gallery}: {number} pictures" if number else f"{options.gallery}: no picture to show")
 
 
+def _calibrate_pictures_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models", type=Path, nargs="+", default=[], metavar="CARD", help="networks that read one band"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the calibration, .json")
+    parser.add_argument(
+        "--galaxies", type=int, default=400, metavar="N", help="to learn from, and as many to test on (400)"
+    )
+
+
+def _calibrate_pictures(options: argparse.Namespace) -> None:
+    from tuningfork.pictures.calibrate import calibrate_networks, figure_lines
+
+    figures = calibrate_networks(options.models, options.galaxies, ROOT / "config" / "surveys", options.out)
+    print(f"{figure_lines(figures)}\n{options.out}: learned from {options.galaxies} galaxies, tested on as many")
+
+
 def _accept_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("stage", metavar="STAGE", help="name of the stage, as in results/params/STAGE.json")
+    parser.add_argument("stages", nargs="+", metavar="STAGE", help="as in results/params/<stage>.json")
     parser.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
 
 
 def _accept(options: argparse.Namespace) -> None:
-    from tuningfork.core.config import Configuration, load
+    from tuningfork.core.config import load
     from tuningfork.core.stage.accept import accept_results
     from tuningfork.plan import plan_run
 
-    configuration = load(options.configfile) if options.configfile else Configuration()
-    accepted = accept_results(options.stage, plan_run(configuration.model_dump(), ROOT).tokens)
-    print(f"{options.stage}: " + ("its results are kept" if accepted else "its results are those of the present code"))
+    tokens = plan_run(load(options.configfile).model_dump() if options.configfile else {}, ROOT).tokens
+    for stage in options.stages:
+        changed = accept_results(stage, tokens)
+        print(f"{stage}: {'its results are kept' if changed else 'its code has not changed'}")
 
 
 def _label_options(parser: argparse.ArgumentParser) -> None:
@@ -253,8 +271,14 @@ COMMANDS = (
     Command("rules", "print the page that lists the rules of the workflow, or write it", _rules, _rules_options),
     Command("flags", "say what a value of the column flags means", _flags, _flags_options),
     Command("missing", "list the tiles that could not be fetched, and fetch them again", _missing, _missing_options),
-    Command("accept", "keep the results of a stage after an upgrade of its code", _accept, _accept_options),
+    Command("accept", "keep the results of stages after an upgrade of their code", _accept, _accept_options),
     Command("measure-folder", "measure bars on a folder of pictures", _measure_folder, _measure_folder_options),
+    Command(
+        "calibrate-pictures",
+        "calibrate networks for measure-folder, on simulated pictures",
+        _calibrate_pictures,
+        _calibrate_pictures_options,
+    ),
     Command("label", "open the page on which galaxies are labelled", _label, _label_options),
 )
 """A new subcommand is a line here, and its two functions above."""

@@ -75,7 +75,7 @@ class Plan:
     measured : list of str
         Shards in which galaxies lie that the user has measured.
     voted : list of str
-        Shards in which galaxies are looked up that people have voted on.
+        Shards in which galaxies are looked up that volunteers have voted on.
     injected : list of str
         Shards into whose images simulated galaxies are put.
     labels : bool

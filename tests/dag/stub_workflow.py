@@ -19,10 +19,11 @@ STUB = """
 import sys
 from pathlib import Path
 
-OUTPUTS = {"--output", "--table", "--card", "--accounting", "--rows"} | ({"--maps"} if "explain" in sys.argv[0] else set())
-for option, value in zip(sys.argv, sys.argv[1:]):
-    if option in OUTPUTS:
-        path = Path(value)
+if Path("fail-" + Path(sys.argv[0]).stem).exists():
+    sys.exit(1)
+# Inputs exist, and Snakemake has removed old outputs: what is missing is to be made.
+for path in map(Path, sys.argv[1:]):
+    if path.parts[:1] == ("results",) and path.suffix != ".log" and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(str(sys.argv)) if path.suffix else path.mkdir()
 sys.exit()
@@ -47,7 +48,7 @@ class StubWorkflow:
         """Copy what a run needs and replace the programs' work by the creation of their outputs."""
         root, directory = folder / "clone", folder / "run"
         directory.mkdir(parents=True)
-        for name in ("workflow", "config", "src", "scripts", "envs"):
+        for name in ("workflow", "profiles", "config", "src", "scripts", "envs"):
             shutil.copytree(repository / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(repository / "Snakefile", root)
         (root / "scripts" / "_stub.py").write_text(STUB)
@@ -67,11 +68,19 @@ class StubWorkflow:
         (self.directory / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
     def snakemake(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake with the triggers of the Makefile and of slurm/profile.yaml."""
+        """Run Snakemake, which finds the triggers in profiles/default; a file `fail-NAME` makes a program fail."""
         command = [
             sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile"), "--configfile", "config.yaml",
-            "--rerun-triggers", "mtime", "params", "input", "--notemp", "--cores", "2", *options,
+            "--notemp", "--cores", "2", *options,
         ]  # fmt: skip
+        return self.call(command)
+
+    def tuningfork(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command `tuningfork` of the copy."""
+        return self.call([sys.executable, "-c", "from tuningfork.cli import main; main()", *arguments])
+
+    def call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command in the folder of the run, with the package of the copy."""
         environment = {"PYTHONPATH": str(self.root / "src"), "PATH": "/usr/bin:/bin", "HOME": str(self.directory)}
         return subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=300)
 

@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from tuningfork.core.description import Description
 from tuningfork.core.errors import TransferError
 from tuningfork.sky.shards import Shard, pixels
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 
 SCALE, FWHM, BETA, NOISE = 0.4, 1.2, 3.0, 0.03
 CENTRE = (150.0, 2.0)
@@ -74,7 +74,7 @@ class Drawn:
         data = image.array + rng.normal(0, self.noise, image.array.shape).astype(np.float32)
         return Image.of_arrays(data, np.full_like(data, 1 / self.noise**2), self.wcs[name], FWHM, 22.5)
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         return self.locate(list(self.wcs))
 
     def locate(self, names: Sequence[str]) -> list[Tile]:

@@ -9,7 +9,7 @@ from helpers.synthetic_results import parameters, results
 from tuningfork.catalogue.merge import build_catalogue
 from tuningfork.label.queue import build_queue
 from tuningfork.label.server import LabelServer
-from tuningfork.label.session import Session
+from tuningfork.label.session import LabelSession
 
 SMOOTH = {"smooth_or_featured": "smooth", "merging": "none"}
 BARRED = {
@@ -36,7 +36,7 @@ def labelled_run(folder: Path, queue: int = 6, rare_fraction: float = 0.25) -> P
 @contextmanager
 def serving(run: Path, labels: Path, host: str = "127.0.0.1", token: str | None = None) -> Iterator[LabelServer]:
     """Serve the labelling page of a run on a free port."""
-    with LabelServer(Session(run, labels), host, 0, token) as server:
+    with LabelServer(LabelSession(run, labels), host, 0, token) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -1,15 +1,18 @@
 """Small stamp stores and untrained networks on disk, for tests of the stages that read them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from tuningfork.core.columns import vote_columns
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
+from tuningfork.core.decision_tree import answers, vote_columns
 from tuningfork.core.files import new_array
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import shard_table, write_table
+from tuningfork.core.tables import read_table, write_table
 from tuningfork.networks.model_file import build, input_of, save
 from tuningfork.networks.structure import COLUMNS
 
@@ -24,15 +27,18 @@ def parameters(stage: str, **sections: Any) -> Parameters:
     return Parameters(stage, f"{stage}-digest", validate(sections), None)
 
 
-def model_card(folder: Path, task: str, member: int = 0) -> Path:
-    """Write an untrained network and return its card."""
+def model_card(folder: Path, task: str, member: int = 0, favoured: Sequence[str] = ()) -> Path:
+    """Write an untrained network and return its card; a morphology network expects the votes to be `favoured`."""
     architecture: dict[str, Any] = {"network": task, "reference_band": "r", "width": 8, "size": SIZE}
     bands = ["r"] if task == "structure" else BANDS
     if task == "morphology":
         architecture["bands"] = bands
     card = folder / task / f"member-{member}.json"
+    network = build(architecture, seed=member)
+    for name in favoured:
+        network.votes.bias.data[list(answers()).index(name)] += 4
     save(
-        build(architecture, seed=member),
+        network,
         card.with_suffix(".safetensors"),
         card,
         {
@@ -89,8 +95,6 @@ def stamp_store(path: Path, number: int, seed: int = 0, empty: int = 1) -> Path:
 
 def morphology_table(path: Path, stamps: Path, barred: np.ndarray) -> Path:
     """Write the classes of a shard: sources marked in `barred` are, the first (no stamp) is not classified."""
-    from tuningfork.core.tables import read_table
-
     rows = read_table(stamps)
     good = rows["valid_fraction"].to_numpy() > 0
     fraction = np.where(barred, 0.8, 0.2)
@@ -108,8 +112,6 @@ def morphology_table(path: Path, stamps: Path, barred: np.ndarray) -> Path:
 
 def training_part(path: Path, number: int, seed: int = 0) -> Path:
     """Write a training part with as many galaxies of each split as chance wants, and return the table's path."""
-    import pyarrow as pa
-
     rng = np.random.default_rng(seed)
     kinds = np.array(["elliptical", "spiral", "barred_spiral", "edge_on", "merger"], dtype=object)[
         rng.integers(0, 5, number)

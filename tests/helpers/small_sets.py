@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.columns import vote_columns
 from tuningfork.core.config import validate
-from tuningfork.core.decision_tree import answers, questions
+from tuningfork.core.decision_tree import answers, questions, vote_columns
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import write_table
 from tuningfork.networks.model_file import build, input_of, save

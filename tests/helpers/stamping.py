@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from astropy.wcs import WCS
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.stages import Stamps
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.flags import decode
-from tuningfork.core.tables import shard_table
 from tuningfork.stamps.mosaic import Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.scaling import Scaling

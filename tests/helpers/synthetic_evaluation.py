@@ -9,30 +9,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helpers.synthetic_results import BANDS, CLASSES, LINEAGE, SCALE, SIZE, Results, parameters
+from tuningfork.calibrate.bars import learn_bars
+from tuningfork.calibrate.features import learn_fractions
+from tuningfork.calibrate.held_out_bars import raw_table
 from tuningfork.catalogue.merge import build_catalogue
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.files import new_array, write_json
 from tuningfork.core.tables import write_table
-from tuningfork.evaluate import bars as bar_evaluation
-from tuningfork.evaluate import features as feature_evaluation
-from tuningfork.evaluate import stage as evaluate
-from tuningfork.evaluate import structure as structure_evaluation
-from tuningfork.evaluate.audit.bias import report_bias
+from tuningfork.evaluate.audit.bias import audit_votes
+from tuningfork.evaluate.bars import bar_auc, baseline_lengths, pipeline_lengths, resolved_bars, score_bars
+from tuningfork.evaluate.features import recommended_fractions, score_features
 from tuningfork.evaluate.scores import question_scores
+from tuningfork.evaluate.stage import confusion, galaxy_table
+from tuningfork.evaluate.structure import challenge, network_scores, signal_scores, structure_scores
 from tuningfork.evaluate.votes import agreement
 from tuningfork.explain import sample
 from tuningfork.injection.function import selection_function
+from tuningfork.measure.bars.calibration import calibrated_bars
+from tuningfork.measure.bars.estimators import BarEstimate
+from tuningfork.measure.features.calibration import FeatureCalibration
 from tuningfork.report.inputs import ReportFiles
 from tuningfork.stamps.store import paired
 
-ESTIMATORS = {
-    "direct": 0.15,
-    "mask": 0.2,
-    "saliency-moments": 0.35,
-    "saliency-paper": 0.5,
-    "fourier": 0.3,
-    "size_only": 0.6,
-}
+ESTIMATOR_SCATTERS = {"direct": 0.15, "mask": 0.2, "saliency": 0.35, "saliency-paper": 0.5, "fourier": 0.3}
 SCATTERS = {
     "mag": 0.03,
     "r_eff": 0.3,
@@ -51,11 +50,17 @@ def report_files(run: Results, judged: bool = True) -> ReportFiles:
     folder = run.folder
     files = run.catalogue_files()
     build_catalogue(parameters("catalogue"), files)
-    evaluation, held_out = _evaluation(_held_out(600 if judged else 4))
+    evaluation, held_out = _evaluation(600 if judged else 4)
     write_json(folder / "evaluation.json", evaluation | {"lineage": LINEAGE})
     write_table(folder / "evaluation.parquet", held_out, LINEAGE)
     judgement = folder / "vote_bias.json", folder / "label_errors.parquet"
-    report_bias(parameters("bias"), folder / "evaluation.parquet", None, *judgement)
+    audit_votes(
+        parameters("audit_votes"),
+        galaxies=folder / "evaluation.parquet",
+        volunteers=None,
+        output=judgement[0],
+        table=judgement[1],
+    )
     explanations, maps = _explanations(run)
     if judged:
         _benchmarks(folder / "benchmarks")
@@ -132,7 +137,6 @@ def _held_out(count: int) -> pd.DataFrame:
             "bar_position_angle": rng.uniform(0, 180, count),
             "psf": 3.0,
             "pixel_scale": SCALE,
-            "mapped": bar,
             "morphology": np.where(rng.uniform(size=count) < 0.8, kinds, rng.choice(CLASSES, count)),
             "p_bar": np.clip(np.where(bar, 0.7, 0.3) + rng.normal(0, 0.2, count), 0, 1),
         }
@@ -141,14 +145,7 @@ def _held_out(count: int) -> pd.DataFrame:
         frame[f"{name}_predicted"] = np.abs(frame[name] + rng.normal(0, scatter, count))
         frame[f"{name}_error"] = scatter
         frame[f"{name}_network"] = np.abs(frame[name] + rng.normal(0, 1.5 * scatter, count))
-    for name, scatter in ESTIMATORS.items():
-        frame[f"{name}_raw"] = np.log(frame["bar_length"] / SCALE) + rng.normal(0, scatter, count)
-        frame[f"{name}_spread"] = scatter
-        if name != "size_only":
-            frame[f"{name}_angle"] = (frame["bar_position_angle"] + rng.normal(0, 5, count)) % 180
-            frame[f"{name}_angle_spread"] = 5.0
     frame["bar_axis_ratio"] = np.where(bar, 0.4, np.nan)
-    frame["mask_ratio"] = frame["bar_axis_ratio"] * rng.lognormal(0, 0.1, count)
     for question in questions():
         true = rng.dirichlet(np.ones(len(question.answers)), count)
         for k, label in enumerate(question.labels):
@@ -158,18 +155,43 @@ def _held_out(count: int) -> pd.DataFrame:
     shares = {"bulge": frame["bulge_to_total"], "arms": frame["arm_strength"], "residual": frame["arm_strength"]}
     for name, truth in shares.items():
         frame[f"features_{name}"] = truth * rng.lognormal(0, 0.2, count)
+    frame["psf_fwhm_r"] = frame["psf"] * SCALE
     return frame.assign(features_end=rng.uniform(15, 40, count), features_concentration=rng.uniform(2, 3, count))
 
 
-def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
-    """Return the content of evaluation.json and of evaluation.parquet."""
-    features = feature_evaluation.learn_features(frame)
-    frame = frame.assign(**feature_evaluation.fractions(frame, features))
-    learnt = bar_evaluation.learn_bars(frame, "moments")
-    found = bar_evaluation.measured(frame, learnt, "moments")
-    test = frame[frame["split"] == "test"]
-    names = bar_evaluation.published_names("moments")
-    scores = bar_evaluation.score(frame, found, learnt, 0)
+def _bars(frame: pd.DataFrame, seed: int) -> dict[str, BarEstimate]:
+    """Return what the estimators and another way to measure maps say about the bars of N galaxies."""
+    rng, number = np.random.default_rng(seed), len(frame)
+    return {
+        name: BarEstimate(
+            length=(frame["bar_length"] / SCALE * rng.lognormal(0, scatter, number)).to_numpy(),
+            spread=np.full(number, scatter),
+            angle=((frame["bar_position_angle"] + rng.normal(0, 5, number)) % 180).to_numpy(),
+            angle_spread=np.full(number, 5.0),
+            axis_ratio=(frame["bar_axis_ratio"] * rng.lognormal(0, 0.1, number)).to_numpy(),
+            strength=np.full(number, np.nan),
+            flags=np.zeros(number, dtype=np.int64),
+        )
+        for name, scatter in ESTIMATOR_SCATTERS.items()
+    }
+
+
+def _evaluation(count: int) -> tuple[dict[str, Any], pa.Table]:
+    """Return the content of the evaluation's summary and of its table of test galaxies."""
+    frame = _held_out(count)
+    validation, test = (frame[frame["split"] == split].reset_index(drop=True) for split in ("validation", "test"))
+    features = FeatureCalibration(learn_fractions(validation))
+    test = test.assign(**recommended_fractions(test, features))
+    barred = validation[validation["bar_length"].notna()].reset_index(drop=True)
+    rows = {"validation": pa.Table.from_pandas(barred), "test": pa.Table.from_pandas(test)}
+    estimates = {"validation": _bars(barred, 7), "test": _bars(test, 8)}
+    learned = learn_bars(rows["validation"], estimates["validation"], "r")
+    combined = {name: estimates["test"][name] for name in learned.lengths}
+    bars = calibrated_bars(combined, learned, test["psf"].to_numpy())
+    tables = {split: raw_table(rows[split], estimates[split], "r") for split in rows}
+    lengths = pipeline_lengths(bars, combined, learned.lengths)
+    lengths |= baseline_lengths(tables["validation"], tables["test"], estimates["test"])
+    scores = score_bars(test, lengths, resolved_bars(test, test["psf"].to_numpy()), 0)
     morphology = {}
     for question in questions():
         kinds = ([f"{label}_{kind}" for label in question.labels] for kind in ("fraction", "votes"))
@@ -179,30 +201,30 @@ def _evaluation(frame: pd.DataFrame) -> tuple[dict[str, Any], pa.Table]:
         "agreement": _agreement(test),
         "splits": {"test": len(test)},
         "morphology": morphology,
-        "confusion": evaluate.confusion(test),
-        "structure": structure_evaluation.structure_scores(test, {}),
-        "structure_network": structure_evaluation.network_scores(test),
-        "structure_by_signal": structure_evaluation.signal_scores(test, {}),
-        "structure_calibration": {"note": "drawn at random"},
-        "bars": {names.get(name, name): row for name, row in scores.items()},
-        "bars_published": {names.get(name, name): row for name, row in scores.items()},
-        "bar_auc": bar_evaluation.bar_auc(test),
-        "features": feature_evaluation.score_features(frame, features, 0),
-        "bar_combination": learnt.combination.as_dict(),
+        "confusion": confusion(test),
+        "structure": structure_scores(test, {}),
+        "structure_network": network_scores(test),
+        "structure_by_signal": signal_scores(test, {}),
+        "structure_challenge": challenge(test),
+        "bars": scores,
+        "bars_published": scores,
+        "bar_method": "moments",
+        "bar_auc": bar_auc(test),
+        "features": score_features(validation, test, features, 0),
     }
-    return values, evaluate.test_table(frame, found, "moments")
+    return values, galaxy_table(test, lengths)
 
 
 def _agreement(test: pd.DataFrame) -> dict[str, Any]:
-    """Return what agreement.json has to say, the same of simulated volunteers and of people."""
-    found, learnt = {}, {}
+    """Return how votes agree, the same for simulated and for real volunteers."""
+    found, learned = {}, {}
     for place, question in enumerate(questions()):
         kinds = ([f"{label}_{kind}" for label in question.labels] for kind in ("fraction", "votes"))
         fractions, votes = (test[names].to_numpy(dtype=float) for names in kinds)
         constant = np.full(len(question.answers), 0.2)
         found[question.name] = agreement(fractions, votes, constant, np.random.default_rng(6))
-        learnt[question.name] = {"temperature": 1.1, "concentration": 0.9, "applied": place % 2 == 0}
-    return {"calibration": learnt, "simulated": found, "people": found}
+        learned[question.name] = {"temperature": 1.1, "concentration": 0.9, "applied": place % 2 == 0}
+    return {"calibration": learned, "simulated": found, "volunteers": found}
 
 
 def _explanations(run: Results) -> tuple[Path, Path]:

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.catalogue.merge import CatalogueFiles
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
 from tuningfork.core.decision_tree import answers
 from tuningfork.core.description import Description
 from tuningfork.core.files import new_array, write_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import shard_table, write_table
+from tuningfork.core.tables import write_table
 from tuningfork.networks.model_file import MODEL_FORMAT
 from tuningfork.sky.shards import Shard, shards_of_positions
 

@@ -111,7 +111,7 @@ def stamps(root: Path, atlas: Service, tmp_path_factory: pytest.TempPathFactory)
             "sources.parquet",
             "--tiles",
             "tiles.parquet",
-            "--output",
+            "--pixels",
             "stamps.npy",
             "--table",
             "stamps.parquet",

@@ -31,6 +31,8 @@ SHORTENED = {
     r"make run CONFIG=(\S+)": r"make --dry-run run CONFIG=\1 > make.log && .venv/bin/tuningfork check \1",
     r"make (\w+)": r"make --dry-run \1 > make.log",
     r"(snakemake|tuningfork run)\b(?!.*--dry-run)([^#\n]*)": r"\1\2 --dry-run ",
+    # With the shipped network and few galaxies.
+    r"tuningfork calibrate-pictures( --models \S+)? (.*)": r"tuningfork calibrate-pictures --galaxies 10 \2",
     # It serves until it is interrupted.
     r"tuningfork label": "timeout 20 tuningfork label || [ $? = 124 ]",
 }

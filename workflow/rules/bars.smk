@@ -13,6 +13,8 @@ rule saliency:
         table=temp(paths.SALIENCY_TABLE),
     log:
         log_of("saliency"),
+    benchmark:
+        benchmark_of("saliency")
     conda:
         "../../envs/gpu.yaml"
     resources:

@@ -49,6 +49,8 @@ rule publish:
         accounting=paths.ACCOUNTING,
     log:
         log_of("catalogue", "publish"),
+    conda:
+        "../../envs/core.yaml"
     shell:
         # A renamed file keeps its time, but outputs must be newer than inputs.
         "{{ mv {input.catalogue:q} {output.catalogue:q}; mv {input.table:q} {output.table:q};"

@@ -14,6 +14,8 @@ rule explain:
         maps=paths.EXPLANATION_MAPS,
     log:
         log_of("explain", "sample"),
+    benchmark:
+        benchmark_of("explain", "sample")
     conda:
         "../../envs/gpu.yaml"
     resources:

@@ -14,6 +14,8 @@ rule match_measurements:
         rows=paths.MEASUREMENTS_ROWS,
     log:
         log_of("match_measurements", "measurements"),
+    benchmark:
+        benchmark_of("match_measurements", "measurements")
     conda:
         "../../envs/core.yaml"
     resources:

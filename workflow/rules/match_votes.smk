@@ -14,6 +14,8 @@ rule match_votes:
         rows=paths.VOLUNTEER_VOTES_ROWS,
     log:
         log_of("match_votes", "votes"),
+    benchmark:
+        benchmark_of("match_votes", "votes")
     conda:
         "../../envs/core.yaml"
     resources:

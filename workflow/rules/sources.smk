@@ -2,7 +2,10 @@
 
 
 rule sources:
-    """List the galaxies of one shard: from the survey's catalogue, or from the user's own table or images."""
+    """List the galaxies of one shard: from the survey's catalogue, or from the user's own table or images.
+
+    Any number of these jobs may run at once: they share the limits of each host in the section transfer.
+    """
     input:
         parameters=frozen("sources"),
     output:

@@ -2,7 +2,10 @@
 
 
 rule tiles:
-    """Fetch the tiles that a shard needs into the cache; a bad tile becomes a row with a reason."""
+    """Fetch the tiles that a shard needs into the cache; a tile that cannot be fetched becomes a row with a reason.
+
+    Any number of these jobs may run at once: they share the limits of each host in the section transfer.
+    """
     input:
         parameters=frozen("tiles"),
         sources=paths.SOURCES,

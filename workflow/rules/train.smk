@@ -14,6 +14,8 @@ rule pretrain:
         card=paths.ENCODER_CARD,
     log:
         log_of("pretrain", "encoder"),
+    benchmark:
+        benchmark_of("pretrain", "encoder")
     conda:
         "../../envs/gpu.yaml"
     threads: plan.threads["pretrain"]
@@ -41,6 +43,8 @@ rule train:
         card=paths.MODEL_CARD,
     log:
         log_of("train", "{task}-{member}"),
+    benchmark:
+        benchmark_of("train", "{task}-{member}")
     conda:
         "../../envs/gpu.yaml"
     threads: lambda wildcards: plan.threads[wildcards.task]

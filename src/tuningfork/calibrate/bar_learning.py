@@ -8,7 +8,7 @@ from tuningfork.core.statistics import CENTRAL_68, FEWEST, MAD_TO_SIGMA, angle_d
 from tuningfork.measure.bars.combination import UNIT_ESTIMATOR, BarCombination, direct_alone
 from tuningfork.measure.bars.length_calibration import LengthCalibration, identity
 
-CLIPPING = 4.0
+CLIPPING_SCATTERS = 4.0
 """Errors beyond so many robust scatters count as that many: a few lost bars must not decide the weights."""
 
 
@@ -100,7 +100,7 @@ def learn_combination(
 
 
 def _clipped(values: np.ndarray) -> np.ndarray:
-    middle, reach = np.median(values), CLIPPING * robust_scatter(values)
+    middle, reach = np.median(values), CLIPPING_SCATTERS * robust_scatter(values)
     return np.clip(values, middle - reach, middle + reach)
 
 

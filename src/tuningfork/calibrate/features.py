@@ -16,7 +16,7 @@ from tuningfork.core.tables import lineage_of, write_table
 from tuningfork.measure.features.calibration import (
     BULGE,
     FEATURES,
-    TRUTH,
+    TRUTH_COLUMNS,
     FeatureCalibration,
     FractionCalibration,
     logit_of,
@@ -93,7 +93,7 @@ def learn_fractions(frame: pd.DataFrame) -> dict[str, FractionCalibration]:
         Each of :data:`tuningfork.measure.features.calibration.FEATURES` -> its calibration.
     """
     return {
-        name: fit_fraction(predictors_of(name, frame), frame[TRUTH[name]].to_numpy(dtype=float), name == BULGE)
+        name: fit_fraction(predictors_of(name, frame), frame[TRUTH_COLUMNS[name]].to_numpy(dtype=float), name == BULGE)
         for name in FEATURES
     }
 

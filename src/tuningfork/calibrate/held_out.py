@@ -11,15 +11,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tuningfork.core.columns import vote_columns
-from tuningfork.core.decision_tree import questions
-from tuningfork.core.progress import track
+from tuningfork.core.decision_tree import questions, vote_columns
 from tuningfork.core.records import take
+from tuningfork.core.running.progress import track
 from tuningfork.core.tables import read_table
-from tuningfork.infer.morphology import MorphologyAnswers
-from tuningfork.infer.shard import HELD_OUT_SPLITS
-from tuningfork.infer.structure import StructureAnswers
-from tuningfork.infer.tables import read_morphology, read_structure
+from tuningfork.infer.answers import MorphologyAnswers, StructureAnswers
+from tuningfork.infer.tables import HELD_OUT_SPLITS, read_morphology, read_structure
 from tuningfork.stamps.store import StampFiles, open_store
 
 STAMPS_CHUNK = 256

@@ -11,7 +11,7 @@ from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.config.stages import Saliency
 from tuningfork.core.records import join, take
 from tuningfork.explain.shard import map_stamps
-from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.estimators import BarEstimate, nothing, of_maps, psf_pixels
 from tuningfork.measure.bars.maps import METHODS
 from tuningfork.measure.bars.recipe import raw_estimates

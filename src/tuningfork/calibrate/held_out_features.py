@@ -16,9 +16,9 @@ from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.stamps.store import StampFiles, in_bands
 
-MEASURED = ("bulge", "arms", "end", "concentration", "residual")
+MEASURED_FIELDS = ("bulge", "arms", "end", "concentration", "residual")
 """What is kept of :class:`tuningfork.measure.features.maps.FeatureMeasurements`, as `features_...`."""
-SHARES = {BULGE: "features_bulge", ARMS: "features_arms"}
+SHARE_COLUMNS = {BULGE: "features_bulge", ARMS: "features_arms"}
 
 
 def held_out_features(
@@ -53,7 +53,7 @@ def held_out_features(
     Returns
     -------
     DataFrame
-        The columns of the training table; `psf` (px); the columns of the stage classify; `MEASURED` as
+        The columns of the training table; `psf` (px); the columns of the stage classify; `MEASURED_FIELDS` as
         `features_...`, NaN where nothing was measured.
     """
     rows, answers = morphology_of_split([part.table for part in training], held_out, split)
@@ -62,7 +62,7 @@ def held_out_features(
     )
     frame = frame[first_of(rows, number)].reset_index(drop=True)
     places = {int(index): place for place, index in enumerate(frame["index"])}
-    columns = {f"features_{name}": np.full(len(frame), np.nan) for name in MEASURED}
+    columns = {f"features_{name}": np.full(len(frame), np.nan) for name in MEASURED_FIELDS}
     for part, pixels in chosen_stamps(training, set(places), ensemble.bands, ensemble.reference_band):
         keys = part["index"].to_numpy()
         maps = np.zeros((len(keys), len(FEATURE_TARGETS), *pixels.shape[-2:]), dtype=np.float16)
@@ -70,7 +70,7 @@ def held_out_features(
         light = in_bands(pixels, ensemble.bands, [ensemble.reference_band])
         for chosen, measurements in measure_features(part, light, maps, copies > 0, ensemble.reference_band):
             into = [places[int(index)] for index in keys[chosen]]
-            for name in MEASURED:
+            for name in MEASURED_FIELDS:
                 columns[f"features_{name}"][into] = getattr(measurements, name)
     return frame.assign(**columns)
 
@@ -92,5 +92,5 @@ def predictors_of(name: str, frame: pd.DataFrame) -> np.ndarray:
     """
     votes = {str(column): frame[column].to_numpy() for column in frame if str(column).endswith("_fraction")}
     end = frame["features_end"].to_numpy(dtype=float)
-    share = frame[SHARES[name]].to_numpy(dtype=float)
+    share = frame[SHARE_COLUMNS[name]].to_numpy(dtype=float)
     return predictors(name, share, answer_of(name, votes), frame["psf"].to_numpy(), end)

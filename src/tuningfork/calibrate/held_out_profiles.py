@@ -12,7 +12,7 @@ from tuningfork.core import columns
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.records import join, take
 from tuningfork.core.statistics import angle_difference
-from tuningfork.infer.structure import StructureAnswers
+from tuningfork.infer.answers import StructureAnswers
 from tuningfork.measure.structure.combine import StructureCalibration, combine
 from tuningfork.measure.structure.estimates import ProfileEstimates
 from tuningfork.measure.structure.recipe import MeasuredProfiles, measure_profiles, profile_columns
@@ -22,7 +22,7 @@ from tuningfork.stamps.store import StampFiles
 from tuningfork.training.tasks import structure_truth
 
 PARAMETERS = [*(column.name for column in columns.PROFILE), "bulge_to_total"]
-LOGARITHMIC = ("r_eff", "sersic_n")
+LOGARITHMIC_PARAMETERS = ("r_eff", "sersic_n")
 """Parameters that are compared in natural logarithms."""
 MAX_AXIS_RATIO_OF_ANGLES = 0.7
 """Axis ratio below which position angles are compared."""
@@ -35,7 +35,7 @@ class Comparison:
     Attributes
     ----------
     value, error, truth : ndarray
-        (N,) ln for `LOGARITHMIC` parameters.
+        (N,) ln for `LOGARITHMIC_PARAMETERS` parameters.
     angle : bool
         Whether they are position angles (deg).
     """
@@ -154,7 +154,7 @@ def compared(frame: pd.DataFrame, name: str, predicted: str) -> Comparison:
     Comparison
     """
     truth, value, error = numbers(frame, name), numbers(frame, predicted), numbers(frame, f"{name}_error")
-    if name in LOGARITHMIC:
+    if name in LOGARITHMIC_PARAMETERS:
         with np.errstate(divide="ignore", invalid="ignore"):
             truth, value, error = np.log(truth), np.log(value), error / value
     if name == "position_angle":

@@ -4,9 +4,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from tuningfork.measure.structure.intervals import (
-    DEGREES,
-    LEVELS,
-    NORMAL,
+    DEGREES_GRID,
+    INTERVAL_PROBABILITIES,
+    NORMAL_DEGREES,
     ErrorModel,
     error_predictors,
     student_loss,
@@ -15,7 +15,7 @@ from tuningfork.measure.structure.intervals import (
 
 
 def learn_errors(miss: np.ndarray, signal: np.ndarray, weight: np.ndarray) -> ErrorModel:
-    """Return the model with which the intervals `LEVELS` hold the truth as often as they should.
+    """Return the model whose intervals `INTERVAL_PROBABILITIES` hold the truth as often as they should.
 
     The slopes come from the likelihood; constant and degrees of freedom from the coverage itself.
 
@@ -25,6 +25,10 @@ def learn_errors(miss: np.ndarray, signal: np.ndarray, weight: np.ndarray) -> Er
         (N,) errors in units of the standard deviations that are to be calibrated, NaN where not known.
     signal, weight : ndarray
         (N,) signal-to-noise ratio and weight of the fit.
+
+    Returns
+    -------
+    ErrorModel
     """
     good = np.isfinite(miss)
     miss, features = miss[good], error_predictors(signal, weight)[good]
@@ -45,11 +49,11 @@ def _matched(distances: np.ndarray) -> tuple[float, float]:
     """Return ln of the factor and the degrees of freedom with which intervals of `distances` hold best."""
     ordered = np.sort(distances)
     factors = np.linspace(-1.5, 1.5, 301)
-    best, result = np.inf, (0.0, NORMAL)
-    for degrees in DEGREES[::-1]:  # the most normal of equals
+    best, result = np.inf, (0.0, NORMAL_DEGREES)
+    for degrees in DEGREES_GRID[::-1]:  # the most normal of equals
         limits = np.exp(factors)[:, None] * np.array(list(widths(degrees).values()))
         held = np.searchsorted(ordered, limits) / len(ordered)
-        worst = ((held - np.array(list(LEVELS.values()))) ** 2).sum(axis=1)
+        worst = ((held - np.array(list(INTERVAL_PROBABILITIES.values()))) ** 2).sum(axis=1)
         if worst.min() < best - 1e-6:
             best, result = worst.min(), (float(factors[np.argmin(worst)]), float(degrees))
     return result

@@ -21,7 +21,7 @@ from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
 from tuningfork.measure.structure.combine import StructureCalibration, combine, signal_to_noise
-from tuningfork.measure.structure.recipe import WEIGHED, MeasuredProfiles
+from tuningfork.measure.structure.recipe import WEIGHT_TARGETS, MeasuredProfiles
 from tuningfork.stamps.store import StampFiles, survey_of
 
 
@@ -79,5 +79,5 @@ def learn_structure(rows: pd.DataFrame, measured: MeasuredProfiles, band: str) -
         comparison = compared(stated, name, f"{name}_predicted")
         pulls = comparison.miss / comparison.error
         if np.isfinite(pulls).sum() >= MIN_GALAXIES:
-            errors[name] = learn_errors(pulls, signal, combination.weight[:, WEIGHED[name]])
+            errors[name] = learn_errors(pulls, signal, combination.weight[:, WEIGHT_TARGETS[name]])
     return replace(calibration, errors=errors)

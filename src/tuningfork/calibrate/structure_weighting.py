@@ -10,14 +10,14 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting, doubted, weight_of_second
-from tuningfork.measure.structure.estimates import FITTED, ProfileEstimates
+from tuningfork.measure.structure.estimates import FITTED_TARGETS, ProfileEstimates
 from tuningfork.measure.structure.intervals import student_loss
 from tuningfork.networks.posterior import GROUPS
 
 MIN_GALAXIES = 40
 """Galaxies below which nothing is learned."""
-TERMS = ("network_scale", "network_shift", "fit_scale", "misfit_factor", "floor", "shared", "fit_shift")
-PRIOR = {
+WEIGHTING_TERMS = ("network_scale", "network_shift", "fit_scale", "misfit_factor", "floor", "shared", "fit_shift")
+TERM_PRIORS = {
     "network_scale": (0.0, 1.0),
     "network_shift": (0.0, 0.5),
     "fit_scale": (0.0, 1.0),
@@ -27,7 +27,7 @@ PRIOR = {
     "fit_shift": (0.0, 0.5),
 }
 """Mean and standard deviation of weak normal priors; of the floor and the misfit of their logarithms."""
-BOUNDS = {
+TERM_BOUNDS = {
     "network_scale": (-3, 3),
     "network_shift": (-2, 2),
     "fit_scale": (-3, 4),
@@ -36,7 +36,7 @@ BOUNDS = {
     "shared": (0, 0.98),
     "fit_shift": (-2, 2),
 }
-DEGREES = (np.log(2.5), np.log(60))
+LOG_DEGREES_RANGE = (np.log(2.5), np.log(60))
 """Range of ln(degrees of freedom)."""
 
 
@@ -73,6 +73,10 @@ def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -
         As for :func:`learn_weights`.
     name : str
         Of the group.
+
+    Returns
+    -------
+    Weighting or None
     """
     places = GROUPS[name]
 
@@ -84,12 +88,12 @@ def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -
 
     ours, stated = errors(estimates.network.mean), repeated(estimates.network.spread(name))
     known = np.isfinite(ours)
-    both = known & repeated(estimates.fitted & (places[0] < FITTED))
+    both = known & repeated(estimates.fitted & (places[0] < FITTED_TARGETS))
     if known.sum() < MIN_GALAXIES * len(places):
         return None
     with_fit = bool(both.sum() >= MIN_GALAXIES * len(places))
     single = known & ~both if with_fit else known
-    terms = TERMS if with_fit else TERMS[:2]
+    terms = WEIGHTING_TERMS if with_fit else WEIGHTING_TERMS[:2]
     fit = estimates.fit if with_fit else estimates.network
     theirs, of_fit = errors(fit.mean)[both], repeated(fit.spread(name))[both]
     misfit = repeated(estimates.misfit)[both]
@@ -109,13 +113,15 @@ def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -
             weight, variance = weight_of_second(own[both], doubted(own[both], other, apart), weighting.shared)
             miss = (1 - weight) * one[both] + weight * two
             total += student_loss(miss**2 / variance, 0.5 * np.log(variance), 1, degrees)
-        pulls = [(value - PRIOR[term][0]) / PRIOR[term][1] for term, value in zip(terms, vector, strict=False)]
+        pulls = [
+            (value - TERM_PRIORS[term][0]) / TERM_PRIORS[term][1] for term, value in zip(terms, vector, strict=False)
+        ]
         return total + 0.5 * float(np.sum(np.square(pulls)))
 
-    start = {term: PRIOR[term][0] for term in terms} | {"network_scale": _spread(ours[known] / stated[known])}
+    start = {term: TERM_PRIORS[term][0] for term in terms} | {"network_scale": _spread(ours[known] / stated[known])}
     if with_fit:
         start["fit_scale"] = _spread(theirs / of_fit) / 2
-    bounds = [*(BOUNDS[term] for term in terms), DEGREES]
+    bounds = [*(TERM_BOUNDS[term] for term in terms), LOG_DEGREES_RANGE]
     found = minimize(loss, [*start.values(), np.log(8)], method="L-BFGS-B", bounds=bounds).x
     return _weighting(dict(zip(terms, map(float, found), strict=False)), directed)
 

@@ -15,7 +15,7 @@ from tuningfork.core.decision_tree import answers, question, questions
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.statistics import FEWEST
 from tuningfork.core.tables import lineage_of
-from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection, corrected
 
 MIN_GALAXIES = 5 * FEWEST

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tuningfork.core.files import write_text
+from tuningfork.sky.hats import partition_path
 from tuningfork.sky.shards import Shard
 
 ORDER = 29
@@ -19,11 +20,6 @@ ORDER = 29
 def first_pixel(shard: Shard) -> int:
     """Return the first pixel of order 29 in the shard."""
     return shard.pixel << (2 * (ORDER - shard.order))
-
-
-def partition_path(shard: Shard) -> Path:
-    """Return the place of a shard's file relative to the folder `dataset`."""
-    return Path(f"Norder={shard.order}", f"Dir={shard.pixel // 10_000 * 10_000}", f"Npix={shard.pixel}.parquet")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from tuningfork.catalogue.voparquet import HEALPIX, arrow_schema
 from tuningfork.core.columns import Column, published, schema
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import replacing, write_json
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
+from tuningfork.core.stage.accept import accepted_digests
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, require_same_sources
 from tuningfork.sky.shards import Shard, pixels, valid_position
@@ -103,7 +104,7 @@ def build_catalogue(parameters: Parameters, files: CatalogueFiles) -> None:
     survey = parameters.survey
     name = parameters.configuration.catalogue.name
     columns = [HEALPIX, *published(survey.bands)]
-    facts = provenance.facts(name, lineage, files.models)
+    facts = provenance.facts(name, lineage, files.models, accepted_digests(parameters.folder, lineage))
     description = f"Galaxy morphology of {survey.title}: vote fractions, light profiles, bars, arms, by tuningfork"
     layout = arrow_schema(columns, facts, name, description, _text_lengths(shards, columns))
     with replacing(files.table) as table, replacing_folder(files.output) as folder:
@@ -119,6 +120,7 @@ def build_catalogue(parameters: Parameters, files: CatalogueFiles) -> None:
                 "total": accounting.total(accounts.values()).as_dict(),
                 "shards": {shard: account.as_dict() for shard, account in accounts.items()},
                 "lineage": lineage,
+                "accepted": json.loads(facts["tuningfork.accepted"]),
                 "models": json.loads(facts["tuningfork.models"]),
                 "versions": json.loads(facts["tuningfork.versions"]),
             },

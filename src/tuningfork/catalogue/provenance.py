@@ -1,20 +1,13 @@
 """The origin of a catalogue: the frozen parameters of every stage, the models, the software."""
 
 import json
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import read_json
-
-RECORDED_PACKAGES = ("tuningfork", "torch", "galsim", "numpy", "astropy", "snakemake", "pyarrow")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages on which the numbers depend."""
-    return {package: version(package) for package in RECORDED_PACKAGES}
+from tuningfork.core.stage.software import versions
 
 
 def models(cards: Sequence[Path]) -> list[dict[str, Any]]:
@@ -41,7 +34,9 @@ def models(cards: Sequence[Path]) -> list[dict[str, Any]]:
     return entries
 
 
-def facts(name: str, lineage: dict[str, str], cards: Sequence[Path]) -> dict[str, str]:
+def facts(
+    name: str, lineage: dict[str, str], cards: Sequence[Path], accepted: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, str]:
     """Return the provenance as the texts that go into a file's metadata.
 
     Parameters
@@ -52,6 +47,8 @@ def facts(name: str, lineage: dict[str, str], cards: Sequence[Path]) -> dict[str
         Stage -> hash of its frozen parameters.
     cards : sequence of Path
         The cards of the models behind the catalogue.
+    accepted : mapping, optional
+        Stage -> hashes of the earlier code whose results were kept after an upgrade (`tuningfork accept`).
 
     Returns
     -------
@@ -61,6 +58,7 @@ def facts(name: str, lineage: dict[str, str], cards: Sequence[Path]) -> dict[str
     return {
         "tuningfork.name": name,
         "tuningfork.lineage": json.dumps(lineage, sort_keys=True),
+        "tuningfork.accepted": json.dumps(accepted or {}, sort_keys=True),
         "tuningfork.models": json.dumps(models(cards), sort_keys=True),
         "tuningfork.versions": json.dumps(versions(), sort_keys=True),
     }

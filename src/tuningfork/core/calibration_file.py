@@ -1,5 +1,6 @@
 """The JSON file in which a calibration waits for the stages that apply it: typed, small, with its lineage."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,12 +64,12 @@ def read_calibration(path: str | Path, recipe: str, kind: type[C]) -> C:
                 f"{path}: a calibration of {found[0]}, schema version {found[1]}; expected {recipe}, version "
                 f"{SCHEMA_VERSION}; delete it and run again"
             )
-        return TypeAdapter(kind).validate_python(values["calibration"], extra="forbid")
+        return TypeAdapter(kind).validate_json(json.dumps(values["calibration"]), strict=True, extra="forbid")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the workflow, which makes it") from None
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: calibration.{key}: {first['msg']}; delete it and run again") from None
+        key = ".".join(str(part) for part in ("calibration", *first["loc"]))
+        raise InputError(f"{path}: {key}: {first['msg']}; delete it and run again") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a calibration of {recipe} ({error}); delete it and run again") from None

@@ -24,6 +24,11 @@ def class_of(fraction: np.ndarray) -> np.ndarray:
     ----------
     fraction : ndarray
         (N, all answers)
+
+    Returns
+    -------
+    ndarray
+        object (N,).
     """
     names = list(answers())
     columns = {name: fraction[:, place] for place, name in enumerate(names)}
@@ -50,6 +55,11 @@ def class_of_votes(votes: np.ndarray) -> np.ndarray:
     ----------
     votes : ndarray
         (N, all answers); of a question that was not asked nothing is held to be seen.
+
+    Returns
+    -------
+    ndarray
+        object (N,).
     """
     fraction = np.zeros(votes.shape)
     for entry in questions():

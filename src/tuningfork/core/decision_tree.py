@@ -58,3 +58,8 @@ def answers() -> tuple[str, ...]:
 def question(name: str) -> Question:
     """Return the question called `name`."""
     return next(entry for entry in questions() if entry.name == name)
+
+
+def vote_columns() -> list[str]:
+    """Return the names of the vote-count columns of a training set, in the order of the vote vectors."""
+    return [f"{label}_votes" for label in answers()]

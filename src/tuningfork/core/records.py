@@ -10,7 +10,20 @@ R = TypeVar("R")
 
 
 def take(record: R, rows: np.ndarray) -> R:
-    """Return the record of some rows: an index array or a mask."""
+    """Return the record of some rows.
+
+    Parameters
+    ----------
+    record : dataclass
+        Of N rows.
+    rows : ndarray
+        Row numbers, or a mask (N,).
+
+    Returns
+    -------
+    dataclass
+        Of the same class.
+    """
     return _mapped([record], lambda arrays: arrays[0][rows])
 
 

@@ -14,7 +14,12 @@ MAD_TO_SIGMA = 1.4826
 
 
 def robust_scatter(values: np.ndarray) -> float:
-    """Return half the width of the central 68.3 %, the standard deviation of a normal distribution."""
+    """Return half the width of the central 68.3 %, the standard deviation of a normal distribution.
+
+    Parameters
+    ----------
+    values : ndarray
+    """
     low, high = np.quantile(values, [0.5 - CENTRAL_68 / 2, 0.5 + CENTRAL_68 / 2])
     return float(high - low) / 2
 
@@ -25,14 +30,32 @@ def figure(value: float) -> float | None:
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Return Pearson's r, None for too few values or a constant."""
+    """Return Pearson's r, None for too few values or a constant.
+
+    Parameters
+    ----------
+    one, other : ndarray
+        (N,)
+    """
     if len(one) < FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
     return figure(np.corrcoef(one, other)[0, 1])
 
 
 def correlation_error(one: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> float | None:
-    """Return the standard deviation of Pearson's r over bootstrap resamplings."""
+    """Return the standard deviation of Pearson's r over bootstrap resamplings.
+
+    Parameters
+    ----------
+    one, other : ndarray
+        (N,)
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    float or None
+        None for too few values or a constant.
+    """
     if correlation(one, other) is None:
         return None
     rows = generator.integers(0, len(one), (BOOTSTRAP_RESAMPLINGS, len(one)))
@@ -44,7 +67,20 @@ def correlation_error(one: np.ndarray, other: np.ndarray, generator: np.random.G
 
 
 def partial_correlation(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> float | None:
-    """Return the correlation of two quantities that is left once both are freed of a straight line in a third."""
+    """Return the correlation of two quantities after a linear dependence of both on a third is removed.
+
+    Parameters
+    ----------
+    one, other : ndarray
+        (N,) the two quantities.
+    given : ndarray
+        (N,) the third.
+
+    Returns
+    -------
+    float or None
+        None for too few values or a constant.
+    """
     r_12, r_13, r_23 = correlation(one, other), correlation(one, given), correlation(other, given)
     if r_12 is None or r_13 is None or r_23 is None:
         return None
@@ -53,7 +89,18 @@ def partial_correlation(one: np.ndarray, other: np.ndarray, given: np.ndarray) -
 
 
 def angle_difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the difference of two position angles (deg) in [-90, 90), as axes without a direction."""
+    """Return the difference of two position angles, which are axes without a direction.
+
+    Parameters
+    ----------
+    one, other : ndarray
+        Position angles (deg).
+
+    Returns
+    -------
+    ndarray
+        deg, in [-90, 90).
+    """
     return (np.asarray(one) - np.asarray(other) + 90) % 180 - 90
 
 
@@ -79,3 +126,19 @@ def area_under_curve(score: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = (auc * (1 - auc) + (ours - 1) * (q1 - auc**2) + (theirs - 1) * (q2 - auc**2)) / (ours * theirs)
     return result | {"auc": float(auc), "auc_error": float(np.sqrt(max(variance, 0)))}
+
+
+def circular_deviation(coherence: np.ndarray) -> np.ndarray:
+    """Return the circular standard deviation of position angles.
+
+    Parameters
+    ----------
+    coherence : ndarray
+        Length of the mean of the unit vectors at twice the angles.
+
+    Returns
+    -------
+    ndarray
+        deg, halved because the angles were doubled.
+    """
+    return np.asarray(np.rad2deg(np.sqrt(-2 * np.log(np.clip(coherence, 1e-6, 1)))) / 2)

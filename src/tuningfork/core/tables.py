@@ -10,62 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tuningfork.core.columns import FLAGS, IDENTITY, TRUTH, Column, of_stage, schema
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import replacing
+from tuningfork.core.files import open_array, replacing
 from tuningfork.core.stage.lineage import Lineage
 from tuningfork.core.stage.software import processor, versions
 
 LINEAGE_KEY = b"tuningfork.lineage"
-
-
-def shard_table(stage: str, values: Mapping[str, Any], bands: Sequence[str] = (), truth: bool = False) -> pa.Table:
-    """Return a stage's table from arrays.
-
-    Parameters
-    ----------
-    stage : str
-        One of sources, stamps, classify, structure, bars, features.
-    values : mapping
-        Column name -> array of N values; NaN and None become null. `source_id` and `flags` are needed,
-        every column that is left out is null.
-    bands : sequence of str
-        The survey's bands (stage `stamps`).
-    truth : bool
-        Whether the columns of the simulated truth are added.
-
-    Returns
-    -------
-    Table
-        N rows, with all columns of the stage in the order of their declaration.
-
-    Raises
-    ------
-    InputError
-        A column is not declared in :mod:`tuningfork.core.columns`.
-    """
-    columns = [*IDENTITY, FLAGS, *of_stage(stage, bands), *(TRUTH if truth else [])]
-    unknown = set(values) - {column.name for column in columns}
-    if unknown:
-        raise InputError(f"undeclared columns of stage {stage}: {sorted(unknown)}; declare them in core/columns")
-    rows = len(values["source_id"])
-    arrays = [_arrow(column, values.get(column.name), rows) for column in columns]
-    return pa.Table.from_arrays(arrays, schema=schema(columns))
-
-
-def _arrow(column: Column, values: Any, rows: int) -> pa.Array:
-    if values is None:
-        return pa.nulls(rows, column.dtype)
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(values, pa.Array):
-        return values.cast(column.dtype)
-    if pa.types.is_floating(column.dtype):
-        values = np.asarray(values, dtype=column.dtype.to_pandas_dtype())
-        return pa.array(values, type=column.dtype, mask=~np.isfinite(values))
-    if pa.types.is_dictionary(column.dtype):
-        return pa.array(list(values), type=pa.string()).cast(column.dtype)
-    return pa.array(values, type=column.dtype)
 
 
 def write_table(path: str | Path, table: pa.Table, lineage: Mapping[str, str] | None = None, **details: Any) -> None:
@@ -207,3 +157,36 @@ def numpy_column(table: pa.Table, name: str) -> np.ndarray:
         One value a row; nulls of a floating column are NaN.
     """
     return table[name].to_numpy()
+
+
+def open_rows(path: str | Path, number: int, table: str | Path) -> np.ndarray:
+    """Return the .npy file that belongs to a table, memory-mapped.
+
+    Parameters
+    ----------
+    path : path
+        .npy, one entry of its first axis per row of the table.
+    number : int
+        Rows of the table.
+    table : path
+        For the message.
+
+    Returns
+    -------
+    ndarray
+        (number, ...)
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged or of another length.
+    """
+    try:
+        array = open_array(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from None
+    if array.ndim == 0 or len(array) != number:
+        raise InputError(
+            f"{path}: an array of the shape {array.shape} for the {number} rows of {table}; delete both and run again"
+        )
+    return array

@@ -12,7 +12,7 @@ from tuningfork.calibrate.votes import log_likelihood, votes_on
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.seeds import generator_for
 from tuningfork.evaluate.votes import agreement
-from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.votes.correction import VoteCorrection, corrected
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tuningfork.calibrate.features import fit_fraction
-from tuningfork.calibrate.held_out_features import SHARES, predictors_of
+from tuningfork.calibrate.held_out_features import SHARE_COLUMNS, predictors_of
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.statistics import (
     FEWEST,
@@ -16,12 +16,12 @@ from tuningfork.core.statistics import (
     partial_correlation,
     robust_scatter,
 )
-from tuningfork.measure.bars.recipe import DISCS
+from tuningfork.measure.bars.recipe import DISC_CLASSES
 from tuningfork.measure.features.calibration import (
     ARMS,
     BULGE,
     FEATURES,
-    TRUTH,
+    TRUTH_COLUMNS,
     FeatureCalibration,
     answer_of,
     feature_columns,
@@ -29,7 +29,7 @@ from tuningfork.measure.features.calibration import (
 )
 
 RECOMMENDED, ANSWER_ONLY = "recommended", "answer_only"
-UNMAPPED = {BULGE: "features_concentration", ARMS: "features_residual"}
+UNMAPPED_COLUMNS = {BULGE: "features_concentration", ARMS: "features_residual"}
 """What the light says about the feature without a map."""
 
 
@@ -48,7 +48,7 @@ def baseline_predictors(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]
     dict
         Baseline -> (N, K).
     """
-    share, light = (frame[columns[name]].to_numpy(dtype=float) for columns in (SHARES, UNMAPPED))
+    share, light = (frame[columns[name]].to_numpy(dtype=float) for columns in (SHARE_COLUMNS, UNMAPPED_COLUMNS))
     if name == BULGE:
         # Compared as shares are: between 0 and 1.
         light = 1 - 1 / light
@@ -65,7 +65,18 @@ def baseline_predictors(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]
 
 
 def votes_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return `{answer}_fraction` -> (N,) of a table with these columns."""
+    """Return the expected vote fractions in a table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        N rows.
+
+    Returns
+    -------
+    dict
+        `{answer}_fraction` -> (N,)
+    """
     return {str(column): frame[column].to_numpy() for column in frame if str(column).endswith("_fraction")}
 
 
@@ -83,7 +94,7 @@ def recommended_fractions(frame: pd.DataFrame, calibration: FeatureCalibration) 
     dict
         Column -> (N,)
     """
-    shares = {name: frame[SHARES[name]].to_numpy(dtype=float) for name in FEATURES}
+    shares = {name: frame[SHARE_COLUMNS[name]].to_numpy(dtype=float) for name in FEATURES}
     end = frame["features_end"].to_numpy(dtype=float)
     return feature_columns(shares, end, votes_of(frame), frame["psf"].to_numpy(), calibration)
 
@@ -110,12 +121,12 @@ def score_features(
     dict
         Fraction -> variant -> figures.
     """
-    spirals = test["class"].isin(DISCS).to_numpy()
+    spirals = test["class"].isin(DISC_CLASSES).to_numpy()
     recommended, result = recommended_fractions(test, calibration), {}
     for name in FEATURES:
-        truth = test[TRUTH[name]].to_numpy(dtype=float)
+        truth = test[TRUTH_COLUMNS[name]].to_numpy(dtype=float)
         columns, learned = baseline_predictors(name, test), baseline_predictors(name, validation)
-        known = validation[TRUTH[name]].to_numpy(dtype=float)
+        known = validation[TRUTH_COLUMNS[name]].to_numpy(dtype=float)
         variants = {RECOMMENDED: (recommended[name], recommended[f"{name}_error"])}
         for kind, part in columns.items():
             variants[kind] = fit_fraction(learned[kind], known, name == BULGE).apply(part)

@@ -13,23 +13,29 @@ from tuningfork.core.statistics import (
     partial_correlation,
     robust_scatter,
 )
-from tuningfork.measure.structure.intervals import LEVELS, NORMAL, place_in, widths
+from tuningfork.measure.structure.intervals import INTERVAL_PROBABILITIES, NORMAL_DEGREES, place_in, widths
 
-BINS = 10
-OUTLIER = 0.5
+SCORE_BINS = 10
+OUTLIER_ERROR = 0.5
 """Error beyond which the Euclid Morphology Challenge counts an outlier."""
 
 
 def reliability(predicted: np.ndarray, observed: np.ndarray) -> list[dict[str, float]]:
-    """Return the mean predicted and observed vote fraction in ten bins of the predicted one; empty bins are left out."""
-    bins = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    """Return the mean predicted and observed vote fraction in ten bins of the predicted one; empty bins are left out.
+
+    Parameters
+    ----------
+    predicted, observed : ndarray
+        (N,) vote fractions.
+    """
+    bins = np.minimum((predicted * SCORE_BINS).astype(int), SCORE_BINS - 1)
     return [
         {
             "predicted": float(predicted[bins == k].mean()),
             "observed": float(observed[bins == k].mean()),
             "n": int(np.count_nonzero(bins == k)),
         }
-        for k in range(BINS)
+        for k in range(SCORE_BINS)
         if np.any(bins == k)
     ]
 
@@ -77,7 +83,7 @@ def question_scores(predicted: np.ndarray, votes: np.ndarray, constant: np.ndarr
 
 
 def parameter_scores(
-    predicted: np.ndarray, error: np.ndarray, truth: np.ndarray, angle: bool = False, degrees: float = NORMAL
+    predicted: np.ndarray, error: np.ndarray, truth: np.ndarray, angle: bool = False, degrees: float = NORMAL_DEGREES
 ) -> dict[str, Any]:
     """Score one profile parameter.
 
@@ -101,7 +107,14 @@ def parameter_scores(
     good = np.isfinite(predicted) & np.isfinite(truth)
     predicted, error, truth = predicted[good], error[good], truth[good]
     result: dict[str, Any] = {"n": len(truth)}
-    names = ["r2", "bias", "scatter", "scatter_constant", *(f"coverage{level}" for level in LEVELS), "pit"]
+    names = [
+        "r2",
+        "bias",
+        "scatter",
+        "scatter_constant",
+        *(f"coverage{level}" for level in INTERVAL_PROBABILITIES),
+        "pit",
+    ]
     if len(truth) < FEWEST:
         return result | dict.fromkeys(names)
     miss = angle_difference(predicted, truth) if angle else predicted - truth
@@ -119,15 +132,28 @@ def parameter_scores(
     }
 
 
-def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NORMAL) -> list[float]:
+def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NORMAL_DEGREES) -> list[float]:
     """Return the histogram of the probability integral transform, ten equal bins whose shares add up to one.
 
     Each truth is put at its place in the cumulative predicted distribution; honest distributions give a flat histogram
     (Dawid 1984, J. R. Stat. Soc. A 147, 278). The parameters are those of
     :func:`tuningfork.measure.structure.intervals.place_in`.
+
+    Parameters
+    ----------
+    miss, error : ndarray
+        (N,) errors, and half widths of the central 68 % intervals.
+    degrees : float
+        Degrees of freedom of the predicted (Student) distribution.
+
+    Returns
+    -------
+    list of float
     """
     place = place_in(miss, error, degrees)
-    return [float(share) for share in np.histogram(place[np.isfinite(place)], BINS, (0, 1))[0] / max(len(miss), 1)]
+    return [
+        float(share) for share in np.histogram(place[np.isfinite(place)], SCORE_BINS, (0, 1))[0] / max(len(miss), 1)
+    ]
 
 
 def challenge_errors(name: str, estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -139,6 +165,11 @@ def challenge_errors(name: str, estimate: np.ndarray, truth: np.ndarray) -> np.n
         A column of the catalogue: relative errors for `r_eff`, decimal logarithms for `sersic_n`, differences otherwise.
     estimate, truth : ndarray
         (N,)
+
+    Returns
+    -------
+    ndarray
+        (N,)
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         if name == "r_eff":
@@ -149,13 +180,20 @@ def challenge_errors(name: str, estimate: np.ndarray, truth: np.ndarray) -> np.n
 
 
 def challenge_scores(name: str, estimate: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Return the figures of the Euclid Morphology Challenge; the parameters are those of :func:`challenge_errors`.
+    """Return the figures of the Euclid Morphology Challenge; see :func:`challenge_errors`.
+
+    Parameters
+    ----------
+    name : str
+        A column of the catalogue.
+    estimate, truth : ndarray
+        (N,)
 
     Returns
     -------
     dict
         `n`; `bias`, the median error; `dispersion`, the 68 % quantile of the distances from it; `outliers`, the share
-        of errors beyond `OUTLIER`. Estimates that are missing are not among them.
+        of errors beyond `OUTLIER_ERROR`. Estimates that are missing are not among them.
     """
     errors = challenge_errors(name, estimate, truth)
     errors = errors[np.isfinite(errors)]
@@ -166,7 +204,7 @@ def challenge_scores(name: str, estimate: np.ndarray, truth: np.ndarray) -> dict
         "n": len(errors),
         "bias": bias,
         "dispersion": float(np.quantile(np.abs(errors - bias), 0.68)),
-        "outliers": float(np.mean(np.abs(errors) > OUTLIER)),
+        "outliers": float(np.mean(np.abs(errors) > OUTLIER_ERROR)),
     }
 
 
@@ -213,6 +251,13 @@ def orientation_scores(
     estimate: np.ndarray, truth: np.ndarray, angle: np.ndarray, true_angle: np.ndarray
 ) -> dict[str, Any]:
     """Say how the angle is recovered and whether the length depends on it.
+
+    Parameters
+    ----------
+    estimate, truth : ndarray
+        (N,) measured and true bar lengths.
+    angle, true_angle : ndarray
+        (N,) measured and true position angles (deg).
 
     Returns
     -------

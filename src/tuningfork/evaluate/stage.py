@@ -24,9 +24,9 @@ from tuningfork.calibrate.held_out_profiles import PARAMETERS
 from tuningfork.calibrate.votes import as_dict
 from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.classes import CLASSES
-from tuningfork.core.columns import PROFILE, vote_columns
+from tuningfork.core.columns import PROFILE
 from tuningfork.core.config import Configuration
-from tuningfork.core.decision_tree import answers, question, questions
+from tuningfork.core.decision_tree import answers, question, questions, vote_columns
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, read_table, write_table
@@ -206,7 +206,20 @@ def splits(training: Sequence[Path]) -> dict[str, int]:
 
 
 def vote_scores(test: pd.DataFrame, training: Sequence[Path]) -> dict[str, Any]:
-    """Return the scores of every question; the constant predictor is the mean of the training split."""
+    """Return the scores of every question; the constant predictor is the mean of the training split.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Votes and predictions of the test galaxies.
+    training : sequence of Path
+        Tables of the parts of the training set.
+
+    Returns
+    -------
+    dict
+        Question -> the figures of :func:`tuningfork.evaluate.scores.question_scores`.
+    """
     constant = mean_fractions(training)
     result = {}
     for entry in questions():
@@ -224,6 +237,16 @@ def confusion(test: pd.DataFrame) -> dict[str, Any]:
 
     Kinds that are simulated but are no class (single Sersic profiles, lenses) have a row; they say nothing about the
     accuracy.
+
+    Parameters
+    ----------
+    test : DataFrame
+        True and predicted classes of the test galaxies.
+
+    Returns
+    -------
+    dict
+        `classes`, `matrix`, `n` and `accuracy`.
     """
     good = test["morphology"].notna()
     truth, found = test.loc[good, "class"], test.loc[good, "morphology"].astype(str)

@@ -25,7 +25,7 @@ from tuningfork.core.statistics import FEWEST
 from tuningfork.core.tables import lineage_of, write_table
 from tuningfork.evaluate.scores import challenge_scores, parameter_scores
 from tuningfork.measure.structure.combine import StructureCalibration, signal_to_noise
-from tuningfork.measure.structure.intervals import NORMAL, ErrorModel
+from tuningfork.measure.structure.intervals import NORMAL_DEGREES, ErrorModel
 from tuningfork.stamps.store import StampFiles, survey_of
 
 CHALLENGE_PARAMETERS = ("r_eff", "sersic_n", "axis_ratio")
@@ -96,15 +96,38 @@ def structure_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> di
 
     Half-light radius and Sersic index are compared in natural logarithms; position angles only of galaxies flat
     enough to have one.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Truth and predictions.
+    errors : mapping
+        Parameter -> its error model.
+
+    Returns
+    -------
+    dict
+        Parameter -> the figures of :func:`tuningfork.evaluate.scores.parameter_scores`.
     """
-    degrees = {name: errors[name].degrees if name in errors else NORMAL for name in PARAMETERS}
+    degrees = {name: errors[name].degrees if name in errors else NORMAL_DEGREES for name in PARAMETERS}
     return {
         name: _score(test, name, f"{name}_predicted", degrees[name]) | {"degrees": degrees[name]} for name in PARAMETERS
     }
 
 
 def network_scores(test: pd.DataFrame) -> dict[str, Any]:
-    """Return number, R^2, bias and scatter of what the network alone says."""
+    """Return number, R^2, bias and scatter of the network without a fit.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Truth and predictions.
+
+    Returns
+    -------
+    dict
+        Parameter -> its figures.
+    """
     kept = ("n", "r2", "bias", "scatter")
     found = {name: _score(test, name, f"{name}_network") for name in PARAMETERS if f"{name}_network" in test}
     return {name: {key: values[key] for key in kept} for name, values in found.items()}
@@ -112,6 +135,13 @@ def network_scores(test: pd.DataFrame) -> dict[str, Any]:
 
 def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[dict[str, Any]]:
     """Return the scores for each bin of the signal-to-noise ratio that has galaxies enough, faint ones first.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Truth and predictions.
+    errors : mapping
+        Parameter -> its error model.
 
     Returns
     -------
@@ -137,13 +167,24 @@ def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[
 
 
 def challenge(test: pd.DataFrame) -> dict[str, Any]:
-    """Return the figures of the Euclid Morphology Challenge for all test galaxies."""
+    """Return the figures of the Euclid Morphology Challenge for all test galaxies.
+
+    Parameters
+    ----------
+    test : DataFrame
+        Truth and predictions.
+
+    Returns
+    -------
+    dict
+        Parameter -> the figures of :func:`tuningfork.evaluate.scores.challenge_scores`.
+    """
     return {
         name: challenge_scores(name, numbers(test, f"{name}_predicted"), numbers(test, name))
         for name in CHALLENGE_PARAMETERS
     }
 
 
-def _score(test: pd.DataFrame, name: str, predicted: str, degrees: float = NORMAL) -> dict[str, Any]:
+def _score(test: pd.DataFrame, name: str, predicted: str, degrees: float = NORMAL_DEGREES) -> dict[str, Any]:
     comparison = compared(test, name, predicted)
     return parameter_scores(comparison.value, comparison.error, comparison.truth, comparison.angle, degrees)

@@ -1,4 +1,4 @@
-"""How well predicted vote fractions agree with the votes of people: arrays in, numbers out.
+"""How well predicted vote fractions agree with the votes of volunteers: arrays in, numbers out.
 
 Votes are a sample: n volunteers who answer "bar" with the probability p give the fraction p only on average. So
 differences between prediction and votes are set beside those that a perfect predictor, which knows p, would have.
@@ -12,9 +12,9 @@ from scipy.special import betaincinv, gammaln
 from tuningfork.core.statistics import CENTRAL_68, FEWEST
 from tuningfork.evaluate.scores import reliability
 
-QUANTILES = 24
+POSTERIOR_QUANTILES = 24
 """Points of each galaxy's posterior distribution over which the noise is averaged."""
-RESAMPLINGS = 300
+BOOTSTRAP_RESAMPLINGS = 300
 
 
 def agreement(
@@ -64,6 +64,15 @@ def mean_deviation(n: np.ndarray, p: np.ndarray) -> np.ndarray:
 
     De Moivre's formula (Diaconis & Zabell 1991, Stat. Sci. 6, 284): 2 k C(n, k) p^k (1 - p)^(n - k + 1) / n with
     k = floor(n p) + 1.
+
+    Parameters
+    ----------
+    n, p : ndarray
+        Number of votes and probability of an answer.
+
+    Returns
+    -------
+    ndarray
     """
     p = np.clip(p, 1e-12, 1 - 1e-12)
     k = np.minimum(np.floor(n * p) + 1, n)
@@ -86,7 +95,7 @@ def noise_floor(votes: np.ndarray) -> float:
     """
     asked = votes.sum(axis=1)
     n = np.maximum(np.round(asked), 1)
-    middles = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    middles = (np.arange(POSTERIOR_QUANTILES) + 0.5) / POSTERIOR_QUANTILES
     floors = []
     for yes in votes.T:
         a, b = population(yes, asked)
@@ -141,7 +150,7 @@ def as_good_as(predicted: np.ndarray, votes: np.ndarray, generator: np.random.Ge
     n, f, m = n[good], votes[good] / n[good, None], predicted[good]
     noise = (f * (1 - f)).sum(axis=1) / (n - 1)
     missed, spread = ((m - f) ** 2).sum(axis=1) - noise, noise * n
-    rows = generator.integers(0, len(n), (RESAMPLINGS, len(n)))
+    rows = generator.integers(0, len(n), (BOOTSTRAP_RESAMPLINGS, len(n)))
     inverse = missed[rows].mean(axis=1) / np.maximum(spread[rows].mean(axis=1), 1e-12)
     high, low = np.quantile(inverse, [0.5 - CENTRAL_68 / 2, 0.5 + CENTRAL_68 / 2])
     limits = (missed.mean() / max(spread.mean(), 1e-12), low, high)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tuningfork.core.decision_tree import question
-from tuningfork.core.memory import keep_freed_memory
+from tuningfork.core.running.memory import keep_freed_memory
 from tuningfork.explain.copies import Attribution, MapInProgress
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.networks.inference.network import cell_width, inference_network

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.files import new_array
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, read_table, require_same_sources, write_table

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tuningfork.core.config.stages import Saliency
 from tuningfork.core.files import new_array
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.seeds import seed_for
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, write_table

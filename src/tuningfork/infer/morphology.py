@@ -1,7 +1,6 @@
 """What the morphology networks say about every stamp: votes, the bar's length, angle and mask, a feature vector."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +9,8 @@ from torch import Tensor
 
 from tuningfork.core.config.stages import Infer
 from tuningfork.core.decision_tree import answers
+from tuningfork.core.statistics import circular_deviation
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.infer.orientations import answers_of, mixture
 from tuningfork.infer.votes import join_concentrations
 from tuningfork.networks.ensemble import Ensemble
@@ -18,36 +19,6 @@ from tuningfork.networks.morphology import MASK_SHRINK, MORPHOLOGY_VECTOR_LENGTH
 
 BAR_NUMBERS = 4
 """Mean and logarithm of the standard deviation of ln(length), cosine and sine of twice the angle."""
-
-
-@dataclass(frozen=True)
-class MorphologyAnswers:
-    """What an ensemble says about N stamps; NaN, and zero masks, for stamps that it cannot read.
-
-    Attributes
-    ----------
-    fraction, fraction_error, concentration : ndarray
-        (N, A) expected fractions of all answers, their standard deviations, and the concentrations of the Dirichlet
-        distributions, before calibration; see :func:`tuningfork.infer.votes.join_concentrations`.
-    bar_length, bar_length_spread : ndarray
-        (N,) regressed full bar length (px), and the standard deviation of its logarithm.
-    bar_angle, bar_angle_spread : ndarray
-        (N,) position angle of the bar in the pixel frame and its standard error (deg).
-    features : ndarray
-        float16 (N, D), the vector from which the first network judges, averaged over the orientations.
-    bar_masks : ndarray
-        float32 (N, M, s, s), the probability of each network that a cell of the stamp lies on the bar.
-    """
-
-    fraction: np.ndarray
-    fraction_error: np.ndarray
-    concentration: np.ndarray
-    bar_length: np.ndarray
-    bar_length_spread: np.ndarray
-    bar_angle: np.ndarray
-    bar_angle_spread: np.ndarray
-    features: np.ndarray
-    bar_masks: np.ndarray
 
 
 def mask_shape(ensemble: Ensemble, pixels: np.ndarray) -> tuple[int, int, int, int]:
@@ -156,19 +127,3 @@ def _mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, 
     total = (weight * np.exp(2j * np.deg2rad(angles))).sum(axis=0)
     coherence = np.abs(total) / np.maximum(weight.sum(axis=0), 1e-9)
     return np.rad2deg(np.angle(total)) / 2 % 180, circular_deviation(coherence) / np.sqrt(len(turns))
-
-
-def circular_deviation(coherence: np.ndarray) -> np.ndarray:
-    """Return the circular standard deviation of position angles.
-
-    Parameters
-    ----------
-    coherence : ndarray
-        Length of the mean of the unit vectors at twice the angles.
-
-    Returns
-    -------
-    ndarray
-        deg, halved because the angles were doubled.
-    """
-    return np.asarray(np.rad2deg(np.sqrt(-2 * np.log(np.clip(coherence, 1e-6, 1)))) / 2)

@@ -8,11 +8,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.networks.ensemble import Ensemble, batches, mixed_precision
 from tuningfork.networks.inputs import dihedral, measurable
 
-ORDER = (0, 5, 2, 7, 1, 3, 4, 6)
+ORIENTATION_ORDER = (0, 5, 2, 7, 1, 3, 4, 6)
 """Orientations in the order in which they are taken: the first two and the first four are groups."""
 
 
@@ -48,7 +48,7 @@ def answers_of(
     turns : list of int
         The orientation behind each entry of the first axis.
     """
-    turns = list(ORDER[:rotations])
+    turns = list(ORIENTATION_ORDER[:rotations])
     number = -(-int(measurable(table, ensemble.reference_band).sum()) // batch_size)
     for batch in track(batches(table, stamps, ensemble, batch_size), f"batches of {batch_size} stamps", number):
         values = []
@@ -61,5 +61,16 @@ def answers_of(
 
 
 def mixture(mean: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of an equal mixture of normal distributions along the first axis."""
+    """Return mean and standard deviation of an equal mixture of normal distributions.
+
+    Parameters
+    ----------
+    mean, sigma : ndarray
+        (K, ...) of the K distributions.
+
+    Returns
+    -------
+    mean, sigma : ndarray
+        (...)
+    """
     return mean.mean(axis=0), np.sqrt((sigma**2).mean(axis=0) + mean.var(axis=0))

@@ -7,20 +7,20 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.files import new_array
-from tuningfork.core.progress import track
 from tuningfork.core.records import join
+from tuningfork.core.running.progress import track
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
+from tuningfork.infer.answers import StructureAnswers
 from tuningfork.infer.morphology import ask_morphology, mask_shape
-from tuningfork.infer.structure import StructureAnswers, ask_structure
-from tuningfork.infer.tables import key_columns, write_morphology, write_structure
+from tuningfork.infer.structure import ask_structure
+from tuningfork.infer.tables import HELD_OUT_SPLITS, key_columns, write_morphology, write_structure
 from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.stamps.store import StampFiles, open_store
 
 SOURCE_KEYS = ("source_id", "flags")
 HELD_OUT_KEYS = ("index", "split")
-HELD_OUT_SPLITS = ("validation", "test")
-CHUNK = 256
+GALAXIES_AT_ONCE = 256
 """Held-out galaxies whose stamps are in memory at once."""
 
 
@@ -171,8 +171,8 @@ def held_out_chunks(
     for part in track(training, "parts of the training set", len(training)):
         table, pixels = open_store(part, bands, reference_band)
         kept = np.flatnonzero(np.isin(table["split"].to_numpy(), list(splits)))
-        for first in range(0, max(len(kept), 1), CHUNK):
-            chosen = kept[first : first + CHUNK]
+        for first in range(0, max(len(kept), 1), GALAXIES_AT_ONCE):
+            chosen = kept[first : first + GALAXIES_AT_ONCE]
             yield table.take(chosen), pixels[chosen]
 
 

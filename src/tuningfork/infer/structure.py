@@ -1,7 +1,6 @@
 """What the structure networks say about every stamp: the posterior of the profile's targets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,49 +9,11 @@ import torch
 from torch import Tensor
 
 from tuningfork.core.config.stages import Infer
+from tuningfork.infer.answers import StructureAnswers
 from tuningfork.infer.orientations import answers_of
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.networks.posterior import Gaussians
-from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
-
-
-@dataclass(frozen=True)
-class StructureAnswers:
-    """What an ensemble says about N stamps.
-
-    Attributes
-    ----------
-    posterior : Gaussians
-        Of the targets `TARGETS`; NaN for stamps that cannot be read, and for targets that the networks did not learn.
-    learned : frozenset of str
-        Profile parameters that every network learned, by their names in the catalogue.
-    limits : dict
-        Target -> lowest and highest value among the galaxies that the networks learned from.
-    """
-
-    posterior: Gaussians
-    learned: frozenset[str]
-    limits: dict[str, list[float]]
-
-    @property
-    def can_be_refined(self) -> bool:
-        """Whether the networks know every parameter of a Sersic profile, from which a fit can start."""
-        return set(PROFILE) <= targets_of(self.learned)
-
-    def rows(self, chosen: np.ndarray) -> "StructureAnswers":
-        """Return the answers about some stamps.
-
-        Parameters
-        ----------
-        chosen : ndarray
-            Their rows.
-
-        Returns
-        -------
-        StructureAnswers
-        """
-        posterior = Gaussians(self.posterior.mean[chosen], self.posterior.covariance[chosen])
-        return StructureAnswers(posterior, self.learned, self.limits)
+from tuningfork.networks.structure import COLUMNS, TARGETS
 
 
 def learned_columns(cards: Sequence[Mapping[str, Any]]) -> frozenset[str]:

@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from tuningfork.core.decision_tree import answers
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import open_array
-from tuningfork.core.tables import detail_of, read_table, write_table
-from tuningfork.infer.morphology import MorphologyAnswers
-from tuningfork.infer.structure import StructureAnswers
+from tuningfork.core.tables import detail_of, open_rows, read_table, write_table
+from tuningfork.infer.answers import MorphologyAnswers, StructureAnswers
 from tuningfork.networks.posterior import Gaussians
 
-COLUMNS = [field.name for field in fields(MorphologyAnswers) if field.name != "bar_masks"]
+HELD_OUT_SPLITS = ("validation", "test")
+"""Splits of a training set: the networks are asked about their galaxies and did not learn from them."""
+ANSWER_COLUMNS = [field.name for field in fields(MorphologyAnswers) if field.name != "bar_masks"]
 
 
 def write_morphology(
@@ -40,7 +40,7 @@ def write_morphology(
     members : int
         Networks of the ensemble.
     """
-    columns = dict(keys) | {name: column_of(getattr(found, name)) for name in COLUMNS}
+    columns = dict(keys) | {name: column_of(getattr(found, name)) for name in ANSWER_COLUMNS}
     write_table(path, pa.table(columns), lineage, answers=list(answers()), members=members)
 
 
@@ -67,18 +67,11 @@ def read_morphology(path: Path, masks: Path, keys: pa.ChunkedArray, key: str = "
     InputError
         A file is missing, damaged, about other sources, or about another decision tree.
     """
-    table = _table(path, keys, key)
+    table = _table(path, keys, key, ANSWER_COLUMNS)
     if _detail(path, "answers") != list(answers()):
         raise InputError(f"{path}: answers about another decision tree; delete it and run again")
-    try:
-        bar_masks = open_array(masks)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{masks}: cannot be read ({error}); delete it and run again") from None
-    if len(bar_masks) != table.num_rows:
-        raise InputError(
-            f"{masks}: {len(bar_masks)} masks for {table.num_rows} rows of {path}; delete both and run again"
-        )
-    return MorphologyAnswers(**{name: array_of(table[name]) for name in COLUMNS}, bar_masks=bar_masks)
+    bar_masks = open_rows(masks, table.num_rows, path)
+    return MorphologyAnswers(**{name: array_of(table[name]) for name in ANSWER_COLUMNS}, bar_masks=bar_masks)
 
 
 def write_structure(
@@ -125,16 +118,19 @@ def read_structure(path: Path, keys: pa.ChunkedArray, key: str = "source_id") ->
     InputError
         The file is missing, damaged, or about other sources.
     """
-    table = _table(path, keys, key)
+    table = _table(path, keys, key, ["mean", "covariance"])
     mean, covariance = array_of(table["mean"]), array_of(table["covariance"])
     size = mean.shape[1]
     posterior = Gaussians(mean, covariance.reshape(len(mean), size, size))
     return StructureAnswers(posterior, frozenset(_detail(path, "learned")), _detail(path, "limits"))
 
 
-def _table(path: Path, keys: pa.ChunkedArray, key: str) -> pa.Table:
+def _table(path: Path, keys: pa.ChunkedArray, key: str, columns: Sequence[str]) -> pa.Table:
     table = read_table(path)
-    if key not in table.column_names or not table[key].equals(keys):
+    lacking = [name for name in (key, *columns) if name not in table.column_names]
+    if lacking:
+        raise InputError(f"{path}: lacks the columns {lacking} of the networks' answers; delete it and run again")
+    if not table[key].equals(keys):
         raise InputError(
             f"{path}: its {table.num_rows} rows are not about these {len(keys)} stamps; delete it and run again"
         )

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import shard_table, write_table
+from tuningfork.core.tables import write_table
 from tuningfork.injection.images import with_galaxies
 from tuningfork.injection.place import Injection
 from tuningfork.stamps.mosaic import Mosaic
@@ -21,7 +22,12 @@ from tuningfork.surveys.transfer.network import Network
 
 
 def source_rows(injections: Sequence[Injection]) -> pa.Table:
-    """Return the galaxies as a source list has them, a table of the stage `sources`."""
+    """Return the galaxies as a table of the stage `sources`.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     values = {
         "source_id": np.array([one.source_id for one in injections], dtype=np.int64),
         "flags": np.zeros(len(injections), dtype=np.int64),

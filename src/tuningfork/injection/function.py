@@ -13,9 +13,9 @@ from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.statistics import BOOTSTRAP_RESAMPLINGS, FEWEST, robust_scatter
 from tuningfork.core.tables import lineage_of, read_table, write_table
 
-BINS = 6
+MAX_QUANTITY_BINS = 6
 """Bins of a quantity at most; each holds the same number of galaxies."""
-DEVIATIONS = 1.0
+INTERVAL_DEVIATIONS = 1.0
 """Half width of the interval of the completeness in standard deviations of a normal distribution: 68.3 %."""
 QUANTITIES = {
     "magnitude": "mag",
@@ -43,13 +43,13 @@ SCHEMA = pa.schema(
 )
 
 
-def gather(parameters: Parameters, shards: Sequence[Path], output: Path, table: Path) -> None:
+def gather(parameters: Parameters, *, shards: Sequence[Path], output: Path, table: Path) -> None:
     """Join the galaxies of all shards and write their selection function.
 
     Parameters
     ----------
     parameters : Parameters
-        Of the stage selection.
+        Of the stage selection_function.
     shards : sequence of Path
         Tables of :func:`tuningfork.injection.shard.inject_shard`.
     output : Path
@@ -91,7 +91,7 @@ def selection_function(galaxies: pd.DataFrame, seed: int) -> pa.Table:
     rows = [{"quantity": "all", "unit": "", "low": None, "high": None} | _figures(found, rng)]
     for name, unit in QUANTITIES.items():
         known = found[np.isfinite(found[name].astype(float))]
-        bins = min(BINS, len(known) // FEWEST)
+        bins = min(MAX_QUANTITY_BINS, len(known) // FEWEST)
         edges = np.unique(np.quantile(known[name], np.linspace(0, 1, bins + 1))) if bins else np.empty(0)
         place = np.clip(np.searchsorted(edges, known[name], side="right") - 1, 0, max(len(edges) - 2, 0))
         for k in range(len(edges) - 1):
@@ -116,8 +116,20 @@ def _figures(galaxies: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]
     }
 
 
-def wilson(found: int, n: int, deviations: float = DEVIATIONS) -> tuple[float | None, float | None]:
-    """Return the Wilson (1927) score interval of a binomial probability; None without a trial."""
+def wilson(found: int, n: int, deviations: float = INTERVAL_DEVIATIONS) -> tuple[float | None, float | None]:
+    """Return the Wilson (1927) score interval of a binomial probability; None without a trial.
+
+    Parameters
+    ----------
+    found, n : int
+        Successes and trials.
+    deviations : float
+        Half width of the interval in standard deviations.
+
+    Returns
+    -------
+    low, high : float or None
+    """
     if n == 0:
         return None, None
     share, square = found / n, deviations**2

@@ -15,7 +15,7 @@ from tuningfork.sky.coordinates import directions, jacobian
 from tuningfork.stamps.cut import overlap
 from tuningfork.surveys.base import Image
 
-DRAWN_RADII, WIDTHS = 12, (64, 512)
+DRAWN_RADII, DRAWN_WIDTH_RANGE = 12, (64, 512)
 """Width of a galaxy's drawn image in half-light radii, and its limits (pixel)."""
 
 
@@ -55,13 +55,13 @@ def spots(image: Image, injections: Sequence[Injection]) -> list[Spot]:
     x, y = (np.asarray(values, dtype=float) for values in image.wcs.all_world2pix(ra, dec, 0))
     found = []
     for place in np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist():
-        reach = WIDTHS[1]
+        reach = DRAWN_WIDTH_RANGE[1]
         if not (-reach < x[place] < image.shape[1] + reach and -reach < y[place] < image.shape[0] + reach):
             continue
         sky = jacobian(image.wcs, x[place : place + 1], y[place : place + 1])
         scale = float(directions(sky)[0][0])
         matrix = np.linalg.inv(sky[0]) @ np.diag([-1.0, 1.0])
-        width = int(np.clip(DRAWN_RADII * injections[place].galaxy.r_eff / scale, *WIDTHS))
+        width = int(np.clip(DRAWN_RADII * injections[place].galaxy.r_eff / scale, *DRAWN_WIDTH_RANGE))
         found.append(Spot(injections[place], float(x[place]), float(y[place]), matrix, scale, width))
     return found
 
@@ -82,6 +82,10 @@ def with_galaxies(
     description : Description
     seed : int
         The configuration's.
+
+    Returns
+    -------
+    Image
     """
     placed = spots(image, injections)
     if not placed:
@@ -108,7 +112,7 @@ def with_galaxies(
 def draw(
     spot: Spot, image: Image, band: str, level: float, description: Description, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the light of a galaxy with its photon noise, and the variance of that, (width, width) each.
+    """Return the light of a galaxy with its photon noise, and the variance of that noise.
 
     Parameters
     ----------
@@ -119,6 +123,11 @@ def draw(
         Sky noise of a pixel (flux units).
     description : Description
     rng : numpy.random.Generator
+
+    Returns
+    -------
+    light, variance : ndarray
+        (width, width)
     """
     place = description.bands.index(band)
     lights = spot.injection.galaxy.lights(description.bands, description.reference, image.zero_point)

@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.calibration_file import read_calibration
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import Configuration
-from tuningfork.core.tables import numpy_column, shard_table
+from tuningfork.core.tables import numpy_column
 from tuningfork.explain.shard import map_stamps
 from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import BarCalibration

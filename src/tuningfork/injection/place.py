@@ -17,11 +17,11 @@ from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import depth
 
-BARRED = "barred_spiral"
-MOST = 1_000_000
+BARRED_CLASS = "barred_spiral"
+MAX_SHARD_GALAXIES = 1_000_000
 """Galaxies of a shard at most, the step of their identifiers from shard to shard."""
-DEEPEST = 29
-DRAWN, TRIES = 4096, 200
+HEALPIX_ORDER = 29
+POSITIONS_AT_ONCE, MAX_TRIES_PER_GALAXY = 4096, 200
 """Random positions drawn at once, and how many of them are tried for a galaxy: most of a shard may have no image."""
 
 
@@ -63,15 +63,21 @@ def place_galaxies(
         Of which the barred spirals are drawn.
     tiles : sequence of Tile
         A galaxy's centre lies in one of them.
+
+    Returns
+    -------
+    list of Injection
     """
-    barred = population.model_copy(update={"classes": only(BARRED)})
+    barred = population.model_copy(update={"classes": only(BARRED_CLASS)})
     ra, dec = positions(generator_for(seed, "inject", shard.name), shard, number, tiles)
     found = []
     for place in range(len(ra)):
         rng = generator_for(seed, "inject", shard.name, place)
         galaxy = draw_galaxy(rng, barred)
         radius = float(listed_radius(rng, np.array(galaxy.r_eff), np.array(galaxy.axis_ratio)))
-        found.append(Injection(shard.pixel * MOST + place, galaxy, float(ra[place]), float(dec[place]), radius))
+        found.append(
+            Injection(shard.pixel * MAX_SHARD_GALAXIES + place, galaxy, float(ra[place]), float(dec[place]), radius)
+        )
     return found
 
 
@@ -83,15 +89,29 @@ def only(kind: str) -> ClassFractions:
 def positions(
     rng: np.random.Generator, shard: Shard, number: int, tiles: Sequence[Tile]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return right ascension and declination (deg) of at most `number` random points of the shard that lie in a tile."""
-    parts = 4 ** (DEEPEST - shard.order)
+    """Return random points of the shard that lie in a tile.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    shard : Shard
+    number : int
+        Of points, at most.
+    tiles : sequence of Tile
+
+    Returns
+    -------
+    ra, dec : ndarray
+        (n,) deg.
+    """
+    parts = 4 ** (HEALPIX_ORDER - shard.order)
     found: list[np.ndarray] = []
-    rounds = 10 + TRIES * number // DRAWN if any(tile.corners for tile in tiles) else 0
+    rounds = 10 + MAX_TRIES_PER_GALAXY * number // POSITIONS_AT_ONCE if any(tile.corners for tile in tiles) else 0
     for _ in range(rounds):
-        deep = np.uint64(shard.pixel) * np.uint64(parts) + rng.integers(parts, size=DRAWN, dtype=np.uint64)
-        lon, lat = healpix.healpix_to_lonlat(deep, np.uint8(DEEPEST))
+        deep = np.uint64(shard.pixel) * np.uint64(parts) + rng.integers(parts, size=POSITIONS_AT_ONCE, dtype=np.uint64)
+        lon, lat = healpix.healpix_to_lonlat(deep, np.uint8(HEALPIX_ORDER))
         points = np.stack([Longitude(lon).to_value(u.deg), Latitude(lat).to_value(u.deg)])
-        inside = np.zeros(DRAWN, dtype=bool)
+        inside = np.zeros(POSITIONS_AT_ONCE, dtype=bool)
         for tile in tiles:
             with np.errstate(invalid="ignore"):
                 inside |= depth(tile, *points) > 0
@@ -106,6 +126,18 @@ def groups(injections: Sequence[Injection], separation: float, largest: int) -> 
     """Yield groups of at most `largest` galaxies that lie at least `separation` (deg) from each other.
 
     Each group is put into the images by itself, so that no galaxy has another one for a neighbour.
+
+    Parameters
+    ----------
+    injections : sequence of Injection
+    separation : float
+        deg.
+    largest : int
+        Galaxies per group, at most.
+
+    Yields
+    ------
+    list of Injection
     """
     left = list(injections)
     while left:

@@ -27,29 +27,29 @@ from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
-LARGEST_GROUP = 256
+MAX_GROUP_GALAXIES = 256
 """Galaxies whose stamps and maps are there at once."""
-SEPARATION = 1.5
+MIN_SEPARATION_STAMPS = 1.5
 """Least distance of two galaxies that are put into the images together, in widths of a stamp."""
-TRUTH = (
+TRUTH_FIELDS = (
     "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "bulge_fraction", "arm_strength",
     "bar_length", "bar_position_angle", "bar_axis_ratio", "bar_strength", "redshift",
 )  # fmt: skip
 """What is written of a galaxy's truth, as `true_...`."""
-CONDITIONS = ("pixel_scale", "psf_fwhm", "sky_noise", "valid_fraction")
+STAMP_COLUMNS = ("pixel_scale", "psf_fwhm", "sky_noise", "valid_fraction")
 """What is written of its stamp; `psf_fwhm` (arcsec) and `sky_noise` are of the reference band."""
-VOTES = ("p_bar", "bar_yes_fraction")
+VOTE_COLUMNS = ("p_bar", "bar_yes_fraction")
 SCHEMA = pa.schema(
     [
         ("source_id", pa.int64()),
         ("shard", pa.string()),
         ("ra", pa.float64()),
         ("dec", pa.float64()),
-        *((f"true_{name}", pa.float32()) for name in TRUTH),
+        *((f"true_{name}", pa.float32()) for name in TRUTH_FIELDS),
         ("tile", pa.string()),
-        *((name, pa.float32()) for name in CONDITIONS),
+        *((name, pa.float32()) for name in STAMP_COLUMNS),
         ("morphology", pa.string()),
-        *((name, pa.float32()) for name in VOTES),
+        *((name, pa.float32()) for name in VOTE_COLUMNS),
         *schema(of_stage("bars")),
         ("flags", pa.int64()),
         ("recovered", pa.bool_()),
@@ -113,7 +113,7 @@ def inject_shard(
     half = reach(source_rows(placed), configuration.stamps, description).max(initial=0.0)
     parts = [SCHEMA.empty_table()]
     output.parent.mkdir(parents=True, exist_ok=True)
-    for group in groups(placed, SEPARATION * 2 * float(half), LARGEST_GROUP):
+    for group in groups(placed, MIN_SEPARATION_STAMPS * 2 * float(half), MAX_GROUP_GALAXIES):
         with tempfile.TemporaryDirectory(prefix=".inject-", dir=output.parent) as folder:
             stamps = StampFiles(Path(folder) / "stamps.parquet", Path(folder) / "stamps.npy")
             cut_stamps(parameters, survey, network, fetched, group, stamps)
@@ -131,14 +131,29 @@ def rows_of(
     """Return truth and measurements of some galaxies, in their order.
 
     A galaxy is recovered if the pipeline publishes a bar length: it found a barred disc.
+
+    Parameters
+    ----------
+    shard : str
+        Name of the shard.
+    group : sequence of Injection
+    stamps, classes, bars : pyarrow.Table
+        Of the stages stamps, classify and bars, for these galaxies.
+    band : str
+        The reference band.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns of `SCHEMA`.
     """
     names = {"psf_fwhm": f"psf_fwhm_{band}", "sky_noise": f"sky_noise_{band}"}
     values = {"shard": [shard] * len(group), "ra": [one.ra for one in group], "dec": [one.dec for one in group]}
-    truth = {name: np.array([getattr(one.galaxy, name) for one in group], dtype=float) for name in TRUTH}
+    truth = {name: np.array([getattr(one.galaxy, name) for one in group], dtype=float) for name in TRUTH_FIELDS}
     columns = {name: pa.array(column) for name, column in values.items()}
     columns |= {f"true_{name}": pa.array(column, from_pandas=True) for name, column in truth.items()}
-    columns |= {"tile": stamps["tile"]} | {name: stamps[names.get(name, name)] for name in CONDITIONS}
-    columns |= {name: classes[name] for name in ("morphology", *VOTES)}
+    columns |= {"tile": stamps["tile"]} | {name: stamps[names.get(name, name)] for name in STAMP_COLUMNS}
+    columns |= {name: classes[name] for name in ("morphology", *VOTE_COLUMNS)}
     columns |= {name: bars[name] for name in bars.column_names}
     columns["recovered"] = pc.is_valid(bars["bar_length"])
     arrays = [

@@ -54,8 +54,8 @@ def build_queue(
     rows = candidates.take(chosen)
     doubts = rows["question"].to_pylist()
     reasons = [
-        f"rare class: {kinds[place]}" if is_rare else f"information about: {doubt}"
-        for place, is_rare, doubt in zip(chosen, rare, doubts, strict=True)
+        f"rare class: {kinds[candidate]}" if is_rare else f"information about: {doubt}"
+        for candidate, is_rare, doubt in zip(chosen, rare, doubts, strict=True)
     ]
     ra, dec = _positions(catalogue, rows["source_id"])
     table = rows.select(["source_id", "shard", "row"])
@@ -87,7 +87,7 @@ def information(concentrations: np.ndarray) -> np.ndarray:
     gain = np.empty((len(concentrations), len(questions())))
     asked: dict[str, np.ndarray] = {}
     names = answers()
-    for place, entry in enumerate(questions()):
+    for number, entry in enumerate(questions()):
         alpha = concentrations[:, entry.slice]
         total = alpha.sum(axis=1, keepdims=True)
         mean = alpha / total
@@ -100,7 +100,7 @@ def information(concentrations: np.ndarray) -> np.ndarray:
             reached = asked[above.name] * leads
         asked[entry.name] = reached
         # Rounding may leave a tiny negative number where the answer is certain.
-        gain[:, place] = reached * np.maximum(entropy - expected_entropy, 0)
+        gain[:, number] = reached * np.maximum(entropy - expected_entropy, 0)
     return gain
 
 
@@ -134,19 +134,19 @@ def choose(
     rare_kinds = sorted(
         (kind for kind, share in shares.items() if share < limit), key=lambda kind: (shares[kind], kind)
     )
-    piles = [[place for place in order if kinds[place] == kind] for kind in rare_kinds]
+    piles = [[candidate for candidate in order if kinds[candidate] == kind] for kind in rare_kinds]
     turns = [pile[turn] for turn in range(max(map(len, piles), default=0)) for pile in piles if turn < len(pile)]
     by_class, by_score = iter(turns), iter(order)
     chosen: dict[int, bool] = {}
     for_class = 0
     while len(chosen) < min(length, len(order)):
         wanted = round(rare_fraction * (len(chosen) + 1)) > for_class
-        place = next((p for p in by_class if p not in chosen), None) if wanted else None
-        rare = place is not None
-        if place is None:
+        candidate = next((p for p in by_class if p not in chosen), None) if wanted else None
+        rare = candidate is not None
+        if candidate is None:
             # Every candidate has a score, so this ends only with the queue.
-            place = next(p for p in by_score if p not in chosen)
-        chosen[int(place)] = rare
+            candidate = next(p for p in by_score if p not in chosen)
+        chosen[int(candidate)] = rare
         for_class += rare
     return np.array(list(chosen), dtype=np.int64), np.array(list(chosen.values()), dtype=bool)
 

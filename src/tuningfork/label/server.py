@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tuningfork.core.errors import InputError, TuningforkError
-from tuningfork.label.session import Session
+from tuningfork.label.session import LabelSession
 
 MAX_REQUEST_BYTES = 8192
 """Largest body of a request."""
@@ -52,7 +52,7 @@ class LabelServer(ThreadingHTTPServer):
 
     Parameters
     ----------
-    session : Session
+    session : LabelSession
     host : str
     port : int
         Zero takes a free one.
@@ -67,7 +67,7 @@ class LabelServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, session: Session, host: str, port: int, token: str | None = None) -> None:
+    def __init__(self, session: LabelSession, host: str, port: int, token: str | None = None) -> None:
         self.session = session
         self.host = host
         self.token = token or (None if _is_loopback(host) else secrets.token_urlsafe(24))
@@ -227,7 +227,7 @@ def serve(results: Path, labels: Path, host: str = "127.0.0.1", port: int = 8765
     InputError
         There is nothing to label, or the address cannot be used.
     """
-    with LabelServer(Session(results, labels), host, port, token) as server:
+    with LabelServer(LabelSession(results, labels), host, port, token) as server:
         print(f"label {len(server.session)} galaxies at {server.url} (stop with Ctrl-C)", flush=True)
         try:
             server.serve_forever()

@@ -33,7 +33,7 @@ class ShardStamps:
     lineage: Mapping[str, str]
 
 
-class Session:
+class LabelSession:
     """Galaxies are named by their place in the queue: a source_id has more digits than JavaScript's numbers.
 
     Parameters

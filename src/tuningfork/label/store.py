@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tuningfork.core.checksums import row_checksums
-from tuningfork.core.columns import schema, stamps, vote_columns
-from tuningfork.core.decision_tree import questions
+from tuningfork.core.columns import schema, stamps
+from tuningfork.core.decision_tree import questions, vote_columns
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array, open_array
 from tuningfork.core.stage import paths

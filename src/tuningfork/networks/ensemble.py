@@ -12,8 +12,8 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from tuningfork.core.ahead import ahead
 from tuningfork.core.errors import InputError
+from tuningfork.core.running.ahead import ahead
 from tuningfork.networks.inputs import measurable, prepare
 from tuningfork.networks.model_file import load
 

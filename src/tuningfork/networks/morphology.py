@@ -194,7 +194,7 @@ class MorphologyNetwork(nn.Module):
             `log_bar_length` (N, 2), mean and log standard deviation of ln(full bar length / px); `bar_mask`
             (N, S / 4, S / 4), the logit that a cell lies on the bar; `bar_angle` (N, 2), cosine and sine of twice the
             position angle in the pixel frame, a vector that is shorter than one if the angle is uncertain; `features`
-            (N, `MORPHOLOGY_VECTOR_LENGTH`), the vector from which votes, length and angle are judged.
+            (N, `MORPHOLOGY_VECTOR_LENGTH`), the vector from which votes, length and angle are predicted.
         """
         maps = self.trunk.encoder(inputs)
         mask, on_bar_and_everywhere = self.mask(self.decoder(maps))

@@ -1,5 +1,9 @@
-"""How well bars are measured on pictures: simulated galaxies, drawn as pictures, through the same measurement."""
+"""Calibration of bars on pictures: simulated galaxies, drawn as pictures, through the same measurement.
 
+What is learned on half of the galaxies is what `tuningfork measure-folder` applies; the figures are those of the others.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,10 +14,11 @@ import pyarrow as pa
 from tuningfork.calibrate.bars import learn_bars
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
 from tuningfork.core.calibration_file import write_calibration
-from tuningfork.core.config import Configuration
-from tuningfork.core.description import Description
+from tuningfork.core.config import Configuration, validate
+from tuningfork.core.description import Description, describe
+from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import new_array
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.tables import read_table, write_table
 from tuningfork.evaluate.bars import baseline_lengths, pipeline_lengths, resolved_bars, score_bars
@@ -21,13 +26,67 @@ from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import calibrated_bars
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
 from tuningfork.networks.ensemble import Ensemble
-from tuningfork.pictures.measure import ASKED, RECIPE, digests
+from tuningfork.pictures.measure import PICTURE_INFERENCE, PICTURE_RECIPE, digests, picture_ensemble
 from tuningfork.stamps.picture.stamp import STRETCH
 from tuningfork.stamps.store import StampFiles, open_store
 from tuningfork.training.sets.parts import simulate_galaxy
 from tuningfork.training.sets.pictures import as_pictures
 
-SPLITS = ("validation", "test")
+CALIBRATION_SPLITS = ("validation", "test")
+CALIBRATION_SEED = 2718
+"""Seed of the galaxies; no network may have been trained with it."""
+GALAXY_NUMBER_RANGE = (10, 100_000)
+"""Fewest and most galaxies from which a calibration is learned."""
+BARRED_ALONE = {"elliptical": 0, "spiral": 0, "barred_spiral": 1, "edge_on": 0, "merger": 0, "lens": 0}
+"""Shares of the classes in the population."""
+
+
+def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, output: Path) -> dict[str, Any]:
+    """Learn the calibration of some networks for pictures and write it.
+
+    Parameters
+    ----------
+    models : sequence of Path
+        Cards of morphology networks that read one band; none: the one that comes with the package.
+    number : int
+        Galaxies to learn from, and as many to test on.
+    surveys : Path
+        Folder with the descriptions of the surveys.
+    output : Path
+        JSON file to write, for `tuningfork measure-folder --calibration`.
+
+    Returns
+    -------
+    dict
+        Estimator -> figures on the test galaxies.
+
+    Raises
+    ------
+    ConfigurationError
+        The number of galaxies is out of range.
+    InputError
+        A model is missing, damaged or reads several bands.
+    """
+    low, high = GALAXY_NUMBER_RANGE
+    if not low <= number <= high:
+        raise ConfigurationError(f"--galaxies {number}: expected a number from {low} to {high}")
+    ensemble = picture_ensemble(models)
+    values = {
+        "seed": CALIBRATION_SEED,
+        "survey": {"simulated": {"bands": ensemble.bands}},
+        "simulate": {"population": {"classes": BARRED_ALONE}},
+    }
+    configuration = validate(values)
+    return calibrate_pictures(number, ensemble, configuration, describe(configuration, surveys), output)
+
+
+def figure_lines(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the figures of :func:`calibrate_networks` as text, one line per estimator."""
+    lines = []
+    for name, values in figures.items():
+        numbers = {key: value for key, value in values.items() if isinstance(value, int | float)}
+        lines.append(f"{name:18s} " + "  ".join(f"{key} {value:.3g}" for key, value in numbers.items()))
+    return "\n".join(lines)
 
 
 def calibrate_pictures(
@@ -57,19 +116,19 @@ def calibrate_pictures(
     with TemporaryDirectory() as folder:
         part = StampFiles(Path(folder) / "part-0.parquet", Path(folder) / "part-0.npy")
         draw_part(part, number, band, configuration, description)
-        rows = {split: _rows(part, split) for split in SPLITS}
-        estimates = {split: _estimates(part, rows[split], ensemble, configuration) for split in SPLITS}
+        rows = {split: _rows(part, split) for split in CALIBRATION_SPLITS}
+        estimates = {split: _estimates(part, rows[split], ensemble, configuration) for split in CALIBRATION_SPLITS}
     learned = learn_bars(rows["validation"], estimates["validation"], band)
     combined = {name: estimates["test"][name] for name in learned.lengths}
     bars = calibrated_bars(combined, learned, psf_pixels(rows["test"], band))
-    tables = {split: raw_table(rows[split], estimates[split], band) for split in SPLITS}
+    tables = {split: raw_table(rows[split], estimates[split], band) for split in CALIBRATION_SPLITS}
     baselines = baseline_lengths(tables["validation"], tables["test"], estimates["test"])
     lengths = pipeline_lengths(bars, combined, learned.lengths) | baselines
     test = rows["test"].to_pandas()
     scored = resolved_bars(test, tables["test"]["psf_fwhm"].to_numpy())
     figures = score_bars(test, lengths, scored, configuration.seed)
     about = {"networks": digests(ensemble), "stretch": STRETCH, "galaxies": number, "seed": configuration.seed}
-    write_calibration(output, RECIPE, learned, {}, method=method, bars=figures, **about)
+    write_calibration(output, PICTURE_RECIPE, learned, {}, method=method, bars=figures, **about)
     return figures
 
 
@@ -86,7 +145,7 @@ def _estimates(
     """Return what every estimator says about the galaxies of a split, before calibration."""
     table, pixels = open_store(part, ensemble.bands, ensemble.reference_band)
     chosen = np.flatnonzero(np.isin(table["index"].to_numpy(), rows["index"].to_numpy()))
-    answers = ask_morphology(ensemble, table.take(chosen), pixels[chosen], ASKED)
+    answers = ask_morphology(ensemble, table.take(chosen), pixels[chosen], PICTURE_INFERENCE)
     everything = np.ones(len(chosen), dtype=bool)
     settings = configuration.saliency, configuration.bars.method
     return held_out_bars(ensemble, [part], rows, answers, everything, configuration.seed, *settings)
@@ -98,23 +157,24 @@ def draw_part(part: StampFiles, number: int, band: str, configuration: Configura
     Parameters
     ----------
     part : StampFiles
-        The store that is made: `number` rows for each of `SPLITS`, in turn.
+        The store that is made: `number` rows for each of `CALIBRATION_SPLITS`, in turn.
     number : int
     band : str
     configuration : Configuration
     description : Description
     """
-    size, place = configuration.stamps.size, description.bands.index(band)
+    size, band_index = configuration.stamps.size, description.bands.index(band)
     columns = ("pixel_scale", f"sky_noise_{band}", f"psf_fwhm_{band}")
     rows: list[dict[str, Any]] = []
     with new_array(part.pixels, (2 * number, 2, 1, size, size), np.float32) as pixels:
         for index in track(range(2 * number), "pictures", 2 * number):
             generator = generator_for(configuration.seed, "pictures", index)
             stamp, row = simulate_galaxy(generator, configuration.simulate, description, configuration.stamps)
-            image, own = stamp[:1, place : place + 1], {name: np.array([row[name]], dtype=float) for name in columns}
-            as_pictures(image, own, band, 1.0, generator)
-            pixels[index, 0], pixels[index, 1] = image[0], own[columns[1]][0] ** -2
-            seen = {name: float(values[0]) for name, values in own.items()}
-            rows.append({"index": index, "split": SPLITS[index % 2]} | row | seen)
+            image = stamp[:1, band_index : band_index + 1]
+            imaging = {name: np.array([row[name]], dtype=float) for name in columns}
+            as_pictures(image, imaging, band, 1.0, generator)
+            pixels[index, 0], pixels[index, 1] = image[0], imaging[columns[1]][0] ** -2
+            seen = {name: float(values[0]) for name, values in imaging.items()}
+            rows.append({"index": index, "split": CALIBRATION_SPLITS[index % 2]} | row | seen)
     arrays = {name: pa.array([row[name] for row in rows], from_pandas=True) for name in rows[0]}
     write_table(part.table, pa.table(arrays), bands=[band], reference_band=band)

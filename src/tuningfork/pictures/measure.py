@@ -1,4 +1,4 @@
-"""Bars on a folder of pictures: one row for every file, whatever it is."""
+"""Bars on a folder of pictures: one row for every file, whether or not it can be measured."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from tuningfork.core.config.stages import Bars, Infer, Saliency
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import read_json
 from tuningfork.core.flags import Flag
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.explain.shard import map_stamps
 from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars, uncalibrated
@@ -27,20 +27,20 @@ from tuningfork.pictures.read import Reading, read_picture
 from tuningfork.pictures.table import check_name, picture_values, table_of, write
 from tuningfork.stamps.picture.stamp import STRETCH
 
-TOGETHER = 512
+PICTURES_IN_MEMORY = 512
 """Pictures that are in memory at once."""
-ASKED = Infer(batch_size=128, rotations=8, bar_rotations=8)
+PICTURE_INFERENCE = Infer(batch_size=128, rotations=8, bar_rotations=8)
 """How the networks are asked about pictures."""
-BETA = 3.0
-"""Exponent of the Moffat profile that is taken for the PSF."""
-RECIPE = "bars on pictures"
+PICTURE_PSF_BETA = 3.0
+"""Exponent of the Moffat profile that is assumed for the PSF."""
+PICTURE_RECIPE = "bars on pictures"
 """Name of the recipe in calibration files."""
-SIZE_ERROR = 0.16
+R90_ERROR = 0.16
 """Standard deviation of ln(r90): its scatter among SDSS pictures that were scaled by the galaxy's size."""
 
 
 @dataclass(frozen=True)
-class How:
+class PictureSettings:
     """How pictures are read and measured.
 
     Attributes
@@ -52,8 +52,8 @@ class How:
     models : tuple of Path
         Cards of morphology networks that read one band; none: the one that comes with the package.
     calibration : Path or None
-        File with what turns the estimators' lengths into the recommended one; None: the one that comes with the
-        package for its own network, none for others.
+        File of `tuningfork calibrate-pictures`, which turns the estimators' lengths into the recommended one; None: for
+        the network that comes with the package its own, for others no calibration.
     saliency_samples : int
         Noisy copies of each stamp behind a saliency map.
     """
@@ -81,21 +81,21 @@ class How:
                 raise ConfigurationError(f"{name} {value:g}: expected a number from {low:g} to {high:g}")
 
 
-def measure_files(paths: Sequence[Path], output: Path, how: How) -> pa.Table:
-    """Measure the bar on pictures and write the table.
+def measure_files(paths: Sequence[Path], output: Path, settings: PictureSettings) -> pa.Table:
+    """Measure the bars on pictures and write the table.
 
     Parameters
     ----------
     paths : sequence of Path
-        JPEG and PNG pictures of one galaxy each, in its middle; other files get a row that says so.
+        JPEG and PNG pictures, each with one galaxy in its middle; the row of any other file says why it was not measured.
     output : Path
         .parquet or .csv
-    how : How
+    settings : PictureSettings
 
     Returns
     -------
     pyarrow.Table
-        A row for each path, in their order; see :data:`tuningfork.pictures.table.COLUMNS`.
+        One row per path, in the same order; see :data:`tuningfork.pictures.table.COLUMNS`.
 
     Raises
     ------
@@ -105,22 +105,51 @@ def measure_files(paths: Sequence[Path], output: Path, how: How) -> pa.Table:
         The output has another ending.
     """
     check_name(output)
-    ensemble = load_ensemble(how.models or (compact_card("morphology"),), "morphology")
-    if len(ensemble.bands) != 1:
-        raise InputError(f"networks of the bands {ensemble.bands}: pictures need networks that read a single band")
-    calibration = calibration_of(how, ensemble)
+    ensemble = picture_ensemble(settings.models)
+    calibration = calibration_of(settings, ensemble)
     parts = []
-    for first in range(0, len(paths), TOGETHER):
-        some = paths[first : first + TOGETHER]
-        readings = [read_picture(path, how.stretch, how.psf_fwhm) for path in track(some, "pictures", len(some))]
-        parts.append(table_of(measure(ensemble, readings, calibration, how.saliency_samples)))
+    for first in range(0, len(paths), PICTURES_IN_MEMORY):
+        batch = paths[first : first + PICTURES_IN_MEMORY]
+        readings = [
+            read_picture(path, settings.stretch, settings.psf_fwhm) for path in track(batch, "pictures", len(batch))
+        ]
+        parts.append(table_of(measure(ensemble, readings, calibration, settings.saliency_samples)))
     table = pa.concat_tables(parts)
-    write(output, table, stretch=how.stretch, networks=digests(ensemble))
+    write(output, table, stretch=settings.stretch, networks=digests(ensemble))
     return table
 
 
+def picture_ensemble(models: Sequence[Path]) -> Ensemble:
+    """Return morphology networks that read pictures.
+
+    Parameters
+    ----------
+    models : sequence of Path
+        Cards of networks; none: the one that comes with the package.
+
+    Raises
+    ------
+    InputError
+        A model is missing, damaged or reads several bands.
+    """
+    ensemble = load_ensemble(models or (compact_card("morphology"),), "morphology")
+    if len(ensemble.bands) != 1:
+        raise InputError(f"networks of the bands {ensemble.bands}: pictures need networks that read a single band")
+    return ensemble
+
+
 def summary(table: pa.Table) -> str:
-    """Return in words what became of the files."""
+    """Return in words how many files were measured.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        From :func:`measure_files`.
+
+    Returns
+    -------
+    str
+    """
     measured = table["bar_length_pixels"].is_valid()
     flags = table["flags"].to_numpy()
     barred_too = int(np.count_nonzero(measured.to_numpy() & ((flags & Flag.NOT_BARRED) == 0)))
@@ -128,14 +157,14 @@ def summary(table: pa.Table) -> str:
     return f"{table.num_rows} files, {number} with a measurement, {barred_too} of them barred"
 
 
-def calibration_of(how: How, ensemble: Ensemble) -> BarCalibration:
+def calibration_of(settings: PictureSettings, ensemble: Ensemble) -> BarCalibration:
     """Return the calibration of some networks.
 
-    Without a file of theirs the regressed length stands alone, as it is.
+    For networks without a calibration file the recommended length is the direct one, uncalibrated.
 
     Parameters
     ----------
-    how : How
+    settings : PictureSettings
     ensemble : Ensemble
 
     Returns
@@ -147,14 +176,17 @@ def calibration_of(how: How, ensemble: Ensemble) -> BarCalibration:
     InputError
         The file that was named cannot be read, or was made with other networks.
     """
-    path = how.calibration or compact_card("pictures")
-    if how.calibration is None and not path.exists():
+    path = settings.calibration or compact_card("pictures")
+    if settings.calibration is None and not path.exists():
         return uncalibrated()
-    calibration = read_calibration(path, RECIPE, BarCalibration)
+    calibration = read_calibration(path, PICTURE_RECIPE, BarCalibration)
     if read_json(path).get("networks") == digests(ensemble):
         return calibration
-    if how.calibration is not None:
-        raise InputError(f"{path}: made with other networks; make it again with tuningfork calibrate-pictures")
+    if settings.calibration is not None:
+        raise InputError(
+            f"{path}: made with other networks; make one for these with tuningfork calibrate-pictures --models CARD ... "
+            "--out FILE.json"
+        )
     return uncalibrated()
 
 
@@ -164,7 +196,22 @@ def digests(ensemble: Ensemble) -> list[str]:
 
 
 def store_of(readings: Sequence[Reading], band: str) -> tuple[pa.Table, np.ndarray]:
-    """Return table and stamps (N, 2, 1, S, S) of readings with a galaxy, as networks read them; arcsec are pixels."""
+    """Return the galaxies of readings as networks read them; in the table, a pixel of the picture counts as an arcsec.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        N of them show a galaxy.
+    band : str
+        Name of the band in the table.
+
+    Returns
+    -------
+    rows : pyarrow.Table
+        N rows that describe the imaging.
+    stamps : ndarray
+        float32 (N, 2, 1, S, S): light and inverse variance.
+    """
     seen = [(reading, reading.stamp) for reading in readings if reading.stamp is not None]
     pixels = np.stack([np.stack([stamp.image, stamp.valid / stamp.sky_noise**2]) for _, stamp in seen])
     number = len(seen)
@@ -172,7 +219,7 @@ def store_of(readings: Sequence[Reading], band: str) -> tuple[pa.Table, np.ndarr
         "pixel_scale": np.array([reading.binned * stamp.step for reading, stamp in seen]),
         f"psf_fwhm_{band}": np.array([reading.psf_fwhm for reading, _ in seen]),
         f"sky_noise_{band}": np.array([stamp.sky_noise for _, stamp in seen]),
-        "psf_beta": np.full(number, BETA),
+        "psf_beta": np.full(number, PICTURE_PSF_BETA),
         "zero_point": np.zeros(number),
         "valid_fraction": np.array([stamp.valid.mean() for _, stamp in seen]),
     }
@@ -182,7 +229,22 @@ def store_of(readings: Sequence[Reading], band: str) -> tuple[pa.Table, np.ndarr
 def measure(
     ensemble: Ensemble, readings: Sequence[Reading], calibration: BarCalibration, samples: int
 ) -> dict[str, Any]:
-    """Return the columns of the table of N readings."""
+    """Return the columns of the table.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    readings : sequence of Reading
+        N of them.
+    calibration : BarCalibration
+    samples : int
+        Noisy copies of each stamp behind a saliency map.
+
+    Returns
+    -------
+    dict
+        Column name -> N values.
+    """
     values = picture_values(readings)
     good = np.flatnonzero(np.isfinite(values["r90"]))
     if not good.size:
@@ -193,7 +255,7 @@ def measure(
     keys = np.array([_key(reading.file) for reading in chosen])
     map_stamps(ensemble, rows, pixels, keys, 0, Saliency(samples=samples), maps)
     band = ensemble.reference_band
-    answers = ask_morphology(ensemble, rows, pixels, ASKED)
+    answers = ask_morphology(ensemble, rows, pixels, PICTURE_INFERENCE)
     estimates = raw_estimates(answers, maps, rows, pixels, band, Bars().method)
     votes = vote_columns_of(answers, {})
     for name, column in picture_columns(estimates, votes, rows, band, calibration).items():
@@ -201,14 +263,14 @@ def measure(
     with np.errstate(invalid="ignore"):
         size = 2 * values["r90"]
         values["bar_length_scaled"] = values["bar_length_pixels"] / size
-        relative = np.hypot(values["bar_length_pixels_error"] / values["bar_length_pixels"], SIZE_ERROR)
+        relative = np.hypot(values["bar_length_pixels_error"] / values["bar_length_pixels"], R90_ERROR)
         values["bar_length_scaled_error"] = values["bar_length_scaled"] * relative
     values["flags"] |= values.pop("bar_flags")
     return values
 
 
 def _key(name: str) -> int:
-    """Return a number for a file, so that the noise behind its map does not depend on the files beside it."""
+    """Return a number for a file, so that the noise behind its map does not depend on the other files of the folder."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
@@ -224,11 +286,11 @@ def picture_columns(
     Parameters
     ----------
     estimates : mapping
-        Of :func:`tuningfork.measure.bars.recipe.raw_estimates`, for N pictures.
+        From :func:`tuningfork.measure.bars.recipe.raw_estimates`, for N pictures.
     votes : mapping
         Columns of the stage classify.
     rows : pyarrow.Table
-        Of :func:`store_of`.
+        From :func:`store_of`.
     band : str
         The band of the networks.
     calibration : BarCalibration

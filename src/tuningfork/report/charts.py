@@ -66,9 +66,9 @@ CHARTS: dict[str, ChartEntry] = {
     ),
     "reliability_people": ChartEntry(
         lambda inputs: quality.reliability(
-            comparisons.reliability_bins((inputs.evaluation.get("agreement") or {}).get("people") or {})
+            comparisons.reliability_bins((inputs.evaluation.get("agreement") or {}).get("volunteers") or {})
         ),
-        "Observed against predicted vote fractions of people for each answer.",
+        "Observed against predicted vote fractions of volunteers for each answer.",
         "The same for test galaxies with volunteer votes: the diagonal says that predictions for real galaxies can be "
         "taken at face value.",
     ),

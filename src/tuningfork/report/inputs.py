@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tuningfork.catalogue.hats import ORDER, first_pixel
-from tuningfork.core.benchmarks import StageCost, read_benchmarks
 from tuningfork.core.columns import TRUTH
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array, read_json
+from tuningfork.core.stage.benchmarks import StageCost, read_benchmarks
 from tuningfork.core.tables import detail_of, lineage_of, read_table
 from tuningfork.injection.function import SCHEMA
 from tuningfork.networks.model_file import read_card

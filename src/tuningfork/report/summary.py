@@ -93,7 +93,7 @@ def agreement_rows(evaluation: dict[str, Any]) -> list[tuple[str, list[tuple[str
     """Return the name of the voters, and for each question its text and how prediction and votes agree."""
     agreement = evaluation.get("agreement") or {}
     calibration = agreement.get("calibration") or {}
-    voters = {"people": "votes of people", "simulated": "votes of simulated volunteers"}
+    voters = {"volunteers": "votes of volunteers", "simulated": "votes of simulated volunteers"}
     return [
         (
             label,
@@ -120,7 +120,7 @@ def class_rows(inputs: ReportInputs) -> list[tuple[str, int, int]]:
 def auc_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the name of each sample and the area under the curve of the bar answer."""
     scores = evaluation.get("bar_auc") or {}
-    names = {"all": "all held-out galaxies", "bright_resolved": "bright and well resolved"}
+    names = {"all": "all held-out galaxies", "clear": "clear cases: bright, well resolved, at low inclination"}
     return [(label, scores[key]) for key, label in names.items() if scores.get(key)]
 
 

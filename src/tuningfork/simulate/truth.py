@@ -13,7 +13,9 @@ from functools import cache
 
 import numpy as np
 
-from tuningfork.simulate.light.profiles import Knots, Profile, Sersic, sersic_quantile, to_axes
+from tuningfork.simulate.light.axes import to_axes
+from tuningfork.simulate.light.points import sersic_quantile
+from tuningfork.simulate.light.profiles import Knots, Profile, Sersic
 
 SERSIC_RANGE = (0.2, 8.0)
 """Range of the equivalent Sersic index; profiles more or less concentrated get its ends."""

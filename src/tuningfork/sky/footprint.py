@@ -18,6 +18,8 @@ MAX_SHARDS = 1_000_000
 """Largest number of shards in a run; the whole sky has 786,432 shards of order 8."""
 MOC_ORDER = 29
 """HEALPix order of the pixels in which coverage maps state their ranges."""
+BOX_INSET = 1e-9
+"""Largest width (deg) of the margins in right ascension that are left out of a box; 4 microarcseconds."""
 MAX_MOC_BYTES = 2**30
 """Size of the largest coverage map that is read."""
 Cells = tuple[np.ndarray, np.ndarray]
@@ -97,9 +99,11 @@ def _box(box: Box, order: int) -> Cells:
     zones = [(box.ra_min, box.ra_max)] if box.ra_min < box.ra_max else [(box.ra_min, 360.0), (0.0, box.ra_max)]
     searches = []
     for west, east in zones:
-        # A longitude of 360 deg wraps to zero, which would make the zone empty; very close to zero the search misses
-        # cells.
-        lon = Longitude([round(west, 12), min(east, np.nextafter(360.0, 0))], u.deg)
+        if west == east:
+            continue
+        # The search misses cells next to an edge that is a meridian through their corners, and takes 360 deg for zero.
+        inset = min(BOX_INSET, (east - west) / 4)
+        lon = Longitude([west + inset, east - inset], u.deg)
         lat = Latitude([box.dec_min, box.dec_max], u.deg)
         searches.append(healpix.zone_search(lon[0], lat[0], lon[1], lat[1], np.uint8(order))[:2])
     return np.concatenate([pixels for pixels, _ in searches]), np.concatenate([depths for _, depths in searches])

@@ -177,9 +177,9 @@ def _interpolated(pixels: np.ndarray, inverse_variance: np.ndarray, mapping: Map
     for j in range(len(LANCZOS_TAPS)):
         for i in range(len(LANCZOS_TAPS)):
             factor = across[..., i] * along[..., j]
-            place = first + (j * width + i)
+            tap = first + (j * width + i)
             for total, plane, power in zip(sums, planes, (factor, factor, factor**2), strict=True):
-                total += power * plane[place]
+                total += power * plane[tap]
     near = (
         first
         + (np.rint(y).astype(int) - bottom - LANCZOS_TAPS[0]) * width

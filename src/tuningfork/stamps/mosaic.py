@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.sky.coordinates import ARCSEC
 from tuningfork.stamps.finish import STAMPS_PER_BATCH, Finisher
 from tuningfork.stamps.grid import Grid, windows_elsewhere

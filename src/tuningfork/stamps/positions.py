@@ -110,14 +110,14 @@ class Positions:
         ndarray of int
             Their indices.
         """
-        own = self.own_of(tile)
+        own_tile = self.own_of(tile)
         centre_x, centre_y = _middle(image.shape)
         ra, dec = image.wcs.all_pix2world(centre_x, centre_y, 0)
         # A projection also maps the far side of the sky somewhere.
         reach = np.deg2rad(np.hypot(*image.shape) * pixel_scale(image.wcs, image.shape) / ARCSEC)
         with np.errstate(invalid="ignore"):
             close = self._unit @ unit_vectors(ra, dec)[0] >= np.cos(min(reach, np.pi))
-        return np.flatnonzero((close & ~self._centred & (own | self.free)) | (own & self._centred))
+        return np.flatnonzero((close & ~self._centred & (own_tile | self.free)) | (own_tile & self._centred))
 
     def locate(self, image: Image, sources: np.ndarray) -> Located:
         """Return where sources lie in an image; sources that the projection cannot map are left out.

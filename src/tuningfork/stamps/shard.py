@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import InputError
 from tuningfork.core.flags import Flag
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import lineage_of, numpy_column, read_table, shard_table, write_table
+from tuningfork.core.tables import lineage_of, numpy_column, read_table, write_table
 from tuningfork.sky.coordinates import directions, distance
 from tuningfork.stamps.astrometry.contradiction import Expected, contradiction
 from tuningfork.stamps.astrometry.light import Listed

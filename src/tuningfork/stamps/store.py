@@ -45,11 +45,6 @@ class StampFiles:
     table: Path
     pixels: Path
 
-    @classmethod
-    def beside(cls, table: str | Path) -> "StampFiles":
-        """Return the store whose pixels stand beside its table."""
-        return cls(Path(table), Path(table).with_suffix(".npy"))
-
 
 def paired(tables: Sequence[Path], pixels: Sequence[Path]) -> list[StampFiles]:
     """Return the stores whose tables and pixels are given in the same order.

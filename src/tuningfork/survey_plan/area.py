@@ -12,7 +12,7 @@ from tuningfork.core.description import Description
 from tuningfork.sky.footprint import MOC_ORDER, read_moc
 from tuningfork.sky.shards import Shard
 from tuningfork.survey_plan.figure import Figure
-from tuningfork.surveys.base import MARGIN
+from tuningfork.surveys.base import STAMP_MARGIN
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.transfer.network import Network
 
@@ -115,7 +115,7 @@ def _touched(shards: Sequence[Shard], tile_area: float) -> float:
     Integral Geometry and Geometric Probability, chapter 8).
     """
     side, length = np.sqrt(tile_area), border(shards)
-    area = len(shards) * shard_area(shards[0].order) + length * MARGIN
+    area = len(shards) * shard_area(shards[0].order) + length * STAMP_MARGIN
     return float(area / tile_area + 2 * length / (np.pi * side) + 1)
 
 

@@ -185,9 +185,7 @@ def _optional_jobs(configuration: Configuration, shards: int) -> dict[str, int]:
     optional = {
         "pretrain": int(pretrains(configuration)),
         "match_measurements": measurements,
-        "measurements": measurements,
         "match_votes": votes,
-        "votes": votes,
         "inject": injected,
         "selection": int(injected > 0),
         "selection_function": int(injected > 0),

@@ -9,6 +9,7 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.population import Population
 from tuningfork.core.config.sources import HatsCatalogue, TableCatalogue, VizierCatalogue
 from tuningfork.core.description import Description
+from tuningfork.sky.hats import read_properties
 from tuningfork.sky.shards import Shard, pixels, valid_position
 from tuningfork.survey_plan.area import shard_area
 from tuningfork.survey_plan.figure import Figure
@@ -97,11 +98,7 @@ def _rows(table: UserTable, configuration: Configuration, shards: Sequence[Shard
 
 def _hats(folder: Path) -> Figure:
     """Return the number of rows that a HATS catalogue's properties state."""
-    for name in ("hats.properties", "properties"):
-        path = folder / name
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                key, _, value = line.partition("=")
-                if key.strip() == "hats_nrows" and value.strip().isdigit():
-                    return Figure(int(value), "all rows of the catalogue, also those outside the footprint")
+    rows = (read_properties(folder) or {}).get("hats_nrows", "")
+    if rows.isdigit():
+        return Figure(int(rows), "all rows of the catalogue, also those outside the footprint")
     return Figure(None)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuningfork.core.benchmarks import read_benchmarks
 from tuningfork.core.files import read_json
 from tuningfork.core.stage import paths
+from tuningfork.core.stage.benchmarks import read_benchmarks
 from tuningfork.survey_plan.work import UNITS, StageTime, Unit
 
 
@@ -61,19 +61,20 @@ def read_previous_run(results: Path) -> PreviousRun | None:
     if not costs:
         return None
     seconds = {cost.stage: cost.seconds if cost.cpu_seconds is None else cost.cpu_seconds for cost in costs}
-    return PreviousRun(seconds, {"run": 1.0} | _work_of(results))
+    return PreviousRun(seconds, _work_of(results))
 
 
 def _work_of(results: Path) -> dict[Unit, float]:
     """Return the amounts of work of a run as far as its accounts and its plan give them."""
-    work: dict[Unit, float] = {}
+    work: dict[Unit, float] = {"run": 1.0}
     accounting = _json(results / _within_results(paths.ACCOUNTING))
     plan = _json(results / _within_results(paths.PLAN))
     with contextlib.suppress(KeyError, TypeError, ValueError):
         work["source"] = float(accounting["total"]["rows_out"])
     with contextlib.suppress(KeyError, TypeError, ValueError):
         values = {stage: json.loads(text)["values"] for stage, text in plan["tokens"].items()}
-        size = float(values["simulate"]["simulate"]["size"])
+        # The last part may be shorter; no other trace is left of the size of the training set.
+        size = float(len(plan["parts"]) * values["simulate"]["simulate"]["galaxies_per_part"])
         passes = sum(
             len(members) * values[f"train-{task}"][f"train.{task}"]["epochs"]
             for task, members in plan["members"].items()

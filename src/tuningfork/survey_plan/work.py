@@ -18,7 +18,10 @@ UNITS: dict[str, Unit] = {
         "source",
     ),
     **dict.fromkeys(
-        ("simulate", "infer_held_out", "calibrate_votes", "calibrate_structure", "calibrate_bars", "evaluate"),
+        (
+            "simulate", "infer_held_out", "infer_held_out_structure", "calibrate_votes", "calibrate_structure",
+            "calibrate_bars", "calibrate_features", "evaluate_structure", "evaluate",
+        ),
         "training galaxy",
     ),
     "pretrain": "pretraining pass",
@@ -170,12 +173,21 @@ def _per_source(configuration: Configuration) -> dict[str, float]:
 
 def _held_out(configuration: Configuration, galaxies: float) -> dict[str, float]:
     """Return the seconds of a core that the held-out galaxies of the training set take in each stage."""
-    source, chosen = _per_source(configuration), configuration.evaluate
-    # Validation and test have as many galaxies each; maps are made of some of them.
-    barred, featured = (min(2 * number, galaxies) for number in (chosen.bars, chosen.features))
+    source, split = _per_source(configuration), galaxies / 2
+    calibrate, evaluate = configuration.calibrate, configuration.evaluate
+
+    def bars(number: int) -> float:
+        return split / HARMONICS + min(number, split) * (source["saliency"] + source["bars"])
+
+    def features(number: int) -> float:
+        return min(number, split) * (source["feature_maps"] + source["features"])
+
     return {
-        "infer_held_out": galaxies * (source["infer_morphology"] + source["infer_structure"]),
-        "calibrate_structure": galaxies * source["structure"],
-        "calibrate_bars": galaxies / HARMONICS + barred * (source["saliency"] + source["bars"]),
-        "calibrate_features": featured * (source["feature_maps"] + source["features"]),
+        "infer_held_out": galaxies * source["infer_morphology"],
+        "infer_held_out_structure": galaxies * source["infer_structure"],
+        "calibrate_structure": split * source["structure"],
+        "calibrate_bars": bars(calibrate.bars),
+        "calibrate_features": features(calibrate.features),
+        "evaluate_structure": split * source["structure"],
+        "evaluate": bars(evaluate.bars) + features(evaluate.features),
     }

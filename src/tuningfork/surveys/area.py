@@ -92,7 +92,7 @@ def _shards_of_sources(configuration: Configuration, description: Description, o
     if table is not None or isinstance(configuration.sources.catalogue, SurveyCatalogue):
         return survey.own(table).shards(order)
     # Detected sources, and those of other catalogues, may lie anywhere on the images.
-    outlines = [place.corners for place in survey.places.values() if place.corners]
+    outlines = [image_place.corners for image_place in survey.places.values() if image_place.corners]
     if not outlines:
         raise ConfigurationError(
             f"survey.folder.images: none of the {len(survey.layouts)} images in {configuration.survey.folder.images} has "

@@ -1,45 +1,38 @@
 """The level and the noise of the sky in an image."""
 
 import numpy as np
+from astropy.stats import SigmaClip, mad_std
 
-from tuningfork.core.statistics import MAD_TO_SIGMA
+CLIPPED_SIGMA = 3.0
+"""Pixels farther from the median than this, in standard deviations, are clipped."""
+MAX_CLIPPINGS = 8
+UNIFORM_STEP_SIGMA = 1 / np.sqrt(12)
+"""Standard deviation of a uniform distribution, such as that of rounding errors, in units of its width."""
 
 
-def sky_level_and_noise(values: np.ndarray, clip: float = 3.0, rounds: int = 8) -> tuple[float, float]:
-    """Return level and standard deviation of the sky by clipping around the median.
+def sky_level_and_noise(values: np.ndarray) -> tuple[float, float]:
+    """Measure the sky by clipping pixels that are far from the median (:class:`astropy.stats.SigmaClip`).
 
     Parameters
     ----------
     values : ndarray
         Pixels, any shape; those that are not finite are ignored.
-    clip : float
-        Pixels farther than this many standard deviations from the level are left out.
-    rounds : int
-        Largest number of clippings.
 
     Returns
     -------
-    level, noise : float
-        The noise is never zero: an image without any noise gets that of its digital step or, if all pixels are the
-        same, one.
+    level : float
+        Median of the sky.
+    noise : float
+        Standard deviation of the sky, from the median absolute deviation. It is never zero: an image without noise
+        gets the noise of its digital step or, if all pixels are equal, one.
     """
-    values = np.asarray(values, dtype=np.float64).ravel()
-    values = values[np.isfinite(values)]
-    if not values.size:
+    finite = np.asarray(values, dtype=np.float64)[np.isfinite(values)]
+    if not finite.size:
         return 0.0, 1.0
-    level, noise = _median_and_noise(values)
-    for _ in range(rounds):
-        kept = values[np.abs(values - level) <= clip * noise] if noise > 0 else values
-        if kept.size == values.size or not kept.size:
-            break
-        values = kept
-        level, noise = _median_and_noise(values)
+    clip = SigmaClip(CLIPPED_SIGMA, maxiters=MAX_CLIPPINGS, cenfunc="median", stdfunc="mad_std")
+    sky = clip(finite, masked=False)
+    level, noise = float(np.median(sky)), float(mad_std(sky))
     if noise > 0:
         return level, noise
-    steps = np.diff(np.unique(values))
-    return level, float(steps.min() / np.sqrt(12)) if steps.size else 1.0
-
-
-def _median_and_noise(values: np.ndarray) -> tuple[float, float]:
-    level = float(np.median(values))
-    return level, MAD_TO_SIGMA * float(np.median(np.abs(values - level)))
+    steps = np.diff(np.unique(finite))
+    return level, float(steps.min() * UNIFORM_STEP_SIGMA) if steps.size else 1.0

@@ -68,7 +68,7 @@ class FetchedTile:
         return self.tile.name
 
 
-MARGIN = 60 / 3600
+STAMP_MARGIN = 60 / 3600
 """Distance (deg) beyond the edge of a shard that the stamps of its sources reach, unless they are larger."""
 Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 """(start, stop) -> pixels and inverse variances of the rows [start, stop); see :class:`Image`."""
@@ -186,7 +186,7 @@ class Survey(Protocol):
         """
         ...
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the tiles that touch the shard or come within `margin` (deg) of it, in order of name."""
         ...
 

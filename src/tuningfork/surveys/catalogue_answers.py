@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from astropy.table import Table
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.errors import TransferError
-from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import FetchedTile, Tile

@@ -14,7 +14,7 @@ from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.stamp_scale import stamp_steps
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, write_table
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import MARGIN, OwnImages, Survey, Tile
+from tuningfork.surveys.base import STAMP_MARGIN, OwnImages, Survey, Tile
 from tuningfork.surveys.lists.sources.listed import list_of_sources
 from tuningfork.surveys.manifest import fetch_all
 from tuningfork.surveys.near import needed
@@ -115,7 +115,7 @@ def tiles_of_sources(
     anywhere = np.array([name is None for name in own_images.tiles], dtype=bool)
     ra, dec = (numpy_column(rows, name)[anywhere] for name in ("ra", "dec"))
     half_widths = reach(rows, stamps, description)[anywhere]
-    around = survey.tiles(shard, max(MARGIN, half_widths.max())) if anywhere.any() else []
+    around = survey.tiles(shard, max(STAMP_MARGIN, half_widths.max())) if anywhere.any() else []
     wanted = {tile.name: tile for tile in needed(around, ra, dec, half_widths)}
     named_tiles = sorted({name for name in own_images.tiles if name is not None} - set(wanted))
     wanted |= {tile.name: tile for tile in (survey.locate(named_tiles) if named_tiles else [])}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.surveys.base import FetchedTile, Survey, Tile
 
 MANIFEST_SCHEMA = pa.schema(

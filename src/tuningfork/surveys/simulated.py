@@ -12,18 +12,18 @@ import pyarrow as pa
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import SimulatedSky
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
 from tuningfork.core.seeds import generator_for
-from tuningfork.core.tables import shard_table
 from tuningfork.simulate.imaging.conditions import draw_conditions
 from tuningfork.simulate.imaging.noise import add_noise
 from tuningfork.simulate.sky import Cell, Sky, cells_of_shard
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.transfer.network import Network
 
 MAX_TILE_TURN = 1.0
@@ -88,7 +88,7 @@ class SimulatedSurvey:
         ]
         return _sources_table(chosen)
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the tiles that touch the shard or come within `margin` (deg) of it."""
         return self.grid.around(shard, margin)
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tuningfork.core.ahead import ahead
 from tuningfork.core.config.stages import StructureTraining
 from tuningfork.core.errors import InputError
+from tuningfork.core.running.ahead import ahead
 from tuningfork.core.seeds import generator_for
 from tuningfork.stamps.store import StampFiles
 from tuningfork.training.figures import figures
@@ -112,29 +112,24 @@ def adapt(
     ----------
     model : Module
     task : Task
-        What it has learned.
     simulated : TaskData
-        What it has learned from.
+        What the network has learned, and from what.
     measured : StampFiles
         From :func:`tuningfork.training.labels.measurements.match_measurements`.
     settings : StructureTraining
-    checkpoint : Path
-        Written every epoch; a killed adaptation continues from it. The caller removes it.
-    token : str
-        Identifies the trained network.
-    device : torch.device
+    checkpoint, token, device
+        See :func:`tuningfork.training.loop.fit`; the token identifies the trained network.
 
     Returns
     -------
     dict
-        For the model card: the number of galaxies, the figures of merit of the measured test galaxies and the losses
-        of the measured validation galaxies before and after, whether the adapted network is kept, and the history.
+        For the model card: number of galaxies, figures of the test galaxies and losses of the validation galaxies
+        before and after, whether the adapted network is kept, and the history.
 
     Raises
     ------
     InputError
-        There is no measured galaxy to learn from, their stamps differ from the simulated ones in bands or size, or
-        the loss is not finite.
+        No measured galaxy to learn from, stamps of other bands or size than the simulated ones, or no finite loss.
     """
     measured_set = _open_measured(measured, simulated.training_set)
     measured_data = replace(simulated, training_set=measured_set, keys=(*simulated.keys, "measured"))
@@ -143,9 +138,9 @@ def adapt(
     before = figures(model, task, measured_data, "test", device)
     loss_before = mean_loss(model, task.loss, data.validation(), device)
     trained = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    name = json.dumps([token, measured_set.digest, settings.measurements.share, recipe.__dict__], sort_keys=True)
-    own_token = hashlib.sha256(name.encode()).hexdigest()
-    history = fit(model, task.loss, data, recipe, checkpoint=checkpoint, token=own_token, device=device)
+    facts = [token, measured_set.digest, settings.measurements.share, recipe.__dict__]
+    token = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    history = fit(model, task.loss, data, recipe, checkpoint=checkpoint, token=token, device=device)
     loss = mean_loss(model, task.loss, data.validation(), device)
     after = figures(model, task, measured_data, "test", device)
     kept = len(measured_set.rows("validation")) < MIN_VALIDATION_GALAXIES or loss <= loss_before

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tuningfork.core.errors import InputError
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.training.checkpoints import TrainingState, restore_checkpoint, save_checkpoint
 from tuningfork.training.sets.dataset import TrainingBatch
@@ -117,26 +117,25 @@ def fit(
     restore_checkpoint(checkpoint, state, token)
     while state.epoch < recipe.epochs:
         begin = time.monotonic()
-        model.train()
-        train_loss = _epoch(state, loss, data, recipe, device)
-        validation_loss = _with_average(state, lambda: mean_loss(model, loss, data.validation(), device))
-        _require_finite(train_loss, state.epoch, recipe)
-        state.epoch += 1
-        state.history.append(
-            {
-                "epoch": state.epoch,
-                "train_loss": train_loss,
-                "validation_loss": validation_loss,
-                "learning_rate": learning_rate(recipe, state.epoch / recipe.epochs),
-                "seconds": round(time.monotonic() - begin, 2),
-            }
-        )
+        _train_epoch(state, loss, data, recipe, device)
+        state.history[-1]["seconds"] = round(time.monotonic() - begin, 2)
         logger.info(
             "epoch %(epoch)d: loss %(train_loss).4f, validation %(validation_loss)s, %(seconds).1f s", state.history[-1]
         )
         save_checkpoint(checkpoint, state, token)
     model.load_state_dict(state.average)
     return state.history
+
+
+def _train_epoch(state: TrainingState, loss: Loss, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
+    """Train for one epoch and add its losses to the history."""
+    state.model.train()
+    train_loss = _epoch(state, loss, data, recipe, device)
+    validation_loss = _with_average(state, lambda: mean_loss(state.model, loss, data.validation(), device))
+    _require_finite(train_loss, state.epoch, recipe)
+    state.epoch += 1
+    entry = {"epoch": state.epoch, "train_loss": train_loss, "validation_loss": validation_loss}
+    state.history.append(entry | {"learning_rate": learning_rate(recipe, state.epoch / recipe.epochs)})
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

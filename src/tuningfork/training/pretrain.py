@@ -5,7 +5,10 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+import torch
+from torch import nn
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.seeds import seed_for
@@ -25,12 +28,7 @@ PRETRAINING_WEIGHT_DECAY = 0.01
 
 
 def pretrain_encoder(
-    parameters: Parameters,
-    *,
-    training: Sequence[StampFiles],
-    stamps: Sequence[StampFiles],
-    output: Path,
-    card: Path,
+    parameters: Parameters, *, training: Sequence[StampFiles], stamps: Sequence[StampFiles], output: Path, card: Path
 ) -> None:
     """Train an encoder to restore noisy stamps with hidden patches, and write its weights and card.
 
@@ -53,8 +51,7 @@ def pretrain_encoder(
     begin = time.monotonic()
     settings, seed = parameters.configuration.pretrain, parameters.configuration.seed
     compute_with(settings.threads)
-    sets = [open_training_set(training)]
-    sets += [shard for files in stamps if (shard := _stamps_like(sets[0], files)) is not None]
+    sets = _sets(training, stamps)
     device = choose_device()
     data = RestorationData(
         sets, split_rows(sets), settings.batch_size, settings.masked_fraction, seed, workers_for(device)
@@ -63,11 +60,10 @@ def pretrain_encoder(
     model = build({**architecture, "network": "restorer"}, seed_for(seed, "pretrain"))
     recipe = Recipe("pretrain", settings.epochs, settings.batch_size, settings.learning_rate, PRETRAINING_WEIGHT_DECAY)
     lineage = parameters.lineage(lineage_of(*(files.table for files in (*training, *stamps))))
-    digest = hashlib.sha256("".join(entry.digest for entry in sets).encode()).hexdigest()
-    token = hashlib.sha256(json.dumps([digest, lineage]).encode()).hexdigest()
+    digest = _hash("".join(entry.digest for entry in sets))
+    token = _hash(json.dumps([digest, lineage]))
     checkpoint = output.with_name(f"{output.stem}-checkpoint.safetensors")
     history = fit(model, restoration_loss, data, recipe, checkpoint=checkpoint, token=token, device=device)
-    trained = bool(settings.epochs) and bool(sum(map(len, data.rows["validation"])))
     facts = {
         "set": digest,
         "galaxies": sum(map(len, data.rows["train"])),
@@ -82,12 +78,29 @@ def pretrain_encoder(
         "input": input_of(sets[0].bands, sets[0].reference_band, sets[0].size),
         "heads": {},
         "training": facts,
-        "metrics": {"validation": finite(restoration_figures(model, data.validation(), device))} if trained else {},
+        "metrics": _figures(model, data, device) if settings.epochs else {},
         "history": [finite(entry) for entry in history],
         "lineage": lineage,
     }
     save(cast(Encoder, model.encoder), output, card, content)
     checkpoint.unlink(missing_ok=True)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sets(training: Sequence[StampFiles], stamps: Sequence[StampFiles]) -> list[TrainingSet]:
+    """Return the training set, and the stamps of each shard that has any."""
+    first = open_training_set(training)
+    return [first, *(shard for files in stamps if (shard := _stamps_like(first, files)) is not None)]
+
+
+def _figures(model: nn.Module, data: RestorationData, device: torch.device) -> dict[str, Any]:
+    """Return the figures of merit of a trained restorer; none without validation stamps."""
+    if not sum(map(len, data.rows["validation"])):
+        return {}
+    return {"validation": finite(restoration_figures(model, data.validation(), device))}
 
 
 def _stamps_like(training_set: TrainingSet, files: StampFiles) -> TrainingSet | None:

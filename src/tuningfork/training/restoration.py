@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tuningfork.core.ahead import ahead
+from tuningfork.core.running.ahead import ahead
 from tuningfork.core.seeds import generator_for
 from tuningfork.networks.ensemble import mixed_precision
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare_images

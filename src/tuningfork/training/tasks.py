@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tuningfork.core.columns import vote_columns
-from tuningfork.core.decision_tree import question
+from tuningfork.core.decision_tree import question, vote_columns
 from tuningfork.networks.inputs import dihedral_angle
 from tuningfork.networks.losses import gaussian_nll, mean_of_known, multivariate_nll, vote_nll
 from tuningfork.networks.structure import COLUMNS, TARGETS, bulge_logit, shear_of

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tuningfork.core.benchmarks import read_benchmarks
+from tuningfork.core.stage.benchmarks import read_benchmarks
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 

@@ -9,18 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuningfork.core.columns import published
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import write_json
 from tuningfork.core.flags import MEANINGS, Flag, count, decode
-from tuningfork.core.tables import (
-    detail_of,
-    lineage_of,
-    numpy_column,
-    read_table,
-    require_same_sources,
-    shard_table,
-    write_table,
-)
+from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, require_same_sources, write_table
 
 
 def sources(number: int = 3) -> pa.Table:

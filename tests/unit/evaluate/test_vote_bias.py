@@ -1,5 +1,6 @@
 """Planted label errors and planted biases are found; where there are none, none are found."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from helpers.inferred import held_out_answers
 from helpers.small_networks import BANDS, model_card, training_part
 from scipy.special import expit
 from scipy.stats import betabinom
 
+from tuningfork.core.calibration_file import write_calibration
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
 from tuningfork.core.decision_tree import question, questions
-from tuningfork.core.files import read_json, write_json
+from tuningfork.core.files import read_json
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import read_table, shard_table, write_table
-from tuningfork.evaluate.audit.bias import bar_bias, corrections, measured_bars, report_bias, shifts_to, slopes
+from tuningfork.core.tables import read_table, write_table
+from tuningfork.evaluate.audit.bias import audit_votes, bar_bias, corrections, measured_bars, shifts_to, slopes
 from tuningfork.evaluate.audit.disagreement import fit_precision, label_errors, tail_probabilities
-from tuningfork.evaluate.audit.volunteers import People, held_out_people
+from tuningfork.evaluate.audit.volunteers import VolunteerFiles, held_out_volunteers
+from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection
 
 GALAXIES = 800
 
@@ -170,10 +175,16 @@ def test_the_stage_writes_both_files(tmp_path: Path) -> None:
     frame = full(10)
     source = tmp_path / "evaluation.parquet"
     write_table(source, pa.Table.from_pandas(frame), {"evaluate": "e"})
-    parameters = Parameters("bias", "digest", validate({}), None)
-    report_bias(parameters, source, None, tmp_path / "bias.json", tmp_path / "errors.parquet")
+    parameters = Parameters("audit_votes", "digest", validate({}), None)
+    audit_votes(
+        parameters,
+        galaxies=source,
+        volunteers=None,
+        output=tmp_path / "bias.json",
+        table=tmp_path / "errors.parquet",
+    )
     written = read_json(tmp_path / "bias.json")
-    assert written["lineage"] == {"evaluate": "e", "bias": "digest"}
+    assert written["lineage"] == {"evaluate": "e", "audit_votes": "digest"}
     assert set(written["labels"]["simulated"]) == {entry.name for entry in questions()}
     assert set(written["bars"]) == {"simulated"}
     assert read_table(tmp_path / "errors.parquet").num_rows == len(questions()) * GALAXIES
@@ -183,30 +194,43 @@ def test_few_galaxies_have_no_slopes() -> None:
     assert bar_bias(surveyed(10)[:20], 1) == {"n": 20, "slopes": [], "corrections": []}
 
 
-def test_votes_of_people_are_judged_beside_the_simulated_ones(tmp_path: Path) -> None:
+def test_votes_of_volunteers_are_judged_beside_the_simulated_ones(tmp_path: Path) -> None:
     """With magnitudes and sizes from the source list, joined by identifier, in whatever order that is."""
-    evaluation = tmp_path / "evaluation.parquet"
-    write_table(evaluation, pa.Table.from_pandas(full(11)[:40]), {"evaluate": "e"})
-    part = training_part(tmp_path / "people.parquet", 80)
+    galaxies = tmp_path / "galaxies.parquet"
+    write_table(galaxies, pa.Table.from_pandas(full(11)[:40]), {"evaluate": "e"})
+    part = training_part(tmp_path / "volunteers.parquet", 80)
     rows = read_table(part)
     rows = rows.set_column(rows.column_names.index("class"), "class", pa.array([""] * 80))
     rows = rows.append_column("source_id", pa.array(np.arange(80) + 500))
-    write_table(part, rows, {"votes": "v"}, bands=BANDS, reference_band="r")
+    write_table(part, rows, {"match_votes": "v"}, bands=BANDS, reference_band="r")
     sources = tmp_path / "sources.parquet"
     mag = np.linspace(14, 18, 80)
     listed = {"source_id": np.arange(80)[::-1] + 500, "flags": np.zeros(80, int), "survey_mag": mag[::-1]}
     write_table(sources, shard_table("sources", listed | {"survey_radius": np.full(80, 3.0)}), {"sources": "s"})
-    agreement = tmp_path / "agreement.json"
-    write_json(agreement, {"lineage": {}, "calibration": {}})
-    people = People(part, [sources], [model_card(tmp_path, "morphology")], agreement)
-    frame = held_out_people(people, validate({}).classify)
+    answers = held_out_answers([part], [model_card(tmp_path, "morphology")])
+    plain, corrected = tmp_path / "plain.json", tmp_path / "corrected.json"
+    correction = LearnedCorrection(VoteCorrection(2.0, 1.0), True, "volunteers", 100)
+    write_calibration(plain, "votes", VoteCalibration({}), {"calibrate_votes": "c"})
+    write_calibration(corrected, "votes", VoteCalibration({"bar": correction}), {"calibrate_votes": "c"})
+    volunteers = VolunteerFiles(part, [sources], answers, plain)
+    frame = held_out_volunteers(volunteers)
+    held_out = rows.filter(pa.array(rows["split"].to_numpy() != "train"))
+    assert frame["index"].tolist() == held_out["source_id"].to_pylist()
     np.testing.assert_allclose(frame["mag"], mag[frame["index"] - 500], rtol=1e-6)
-    assert np.isfinite(frame["bar_yes_fraction"]).all()
-    parameters = Parameters("bias", "digest", validate({}), None)
-    report_bias(parameters, evaluation, people, tmp_path / "bias.json", tmp_path / "errors.parquet")
+    np.testing.assert_array_equal(frame["bar_yes_votes"], held_out["bar_yes_votes"])
+    odds = [
+        (one["bar_yes_fraction"] / one["bar_no_fraction"]).to_numpy()
+        for one in (frame, held_out_volunteers(replace(volunteers, calibration=corrected)))
+    ]
+    np.testing.assert_allclose(odds[1], np.sqrt(odds[0]))
+    parameters = Parameters("audit_votes", "digest", validate({}), None)
+    outputs = {"output": tmp_path / "bias.json", "table": tmp_path / "errors.parquet"}
+    audit_votes(parameters, galaxies=galaxies, volunteers=volunteers, **outputs)
     written = read_json(tmp_path / "bias.json")
-    assert set(written["lineage"]) >= {"evaluate", "votes", "sources", "bias"}
-    assert set(written["bars"]) == set(written["labels"]) == {"simulated", "people"}
+    assert set(written["lineage"]) == {
+        "evaluate", "match_votes", "sources", "train-morphology", "infer_held_out", "calibrate_votes", "audit_votes"
+    }  # fmt: skip
+    assert set(written["bars"]) == set(written["labels"]) == {"simulated", "volunteers"}
     found = read_table(tmp_path / "errors.parquet")
-    assert set(found["origin"].to_pylist()) == {"simulated", "people"}
+    assert set(found["origin"].to_pylist()) == {"simulated", "volunteers"}
     assert found["probability"].to_pylist() == sorted(found["probability"].to_pylist())

@@ -1,20 +1,10 @@
-"""Agreement with people and calibration of votes, on draws whose truth is known."""
+"""Agreement with volunteers, on draws whose truth is known."""
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tuningfork.core.decision_tree import answers, question
 from tuningfork.evaluate.votes import agreement, as_good_as, calibration_error, mean_deviation, noise_floor
-from tuningfork.measure.votes.correction import (
-    Correction,
-    calibrate,
-    corrected,
-    corrections_of,
-    learn_correction,
-    log_likelihood,
-)
-from tuningfork.networks.losses import dirichlet_multinomial_nll
 
 GALAXIES = 4000
 
@@ -70,46 +60,3 @@ def test_figures_stand_beside_the_constant_and_galaxies_that_were_not_asked_do_n
     assert found["mae_floor"] == pytest.approx(found["mae"], rel=0.06)
     assert found["mae_constant"] > 3 * found["mae"]
     assert agreement(truth[:9], votes[:9], np.array([0.5, 0.5]), np.random.default_rng(3)) == {"n": 4}
-
-
-def test_the_likelihood_is_the_loss_that_is_trained() -> None:
-    import torch
-
-    truth, votes = drawn([2.0, 1.0, 0.5], (1, 30))
-    alpha = 5 * truth + 0.2
-    ours = -log_likelihood(alpha, votes) + log_likelihood(alpha + 1, votes)
-    theirs = [dirichlet_multinomial_nll(torch.tensor(a), torch.tensor(votes)).numpy() for a in (alpha, alpha + 1)]
-    np.testing.assert_allclose(ours, theirs[0] - theirs[1], atol=1e-6)
-
-
-@pytest.mark.parametrize(("temperature", "concentration"), [(1.8, 0.3), (0.6, 2.5)])
-def test_a_wrong_temperature_and_concentration_are_found_and_undone(temperature: float, concentration: float) -> None:
-    rng = np.random.default_rng(4)
-    honest = 12 * rng.dirichlet([1.0, 1.5, 0.7], GALAXIES) + 0.05
-    votes = np.array([rng.multinomial(30, rng.dirichlet(alpha)) for alpha in honest], dtype=float)
-    stated = corrected(honest, Correction(1 / temperature, 1 / concentration))
-    found = learn_correction(stated, votes)
-    assert found["applied"]
-    assert found["temperature"] == pytest.approx(temperature, rel=0.08)
-    assert found["concentration"] == pytest.approx(concentration, rel=0.12)
-    assert not learn_correction(honest, votes)["applied"]
-    assert learn_correction(stated[:20], votes[:20]) | {"n": 0} == {
-        "n": 0, "temperature": 1, "concentration": 1, "gain": None, "gain_error": None, "applied": False,
-    }  # fmt: skip
-
-
-def test_only_questions_whose_correction_helps_are_changed() -> None:
-    rng = np.random.default_rng(5)
-    alpha = rng.uniform(0.5, 9, (6, len(answers())))
-    alpha[2] = np.nan
-    fraction, error, concentration = alpha.copy(), alpha.copy(), alpha.copy()
-    entry = {"temperature": 2.0, "concentration": 0.5}
-    learnt = {"calibration": {"bar": entry | {"applied": True}, "merging": entry | {"applied": False}}}
-    calibrate(fraction, error, concentration, corrections_of(learnt))
-    bar = question("bar").slice
-    others = np.delete(np.arange(len(answers())), np.r_[bar])
-    np.testing.assert_array_equal(concentration[:, others], alpha[:, others])
-    np.testing.assert_allclose(fraction[:, bar].sum(axis=1)[[0, 1, 3]], 1)
-    np.testing.assert_allclose(concentration[:, bar].sum(axis=1), 0.5 * alpha[:, bar].sum(axis=1))
-    np.testing.assert_array_equal(fraction[:, bar].argmax(axis=1)[[0, 1]], alpha[:, bar].argmax(axis=1)[[0, 1]])
-    assert np.isnan(fraction[2, bar]).all()

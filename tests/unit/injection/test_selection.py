@@ -8,23 +8,24 @@ import pandas as pd
 import pytest
 from helpers.drawn_survey import CENTRE, DESCRIPTION, FIELD, FWHM, NOISE, SCALE, Drawn, galaxies
 from helpers.small_networks import model_card
+from helpers.small_sets import stamp_files
 from scipy.stats import binomtest
 
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import validate
 from tuningfork.core.config.population import Population
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import describe
-from tuningfork.core.files import write_json
 from tuningfork.core.flags import decode
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import read_table, write_table
+from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.injection.cut import cut_stamps
 from tuningfork.injection.function import SCHEMA, gather, selection_function, wilson
 from tuningfork.injection.images import with_galaxies
 from tuningfork.injection.place import Injection, groups, place_galaxies
-from tuningfork.injection.shard import inject_shard
-from tuningfork.measure.bars.combination import alone
-from tuningfork.measure.bars.length_calibration import identity
+from tuningfork.injection.shard import InjectionInputs, inject_shard
+from tuningfork.measure.bars.calibration import uncalibrated
+from tuningfork.measure.votes.correction import VoteCalibration
 from tuningfork.simulate.galaxies.draw import draw_galaxy
 from tuningfork.simulate.light.profiles import Sersic
 from tuningfork.simulate.truth import Part
@@ -154,7 +155,7 @@ def test_stamps_hold_the_galaxy_and_what_was_there(tmp_path: Path) -> None:
     nearly_dark = [replace(one, galaxy=replace(one.galaxy, mag=29.9)) for one in there]
     stamps = []
     for name, group in (("with", there), ("without", nearly_dark)):
-        cut_stamps(parameters(), survey, network, tiles, group, tmp_path / f"{name}.parquet")
+        cut_stamps(parameters(), survey, network, tiles, group, stamp_files(tmp_path / f"{name}.parquet"))
         stamps.append(np.load(tmp_path / f"{name}.npy"))
     light = (stamps[0] - stamps[1])[:, 0, 0]
     assert light.sum(axis=(1, 2)) == pytest.approx(10 ** (-0.4 * (15.0 - 22.5)), rel=0.06)
@@ -172,7 +173,7 @@ def test_a_galaxy_across_two_tiles_is_whole(tmp_path: Path) -> None:
     network = Network(Transfer(cache=str(tmp_path)))
     tiles = [survey.fetch(tile) for tile in survey.locate(["t0", "t1"])]
     one = injection(CENTRE[0] - 0.4 * width, mag=14.0)
-    cut_stamps(parameters(), survey, network, tiles, [one], tmp_path / "one.parquet")
+    cut_stamps(parameters(), survey, network, tiles, [one], stamp_files(tmp_path / "one.parquet"))
     stamp = np.load(tmp_path / "one.npy")[0, :, 0]
     assert "STITCHED" in decode(read_table(tmp_path / "one.parquet")["flags"][0].as_py())
     assert (stamp[1] > 0).mean() > 0.97
@@ -245,21 +246,23 @@ def test_the_job_measures_every_galaxy_in_the_images_of_a_simulated_sky(tmp_path
     tiles = sorted(survey.tiles(shard), key=lambda tile: np.hypot(*np.subtract((tile.ra, tile.dec), shard.centre)))[:2]
     manifest = tmp_path / "tiles.parquet"
     write_table(manifest, fetch_all(survey, tiles, given.survey.bands, 1, network.path), {"tiles": "t"})
-    known = ("direct", "mask", "saliency", "fourier", "axis_ratio")
-    evaluation = {
-        "lineage": {"evaluate": "e"},
-        "agreement": {"calibration": {}},
-        "bar_calibration": {name: identity(0).as_dict() for name in known},
-        "bar_combination": alone().as_dict(),
-    }
-    write_json(tmp_path / "evaluation.json", evaluation)
-    models = [model_card(tmp_path, "morphology")]
+    votes, bars = tmp_path / "votes.json", tmp_path / "bars.json"
+    write_calibration(votes, "votes", VoteCalibration({}), {"calibrate_votes": "v"})
+    write_calibration(bars, "bars", uncalibrated(), {"calibrate_bars": "b"})
+    inputs = InjectionInputs(manifest, [model_card(tmp_path, "morphology")], votes, bars)
     tables = []
     for name in ("one.parquet", "two.parquet"):
-        inject_shard(given, shard.name, manifest, models, tmp_path / "evaluation.json", transfer, tmp_path / name)
+        inject_shard(given, shard=shard.name, inputs=inputs, transfer=transfer, output=tmp_path / name)
         tables.append(read_table(tmp_path / name))
     assert tables[0].equals(tables[1])
     assert not list(tmp_path.glob(".inject-*"))
+    assert lineage_of(tmp_path / "one.parquet") == {
+        "tiles": "t",
+        "calibrate_votes": "v",
+        "calibrate_bars": "b",
+        "train-morphology": "m0",
+        "inject": "digest",
+    }
     rows = tables[0].to_pandas()
     assert len(rows) == 4
     assert shard.contains(rows["ra"].to_numpy(), rows["dec"].to_numpy()).all()
@@ -267,8 +270,8 @@ def test_the_job_measures_every_galaxy_in_the_images_of_a_simulated_sky(tmp_path
     for name in ("true_bar_length", "psf_fwhm", "sky_noise", "p_bar", "bar_length_direct"):
         assert np.isfinite(rows[name].astype(float)).all(), name
     assert (rows["recovered"] == rows["bar_length"].notna()).all()
-    selection = Parameters("selection", "digest", validate({}), None)
+    selection = Parameters("selection_function", "digest", validate({}), None)
     shards = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
-    gather(selection, shards, tmp_path / "all.parquet", tmp_path / "function.parquet")
+    gather(selection, shards=shards, output=tmp_path / "all.parquet", table=tmp_path / "function.parquet")
     assert read_table(tmp_path / "all.parquet").num_rows == 8
     assert read_table(tmp_path / "function.parquet")["n"].to_pylist() == [8]

@@ -13,8 +13,8 @@ from helpers.synthetic_results import BANDS, parameters, results
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuningfork.core.columns import stamps, vote_columns
-from tuningfork.core.decision_tree import answers, question, questions
+from tuningfork.core.columns import stamps
+from tuningfork.core.decision_tree import answers, question, questions, vote_columns
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import open_array
 from tuningfork.core.tables import lineage_of
@@ -252,7 +252,7 @@ def test_labels_of_an_older_version_are_kept(tmp_path: Path) -> None:
     pq.write_table(table.drop_columns("pixels_checksum"), tmp_path / "votes.parquet")
     VoteStore(tmp_path).record(seen(2), "ann", SMOOTH)
     assert pq.read_table(tmp_path / "votes.parquet")["pixels_checksum"].is_null().to_pylist() == [True, False]
-    assert len(open_training_set([tmp_path / "votes.parquet"]).kind) == 2
+    assert len(open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")]).kind) == 2
 
 
 def test_a_label_about_a_changed_stamp_leaves_the_old_stamp_alone(tmp_path: Path) -> None:
@@ -276,7 +276,9 @@ def test_more_labels_than_spare_rows_keep_their_stamps(tmp_path: Path) -> None:
     for source in range(number):
         store.record(seen(source), "edwin", SMOOTH)
     assert open_array(tmp_path / "votes.npy")[:number, 1, 2, 7, 7].tolist() == list(range(number))
-    assert len(open_training_set([tmp_path / "votes.parquet"]).rows("train")) == number
+    assert (
+        len(open_training_set([StampFiles(tmp_path / "votes.parquet", tmp_path / "votes.npy")]).rows("train")) == number
+    )
 
 
 def test_a_store_without_spare_rows_goes_on(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.errors import InputError
-from tuningfork.label.server import LARGEST_REQUEST, LabelServer, serve
-from tuningfork.label.session import Session
+from tuningfork.label.server import MAX_REQUEST_BYTES, LabelServer, serve
+from tuningfork.label.session import LabelSession
 
 TOKEN = "a-token-of-a-test"
 
@@ -29,7 +29,7 @@ def test_a_queue_whose_stamps_are_gone_says_what_to_do(tmp_path: Path) -> None:
     for path in (folder / "stamps").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="--notemp"):
-        Session(folder, tmp_path / "votes")
+        LabelSession(folder, tmp_path / "votes")
 
 
 def test_a_queue_that_is_older_than_the_stamps_is_refused(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_queue_that_is_older_than_the_stamps_is_refused(tmp_path: Path) -> Non
     table = pq.read_table(path)
     pq.write_table(table.set_column(2, "row", pa.array([0] * table.num_rows)), path)
     with pytest.raises(InputError, match="does not fit"):
-        Session(folder, tmp_path / "votes")
+        LabelSession(folder, tmp_path / "votes")
 
 
 def test_without_a_run_there_is_one_clear_line(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_no_path_of_the_network_reaches_a_file(run: Path, tmp_path: Path, path: 
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"{", 400), (b"[]", 400), (b"[" * 5000, 400), (b"\xff", 400), (b"{}", 400), (b"x" * (LARGEST_REQUEST + 1), 413),
+        (b"{", 400), (b"[]", 400), (b"[" * 5000, 400), (b"\xff", 400), (b"{}", 400), (b"x" * (MAX_REQUEST_BYTES + 1), 413),
         (b'{"place": -1, "labeller": "e", "answers": {}}', 400), (b'{"place": 6, "labeller": "e", "answers": {}}', 400),
         (b'{"place": true, "labeller": "e", "answers": {}}', 400), (b'{"place": 0, "labeller": " ", "answers": {}}', 400),
         (b'{"place": 0, "labeller": "a\\u0000b", "answers": {}}', 400), (b'{"place": 0, "labeller": "e", "answers": 3}', 404),

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,16 @@ import pytest
 from PIL import Image
 
 from tuningfork.cli import main
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import validate
 from tuningfork.core.description import describe
 from tuningfork.core.flags import Flag
-from tuningfork.measure.bars.combination import alone
-from tuningfork.measure.bars.length_calibration import identity
+from tuningfork.measure.bars.calibration import uncalibrated
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.networks.model_file import build, input_of, read_card, save
-from tuningfork.pictures.calibrate import calibrate_pictures
-from tuningfork.pictures.measure import How, calibrations_of
+from tuningfork.pictures.calibrate import BARRED_ALONE, calibrate_pictures
+from tuningfork.pictures.measure import PICTURE_RECIPE, PictureSettings, calibration_of
 from tuningfork.stamps.picture.stamp import STRETCH
 
 SIDE = 160
@@ -135,37 +136,52 @@ def test_a_calibration_makes_the_recommended_length(tmp_path, card, measured) ->
     folder = tmp_path / "one"
     folder.mkdir()
     Image.fromarray(barred_galaxy()).save(folder / "galaxy.png")
-    lengths = {name: identity(0).as_dict() for name in (*ESTIMATORS, "axis_ratio")}
-    lengths["direct"]["intercept"] = np.log(2)
-    values = {"bar_calibration": lengths, "bar_combination": alone().as_dict(), "networks": ["other"]}
+    plain = uncalibrated()
+    direct = replace(plain.lengths["direct"], intercept=float(np.log(2)))
+    doubled = replace(plain, lengths=plain.lengths | {"direct": direct})
     calibration = tmp_path / "calibration.json"
-    calibration.write_text(json.dumps(values))
+    write_calibration(calibration, PICTURE_RECIPE, doubled, {}, networks=["other"])
     out = tmp_path / "table.csv"
-    with pytest.raises(SystemExit, match="made with other networks"):
+    with pytest.raises(SystemExit, match=r"made with other networks; .* tuningfork calibrate-pictures --models"):
         run(folder, out, card, "--calibration", str(calibration))
-    calibration.write_text(json.dumps(values | {"networks": [read_card(card)["weights_sha256"]]}))
+    networks = [read_card(card)["weights_sha256"]]
+    write_calibration(calibration, PICTURE_RECIPE, doubled, {}, networks=networks)
     rows = run(folder, out, card, "--calibration", str(calibration))
-    plain = measured[1].loc["galaxy.png", "bar_length_pixels"]
-    assert rows.loc["galaxy.png", "bar_length_pixels"] == pytest.approx(2 * plain, rel=1e-3)
+    length = measured[1].loc["galaxy.png", "bar_length_pixels"]
+    assert rows.loc["galaxy.png", "bar_length_pixels"] == pytest.approx(2 * length, rel=1e-3)
 
 
 def test_the_shipped_calibration_is_that_of_the_shipped_network() -> None:
     ensemble = load_ensemble([compact_card("morphology")], "morphology")
-    assert calibrations_of(How(), ensemble).combination.n > 100
+    assert calibration_of(PictureSettings(), ensemble).combination.n > 100
 
 
-def test_a_calibration_learnt_on_drawn_pictures_can_be_used(card) -> None:
-    values = {"survey": {"simulated": {"bands": ["r"]}}, "evaluate": {"bars": 12}, "saliency": {"samples": 1}}
-    kinds = {"elliptical": 0, "spiral": 0, "edge_on": 0, "merger": 0, "lens": 0}
-    configuration = validate(values | {"simulate": {"population": {"classes": kinds}}})
+def test_a_calibration_learned_on_drawn_pictures_can_be_used(card) -> None:
+    values = {"survey": {"simulated": {"bands": ["r"]}}, "saliency": {"samples": 1}}
+    configuration = validate(values | {"simulate": {"population": {"classes": BARRED_ALONE}}})
     ensemble = load_ensemble([card], "morphology")
-    found = calibrate_pictures(12, ensemble, configuration, describe(configuration, SURVEYS))
-    assert set(found["bar_calibration"]) == {*ESTIMATORS, "axis_ratio"}
-    assert found["bars"]["recommended"]["n"] <= 12
     path = card.with_name("calibration.json")
-    path.write_text(json.dumps(found))
-    again = calibrations_of(How(models=(card,), calibration=path), ensemble)
-    assert again.combination.as_dict() == found["bar_combination"]
+    figures = calibrate_pictures(12, ensemble, configuration, describe(configuration, SURVEYS), path)
+    assert figures["recommended"]["n"] <= 12
+    again = calibration_of(PictureSettings(models=(card,), calibration=path), ensemble)
+    assert set(again.lengths) == set(ESTIMATORS)
+
+
+def test_the_command_makes_a_calibration_that_measure_folder_takes(tmp_path, card, capsys) -> None:
+    calibration = tmp_path / "new" / "calibration.json"
+    main(["calibrate-pictures", "--models", str(card), "--out", str(calibration), "--galaxies", "10"])
+    printed = capsys.readouterr().out
+    assert "recommended" in printed
+    assert f"{calibration}: learned from 10 galaxies" in printed
+    assert json.loads(calibration.read_text())["networks"] == [read_card(card)["weights_sha256"]]
+    Image.fromarray(barred_galaxy()).save(tmp_path / "galaxy.png")
+    rows = run(tmp_path, tmp_path / "t.csv", card, "--calibration", str(calibration))
+    assert rows.loc["galaxy.png", "bar_length_pixels"] > 0
+
+
+def test_a_calibration_of_too_few_galaxies_is_refused(tmp_path, card) -> None:
+    with pytest.raises(SystemExit, match="--galaxies 3: expected a number from 10"):
+        main(["calibrate-pictures", "--models", str(card), "--out", str(tmp_path / "c.json"), "--galaxies", "3"])
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from tuningfork.core.config.population import ClassFractions, Population
 from tuningfork.simulate.galaxies.boxy import BoxyBar, draw_boxiness
 from tuningfork.simulate.galaxies.draw import draw_galaxy
 from tuningfork.simulate.galaxies.spheroids import arcs_of_source
+from tuningfork.simulate.light.axes import to_axes
 from tuningfork.simulate.light.canvas import Light, north_up
-from tuningfork.simulate.light.profiles import Ferrers, Knots, to_axes
+from tuningfork.simulate.light.profiles import Ferrers, Knots
 
 WAVES = tuple(axis.astype(np.float32) for axis in np.meshgrid(np.linspace(0, 6, 40), np.linspace(-6, 6, 80)))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tuningfork.core.checksums import row_checksums
-from tuningfork.core.columns import vote_columns
 from tuningfork.core.config import validate
+from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.description import describe
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import open_array

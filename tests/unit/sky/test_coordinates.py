@@ -81,7 +81,8 @@ def test_positions_across_right_ascension_zero_and_on_the_far_side() -> None:
     assert np.isnan(y[2:]).all()
 
 
-def test_distance_is_that_of_astropy() -> None:
-    ra, dec = np.array([10.0, 359.9]), np.array([80.0, -1.0])
-    expected = SkyCoord(ra, dec, unit="deg").separation(SkyCoord(0.2, 79.0, unit="deg")).deg
-    np.testing.assert_allclose(distance(ra, dec, 0.2, 79.0), expected, rtol=1e-9)
+def test_distances_at_the_pole_across_zero_between_antipodes_and_of_a_milliarcsecond() -> None:
+    ra, dec = np.array([10.0, 359.9, 190.0, 0.1]), np.array([80.0, 0.0, 80.0, 0.0])
+    other_ra, other_dec = np.array([190.0, 0.1, 10.0, 0.1]), np.array([80.0, 0.0, -80.0, 1e-3 / 3600])
+    np.testing.assert_allclose(distance(ra, dec, other_ra, other_dec), [20.0, 0.2, 180.0, 1e-3 / 3600], rtol=1e-9)
+    assert np.isnan(distance(np.array([np.nan]), np.array([0.0]), 10.0, 0.0)).all()

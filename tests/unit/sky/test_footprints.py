@@ -47,6 +47,15 @@ def test_boxes(ra: float, dec: float, width: float, height: float, order: int, s
     require_exact(box, order, ra + generator.uniform(0, width, 2000), generator.uniform(dec, top, 2000))
 
 
+@pytest.mark.parametrize(("ra", "dec"), [(0.0, -1.0), (22.5, -1.0), (45.0, -1.0), (359.0, -1.0), (78.75, -80.0)])
+def test_boxes_whose_edges_run_through_corners_of_shards(ra: float, dec: float) -> None:
+    generator = np.random.default_rng(0)
+    for order in (2, 3):
+        width = 11.25 if dec < -45 else 1.0
+        box = Box(ra_min=ra, ra_max=(ra + width) % 360, dec_min=dec, dec_max=dec + 2)
+        require_exact(box, order, ra + generator.uniform(0, width, 2000), generator.uniform(dec, dec + 2, 2000))
+
+
 @FEW
 @given(st.floats(0, 359.9), st.floats(-90, 90), st.floats(0.01, 20), st.integers(2, 6), SEED)
 def test_cones(ra: float, dec: float, radius: float, order: int, seed: int) -> None:
@@ -202,7 +211,7 @@ def test_tiles_by_name_and_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("footprint", "message"),
     [
-        ({"names": ["../../etc"]}, r"sky\.footprint\.names: '\.\./\.\./etc' is no name of a tile"),
+        ({"names": ["../../etc"]}, r"sky\.footprint\.names: '\.\./\.\./etc' is not the name of a tile"),
         ({"names": ["nothing"]}, r"sky\.footprint: tile 'nothing' of the simulated sky: expected a name such as"),
         ({"path": "nowhere.txt"}, r"sky\.footprint\.path: nowhere\.txt: no such file"),
     ],

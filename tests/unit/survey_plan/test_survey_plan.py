@@ -2,6 +2,7 @@
 
 import socket
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,7 @@ def test_the_time_of_a_previous_run_replaces_built_in_speeds(tmp_path: Path) -> 
     """Of a run with half the galaxies and the same training set: stages of sources take twice as long."""
     configuration = Configuration()
     plan = plan_run({}, ROOT)
-    write_json(tmp_path / "plan.json", {"tokens": plan.tokens, "members": plan.members, "injected": []})
+    write_json(tmp_path / "plan.json", asdict(plan))
     write_json(tmp_path / "accounting.json", {"total": {"rows_out": 500}})
     for name, seconds in (
         ("stamps/8-1", 30.0),

@@ -206,7 +206,7 @@ def test_names_of_the_service_never_become_paths(
     with caplog.at_level(logging.WARNING):
         (tile,) = found.tiles(shard)
     assert tile.name == WEST
-    assert "'../../x', which is left out" in caplog.text
+    assert "with the unexpected name '../../x'" in caplog.text
     before = len(server.requests)
     fetched = found.fetch(tile)
     assert fetched.files == {}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, pixels
-from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.base import STAMP_MARGIN, Tile
 from tuningfork.surveys.legacy.bricks import (
     BRICK_ROWS,
     PRESENT_BIT,
@@ -95,7 +95,7 @@ def test_corners_are_those_of_the_images() -> None:
 @settings(max_examples=15, deadline=None)
 def test_no_brick_near_a_shard_is_forgotten(ra: float, dec: float) -> None:
     shard = Shard(8, int(pixels(np.array([ra]), np.array([dec]), 8)[0]))
-    found = {brick.name for brick in bricks_around(shard, MARGIN)}
+    found = {brick.name for brick in bricks_around(shard, STAMP_MARGIN)}
     edge_ra, edge_dec = shard.boundary(steps=8)
     assert {brick_at_position(x % 360, y).name for x, y in zip(edge_ra, edge_dec, strict=True)} <= found
 

@@ -108,5 +108,5 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no maskbits file"):
         open_brick({role: path for role, path in paths.items() if role != "maskbits"}, NAME, "r", 22.5)
     paths["image"].write_bytes(paths["image"].read_bytes()[:9000])
-    with pytest.raises(InputError, match=r"image\.fits\.fz: no readable FITS image"):
+    with pytest.raises(InputError, match=r"image\.fits\.fz: not a readable FITS image"):
         open_brick(paths, NAME, "r", 22.5).rows(0, 120)

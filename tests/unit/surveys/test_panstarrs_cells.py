@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuningfork.sky.shards import Shard, pixels
-from tuningfork.surveys.base import MARGIN
+from tuningfork.surveys.base import STAMP_MARGIN
 from tuningfork.surveys.near import depth
 from tuningfork.surveys.panstarrs.cells import RINGS, cell, cells_around
 
@@ -21,7 +21,7 @@ from tuningfork.surveys.panstarrs.cells import RINGS, cell, cells_around
 def test_every_place_north_of_the_limit_lies_in_a_cell_of_its_shard(ra: float, dec: float) -> None:
     order = 8
     shard = Shard(order, int(pixels(np.array([ra]), np.array([dec]), order)[0]))
-    cells = cells_around(shard, MARGIN)
+    cells = cells_around(shard, STAMP_MARGIN)
     deepest = max(float(depth(tile, np.array([ra]), np.array([dec]))[0]) for tile in cells)
     # Neighbours share 120 arcsec within a projection cell, and at least 100 arcsec where projection cells meet.
     assert deepest > 50 / 3600

@@ -18,7 +18,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.base import STAMP_MARGIN, Tile
 from tuningfork.surveys.sdss import files as sdss_files
 from tuningfork.surveys.sdss import skyserver as sdss_skyserver
 from tuningfork.surveys.sdss.archive import Archive, FieldName, corners, equatorial, great_circle
@@ -89,7 +89,7 @@ def test_an_answer_at_the_row_limit_is_asked_for_in_halves(monkeypatch: pytest.M
         (Answer(b"busy", 503), "HTTP 503", 2),
         (Answer(b"<html>Down for maintenance</html>"), "expected a table in CSV, received '<html>Down", 2),
         (Answer(b"error_message\nInvalid column name 'petroMag_y'"), "the query failed: Invalid column", 1),
-        (Answer(f"{CATALOGUE}2,9,1.5,0.1,17,2,null\n".encode()), "1 of 2 rows came", 2),
+        (Answer(f"{CATALOGUE}2,9,1.5,0.1,17,2,null\n".encode()), "1 of 2 rows were received", 2),
         (Answer(f"{CATALOGUE}1,9,1.5,0.".encode()), "the table is damaged", 2),
         (Answer(f"{CATALOGUE}1,9,1e5,0.1,17,2,null\n".encode()), r"the table is damaged \(ra 1e5\)", 2),
         (Answer(f"{CATALOGUE}1,9e3,1.5,0.1,17,2,null\n".encode()), "the table is damaged", 2),
@@ -111,7 +111,7 @@ def test_the_public_skyserver_has_a_limit_of_its_own(tmp_path: Path) -> None:
         sdss_skyserver.SkyServer(url, 17, ["r"], network(tmp_path))._limit
         for url in ("https://skyserver.sdss.org", "https://my.sdss.org.example.edu", "http://127.0.0.1:9")
     ]
-    assert limits == [sdss_skyserver.PUBLIC, NO_LIMIT, NO_LIMIT]
+    assert limits == [sdss_skyserver.PUBLIC_LIMIT, NO_LIMIT, NO_LIMIT]
     assert 50 < 60 * limits[0].rate < 60
 
 
@@ -214,7 +214,7 @@ def test_flat_files_are_read_of_the_fields_that_touch_the_shard(order: int) -> N
         a, b, c, d = np.array(tile.corners)
         points = (1 - along) * ((1 - across) * a + across * b) + along * ((1 - across) * d + across * c)
         inside = shard.contains(*points.T).any()
-        found = sdss_files._touches(tile, shard, MARGIN)
+        found = sdss_files._touches(tile, shard, STAMP_MARGIN)
         assert found or not inside
         if found and not inside:
             assert np.min(distance(*points.T, *shard.centre)) < shard.radius + 0.02

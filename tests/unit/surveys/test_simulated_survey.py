@@ -15,7 +15,7 @@ from tuningfork.core.tables import numpy_column
 from tuningfork.simulate.sky import CELL_ORDER, cells_of_shard
 from tuningfork.sky.coordinates import distance, orientation, pixel_to_sky_angle, to_pixels
 from tuningfork.sky.shards import Shard, pixels
-from tuningfork.surveys.base import IMAGE, MARGIN
+from tuningfork.surveys.base import IMAGE, STAMP_MARGIN
 from tuningfork.surveys.near import depth, needed
 from tuningfork.surveys.simulated import SimulatedSurvey
 from tuningfork.surveys.transfer.network import Network
@@ -94,7 +94,7 @@ def test_the_tiles_of_a_shard_hold_it_and_its_surroundings_whole(survey, ra, dec
     assert survey.locate([tile.name for tile in tiles]) == tiles
     edge_ra, edge_dec = shard.boundary(steps=8)
     half_a_stamp = 64 * 0.396 / 3600
-    for up, aside in itertools.product((-MARGIN, 0.0, MARGIN), repeat=2):
+    for up, aside in itertools.product((-STAMP_MARGIN, 0.0, STAMP_MARGIN), repeat=2):
         around = edge_ra + aside / np.cos(np.deg2rad(edge_dec)), edge_dec + up
         known = np.abs(around[1]) < 90
         deepest = np.max([depth(tile, around[0][known], around[1][known]) for tile in tiles], axis=0)

@@ -14,9 +14,9 @@ from helpers.small_sets import BANDS, SIZE, parameters, stamp_files, write_model
 from safetensors.torch import load_file
 from scipy.stats import pearsonr
 
-from tuningfork.core.ahead import ahead
-from tuningfork.core.columns import vote_columns
+from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.running.ahead import ahead
 from tuningfork.core.tables import read_table, write_table
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare
 from tuningfork.networks.model_file import load

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tuningfork.core.columns.bars import BARS, ESTIMATORS, FEATURES, MAPPED
 from tuningfork.core.columns.declaration import F4, F8, I8, NAMES, TEXT, Column, schema
-from tuningfork.core.columns.morphology import morphology, vote_columns
+from tuningfork.core.columns.morphology import morphology
 from tuningfork.core.columns.structure import PROFILE, STRUCTURE
 from tuningfork.core.columns.survey import FLAGS, IDENTITY, SOURCES, TRUTH, stamps
 
@@ -30,7 +30,6 @@ __all__ = [
     "published",
     "schema",
     "stamps",
-    "vote_columns",
 ]
 
 

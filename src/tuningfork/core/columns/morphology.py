@@ -1,7 +1,7 @@
 """Columns of the stage `classify`: expected votes and the class that follows from them."""
 
 from tuningfork.core.columns.declaration import F4, NAMES, Column
-from tuningfork.core.decision_tree import answers, questions
+from tuningfork.core.decision_tree import questions
 
 
 def morphology() -> list[Column]:
@@ -35,8 +35,3 @@ def morphology() -> list[Column]:
                 Column(f"{label}_dirichlet", F4, None, "stat.param", f"Dirichlet concentration of {text}", "classify"),
             ]
     return rows
-
-
-def vote_columns() -> list[str]:
-    """Return the names of the vote-count columns of a training set, in the order of the vote vectors."""
-    return [f"{label}_votes" for label in answers()]

@@ -53,7 +53,7 @@ TRUTH = [
 
 def stamps(bands: Sequence[str]) -> list[Column]:
     """Return the columns of the stamps stage."""
-    rows = [
+    return [
         Column("tile", TEXT, None, "meta.id;instr.det", "tile that covers the centre of the stamp", "stamps"),
         Column("pixel_scale", F4, "arcsec", "instr.scale;instr.pixel", "width of a pixel of the stamp", "stamps"),
         Column("zero_point", F4, "mag", "phot.mag;arith.zp", "AB magnitude of one flux unit", "stamps"),
@@ -92,24 +92,15 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             "stamps",
         ),
         Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
+        *(column for band in bands for column in _of_band(band)),
     ]
-    for band in bands:
-        rows += [
-            Column(
-                f"psf_fwhm_{band}",
-                F4,
-                "arcsec",
-                "instr.obsty.seeing",
-                f"full width at half maximum of the PSF in {band}",
-                "stamps",
-            ),
-            Column(
-                f"sky_noise_{band}",
-                F4,
-                None,
-                "stat.stdev;instr.background",
-                f"standard deviation of the sky per pixel in {band}, flux units",
-                "stamps",
-            ),
-        ]
-    return rows
+
+
+def _of_band(band: str) -> list[Column]:
+    psf, noise = "full width at half maximum of the PSF", "standard deviation of the sky per pixel"
+    return [
+        Column(f"psf_fwhm_{band}", F4, "arcsec", "instr.obsty.seeing", f"{psf} in {band}", "stamps"),
+        Column(
+            f"sky_noise_{band}", F4, None, "stat.stdev;instr.background", f"{noise} in {band}, flux units", "stamps"
+        ),
+    ]

@@ -67,21 +67,21 @@ def _changes(earlier: Mapping[str, Any], present: Mapping[str, Any]) -> list[str
     return names
 
 
-def accepted_digests(folder: Path, stages: Mapping[str, str]) -> dict[str, list[str]]:
+def accepted_digests(folder: Path | None, lineage: Mapping[str, str]) -> dict[str, list[str]]:
     """Return stage -> earlier hashes whose results were accepted, for the stages of a lineage.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or None
         With the frozen parameters.
-    stages : mapping
-        A lineage.
+    lineage : mapping
+        Stage -> hash.
 
     Returns
     -------
     dict
         Only stages with such results.
     """
-    files = {stage: folder / f"{stage}.json" for stage in stages}
+    files = {stage: folder / f"{stage}.json" for stage in lineage} if folder else {}
     earlier = {stage: read_frozen(file).get(ACCEPTED, []) for stage, file in files.items() if file.is_file()}
     return {stage: [entry["digest"] for entry in entries] for stage, entries in earlier.items() if entries}

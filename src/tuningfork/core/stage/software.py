@@ -6,19 +6,19 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = ("tuningfork", "torch", "galsim", "numpy", "scipy", "astropy", "pyarrow")
+RECORDED_PACKAGES = ("tuningfork", "torch", "galsim", "numpy", "scipy", "astropy", "pyarrow", "snakemake")
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that decide about the numbers, as far as they are installed."""
-    found: dict[str, str] = {}
-    for package in PACKAGES:
+    """Return the versions of the packages that decide about the numbers, as far as they are there."""
+    installed: dict[str, str] = {}
+    for package in RECORDED_PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def processor() -> dict[str, Any]:

@@ -11,12 +11,12 @@ import grimp
 PACKAGE = "tuningfork"
 REGISTRY = f"{PACKAGE}.surveys.registry"
 """The module that imports all surveys, of which a run uses one."""
+SURROUNDINGS = ("accept", "lineage", "outdated", "parameters", "paths", "program", "software", "source")
 EXEMPT = {
     f"{PACKAGE}.core.config": "every value that a stage reads stands in its frozen parameters",
-    f"{PACKAGE}.core.errors": "how faults are called",
-    f"{PACKAGE}.core.stage": "what surrounds a stage: how its parameters, options, logs and hashes get to it",
-    f"{PACKAGE}.core.progress": "shows how far the work is",
-    f"{PACKAGE}.core.memory": "how the process keeps freed memory",
+    f"{PACKAGE}.core.errors": "names of faults",
+    f"{PACKAGE}.core.running": "how far the work is, threads that keep the order, freed memory",
+    **{f"{PACKAGE}.core.stage.{name}": "how parameters, options and logs get to a stage" for name in SURROUNDINGS},
 }
 """Modules that cannot change a result, with the reason; their code does not count, nor what they alone import."""
 CLAUSES = ("input", "output", "params", "shell")

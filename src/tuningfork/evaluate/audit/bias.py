@@ -33,11 +33,11 @@ COVARIATES = {
     "psf_fwhm": ("arcsec", -1),
 }
 """Covariate -> its unit, and whether galaxies are seen best where it is large (1) or small (-1)."""
-FEWEST_GALAXIES = 30
-BINS = 5
-SIGNIFICANT = 3.5
+MIN_AUDITED_GALAXIES = 30
+COVARIATE_BINS = 5
+MIN_SIGNIFICANCE = 3.5
 """Slopes of more standard errors than this are called significant: chance gives one to some fifty reports of twenty."""
-FURTHEST = 12.0
+MAX_LOGIT_SHIFT = 12.0
 """Largest shift of a logit; fractions of zero and one cannot be shifted to others."""
 
 
@@ -90,7 +90,7 @@ def bar_bias(frame: pd.DataFrame, seed: int) -> dict[str, Any]:
         than 30 galaxies.
     """
     rows = measured_bars(frame)
-    if len(rows) < FEWEST_GALAXIES:
+    if len(rows) < MIN_AUDITED_GALAXIES:
         return {"n": len(rows), "slopes": [], "corrections": []}
     return {
         "n": len(rows),
@@ -103,6 +103,17 @@ def measured_bars(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the covariates of the galaxies with votes on a bar and a prediction, and their bar fractions.
 
     `votes` and `model` are fractions, `asked` the number of votes; `truth` is 1 with a bar, 0 without, NaN if unknown.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of evaluation/galaxies.parquet.
+
+    Returns
+    -------
+    DataFrame
+        `votes` and `model`, the bar fractions; `asked`, the number of votes; `truth`, 1 with a bar, 0 without, NaN if
+        unknown; the covariates.
     """
     yes, no = (frame[f"{label}_votes"].fillna(0).to_numpy(dtype=float) for label in question("bar").labels)
     model = frame[f"{question('bar').labels[0]}_fraction"].to_numpy(dtype=float)
@@ -128,7 +139,18 @@ def _varying(rows: pd.DataFrame) -> list[str]:
 
 
 def samples(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    """Return the galaxies that truth does not tell apart."""
+    """Return the samples within which the truth is the same for all galaxies.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        See :func:`measured_bars`.
+
+    Returns
+    -------
+    mapping
+        Name of the sample -> its rows: `all`, or `barred` and `unbarred` where the truth is known.
+    """
     if rows["truth"].isna().any():
         return {"all": rows}
     return {"barred": rows[rows["truth"] == 1], "unbarred": rows[rows["truth"] == 0]}
@@ -152,7 +174,7 @@ def slopes(rows: pd.DataFrame, generator: np.random.Generator) -> list[dict[str,
     found = []
     names = _varying(rows)
     for sample, chosen in samples(rows).items():
-        if len(chosen) < FEWEST_GALAXIES or not names:
+        if len(chosen) < MIN_AUDITED_GALAXIES or not names:
             continue
         weights = bootstrap_weights(generator, len(chosen))
         values = chosen[names].to_numpy()
@@ -170,7 +192,7 @@ def slopes(rows: pd.DataFrame, generator: np.random.Generator) -> list[dict[str,
                         "slope": figure(slope[place]),
                         "error": figure(error[place]),
                         "significance": figure(ratio),
-                        "significant": bool(abs(ratio) > SIGNIFICANT),
+                        "significant": bool(abs(ratio) > MIN_SIGNIFICANCE),
                     }
                 )
     return found
@@ -197,7 +219,7 @@ def corrections(rows: pd.DataFrame, generator: np.random.Generator) -> list[dict
     found = []
     for name in _varying(rows):
         unit, best = COVARIATES[name]
-        edges = np.unique(np.quantile(rows[name], np.linspace(0, 1, BINS + 1)))
+        edges = np.unique(np.quantile(rows[name], np.linspace(0, 1, COVARIATE_BINS + 1)))
         place = np.clip(np.searchsorted(edges, rows[name], side="right") - 1, 0, len(edges) - 2)
         groups = [rows[place == k] for k in range(len(edges) - 1)]
         reference = None if rows["truth"].notna().all() else groups[-1 if best > 0 else 0]
@@ -232,7 +254,20 @@ def _correction(group: pd.DataFrame, reference: pd.DataFrame | None, generator: 
 
 
 def smoothed(rows: pd.DataFrame, outcome: str) -> np.ndarray:
-    """Return fractions with a finite logit: those of the model as they are, votes with half a vote added to each answer."""
+    """Return fractions with a finite logit: those of the model as they are, votes with half a vote added to each answer.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        See :func:`measured_bars`; N rows.
+    outcome : str
+        votes or model.
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     if outcome == "model":
         return np.clip(rows["model"].to_numpy(), 1e-6, 1 - 1e-6)
     return np.asarray((rows["votes"] * rows["asked"] + 0.5) / (rows["asked"] + 1))
@@ -253,9 +288,13 @@ def shifts_to(fractions: np.ndarray, weights: np.ndarray, targets: np.ndarray) -
     Returns
     -------
     ndarray
-        (R,), at most `FURTHEST` from zero.
+        (R,), at most `MAX_LOGIT_SHIFT` from zero.
     """
-    low, high, logits = np.full(len(targets), -FURTHEST), np.full(len(targets), FURTHEST), logit(fractions)
+    low, high, logits = (
+        np.full(len(targets), -MAX_LOGIT_SHIFT),
+        np.full(len(targets), MAX_LOGIT_SHIFT),
+        logit(fractions),
+    )
     for _ in range(30):
         middle = (low + high) / 2
         more = np.einsum("rn,rn->r", weights, expit(logits + middle[:, None])) < targets

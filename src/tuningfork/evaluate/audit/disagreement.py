@@ -13,22 +13,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from scipy.optimize import minimize_scalar
-from scipy.special import betaln, gammaln
+from scipy.special import gammaln
+from scipy.stats import betabinom, false_discovery_control
 
 from tuningfork.core.decision_tree import Question, questions
 from tuningfork.core.statistics import FEWEST, figure
 
-FEWEST_VOTES = 5
+MIN_VOTES = 5
 """Votes on a question below which nothing is said about a galaxy."""
-PRECISIONS = (0.5, 1e4)
+PRECISION_LIMITS = (0.5, 1e4)
 """Limits of the precision; the upper one is all but a plain multinomial distribution."""
-DISTRUSTED = 0.01
+MIN_PROBABILITY_OF_TRUSTED_VOTES = 0.01
 """Votes less likely than this do not count for the precision."""
-SMALLEST = 1e-3
+MIN_PREDICTED_FRACTION = 1e-3
 """Floor of predicted fractions."""
-SURE = 0.001
+DISAGREEMENT_PROBABILITY = 0.001
 """Probability below which a disagreement is counted in the summary."""
-CHUNK = 4096
+GALAXIES_AT_ONCE = 4096
 """Galaxies judged at once."""
 SCHEMA = pa.schema(
     [
@@ -71,10 +72,10 @@ def label_errors(frame: pd.DataFrame, origin: str, entries: Sequence[Question] =
     """
     parts, summary = [], {}
     for entry in entries or questions():
-        # Votes of people may be weighted ones: the distribution is one of whole numbers.
+        # Votes of volunteers may be weighted ones: the distribution is one of whole numbers.
         votes = np.rint(frame[[f"{label}_votes" for label in entry.labels]].to_numpy(dtype=float))
         fractions = frame[[f"{label}_fraction" for label in entry.labels]].to_numpy(dtype=float)
-        good = np.isfinite(fractions).all(axis=1) & (np.nan_to_num(votes).sum(axis=1) >= FEWEST_VOTES)
+        good = np.isfinite(fractions).all(axis=1) & (np.nan_to_num(votes).sum(axis=1) >= MIN_VOTES)
         if good.sum() < FEWEST:
             continue
         found, summary[entry.name] = _judged(entry, np.nan_to_num(votes[good]), _floored(fractions[good]))
@@ -82,12 +83,12 @@ def label_errors(frame: pd.DataFrame, origin: str, entries: Sequence[Question] =
     if not parts:
         return SCHEMA.empty_table(), {}
     rows = pd.concat(parts).sort_values(["probability", "index", "question"], ignore_index=True)
-    rows["false_discovery_rate"] = false_discovery_rates(rows["probability"].to_numpy())
+    rows["false_discovery_rate"] = false_discovery_control(rows["probability"].to_numpy())
     return pa.Table.from_pandas(rows[SCHEMA.names], schema=SCHEMA, preserve_index=False), summary
 
 
 def _floored(fractions: np.ndarray) -> np.ndarray:
-    raised = np.maximum(fractions, SMALLEST)
+    raised = np.maximum(fractions, MIN_PREDICTED_FRACTION)
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
@@ -118,8 +119,8 @@ def _judged(entry: Question, votes: np.ndarray, fractions: np.ndarray) -> tuple[
         "n": len(votes),
         "precision": precision,
         "residual_scatter": figure(np.sqrt(np.mean(residual[:, 0] ** 2))),
-        "found": int(np.count_nonzero(probability < SURE)),
-        "expected": SURE * len(votes),
+        "found": int(np.count_nonzero(probability < DISAGREEMENT_PROBABILITY)),
+        "expected": DISAGREEMENT_PROBABILITY * len(votes),
     }
 
 
@@ -135,7 +136,7 @@ def fit_precision(votes: np.ndarray, fractions: np.ndarray) -> float:
         (N, answers) votes, and predicted fractions above zero.
     """
     first = _most_likely(votes, fractions)
-    kept = tail_probabilities(votes, fractions, first).min(axis=1) >= DISTRUSTED
+    kept = tail_probabilities(votes, fractions, first).min(axis=1) >= MIN_PROBABILITY_OF_TRUSTED_VOTES
     return _most_likely(votes[kept], fractions[kept]) if kept.sum() >= FEWEST else first
 
 
@@ -148,46 +149,55 @@ def _most_likely(votes: np.ndarray, fractions: np.ndarray) -> float:
         each = (gammaln(votes + alpha) - gammaln(alpha)).sum(axis=1) + gammaln(total) - gammaln(asked + total)
         return -float(each.sum())
 
-    limits = tuple(np.log(PRECISIONS))
+    limits = tuple(np.log(PRECISION_LIMITS))
     return float(np.exp(minimize_scalar(loss, bounds=limits, method="bounded").x))
 
 
 def residuals(votes: np.ndarray, fractions: np.ndarray, precision: float) -> np.ndarray:
-    """Return (votes - expected votes) / standard deviation of the beta-binomial distribution, (N, answers)."""
+    """Return by how many standard deviations of the beta-binomial distribution the votes exceed the expected ones.
+
+    Parameters
+    ----------
+    votes, fractions : ndarray
+        (N, answers) votes, and predicted fractions above zero.
+    precision : float
+        Sum of the concentrations.
+
+    Returns
+    -------
+    ndarray
+        (N, answers)
+    """
     asked = votes.sum(axis=1, keepdims=True)
-    variance = asked * fractions * (1 - fractions) * (asked + precision) / (1 + precision)
+    variance = betabinom.var(asked, precision * fractions, precision * (1 - fractions))
     return np.asarray((votes - asked * fractions) / np.sqrt(variance))
 
 
 def tail_probabilities(votes: np.ndarray, fractions: np.ndarray, precision: float) -> np.ndarray:
-    """Return the two-sided probability of each answer's votes, (N, answers): twice the lesser tail, at most 1."""
+    """Return the two-sided probability of each answer's votes: twice the lesser tail, at most 1.
+
+    Parameters
+    ----------
+    votes, fractions : ndarray
+        (N, answers) votes, and predicted fractions above zero.
+    precision : float
+        Sum of the concentrations.
+
+    Returns
+    -------
+    ndarray
+        (N, answers)
+    """
     result = np.empty(votes.shape)
-    for first in range(0, len(votes), CHUNK):
-        part = slice(first, first + CHUNK)
+    for first in range(0, len(votes), GALAXIES_AT_ONCE):
+        part = slice(first, first + GALAXIES_AT_ONCE)
         asked = votes[part].sum(axis=1)
         possible = np.arange(int(asked.max()) + 1)
         for answer in range(votes.shape[1]):
-            given = votes[part, answer]
-            below = np.cumsum(_beta_binomial(possible, asked, precision * fractions[part, answer], precision), axis=1)
-            place = given.astype(int)[:, None]
-            upto = np.take_along_axis(below, place, axis=1)[:, 0]
-            before = np.where(given > 0, np.take_along_axis(below, np.maximum(place - 1, 0), axis=1)[:, 0], 0.0)
-            result[part, answer] = np.clip(2 * np.minimum(upto, 1 - before), 0, 1)
+            alpha = precision * fractions[part, answer, None]
+            below = np.cumsum(betabinom.pmf(possible, asked[:, None], alpha, precision - alpha), axis=1)
+            given = votes[part, answer].astype(int)[:, None]
+            upto = np.take_along_axis(below, given, axis=1)
+            before = np.where(given > 0, np.take_along_axis(below, np.maximum(given - 1, 0), axis=1), 0.0)
+            result[part, answer] = np.clip(2 * np.minimum(upto, 1 - before), 0, 1)[:, 0]
     return result
-
-
-def _beta_binomial(possible: np.ndarray, asked: np.ndarray, alpha: np.ndarray, precision: float) -> np.ndarray:
-    """Return the probability (N, K) of each number of votes (K,), of `asked` (N,), for an answer of alpha (N,)."""
-    n, a = asked[:, None], alpha[:, None]
-    rest = np.maximum(n - possible, 0)
-    logarithm = (
-        gammaln(n + 1) - gammaln(possible + 1) - gammaln(rest + 1)
-        + betaln(possible + a, rest + precision - a) - betaln(a, precision - a)
-    )  # fmt: skip
-    return np.asarray(np.where(possible <= n, np.exp(logarithm), 0.0))
-
-
-def false_discovery_rates(ordered: np.ndarray) -> np.ndarray:
-    """Return for probabilities in rising order the false discovery rate of each with all before it."""
-    rates = ordered * len(ordered) / np.arange(1, len(ordered) + 1)
-    return np.minimum(np.minimum.accumulate(rates[::-1])[::-1], 1.0)

@@ -3,15 +3,21 @@
 import numpy as np
 from scipy.special import expit
 
-RESAMPLINGS = 200
-STEPS = 12
-PRIOR = 0.01
+BOOTSTRAP_RESAMPLINGS = 200
+NEWTON_STEPS = 12
+SLOPE_PRIOR_PRECISION = 0.01
 """Inverse variance of the prior of a slope per standard deviation: weak, but it keeps separable samples finite."""
 
 
 def bootstrap_weights(generator: np.random.Generator, number: int) -> np.ndarray:
-    """Return weights (1 + `RESAMPLINGS`, N), each row of sum one: equal ones, then those of the resamplings."""
-    drawn = generator.multinomial(number, np.full(number, 1 / number), RESAMPLINGS)
+    """Return weights (1 + `BOOTSTRAP_RESAMPLINGS`, N), each row of sum one: equal ones, then those of the resamplings.
+
+    Returns
+    -------
+    ndarray
+        (1 + `BOOTSTRAP_RESAMPLINGS`, N).
+    """
+    drawn = generator.multinomial(number, np.full(number, 1 / number), BOOTSTRAP_RESAMPLINGS)
     return np.asarray(np.concatenate([np.ones((1, number)), drawn]) / number)
 
 
@@ -42,10 +48,10 @@ def logistic_slopes(
     deviation = values.std(axis=0)
     design = np.concatenate([np.ones((len(values), 1)), (values - values.mean(axis=0)) / deviation], axis=1)
     weights = weights * number * (len(values) / number.mean())
-    prior = PRIOR * np.eye(design.shape[1])
+    prior = SLOPE_PRIOR_PRECISION * np.eye(design.shape[1])
     prior[0, 0] = 0
     solution = np.zeros((len(weights), design.shape[1]))
-    for _ in range(STEPS):
+    for _ in range(NEWTON_STEPS):
         expected = expit(np.clip(solution @ design.T, -15, 15))
         gradient = (weights * (fractions - expected)) @ design - solution @ prior
         curvature = np.einsum("rn,ni,nj->rij", weights * expected * (1 - expected), design, design, optimize=True)

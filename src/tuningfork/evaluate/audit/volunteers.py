@@ -9,14 +9,13 @@ import pandas as pd
 
 from tuningfork.calibrate.held_out import HeldOutAnswers, held_out_rows
 from tuningfork.core.calibration_file import read_calibration
-from tuningfork.core.columns import vote_columns
-from tuningfork.core.decision_tree import answers
+from tuningfork.core.decision_tree import answers, vote_columns
 from tuningfork.core.tables import detail_of, read_table
 from tuningfork.infer.tables import read_morphology
 from tuningfork.measure.votes.correction import VoteCalibration
 from tuningfork.measure.votes.recipe import vote_columns_of
 
-LISTED = {"survey_mag": "mag", "survey_radius": "r_eff", "redshift": "redshift"}
+SOURCE_LIST_COLUMNS = {"survey_mag": "mag", "survey_radius": "r_eff", "redshift": "redshift"}
 """Columns of the source list -> their names here."""
 
 
@@ -66,8 +65,8 @@ def held_out_volunteers(files: VolunteerFiles) -> pd.DataFrame:
         A file is missing, damaged or about other galaxies.
     """
     corrections = read_calibration(files.calibration, "votes", VoteCalibration).applied
-    listed = pd.concat([read_table(path, ["source_id", *LISTED]).to_pandas() for path in files.sources])
-    listed = listed.drop_duplicates("source_id").set_index("source_id").rename(columns=LISTED)
+    listed = pd.concat([read_table(path, ["source_id", *SOURCE_LIST_COLUMNS]).to_pandas() for path in files.sources])
+    listed = listed.drop_duplicates("source_id").set_index("source_id").rename(columns=SOURCE_LIST_COLUMNS)
     rows = held_out_rows([files.table])
     found = read_morphology(files.answers.table, files.answers.masks, rows["index"], "index")
     values, band = vote_columns_of(found, corrections), detail_of(files.table, "reference_band")

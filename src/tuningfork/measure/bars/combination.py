@@ -94,7 +94,18 @@ class BarCombination:
     def angle(
         self, angles: Mapping[str, np.ndarray], spreads: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the combined position angle and its error (deg), from those of the estimators (N,)."""
+        """Return the combined position angle and its error.
+
+        Parameters
+        ----------
+        angles, spreads : mapping
+            Estimator -> (N,) position angles and their own standard deviations (deg).
+
+        Returns
+        -------
+        angle, error : ndarray
+            (N,) deg, NaN where no estimator knows an angle.
+        """
         total = np.zeros(len(next(iter(angles.values()))), dtype=complex)
         weight, spread = np.zeros(len(total)), np.zeros(len(total))
         for name, scatter in self.angles.items():

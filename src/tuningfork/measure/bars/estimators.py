@@ -10,15 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.flags import Flag
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
+from tuningfork.core.statistics import circular_deviation
 from tuningfork.core.tables import numpy_column
-from tuningfork.infer.morphology import MorphologyAnswers, circular_deviation
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.fourier import measure_fourier
 from tuningfork.measure.bars.maps import METHODS, BarShape, mask_shape
 
-LIGHT_BATCH = 128
+STAMPS_AT_ONCE = 128
 """Stamps whose harmonics are measured at once."""
-SHAPED = (Flag.BAR_SHORTER_THAN_PSF, Flag.BAR_REACHES_EDGE, Flag.BAR_OFF_CENTRE, Flag.BAR_IN_PIECES)
+SHAPE_FLAGS = (Flag.BAR_SHORTER_THAN_PSF, Flag.BAR_REACHES_EDGE, Flag.BAR_OFF_CENTRE, Flag.BAR_IN_PIECES)
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ class BarEstimate:
 
 def nothing(number: int) -> BarEstimate:
     """Return an estimate of `number` sources none of which is measured."""
-    values = {name: np.full(number, np.nan) for name in FLOATS}
+    values = {name: np.full(number, np.nan) for name in FLOAT_FIELDS}
     return BarEstimate(**values, flags=np.full(number, int(Flag.BAR_NOT_MEASURED), dtype=np.int64))
 
 
-FOURIER = ("length", "spread", "angle", "angle_spread", "strength", "flags")
-FLOATS = ("length", "spread", "angle", "angle_spread", "axis_ratio", "strength")
+FOURIER_FIELDS = ("length", "spread", "angle", "angle_spread", "strength", "flags")
+FLOAT_FIELDS = ("length", "spread", "angle", "angle_spread", "axis_ratio", "strength")
 
 
 def of_maps(maps: np.ndarray, psf_fwhm: np.ndarray, method: str) -> BarEstimate:
@@ -71,6 +72,10 @@ def of_maps(maps: np.ndarray, psf_fwhm: np.ndarray, method: str) -> BarEstimate:
         (N,) px.
     method : str
         A key of :data:`tuningfork.measure.bars.maps.METHODS`.
+
+    Returns
+    -------
+    BarEstimate
     """
     measure = METHODS[method]
     psf = np.where(np.isfinite(psf_fwhm), psf_fwhm, 0.0)
@@ -141,20 +146,32 @@ def of_light(rows: pa.Table, light: np.ndarray, band: str) -> BarEstimate:
     psf, noise = psf_pixels(rows, band), numpy_column(rows, f"sky_noise_{band}").astype(float)
     noise = np.where(noise > 0, noise, np.nan)
     parts = []
-    for first in range(0, len(light), LIGHT_BATCH):
-        batch = slice(first, first + LIGHT_BATCH)
+    for first in range(0, len(light), STAMPS_AT_ONCE):
+        batch = slice(first, first + STAMPS_AT_ONCE)
         stamps = np.asarray(light[batch, :, 0])
         with np.errstate(invalid="ignore"):
             flux = stamps[:, 0] / noise[batch, None, None]
         parts.append(measure_fourier(flux, psf[batch], stamps[:, 1]))
     if not parts:
         return nothing(0)
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in FOURIER}
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in FOURIER_FIELDS}
     return BarEstimate(axis_ratio=np.full(len(light), np.nan), **joined)
 
 
 def psf_pixels(rows: pa.Table, band: str) -> np.ndarray:
-    """Return the full width at half maximum of the PSF in pixels, NaN where it is not known."""
+    """Return the full width at half maximum of the PSF in pixels, NaN where it is not known.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        N rows of a stamp store.
+    band : str
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     return numpy_column(rows, f"psf_fwhm_{band}").astype(float) / numpy_column(rows, "pixel_scale")
 
 
@@ -169,7 +186,7 @@ def average(shapes: Sequence[Sequence[BarShape]]) -> BarEstimate:
     doubled = np.where(good, np.exp(2j * np.deg2rad(angle)), 0).sum(axis=1) / np.maximum(number, 1)
     few = number < 2
     flags = np.zeros(len(shapes), dtype=np.int64)
-    for flag in SHAPED:
+    for flag in SHAPE_FLAGS:
         votes = (((bits & flag) > 0) & good).sum(axis=1)
         flags |= np.where((votes > 0) & (2 * votes >= number), int(flag), 0)
     flags[number == 0] = int(Flag.BAR_NOT_MEASURED)

@@ -12,63 +12,29 @@ import torch
 from torch import Tensor
 
 from tuningfork.core.flags import Flag
+from tuningfork.measure.bars.fourier_length import MIN_BAR_STRENGTH, along_bar, bar_ends, full_length
 from tuningfork.measure.bars.fourier_rings import (
     CENTRE_REACH,
-    FLATTEST,
-    HARMONICS,
+    MIN_DISC_AXIS_RATIO,
     Rings,
     centroids,
     disc_ellipses,
     measure_rings,
 )
 
-BATCH = 128
-INNER = 0.5
+GALAXIES_AT_ONCE = 128
+INNER_RADIUS_PSF = 0.5
 """Smallest radius at which a bar is looked for, in units of the PSF's full width at half maximum: within its width the
 PSF has made everything round. From one FWHM on instead, a bar of two FWHM would have no ring of its own."""
-OUTER_SIGNAL = 3.0
+MIN_RING_SIGNAL = 3.0
 """A ring counts while the amplitude of its second harmonic is this many times its noise; further out its phase is that
-of the noise. The galaxy itself ends at :data:`tuningfork.measure.bars.fourier_rings.SEEN`."""
-TOLERANCE = 7.0
+of the noise. The galaxy itself ends at :data:`tuningfork.measure.bars.fourier_rings.EDGE_SIGNAL`."""
+ANGLE_TOLERANCE = 7.0
 """Position angles on the rings of a bar differ from that of one of them by no more than this (deg)."""
-LARGEST_TOLERANCE = 15.0
+MAX_NOISE_TOLERANCE = 15.0
 """The most (deg) that noise widens the tolerance."""
-LEAST_STRENGTH, LEAST_SCORE = 0.05, 0.2
-"""Below this A2 / A0, or this score of :func:`constant_phase`, no bar was found. Of simulated bars longer than two FWHM
-5 % lie below, and half of these would point elsewhere; of unbarred galaxies of all kinds a third lies below, so whether
-there is a bar is for the classifier to say."""
-LEVELS = (0.75, 0.6, 0.45)
-"""Heights, in units of its maximum, at which the excess of light along the bar marks the bar's end."""
-RADIAL_POWER = 0.5
-"""The excess is multiplied by this power of the radius, which takes the bulge's and the disc's rise out of it."""
-
-LEAST_FREED = 0.3
-"""Square of a width, in units of the PSF's, below which it cannot be told from none."""
-
-
-@dataclass(frozen=True)
-class LengthRelation:
-    """ln(length / FWHM) = intercept + slope ln(u) + a4 A4 / A2, u^2 = (2 R / FWHM)^2 - 1, ln(u) the mean over `LEVELS`.
-
-    Full length and radius are freed of the PSF as widths are; how much sharper than an ellipse's the bar's harmonics
-    are, A4 / A2, tells how it ends.
-
-    Its variance is that of the noise + variety^2 + (uneven (s - steepness))^2, with s = ln(R of the lowest level / R of
-    the highest): an end that is sharper or softer than usual may be that of something else.
-    """
-
-    intercept: float
-    slope: float
-    a4: float
-    steepness: float
-    uneven: float
-    variety: float
-
-
-RELATION = LengthRelation(-0.046, 1.079, 0.261, 0.161, 2.0, 0.10)
-"""Fitted (robust least squares) to 1,854 barred discs of the package's own simulations at 0.396 arcsec/px: FWHM of 0.75
-to 2.2 arcsec, r of 13.5 to 18.5, bars longer than two FWHM, with bars that end more sharply and more softly, rings,
-arms and neighbours. Calibrate the length for a survey as the other estimators are."""
+MIN_PHASE_SCORE = 0.2
+"""Score of :func:`constant_phase` below which no bar counts as found."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +90,8 @@ def measure_fourier(
     FourierBars
     """
     parts = []
-    for first in range(0, len(images), BATCH):
-        rows = slice(first, first + BATCH)
+    for first in range(0, len(images), GALAXIES_AT_ONCE):
+        rows = slice(first, first + GALAXIES_AT_ONCE)
         light = torch.as_tensor(np.array(images[rows], dtype=np.float32), device=device)
         seen = torch.isfinite(light)
         if inverse_variance is not None:
@@ -165,12 +131,12 @@ def _measure(
     if not bool(given.all()):
         own = disc_ellipses(images, seen, centre)
         axis_ratio, position_angle = torch.where(given, axis_ratio, own[0]), torch.where(given, position_angle, own[1])
-    rings = measure_rings(images, seen, fwhm, centre, axis_ratio.clamp(FLATTEST, 1.0), position_angle)
+    rings = measure_rings(images, seen, fwhm, centre, axis_ratio.clamp(MIN_DISC_AXIS_RATIO, 1.0), position_angle)
     region, score = constant_phase(rings, fwhm)
     angle, angle_spread = mean_angle(rings, region, fwhm)
     light = along_bar(rings, angle)
     shares = torch.where(region[..., None], light.waves / rings.mean.clamp_min(1e-3)[..., None], 0.0).amax(1)
-    found = known & (region.sum(1) >= 2) & (shares[:, 0] >= LEAST_STRENGTH) & (score >= LEAST_SCORE)
+    found = known & (region.sum(1) >= 2) & (shares[:, 0] >= MIN_BAR_STRENGTH) & (score >= MIN_PHASE_SCORE)
     ends = bar_ends(rings, light, region)
     length, spread = full_length(ends, fwhm, shares)
     flags = torch.where(length < fwhm, int(Flag.BAR_SHORTER_THAN_PSF), 0)
@@ -189,6 +155,13 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
     regions the bar is the one with the largest integral of (A2 / A0)^(1/2) (r / FWHM)^(-1/2) over ln r: a bar keeps its
     phase over a large ratio of radii, and lies within the arms, which have more contrast.
 
+    Parameters
+    ----------
+    rings : Rings
+        Of N galaxies.
+    fwhm : Tensor
+        (N,) px.
+
     Returns
     -------
     region : Tensor
@@ -198,10 +171,12 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
     """
     radius, second = rings.radius, rings.harmonics[..., 0]
     amplitude = second.abs()
-    usable = rings.valid & (radius >= INNER * fwhm[:, None]) & (radius <= rings.end[:, None])
-    usable &= amplitude > OUTER_SIGNAL * rings.noise
+    usable = rings.valid & (radius >= INNER_RADIUS_PSF * fwhm[:, None]) & (radius <= rings.end[:, None])
+    usable &= amplitude > MIN_RING_SIGNAL * rings.noise
     phase = sky_phase(rings)
-    allowed = TOLERANCE + torch.rad2deg(rings.noise / amplitude.clamp_min(1e-9) / 2).clamp_max(LARGEST_TOLERANCE)
+    allowed = ANGLE_TOLERANCE + torch.rad2deg(rings.noise / amplitude.clamp_min(1e-9) / 2).clamp_max(
+        MAX_NOISE_TOLERANCE
+    )
     alike = _turn(phase[:, None, :], phase[:, :, None]).abs() < torch.deg2rad(2 * allowed)[:, :, None]
     alike &= usable[:, None, :] & usable[:, :, None]
     place = torch.arange(len(radius), device=radius.device)
@@ -216,7 +191,13 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sky_phase(rings: Rings) -> Tensor:
-    """Return twice the position angle on the sky (rad) of the second harmonic, shape (N, R)."""
+    """Return twice the position angle on the sky (rad) of the second harmonic.
+
+    Returns
+    -------
+    Tensor
+        (N, R)
+    """
     own = rings.harmonics[..., 0].angle() / 2
     across = torch.atan2(rings.axis_ratio * torch.sin(own), torch.cos(own))
     return 2 * (torch.deg2rad(rings.position_angle)[:, None] + across)
@@ -228,7 +209,22 @@ def _turn(one: Tensor, other: Tensor) -> Tensor:
 
 
 def mean_angle(rings: Rings, region: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the bar's position angle on the sky and its standard error (N,), in deg."""
+    """Return the bar's position angle on the sky and its standard error.
+
+    Parameters
+    ----------
+    rings : Rings
+        Of N galaxies.
+    region : Tensor
+        bool (N, R), the rings of the bar.
+    fwhm : Tensor
+        (N,) px.
+
+    Returns
+    -------
+    angle, error : Tensor
+        (N,) deg.
+    """
     phase = sky_phase(rings)
     step = torch.gradient(rings.radius)[0]
     weight = region * rings.harmonics[..., 0].abs() * rings.radius * step
@@ -237,84 +233,3 @@ def mean_angle(rings: Rings, region: Tensor, fwhm: Tensor) -> tuple[Tensor, Tens
     # Rings closer than the PSF share their light.
     independent = ((region * step).sum(1) / fwhm).clamp_min(1.0)
     return torch.rad2deg(mean / 2) % 180, torch.rad2deg((miss / independent).sqrt() / 2)
-
-
-@dataclass(frozen=True)
-class BarLight:
-    """Light along the bar: `radius` (N, R) on the sky (px), and harmonics in the bar's phase, `waves` (N, R, 3)."""
-
-    radius: Tensor
-    waves: Tensor
-
-
-def along_bar(rings: Rings, angle: Tensor) -> BarLight:
-    """Return how the harmonics add up along the position angle (N,) (deg), and where that line meets the rings."""
-    off = torch.deg2rad(angle - rings.position_angle)[:, None]
-    own = torch.atan2(torch.sin(off), rings.axis_ratio * torch.cos(off))
-    radius = rings.radius * torch.hypot(torch.cos(own), rings.axis_ratio * torch.sin(own))
-    order = torch.tensor(HARMONICS, device=angle.device)
-    waves = rings.harmonics * torch.polar(torch.ones_like(own)[..., None], -own[..., None] * order)
-    return BarLight(radius, waves.real)
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Ends of N bars.
-
-    Attributes
-    ----------
-    radius : Tensor
-        (N, 3) on the sky (px), for each of `LEVELS`.
-    noise : Tensor
-        (N,) standard deviation of the excess at the middle level, in units of its fall in ln from the first level to
-        the last.
-    open_ended : Tensor
-        bool (N,): the stamp ends before the excess has fallen.
-    """
-
-    radius: Tensor
-    noise: Tensor
-    open_ended: Tensor
-
-
-def bar_ends(rings: Rings, light: BarLight, region: Tensor) -> Ends:
-    """Return where the excess of light along the bar over the mean of its ring has fallen to each of `LEVELS`."""
-    weight = rings.radius**RADIAL_POWER
-    excess = light.waves.sum(2) * weight
-    height, peak = torch.where(region, excess, 0.0).max(1)
-    height = height.clamp_min(1e-9)
-    usable = rings.valid & (rings.radius <= rings.end[:, None])
-    outside = torch.arange(len(weight), device=weight.device) > peak[:, None]
-    radii = []
-    for level in LEVELS:
-        over = excess - level * height[:, None]
-        fallen = outside & ((over < 0) | ~usable)
-        fallen[:, -1] = True
-        after = fallen.to(torch.uint8).argmax(1, keepdim=True)
-        before = (after - 1).clamp_min(0)
-        high, low = over.gather(1, before), over.gather(1, after)
-        part = torch.where(usable.gather(1, after), high / (high - low).clamp_min(1e-9), 0.0).clamp(0, 1)
-        radii.append(torch.lerp(light.radius.gather(1, before), light.radius.gather(1, after), part))
-    unseen = ~rings.valid.gather(1, after)[:, 0] | (after[:, 0] == len(weight) - 1)
-    deviation = (rings.noise * weight).gather(1, before)[:, 0] * len(HARMONICS) ** 0.5
-    noise = deviation / (LEVELS[1] * height) / np.log(LEVELS[0] / LEVELS[-1])
-    return Ends(torch.cat(radii, dim=1), noise, unseen)
-
-
-def full_length(ends: Ends, fwhm: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the length (px) and the standard deviation of its logarithm; see :class:`LengthRelation`.
-
-    Parameters
-    ----------
-    ends : Ends
-    fwhm : Tensor
-        (N,) px.
-    shares : Tensor
-        (N, 3) largest ratio of each harmonic to the mean light.
-    """
-    a4 = (shares[:, 1] / shares[:, 0].clamp_min(LEAST_STRENGTH)).clamp(0, 1)
-    freed = ((2 * ends.radius / fwhm[:, None]).square() - 1).clamp_min(LEAST_FREED)
-    length = fwhm * torch.exp(RELATION.intercept + RELATION.slope / 2 * freed.log().mean(1) + RELATION.a4 * a4)
-    steepness = (ends.radius[:, -1] / ends.radius[:, 0]).log()
-    uneven = RELATION.uneven * (steepness - RELATION.steepness)
-    return length, ((ends.noise * steepness).square() + uneven.square() + RELATION.variety**2).sqrt()

@@ -17,30 +17,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ANGLES = 96
+RING_SAMPLES = 96
 """Samples of a ring; a multiple of 8, so that the samples of a turned or mirrored stamp are the same points."""
-FINE, STEP, COARSE_STEP = 16.0, 0.5, 1.0
-"""Rings are `STEP` px apart out to the radius `FINE`, where a bar spans few of them, and `COARSE_STEP` px beyond."""
+FINE_RADIUS, FINE_STEP, COARSE_STEP = 16.0, 0.5, 1.0
+"""Rings are `FINE_STEP` px apart out to the radius `FINE_RADIUS`, where a bar spans few of them, and `COARSE_STEP` px beyond."""
 ONE_SIDED_NOISE, ONE_SIDED_SHARE = 3.0, 0.15
 """Opposite points differ if it is by more than this many standard deviations of the sky and this share of the fainter
 one: the light of a galaxy whose centre is off by a fraction of a pixel does not."""
 SAMPLE_NOISE = 0.7
 """Noise of the mean of two opposite points, in units of a pixel's; interpolation lowers it, which is not counted on."""
-LEAST_VALID = 0.7
+MIN_VALID_SHARE = 0.7
 """A ring of which a smaller part can be seen has no harmonics."""
 HARMONICS = (2, 4, 6)
 CENTRE_STEPS, CENTRE_REACH = 4, 3.0
 """Iterations of the centroid, and how far from the middle of the stamp it may go (px)."""
-ELLIPSE_STEPS, ELLIPSE_RINGS, LARGEST_STEP, FLATTEST = 5, 2, 0.35, 0.3
+ELLIPSE_STEPS, ELLIPSE_RINGS, MAX_ELLIPTICITY_STEP, MIN_DISC_AXIS_RATIO = 5, 2, 0.35, 0.3
 """Iterations of the disc's ellipse, on one ring of so many, the most that one changes its ellipticity, and the flattest disc that is
 deprojected: beyond it the thickness, not the inclination, sets the shape."""
-ROUND = 1.1
+ROUND_RADIUS_PSF = 1.1
 """Radius, in units of the PSF's full width at half maximum, within which a ring is round. Of 0.7, 1, 1.1, 1.2, 1.4 and 2
 this gives the best lengths and angles of simulated bars; with rings all of the disc's shape a third of the angles is
 wrong, for a round centre looks like a bar across the disc."""
-OUTSKIRTS = (0.65, 1.0)
+OUTSKIRTS_RADII = (0.65, 1.0)
 """Radii between which the disc's ellipse is measured, in units of the radius at which its light ends in the noise."""
-SEEN = 1.0
+EDGE_SIGNAL = 1.0
 """The galaxy ends where a ring's mean is below this many standard deviations of a pixel's noise."""
 
 
@@ -80,9 +80,15 @@ class Rings:
 
 
 def radii(size: int) -> Tensor:
-    """Return the semi-major axes (px) of the rings of a stamp of `size` pixels."""
-    fine = torch.arange(2 * STEP, FINE, STEP)
-    return torch.cat([fine, torch.arange(FINE, size // 2 - 1, COARSE_STEP)])
+    """Return the semi-major axes (px) of the rings of a stamp of `size` pixels.
+
+    Returns
+    -------
+    Tensor
+        (R,)
+    """
+    fine = torch.arange(2 * FINE_STEP, FINE_RADIUS, FINE_STEP)
+    return torch.cat([fine, torch.arange(FINE_RADIUS, size // 2 - 1, COARSE_STEP)])
 
 
 def centroids(images: Tensor, width: Tensor) -> Tensor:
@@ -137,12 +143,12 @@ def sample(
     Returns
     -------
     light : Tensor
-        (N, R, ANGLES / 2).
+        (N, R, RING_SAMPLES / 2).
     valid : Tensor
         bool, same shape: at least one of the two points is seen.
     """
     size = images.shape[-1]
-    theta = torch.arange(ANGLES, device=images.device) * (2 * np.pi / ANGLES)
+    theta = torch.arange(RING_SAMPLES, device=images.device) * (2 * np.pi / RING_SAMPLES)
     along, across = torch.cos(theta), axis_ratio[..., None] * torch.sin(theta)
     turn = torch.deg2rad(position_angle)[:, None, None]
     # Theta runs from the major axis, at the position angle from +y, towards -x.
@@ -166,7 +172,7 @@ def harmonics(light: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Parameters
     ----------
     light, valid : Tensor
-        (N, R, ANGLES / 2), from :func:`sample`.
+        (N, R, RING_SAMPLES / 2), from :func:`sample`.
 
     Returns
     -------
@@ -177,44 +183,69 @@ def harmonics(light: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     scatter : Tensor
         (N, R) standard deviation of a sample.
     """
-    theta = torch.arange(ANGLES // 2, device=light.device) * (2 * np.pi / ANGLES)
+    theta = torch.arange(RING_SAMPLES // 2, device=light.device) * (2 * np.pi / RING_SAMPLES)
     basis = torch.stack([torch.ones_like(theta)] + [f(m * theta) for m in HARMONICS for f in (torch.cos, torch.sin)])
     analysis = (basis / basis.square().sum(1, keepdim=True)).T
-    share = valid.float().mean(2).clamp_min(1 / ANGLES)
-    filled = torch.where(valid, light, (light.sum(2) / (share * ANGLES / 2))[..., None])
+    share = valid.float().mean(2).clamp_min(1 / RING_SAMPLES)
+    filled = torch.where(valid, light, (light.sum(2) / (share * RING_SAMPLES / 2))[..., None])
     waves = filled @ analysis
     if not bool(valid.all()):
         for _ in range(3):
             filled = torch.where(valid, light, waves @ basis)
             waves = filled @ analysis
-    scatter = ((filled - waves @ basis).square().sum(2) / (share * ANGLES / 2 - len(basis)).clamp_min(1)).sqrt()
+    scatter = ((filled - waves @ basis).square().sum(2) / (share * RING_SAMPLES / 2 - len(basis)).clamp_min(1)).sqrt()
     return waves[..., 0], torch.complex(waves[..., 1::2], waves[..., 2::2]), scatter
 
 
 def disc_ellipses(images: Tensor, seen: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """Return axis ratio and position angle (deg) of the discs: in their outskirts no second harmonic is to be left.
+    """Return axis ratio and position angle (deg) of the discs, chosen such that their outskirts have no second harmonic.
 
     A small ellipticity e gives a disc the second harmonic -(e / 2) dI / d ln r (Jedrzejewski 1987), summed here over
     all rings of the outskirts.
+
+    Parameters
+    ----------
+    images, seen, centre : Tensor
+        See :func:`sample`.
+
+    Returns
+    -------
+    axis_ratio, position_angle : Tensor
+        (N,)
     """
     radius = radii(images.shape[-1])[::ELLIPSE_RINGS].to(images.device)
     axis_ratio, angle = images.new_ones(len(images)), images.new_zeros(len(images))
     for _ in range(ELLIPSE_STEPS):
         light, valid = sample(images, seen, centre, axis_ratio[:, None].expand(-1, len(radius)), angle, radius)
         mean, waves, _ = harmonics(light, valid)
-        usable = valid.float().mean(2) >= LEAST_VALID
+        usable = valid.float().mean(2) >= MIN_VALID_SHARE
         end = edge(radius, mean, usable)
-        weight = usable & (radius >= OUTSKIRTS[0] * end[:, None]) & (radius <= OUTSKIRTS[1] * end[:, None])
+        weight = usable & (radius >= OUTSKIRTS_RADII[0] * end[:, None]) & (radius <= OUTSKIRTS_RADII[1] * end[:, None])
         slope = -torch.gradient(mean, spacing=(torch.log(radius),), dim=1)[0]
         step = 2 * (waves[..., 0] * weight).sum(1) / (slope * weight).sum(1).clamp_min(1e-6)
-        size = step.abs().clamp_max(LARGEST_STEP)
+        size = step.abs().clamp_max(MAX_ELLIPTICITY_STEP)
         axis_ratio, angle = _joined(axis_ratio, angle, 1 - size, torch.rad2deg(step.angle()) / 2)
     return axis_ratio, angle
 
 
 def edge(radius: Tensor, mean: Tensor, usable: Tensor) -> Tensor:
-    """Return the radius (N,) of the last ring before the light of the galaxy is lost in the noise."""
-    inside = ((mean > SEEN) & usable).to(torch.int64).cumprod(1).sum(1)
+    """Return the radius (N,) of the last ring before the light of the galaxy is lost in the noise.
+
+    Parameters
+    ----------
+    radius : Tensor
+        (R,) px.
+    mean : Tensor
+        (N, R) mean light of the rings.
+    usable : Tensor
+        bool (N, R).
+
+    Returns
+    -------
+    Tensor
+        (N,) px.
+    """
+    inside = ((mean > EDGE_SIGNAL) & usable).to(torch.int64).cumprod(1).sum(1)
     return radius[(inside - 1).clamp_min(0)]
 
 
@@ -226,7 +257,7 @@ def _joined(axis_ratio: Tensor, angle: Tensor, more: Tensor, towards: Tensor) ->
     frame = _rotation(turn)
     whole = plane @ frame @ other @ frame.mT
     vectors, values, _ = torch.linalg.svd(whole)
-    ratio = (values[:, 1] / values[:, 0]).clamp_min(FLATTEST)
+    ratio = (values[:, 1] / values[:, 0]).clamp_min(MIN_DISC_AXIS_RATIO)
     # Components are (y, -x): the angle of the vector is the position angle.
     found = torch.rad2deg(torch.atan2(vectors[:, 1, 0], vectors[:, 0, 0])) % 180
     return ratio, found
@@ -255,14 +286,18 @@ def measure_rings(
         (N,) px.
     axis_ratio, position_angle : Tensor
         (N,) of the discs; deg.
+
+    Returns
+    -------
+    Rings
     """
     radius = radii(images.shape[-1]).to(images.device)
-    inner = torch.minimum((ROUND * psf_fwhm[:, None]) ** 2, radius**2)
+    inner = torch.minimum((ROUND_RADIUS_PSF * psf_fwhm[:, None]) ** 2, radius**2)
     ratio = ((axis_ratio[:, None] ** 2 * (radius**2 - inner) + inner) / radius**2).sqrt()
     light, valid = sample(images, seen, centre, ratio, position_angle, radius)
     mean, waves, scatter = harmonics(light, valid)
     # Neighbouring samples share pixels: there are no more independent ones than the ring has pixels.
-    pixels = (np.pi * radius * (1 + ratio)).clamp_max(ANGLES)
+    pixels = (np.pi * radius * (1 + ratio)).clamp_max(RING_SAMPLES)
     noise = scatter.clamp_min(SAMPLE_NOISE) * (2 / pixels).sqrt()
-    usable = valid.float().mean(2) >= LEAST_VALID
+    usable = valid.float().mean(2) >= MIN_VALID_SHARE
     return Rings(radius, mean, waves, noise, usable, ratio, position_angle, edge(radius, mean, usable))

@@ -6,16 +6,27 @@ from tuningfork.core.config.stages import Bars
 from tuningfork.core.statistics import angle_difference
 from tuningfork.simulate.galaxies.redshift import cosmology
 
-THICKNESS = 0.2
+DISC_THICKNESS = 0.2
 """Axis ratio of a disc seen edge-on (Holmberg 1958)."""
-STEEPEST = 0.25
+MIN_COS_INCLINATION = 0.25
 """Smallest cosine of the inclination at which lengths are deprojected; below, the disc hides the bar's true length."""
 KPC_PER_MPC = 1000.0
 
 
 def cos_inclination(axis_ratio: np.ndarray) -> np.ndarray:
-    """Return the cosine of the inclination of discs of an axis ratio (Hubble 1926)."""
-    squared = (np.square(axis_ratio) - THICKNESS**2) / (1 - THICKNESS**2)
+    """Return the cosine of the inclination of discs of an axis ratio (Hubble 1926).
+
+    Parameters
+    ----------
+    axis_ratio : ndarray
+        (N,)
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
+    squared = (np.square(axis_ratio) - DISC_THICKNESS**2) / (1 - DISC_THICKNESS**2)
     return np.sqrt(np.clip(squared, 0, 1))
 
 
@@ -34,17 +45,30 @@ def deprojected(bar_angle: np.ndarray, axis_ratio: np.ndarray, position_angle: n
     Returns
     -------
     ndarray
-        (N,) at least 1; NaN where an angle is missing or the disc is steeper than `STEEPEST`.
+        (N,) at least 1; NaN where an angle is missing or the disc is steeper than `MIN_COS_INCLINATION`.
     """
     off = np.deg2rad(angle_difference(bar_angle, position_angle))
     cosine = cos_inclination(axis_ratio)
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = np.hypot(np.cos(off), np.sin(off) / cosine)
-    return np.where(cosine >= STEEPEST, factor, np.nan)
+    return np.where(cosine >= MIN_COS_INCLINATION, factor, np.nan)
 
 
 def kiloparsecs(redshift: np.ndarray, settings: Bars) -> np.ndarray:
-    """Return how many kiloparsecs an arcsecond is at each redshift (N,); NaN where none above zero is known."""
+    """Return how many kiloparsecs an arcsecond is at each redshift.
+
+    Parameters
+    ----------
+    redshift : ndarray
+        (N,)
+    settings : Bars
+        The cosmology.
+
+    Returns
+    -------
+    ndarray
+        (N,) NaN where no redshift above zero is known.
+    """
     known = np.isfinite(redshift) & (redshift > 0)
     result = np.full(len(redshift), np.nan)
     if known.any():

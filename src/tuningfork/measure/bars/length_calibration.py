@@ -32,12 +32,34 @@ class LengthCalibration:
     note: str
 
     def apply(self, raw: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
-        """Return the calibrated length (px) of raw lengths (px) at PSF widths (px)."""
+        """Return the calibrated lengths.
+
+        Parameters
+        ----------
+        raw, psf_fwhm : ndarray
+            (N,) raw lengths and PSF widths (px).
+
+        Returns
+        -------
+        ndarray
+            (N,) px.
+        """
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.exp(self.intercept + self.slope * np.log(raw) + self.psf_slope * np.log(psf_fwhm))
 
     def error(self, spread: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of ln(length), from the estimator's own `spread` in ln(raw length)."""
+        """Return the standard deviation of ln(length).
+
+        Parameters
+        ----------
+        spread : ndarray
+            (N,) the estimator's own standard deviation of ln(raw length).
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.hypot(self.floor, self.slope * spread)
 
 

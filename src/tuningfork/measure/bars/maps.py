@@ -12,23 +12,23 @@ from scipy import ndimage
 from tuningfork.core.flags import Flag
 from tuningfork.networks.morphology import MASK_SHRINK as CELL
 
-SMOOTHING = 1.0
+MAP_SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing before `moments`: it removes the grid that strided convolutions leave."""
-THRESHOLD = 0.5
+CONTOUR_HEIGHT = 0.5
 """Height of the contour from which the moments start, between the background (0) and the central peak (1)."""
-WINDOW = 3.0
+WINDOW_COVARIANCE = 3.0
 """Covariance of the Gaussian under which moments are taken, in units of that of the light under it."""
-EXTENT = 4.28
+ELLIPSE_LENGTH_DEVIATIONS = 4.28
 """Length of a filled ellipse in standard deviations of its light under that Gaussian."""
-ITERATIONS, TOLERANCE = 30, 1e-3
+MAX_WINDOW_ITERATIONS, WINDOW_TOLERANCE = 30, 1e-3
 """The most iterations of the window, and the relative change at which it stands."""
 PAPER_START, PAPER_STEP, PAPER_CORRELATION, PAPER_PIXELS = 0.5, 1e-4, 0.85, 40
 """First threshold, step, correlation and number of pixels of Bhambra+ 2022, from their code."""
-MASK_FAINTEST = 0.02
+MIN_MASK_PEAK = 0.02
 """A mask below this everywhere near the centre shows no bar."""
-NOTHING = 5
+MIN_REGION_PIXELS = 5
 """A region with fewer pixels has no shape."""
-_EIGHT = np.ones((3, 3), dtype=int)
+_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def moments(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
     The map is smoothed, the median of its border zone is taken off as background, and second moments are taken under
     a Gaussian of the map's own shape, found by iteration (Bernstein & Jarvis 2002, AJ 123, 583) from the connected
     region that holds the centre: a peak at the centre, which a threshold in units of it would follow, then weighs no
-    more than its light. A filled ellipse is as long as `EXTENT` standard deviations under its own Gaussian.
+    more than its light. A filled ellipse is as long as `ELLIPSE_LENGTH_DEVIATIONS` standard deviations under its own Gaussian.
 
     Parameters
     ----------
@@ -81,19 +81,19 @@ def moments(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
     image = np.asarray(saliency, dtype=np.float64)
     if not np.isfinite(image).all() or np.ptp(image) == 0:
         return NOT_MEASURED
-    image = ndimage.gaussian_filter(image, SMOOTHING)
+    image = ndimage.gaussian_filter(image, MAP_SMOOTHING)
     radius = _radius(image.shape)
     image = image - np.median(image[radius > 0.4 * len(image)])
     reach = max(psf_fwhm, 2.0)
     peak = image[radius <= reach].max()
     if peak <= 0:
         return NOT_MEASURED
-    region, pieces = central_region(image > THRESHOLD * peak, radius, reach)
-    if np.count_nonzero(region) < NOTHING:
+    region, pieces = central_region(image > CONTOUR_HEIGHT * peak, radius, reach)
+    if np.count_nonzero(region) < MIN_REGION_PIXELS:
         return NOT_MEASURED
     start = Ellipse.of(image, region)
     found = _adapted(np.maximum(image, 0), start)
-    shape = _shape(found, EXTENT, len(image) // 2, len(image), psf_fwhm, pieces)
+    shape = _shape(found, ELLIPSE_LENGTH_DEVIATIONS, len(image) // 2, len(image), psf_fwhm, pieces)
     cut = region[[0, -1]].any() or region[:, [0, -1]].any()
     return replace(shape, flags=int(shape.flags | Flag.BAR_REACHES_EDGE)) if cut else shape
 
@@ -108,13 +108,31 @@ class Ellipse:
 
     @classmethod
     def of(cls, image: np.ndarray, region: np.ndarray) -> "Ellipse":
-        """Return those of an image inside a region (S, S)."""
+        """Return the ellipse of an image inside a region.
+
+        Parameters
+        ----------
+        image : ndarray
+            (S, S) weights.
+        region : ndarray
+            bool (S, S).
+        """
         rows, columns = np.nonzero(region)
         return cls.weighted(image[region], rows, columns)
 
     @classmethod
     def weighted(cls, weights: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> "Ellipse":
-        """Return those of points (N,)."""
+        """Return the ellipse of weighted points.
+
+        Parameters
+        ----------
+        weights, rows, columns : ndarray
+            (N,) weights and places (px).
+
+        Returns
+        -------
+        Ellipse
+        """
         total = weights.sum()
         y, x = (weights @ rows) / total, (weights @ columns) / total
         dy, dx = rows - y, columns - x
@@ -123,26 +141,26 @@ class Ellipse:
 
 
 def _adapted(image: np.ndarray, start: Ellipse) -> Ellipse:
-    """Return the moments under a Gaussian of `WINDOW` times their own covariance."""
+    """Return the moments under a Gaussian of `WINDOW_COVARIANCE` times their own covariance."""
     found = start
     widest = (len(image) / 5) ** 2
-    for _ in range(ITERATIONS):
+    for _ in range(MAX_WINDOW_ITERATIONS):
         values, vectors = np.linalg.eigh(found.covariance)
-        values = np.clip(values, 1 / WINDOW, widest / WINDOW)
+        values = np.clip(values, 1 / WINDOW_COVARIANCE, widest / WINDOW_COVARIANCE)
         inverse = vectors / values @ vectors.T
         # Beyond three standard deviations the window is shut.
-        reach = int(3 * np.sqrt(WINDOW * values[1])) + 1
+        reach = int(3 * np.sqrt(WINDOW_COVARIANCE * values[1])) + 1
         top, left = max(round(found.y) - reach, 0), max(round(found.x) - reach, 0)
         part = image[top : round(found.y) + reach + 1, left : round(found.x) + reach + 1]
         rows, columns = np.indices(part.shape)
         dy, dx = rows + top - found.y, columns + left - found.x
         square = inverse[0, 0] * dx**2 + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy**2
-        weights = part * np.exp(-square / (2 * WINDOW))
+        weights = part * np.exp(-square / (2 * WINDOW_COVARIANCE))
         if weights.sum() <= 0:
             return start
         before = found
         found = Ellipse.weighted(weights.ravel(), (rows + top).ravel(), (columns + left).ravel())
-        if np.abs(found.covariance - before.covariance).max() < TOLERANCE * np.trace(before.covariance):
+        if np.abs(found.covariance - before.covariance).max() < WINDOW_TOLERANCE * np.trace(before.covariance):
             break
     return found
 
@@ -172,14 +190,14 @@ def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
     radius = np.hypot(rows - middle, columns - middle)
     reach = max(psf_fwhm / CELL, 1.0)
     peak = cells[radius <= reach].max()
-    if not np.isfinite(cells).all() or peak < MASK_FAINTEST:
+    if not np.isfinite(cells).all() or peak < MIN_MASK_PEAK:
         return NOT_MEASURED
-    region, pieces = central_region(cells > THRESHOLD * peak, radius, reach)
+    region, pieces = central_region(cells > CONTOUR_HEIGHT * peak, radius, reach)
     if not region.any():
         return NOT_MEASURED
     found = _adapted(cells, Ellipse.of(cells, region))
     found = replace(found, covariance=found.covariance - np.eye(2) / 12)
-    return _shape(found, EXTENT, middle, len(cells), psf_fwhm / CELL, pieces).times(CELL)
+    return _shape(found, ELLIPSE_LENGTH_DEVIATIONS, middle, len(cells), psf_fwhm / CELL, pieces).times(CELL)
 
 
 def _radius(shape: tuple[int, ...]) -> np.ndarray:
@@ -188,9 +206,24 @@ def _radius(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> tuple[np.ndarray, int]:
-    """Return the connected region of `mask` nearest to the centre, empty if none is within `reach`, and how many of a
-    third of its size there are beside it."""
-    labels, _ = ndimage.label(mask, structure=_EIGHT)
+    """Return the connected region nearest to the centre, and the number of others of at least a third of its size.
+
+    Parameters
+    ----------
+    mask : ndarray
+        bool (S, S).
+    radius : ndarray
+        (S, S) distance from the centre (px).
+    reach : float
+        Largest distance of the region from the centre (px).
+
+    Returns
+    -------
+    region : ndarray
+        bool (S, S).
+    others : int
+    """
+    labels, _ = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
     distance = np.where(mask, radius, np.inf)
     nearest = np.unravel_index(np.argmin(distance), mask.shape)
     if distance[nearest] > reach:
@@ -198,7 +231,7 @@ def central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> tuple[
     sizes = np.bincount(labels.ravel())
     own = labels[nearest]
     others = np.delete(sizes, [0, own])
-    return np.asarray(labels == own), int(np.count_nonzero(others > max(sizes[own] / 3, NOTHING)))
+    return np.asarray(labels == own), int(np.count_nonzero(others > max(sizes[own] / 3, MIN_REGION_PIXELS)))
 
 
 def _shape(found: Ellipse, extent: float, middle: float, size: int, psf_fwhm: float, pieces: int) -> BarShape:

@@ -16,7 +16,7 @@ from tuningfork.core.config.stages import Bars
 from tuningfork.core.decision_tree import question
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import numpy_column
-from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.calibration import BarCalibration, CalibratedBars, calibrated_bars
 from tuningfork.measure.bars.estimators import (
     BarEstimate,
@@ -29,7 +29,7 @@ from tuningfork.measure.bars.estimators import (
 from tuningfork.measure.bars.geometry import deprojected, kiloparsecs
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
-DISCS = ["spiral", "barred_spiral"]
+DISC_CLASSES = ["spiral", "barred_spiral"]
 """Classes that can have a bar; it cannot be seen in a disc that is seen edge-on."""
 
 
@@ -101,7 +101,7 @@ def counts_as_barred(fractions: np.ndarray, morphology: np.ndarray, min_fraction
         (N,) bool.
     """
     with np.errstate(invalid="ignore"):
-        return np.asarray((fractions >= min_fraction) & np.isin(morphology, DISCS))
+        return np.asarray((fractions >= min_fraction) & np.isin(morphology, DISC_CLASSES))
 
 
 def bar_columns(

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuningfork.core.calibration_file import read_calibration
-from tuningfork.core.files import open_array
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import lineage_of, read_table, require_same_sources, shard_table, write_table
+from tuningfork.core.tables import lineage_of, open_rows, read_table, require_same_sources, write_table
 from tuningfork.infer.tables import read_morphology
 from tuningfork.measure.bars.calibration import BarCalibration
 from tuningfork.measure.bars.recipe import ShardTables, bar_columns, raw_estimates
@@ -64,7 +64,8 @@ def measure_bars(parameters: Parameters, *, inputs: BarInputs, output: Path) -> 
     for path, table in tables.items():
         require_same_sources(rows, table, path)
     answers = read_morphology(inputs.answers, inputs.masks, rows["source_id"])
-    estimates = raw_estimates(answers, open_array(inputs.maps), rows, light, band, settings.method)
+    maps = open_rows(inputs.maps, rows.num_rows, inputs.saliency)
+    estimates = raw_estimates(answers, maps, rows, light, band, settings.method)
     calibration = read_calibration(inputs.calibration, "bars", BarCalibration)
     shard = ShardTables(rows, tables[inputs.sources], tables[inputs.morphology], tables[inputs.structure])
     values = bar_columns(estimates, calibration, shard, band, settings)

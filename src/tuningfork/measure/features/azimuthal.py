@@ -10,9 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuningfork.measure.bars.fourier_rings import FLATTEST, ROUND, centroids, disc_ellipses, measure_rings
+from tuningfork.measure.bars.fourier_rings import (
+    MIN_DISC_AXIS_RATIO,
+    ROUND_RADIUS_PSF,
+    centroids,
+    disc_ellipses,
+    measure_rings,
+)
 
-BATCH = 64
+GALAXIES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,14 @@ def azimuthal(images: np.ndarray, inverse_variance: np.ndarray, psf_fwhm: np.nda
         (N, S, S), zero where a pixel is not to be used.
     psf_fwhm : ndarray
         (N,) px, positive.
+
+    Returns
+    -------
+    Azimuthal
     """
     parts = []
-    for first in range(0, len(images), BATCH):
-        rows = slice(first, first + BATCH)
+    for first in range(0, len(images), GALAXIES_AT_ONCE):
+        rows = slice(first, first + GALAXIES_AT_ONCE)
         seen = torch.from_numpy((inverse_variance[rows] > 0) & np.isfinite(images[rows]))
         light = torch.where(seen, torch.from_numpy(np.asarray(images[rows], dtype=np.float32)), 0.0)
         parts.append(_frames(light, seen.float(), torch.from_numpy(np.asarray(psf_fwhm[rows], dtype=np.float32))))
@@ -75,7 +85,7 @@ def azimuthal(images: np.ndarray, inverse_variance: np.ndarray, psf_fwhm: np.nda
 def _frames(light: Tensor, seen: Tensor, psf: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     centre = centroids(light, psf.clamp_min(2.0))
     ratio, angle = disc_ellipses(light, seen, centre)
-    ratio = ratio.clamp(FLATTEST, 1.0)
+    ratio = ratio.clamp(MIN_DISC_AXIS_RATIO, 1.0)
     rings = measure_rings(light, seen, psf, centre, ratio, angle)
     radius = elliptical_radius(light.shape[-1], centre, ratio, angle, psf)
     flat = radius.flatten(1)
@@ -89,9 +99,9 @@ def _frames(light: Tensor, seen: Tensor, psf: Tensor) -> tuple[Tensor, Tensor, T
 def elliptical_radius(
     size: int, centre: Tensor, axis_ratio: Tensor, position_angle: Tensor, psf_fwhm: Tensor
 ) -> Tensor:
-    """Return the semi-major axis (px) of the ring through every pixel, (N, size, size).
+    """Return the semi-major axis (px) of the ring through every pixel.
 
-    A ring of the semi-major axis r has q(r)^2 r^2 = q^2 (r^2 - i) + i beyond r^2 = i = (ROUND x PSF width)^2, and is
+    A ring of the semi-major axis r has q(r)^2 r^2 = q^2 (r^2 - i) + i beyond r^2 = i = (ROUND_RADIUS_PSF x PSF width)^2, and is
     a circle within: a quadratic equation for r^2.
 
     Parameters
@@ -101,13 +111,18 @@ def elliptical_radius(
         (N, 2) x and y (px) relative to the index size // 2.
     axis_ratio, position_angle, psf_fwhm : Tensor
         (N,); deg from +y, counter-clockwise; px.
+
+    Returns
+    -------
+    Tensor
+        (N, size, size)
     """
     axis = torch.arange(size, dtype=torch.float32) - size // 2
     dx, dy = axis - centre[:, 0, None, None], axis[:, None] - centre[:, 1, None, None]
     turn = torch.deg2rad(position_angle)[:, None, None]
     along = (dy * torch.cos(turn) - dx * torch.sin(turn)).square()
     across = (dx * torch.cos(turn) + dy * torch.sin(turn)).square()
-    square, inner = axis_ratio[:, None, None] ** 2, (ROUND * psf_fwhm[:, None, None]) ** 2
+    square, inner = axis_ratio[:, None, None] ** 2, (ROUND_RADIUS_PSF * psf_fwhm[:, None, None]) ** 2
     rest = (1 - square) * inner
     half = (square * along + across - rest) / 2
     outside = (half + (half.square() + square * along * rest).sqrt()) / square

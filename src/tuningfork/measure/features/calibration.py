@@ -14,9 +14,9 @@ from tuningfork.core.decision_tree import question
 
 BULGE, ARMS = "bulge_fraction", "spiral_arm_fraction"
 FEATURES = (BULGE, ARMS)
-TRUTH = {BULGE: "bulge_to_total", ARMS: "arm_strength"}
+TRUTH_COLUMNS = {BULGE: "bulge_to_total", ARMS: "arm_strength"}
 """Columns of the training set that hold the true fractions."""
-MIN_FRACTION = 0.01
+MIN_LOGIT_FRACTION = 0.01
 """Fractions are kept so far from 0 and 1 before their logit is taken."""
 
 
@@ -46,7 +46,18 @@ class FractionCalibration:
     note: str = ""
 
     def apply(self, predictors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the fractions and their standard deviations, (N,) each, of predictors (N, K)."""
+        """Return the fractions and their standard deviations.
+
+        Parameters
+        ----------
+        predictors : ndarray
+            (N, K)
+
+        Returns
+        -------
+        fraction, error : ndarray
+            (N,)
+        """
         if not self.coefficients:
             return np.full(len(predictors), np.nan), np.full(len(predictors), np.nan)
         value = self.coefficients[0] + predictors @ np.array(self.coefficients[1:])
@@ -68,13 +79,22 @@ class FeatureCalibration:
 
 
 def logit_of(fraction: np.ndarray) -> np.ndarray:
-    """Return ln(f / (1 - f)) of fractions, limited to what can be told from 0 and 1."""
-    limited = np.clip(fraction, MIN_FRACTION, 1 - MIN_FRACTION)
+    """Return ln(f / (1 - f)) of fractions, which are kept `MIN_LOGIT_FRACTION` away from 0 and 1.
+
+    Parameters
+    ----------
+    fraction : ndarray
+
+    Returns
+    -------
+    ndarray
+    """
+    limited = np.clip(fraction, MIN_LOGIT_FRACTION, 1 - MIN_LOGIT_FRACTION)
     return np.asarray(np.log(limited / (1 - limited)))
 
 
 def answer_of(name: str, votes: Mapping[str, Any]) -> np.ndarray:
-    """Return what the network expects people to say (N,), from 0 to 1.
+    """Return the answer that the networks expect of volunteers, from 0 to 1.
 
     Parameters
     ----------
@@ -82,6 +102,11 @@ def answer_of(name: str, votes: Mapping[str, Any]) -> np.ndarray:
         One of `FEATURES`: the prominence of the bulge, 1 if all call it dominant, or the fraction that sees arms.
     votes : mapping
         `{answer}_fraction` -> (N,) expected vote fractions.
+
+    Returns
+    -------
+    ndarray
+        (N,)
     """
     entry = question("bulge_size" if name == BULGE else "spiral_arms")
     columns = [np.asarray(votes[f"{label}_fraction"], dtype=float) for label in entry.labels]
@@ -93,7 +118,7 @@ def answer_of(name: str, votes: Mapping[str, Any]) -> np.ndarray:
 def predictors(
     name: str, share: np.ndarray | None, answer: np.ndarray | None, psf_fwhm: np.ndarray, end: np.ndarray
 ) -> np.ndarray:
-    """Return what predicts a fraction, (N, K).
+    """Return what predicts a fraction.
 
     Parameters
     ----------
@@ -105,6 +130,11 @@ def predictors(
         (N,) of :func:`answer_of`; None to do without.
     psf_fwhm, end : ndarray
         (N,) px.
+
+    Returns
+    -------
+    ndarray
+        (N, K)
     """
     columns = [np.log(psf_fwhm), np.log(end)]
     if answer is not None:

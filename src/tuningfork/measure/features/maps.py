@@ -16,26 +16,26 @@ from tuningfork.measure.bars.estimators import psf_pixels
 from tuningfork.measure.bars.maps import central_region
 from tuningfork.measure.features.azimuthal import Azimuthal, azimuthal
 
-CHUNK = 64
+STAMPS_AT_ONCE = 64
 """Stamps that are measured at once."""
 MIN_END_PSF = 1.5
 """A galaxy that ends in the noise within so many PSF widths has no features that could be measured."""
 BULGE_SMOOTHING, ARMS_SMOOTHING = 1.0, 2.0
 """Gaussian widths (px) of the smoothing of the two maps."""
-BORDER = 0.4
+BACKGROUND_RADIUS = 0.4
 """Radius, in widths of the stamp, beyond which a map is background."""
 BULGE_LEVEL, ARMS_LEVEL = 0.5, 0.005
 """Heights above which the maps mark a pixel, between the background (0) and the peak (1): arms weigh little beside
 the centre, but more than what lies outside of the galaxy."""
 LIGHT_SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing of the light before it is compared with its azimuthal mean."""
-SIGNIFICANT, BRIGHTER = 1.0, 0.4
+MIN_ARM_SIGNAL, MIN_UNMARKED_ARM_SIGNAL = 1.0, 0.4
 """Arms are brighter than the mean of their ring by so many standard deviations of the smoothed noise, and by so many over
 the square root of the map's height: where the map says little, the light must say more."""
-NEIGHBOUR = 1.5, 5.0
+NEIGHBOUR_EXCESS = 1.5, 5.0
 """What is brighter than the mean of its ring by more than this part of it and this many standard deviations is a
 neighbour."""
-ARMS_ZONE = 0.15, 0.9
+ARMS_RADII = 0.15, 0.9
 """Radii between which arms are looked for, in units of the radius at which the galaxy ends: within, there are bulge and
 bar, beyond, noise and neighbours."""
 
@@ -95,8 +95,8 @@ def measure_features(
     psf = psf_pixels(rows, band)
     noise = numpy_column(rows, f"sky_noise_{band}").astype(float)
     chosen = np.flatnonzero(mapped)
-    for first in range(0, len(chosen), CHUNK):
-        places = chosen[first : first + CHUNK]
+    for first in range(0, len(chosen), STAMPS_AT_ONCE):
+        places = chosen[first : first + STAMPS_AT_ONCE]
         stamps = np.asarray(light[places, :, 0], dtype=np.float32)
         flux = stamps[:, 0] / noise[places, None, None].astype(np.float32)
         galaxies = azimuthal(flux, stamps[:, 1], psf[places])
@@ -116,6 +116,10 @@ def measured(
         (N, S, S), not negative.
     psf_fwhm : ndarray
         (N,) px.
+
+    Returns
+    -------
+    FeatureMeasurements
     """
     total = galaxies.total
     seen = (galaxies.end > MIN_END_PSF * psf_fwhm) & (total > 0)
@@ -141,41 +145,80 @@ def _light(galaxies: Azimuthal, masks: np.ndarray) -> np.ndarray:
 
 
 def arms_where(galaxies: Azimuthal, height: np.ndarray) -> np.ndarray:
-    """Return which pixels (N, S, S) of the disc a map marks and are brighter than the galaxy's own azimuthal mean.
+    """Return which pixels of the disc a map marks and are brighter than the galaxy's own azimuthal mean.
 
     Parameters
     ----------
     galaxies : Azimuthal
     height : ndarray
         (N, S, S) of the map, between background (0) and peak (1).
+
+    Returns
+    -------
+    ndarray
+        bool (N, S, S).
     """
     excess = _smooth(galaxies.light - galaxies.profile, LIGHT_SMOOTHING)
     noise = 1 / (2 * np.sqrt(np.pi) * LIGHT_SMOOTHING)
-    share, level = NEIGHBOUR
+    share, level = NEIGHBOUR_EXCESS
     neighbours = excess > share * np.maximum(galaxies.profile, 0) + level * noise
     radius = galaxies.radius / galaxies.end[:, None, None]
-    low, high = ARMS_ZONE
-    needed = np.maximum(SIGNIFICANT, BRIGHTER / np.sqrt(np.maximum(height, ARMS_LEVEL)))
+    low, high = ARMS_RADII
+    needed = np.maximum(MIN_ARM_SIGNAL, MIN_UNMARKED_ARM_SIGNAL / np.sqrt(np.maximum(height, ARMS_LEVEL)))
     brighter = (excess > needed * noise) & (height > ARMS_LEVEL)
     return np.asarray(brighter & ~neighbours & (radius > low) & (radius < high))
 
 
 def heights(maps: np.ndarray, smoothing: float) -> np.ndarray:
-    """Return smoothed maps (N, S, S) between their background (0) and their peak (1); 0 for a constant one."""
+    """Return smoothed maps between their background (0) and their peak (1); 0 for a constant one.
+
+    Parameters
+    ----------
+    maps : ndarray
+        (N, S, S)
+    smoothing : float
+        Gaussian width (px).
+
+    Returns
+    -------
+    ndarray
+        (N, S, S)
+    """
     smooth = _smooth(maps, smoothing)
-    background = np.median(smooth[:, _radius(maps.shape[-1]) > BORDER * maps.shape[-1]], axis=1)[:, None, None]
+    background = np.median(smooth[:, _radius(maps.shape[-1]) > BACKGROUND_RADIUS * maps.shape[-1]], axis=1)[
+        :, None, None
+    ]
     span = smooth.max((1, 2), keepdims=True) - background
     return np.asarray((smooth - background) / np.where(span > 0, span, np.inf))
 
 
 def profile_heights(galaxies: Azimuthal) -> np.ndarray:
-    """Return the galaxies' profiles (N, S, S) in units of their peaks: a map that no network has made."""
+    """Return the galaxies' profiles in units of their peaks: maps that no network has made.
+
+    Returns
+    -------
+    ndarray
+        (N, S, S)
+    """
     profile = np.maximum(galaxies.profile, 0)
     return np.asarray(profile / np.maximum(profile.max((1, 2), keepdims=True), 1e-6))
 
 
 def bulge_regions(maps: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
-    """Return the connected regions (N, S, S) that the bulge maps mark in the middle, none where they mark none."""
+    """Return the connected regions that the bulge maps mark in the middle, none where they mark none.
+
+    Parameters
+    ----------
+    maps : ndarray
+        (N, S, S)
+    psf_fwhm : ndarray
+        (N,) px.
+
+    Returns
+    -------
+    ndarray
+        bool (N, S, S).
+    """
     radius = _radius(maps.shape[-1])
     found = heights(maps, BULGE_SMOOTHING) > BULGE_LEVEL
     for row, one in enumerate(found):
@@ -184,7 +227,20 @@ def bulge_regions(maps: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
 
 
 def without_specks(masks: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
-    """Return masks (N, S, S) without pieces of fewer pixels than the square of the PSF's width."""
+    """Return masks without pieces of fewer pixels than the square of the PSF's width.
+
+    Parameters
+    ----------
+    masks : ndarray
+        bool (N, S, S).
+    psf_fwhm : ndarray
+        (N,) px.
+
+    Returns
+    -------
+    ndarray
+        bool (N, S, S).
+    """
     kept = np.zeros_like(masks)
     for row, mask in enumerate(masks):
         labels, number = ndimage.label(mask)
@@ -196,7 +252,13 @@ def without_specks(masks: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
 
 
 def concentrations(galaxies: Azimuthal) -> np.ndarray:
-    """Return the ratio (N,) of the radii that hold 90 and 50 % of the profile's light."""
+    """Return the ratio of the radii that hold 90 and 50 % of the profile's light.
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     result = np.full(len(galaxies.light), np.nan)
     for row, inside in enumerate(galaxies.inside):
         radius, light = galaxies.radius[row][inside], np.maximum(galaxies.profile[row][inside], 0)

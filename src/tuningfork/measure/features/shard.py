@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from tuningfork.core.calibration_file import read_calibration
-from tuningfork.core.files import new_array, open_array
+from tuningfork.core.columns.table import shard_table
+from tuningfork.core.files import new_array
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import (
     detail_of,
     lineage_of,
     numpy_column,
+    open_rows,
     read_table,
     require_same_sources,
-    shard_table,
     write_table,
 )
 from tuningfork.measure.bars.estimators import psf_pixels
@@ -72,8 +73,9 @@ def features_shard(parameters: Parameters, *, inputs: FeatureInputs, output: Pat
     number, size = len(light), light.shape[-1]
     measured = {name: np.full(number, np.nan) for name in ("bulge", "arms", "end")}
     has_map = mapped["copies"].is_valid().to_numpy()
+    maps = open_rows(inputs.maps, number, inputs.map_table)
     with new_array(output, (number, light.shape[-2], -(-size // 8)), np.uint8) as masks:
-        for places, part in measure_features(rows, light, open_array(inputs.maps), has_map, band):
+        for places, part in measure_features(rows, light, maps, has_map, band):
             masks[places] = np.packbits(part.masks, axis=-1)
             for name, column in measured.items():
                 column[places] = getattr(part, name)

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tuningfork.core.records import take
-from tuningfork.measure.structure.estimates import FITTED, ProfileEstimates
+from tuningfork.measure.structure.estimates import FITTED_TARGETS, ProfileEstimates
 from tuningfork.measure.structure.intervals import ErrorModel
 from tuningfork.networks.posterior import GROUP_OF, GROUPS, Gaussians
 
-DOUBT = 1.5
+DOUBT_DEVIATIONS = 1.5
 """Standard deviations by which the two may differ before the fit is doubted: its error then grows with the difference,
 because the network may be imprecise, but a fit may have followed something else."""
-DISAGREEMENT = 8.0
+MAX_DISAGREEMENT_DEVIATIONS = 8.0
 """Standard deviations by which a fit may differ from the network; beyond, it fitted something else."""
 
 
@@ -54,11 +54,33 @@ class Weighting:
     fit_shift: float = 0.0
 
     def network_deviation(self, stated: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of the network's errors from the stated one."""
+        """Return the standard deviation of the network's errors.
+
+        Parameters
+        ----------
+        stated : ndarray
+            (N,) stated standard deviations.
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.exp(self.network_scale) * stated
 
     def fit_deviation(self, stated: np.ndarray, misfit: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of the fit's errors from the stated one."""
+        """Return the standard deviation of the fit's errors.
+
+        Parameters
+        ----------
+        stated, misfit : ndarray
+            (N,) stated standard deviations, and roots of the excess of chi^2.
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.hypot(np.exp(self.fit_scale) * stated * np.hypot(1, self.misfit_factor * misfit), self.floor)
 
 
@@ -117,7 +139,7 @@ def combine(estimates: ProfileEstimates, calibration: StructureCalibration) -> C
     mean, covariance = inner.network.mean.copy(), inner.network.covariance.copy()
     weight = np.zeros_like(mean)
     if len(rows):
-        joint, weight[rows, :FITTED] = join_pairs(take(inner.network, rows), take(inner.fit, rows), calibration)
+        joint, weight[rows, :FITTED_TARGETS] = join_pairs(take(inner.network, rows), take(inner.fit, rows), calibration)
         mean[rows], covariance[rows] = joint.mean, joint.covariance
     return Combination(Gaussians(mean, covariance), weight, refined)
 
@@ -130,7 +152,7 @@ def corrected(estimates: ProfileEstimates, calibration: StructureCalibration) ->
         stated = estimates.network.spread(name)
         deviation = terms.network_deviation(stated)
         own.append((deviation / stated, terms.network_shift * deviation))
-        if len(other) < FITTED:
+        if len(other) < FITTED_TARGETS:
             stated = estimates.fit.spread(name)
             deviation = terms.fit_deviation(stated, estimates.misfit)
             other.append((deviation / stated, terms.fit_shift * deviation))
@@ -145,15 +167,29 @@ def corrected(estimates: ProfileEstimates, calibration: StructureCalibration) ->
 
 
 def agree(estimates: ProfileEstimates) -> np.ndarray:
-    """Return which fits (N,) found what the network sees, in every target; False where either is missing."""
+    """Return which fits agree with the network in every target; False where either is missing.
+
+    Returns
+    -------
+    ndarray
+        bool (N,).
+    """
     with np.errstate(invalid="ignore"):
-        miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :FITTED])
-        allowed = DISAGREEMENT * np.hypot(estimates.fit.deviation, estimates.network.deviation[:, :FITTED])
+        miss = np.abs(estimates.fit.mean - estimates.network.mean[:, :FITTED_TARGETS])
+        allowed = MAX_DISAGREEMENT_DEVIATIONS * np.hypot(
+            estimates.fit.deviation, estimates.network.deviation[:, :FITTED_TARGETS]
+        )
         return np.asarray((miss <= allowed).all(axis=1))
 
 
 def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibration) -> tuple[Gaussians, np.ndarray]:
     """Return the best linear unbiased combination of both for each target of the same N sources.
+
+    Parameters
+    ----------
+    network, fit : Gaussians
+        Of N sources.
+    calibration : StructureCalibration
 
     Returns
     -------
@@ -163,7 +199,7 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
         (N, 5) of the fit.
     """
     weights, spreads = [], []
-    for name, terms in zip(GROUP_OF[:FITTED], calibration.of_targets, strict=False):
+    for name, terms in zip(GROUP_OF[:FITTED_TARGETS], calibration.of_targets, strict=False):
         places = GROUPS[name]
         apart = np.sqrt(((network.mean[:, places] - fit.mean[:, places]) ** 2).mean(axis=1))
         spread = network.spread(name)
@@ -171,19 +207,32 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
         weights.append(weight)
         spreads.append(np.sqrt(variance))
     weight = np.stack(weights, axis=1)
-    rest = 1 - np.pad(weight, ((0, 0), (0, network.mean.shape[1] - FITTED)))
+    rest = 1 - np.pad(weight, ((0, 0), (0, network.mean.shape[1] - FITTED_TARGETS)))
     mean, covariance = network.mean.copy(), network.covariance * rest[:, :, None] * rest[:, None, :]
-    mean[:, :FITTED] += weight * (fit.mean - mean[:, :FITTED])
-    covariance[:, :FITTED, :FITTED] += fit.covariance * weight[:, :, None] * weight[:, None, :]
+    mean[:, :FITTED_TARGETS] += weight * (fit.mean - mean[:, :FITTED_TARGETS])
+    covariance[:, :FITTED_TARGETS, :FITTED_TARGETS] += fit.covariance * weight[:, :, None] * weight[:, None, :]
     joint, factor = Gaussians(mean, covariance), np.ones_like(mean)
-    for place, (name, spread) in enumerate(zip(GROUP_OF[:FITTED], spreads, strict=True)):
+    for place, (name, spread) in enumerate(zip(GROUP_OF[:FITTED_TARGETS], spreads, strict=True)):
         factor[:, place] = spread / joint.spread(name)
     return joint.scaled(factor), weight
 
 
 def doubted(network: np.ndarray, fit: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """Return the standard deviation (N,) of a fit that lies `apart` from the network, from those of both."""
-    return np.asarray(fit * np.hypot(1, apart / (DOUBT * np.hypot(network, fit))))
+    """Return the standard deviation of a fit, enlarged where it differs from the network.
+
+    Parameters
+    ----------
+    network, fit : ndarray
+        (N,) standard deviations.
+    apart : ndarray
+        (N,) differences of the two values.
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
+    return np.asarray(fit * np.hypot(1, apart / (DOUBT_DEVIATIONS * np.hypot(network, fit))))
 
 
 def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tuple[np.ndarray, np.ndarray]:
@@ -195,6 +244,10 @@ def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tu
         Standard deviations.
     shared : float
         See :class:`Weighting`.
+
+    Returns
+    -------
+    weight, variance : ndarray
     """
     one, two = first**2, second**2
     common = shared * np.minimum(one, two)
@@ -204,12 +257,17 @@ def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tu
 
 
 def signal_to_noise(mean: np.ndarray) -> np.ndarray:
-    """Return the signal-to-noise ratio (N,) within the ellipse that holds half the light.
+    """Return the signal-to-noise ratio within the ellipse that holds half the light.
 
     Parameters
     ----------
     mean : ndarray
         (N, T) targets: the magnitude is relative to the sky noise of one pixel, the only noise that counts here.
+
+    Returns
+    -------
+    ndarray
+        (N,)
     """
     with np.errstate(invalid="ignore", over="ignore"):
         flux = 10 ** (-0.4 * mean[:, 0])

@@ -6,7 +6,7 @@ import numpy as np
 
 from tuningfork.networks.posterior import Gaussians
 
-FITTED = 5
+FITTED_TARGETS = 5
 """The first so many targets are those of a Sersic fit."""
 
 

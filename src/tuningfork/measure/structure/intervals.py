@@ -13,13 +13,13 @@ from scipy.stats import t as student
 
 from tuningfork.core.statistics import CENTRAL_68
 
-SIGNAL = 50.0
+REFERENCE_SIGNAL_TO_NOISE = 50.0
 """Signal-to-noise ratio to which slopes refer."""
-LEVELS = {50: 0.5, 68: CENTRAL_68, 95: 0.95}
+INTERVAL_PROBABILITIES = {50: 0.5, 68: CENTRAL_68, 95: 0.95}
 """Per cent -> probability of the central intervals whose coverage is made right."""
-NORMAL = 1e3
+NORMAL_DEGREES = 1e3
 """Degrees of freedom at which the distribution counts as normal."""
-DEGREES = np.concatenate([np.geomspace(1.5, 30, 60), [NORMAL]])
+DEGREES_GRID = np.concatenate([np.geomspace(1.5, 30, 60), [NORMAL_DEGREES]])
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ErrorModel:
     Attributes
     ----------
     constant, signal, weight : float
-        ln of the factor: constant, slope with ln(signal-to-noise / `SIGNAL`), slope with the weight of the fit.
+        ln of the factor: constant, slope with ln(signal-to-noise / `REFERENCE_SIGNAL_TO_NOISE`), slope with the weight of the fit.
     degrees : float
         Degrees of freedom of the distribution.
     """
@@ -37,23 +37,49 @@ class ErrorModel:
     constant: float = 0.0
     signal: float = 0.0
     weight: float = 0.0
-    degrees: float = NORMAL
+    degrees: float = NORMAL_DEGREES
 
     def factor(self, signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Return the factor (N,) of the standard deviation at signal-to-noise ratios and weights of the fit (N,)."""
+        """Return the factor by which the standard deviation is multiplied.
+
+        Parameters
+        ----------
+        signal, weight : ndarray
+            (N,) signal-to-noise ratio and weight of the fit.
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.exp(error_predictors(signal, weight) @ [self.constant, self.signal, self.weight])
 
 
 def widths(degrees: float) -> dict[int, float]:
-    """Return the half widths of the intervals `LEVELS` in units of that of 68 %."""
-    ends = {level: student.ppf(0.5 + share / 2, degrees) for level, share in LEVELS.items()}
+    """Return the half widths of the intervals `INTERVAL_PROBABILITIES` in units of that of 68 %."""
+    ends = {level: student.ppf(0.5 + share / 2, degrees) for level, share in INTERVAL_PROBABILITIES.items()}
     return {level: float(end / ends[68]) for level, end in ends.items()}
 
 
 def place_in(miss: np.ndarray, error: np.ndarray, degrees: float) -> np.ndarray:
-    """Return the place in [0, 1] of truths in the predicted distributions, whose centres lie `miss` above them."""
+    """Return the place of the truths in the cumulative predicted distributions, whose centres lie `miss` above them.
+
+    Parameters
+    ----------
+    miss, error : ndarray
+        (N,) errors, and half widths of the central 68 % intervals.
+    degrees : float
+        Degrees of freedom.
+
+    Returns
+    -------
+    ndarray
+        (N,) in [0, 1].
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(student.cdf(-miss / error * student.ppf(0.5 + LEVELS[68] / 2, degrees), degrees))
+        return np.asarray(
+            student.cdf(-miss / error * student.ppf(0.5 + INTERVAL_PROBABILITIES[68] / 2, degrees), degrees)
+        )
 
 
 def student_loss(square: np.ndarray, log_volume: np.ndarray, size: int, degrees: float) -> float:
@@ -69,6 +95,10 @@ def student_loss(square: np.ndarray, log_volume: np.ndarray, size: int, degrees:
         Dimensions.
     degrees : float
         Degrees of freedom.
+
+    Returns
+    -------
+    float
     """
     norm = gammaln((degrees + size) / 2) - gammaln(degrees / 2) - size / 2 * np.log(degrees * np.pi)
     return float(((degrees + size) / 2 * np.log1p(square / degrees) + log_volume).sum() - norm * square.size)
@@ -85,7 +115,7 @@ def error_predictors(signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray
-        (N, 3): one, ln(signal / `SIGNAL`), weight.
+        (N, 3): one, ln(signal / `REFERENCE_SIGNAL_TO_NOISE`), weight.
     """
-    ratio = np.log(np.where(np.isfinite(signal), signal, SIGNAL) / SIGNAL)
+    ratio = np.log(np.where(np.isfinite(signal), signal, REFERENCE_SIGNAL_TO_NOISE) / REFERENCE_SIGNAL_TO_NOISE)
     return np.stack([np.ones(len(ratio)), ratio, weight], axis=1)

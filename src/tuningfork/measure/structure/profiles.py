@@ -13,13 +13,13 @@ import pyarrow as pa
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.training.tasks import noise_magnitude
 
-ETA = slice(3, 5)
-BULGE = 5
-UNKNOWN_ANGLE = 180 / np.sqrt(12)
+ETA_TARGETS = slice(3, 5)
+BULGE_TARGET = 5
+UNKNOWN_ANGLE_DEVIATION = 180 / np.sqrt(12)
 """Standard deviation (deg) of a position angle of which nothing is known."""
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
+HERMITE_NODES, HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
 # An even number: at the origin, where the axis ratio has its cusp, must be no node.
-CORRELATIONS = {"mag_r_eff": (0, 1), "mag_sersic_n": (0, 2), "r_eff_sersic_n": (1, 2)}
+CORRELATED_TARGETS = {"mag_r_eff": (0, 1), "mag_sersic_n": (0, 2), "r_eff_sersic_n": (1, 2)}
 
 
 def physical(found: Gaussians, table: pa.Table | Mapping[str, Any], reference_band: str) -> dict[str, np.ndarray]:
@@ -46,8 +46,10 @@ def physical(found: Gaussians, table: pa.Table | Mapping[str, Any], reference_ba
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         mag = mean[0] + noise_magnitude(facts, reference_band)
         r_eff, sersic_n = np.exp(mean[1]) * facts["pixel_scale"], np.exp(mean[2])
-    ratio, ratio_error, angle, angle_error = shape(found.mean[:, ETA], found.covariance[:, ETA, ETA])
-    bulge, bulge_error = bulge_to_total(mean[BULGE], sigma[BULGE])
+    ratio, ratio_error, angle, angle_error = shape(
+        found.mean[:, ETA_TARGETS], found.covariance[:, ETA_TARGETS, ETA_TARGETS]
+    )
+    bulge, bulge_error = bulge_to_total(mean[BULGE_TARGET], sigma[BULGE_TARGET])
     values = {
         "mag": mag,
         "mag_error": sigma[0],
@@ -62,7 +64,7 @@ def physical(found: Gaussians, table: pa.Table | Mapping[str, Any], reference_ba
         "bulge_to_total": bulge,
         "bulge_to_total_error": bulge_error,
     }
-    for name, (one, other) in CORRELATIONS.items():
+    for name, (one, other) in CORRELATED_TARGETS.items():
         with np.errstate(divide="ignore", invalid="ignore"):
             values[f"{name}_correlation"] = found.covariance[:, one, other] / (sigma[one] * sigma[other])
     return values
@@ -80,14 +82,14 @@ def shape(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndar
     -------
     axis_ratio, axis_ratio_error, angle, angle_error : ndarray
         (N,) mean and standard deviation over the normal distribution; the error of an angle is the circular standard
-        deviation, at most `UNKNOWN_ANGLE`.
+        deviation, at most `UNKNOWN_ANGLE_DEVIATION`.
     """
     known = np.isfinite(mean).all(axis=1)
     result = np.full((4, len(mean)), np.nan)
     values, vectors = np.linalg.eigh(covariance[known])
     root = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
-    nodes = np.stack(np.meshgrid(NODES, NODES, indexing="ij"), axis=-1).reshape(-1, 2)
-    weight = np.outer(WEIGHTS, WEIGHTS).ravel() / WEIGHTS.sum() ** 2
+    nodes = np.stack(np.meshgrid(HERMITE_NODES, HERMITE_NODES, indexing="ij"), axis=-1).reshape(-1, 2)
+    weight = np.outer(HERMITE_WEIGHTS, HERMITE_WEIGHTS).ravel() / HERMITE_WEIGHTS.sum() ** 2
     eta = mean[known][:, None, :] + nodes @ root.transpose(0, 2, 1)
     ratio = np.exp(-np.hypot(eta[..., 0], eta[..., 1]))
     result[0, known] = ratio @ weight
@@ -97,13 +99,24 @@ def shape(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndar
     result[2, known] = np.mod(np.mod(np.rad2deg(np.angle(direction)) / 2, 180), 180)
     # Circular standard deviation of twice the angle, halved.
     circular = np.rad2deg(np.sqrt(-2 * np.log(np.clip(np.abs(direction), 1e-6, 1)))) / 2
-    result[3, known] = np.minimum(circular, UNKNOWN_ANGLE)
+    result[3, known] = np.minimum(circular, UNKNOWN_ANGLE_DEVIATION)
     return result[0], result[1], result[2], result[3]
 
 
 def bulge_to_total(logit: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of the share of the bulge, whose logit is normally distributed."""
-    share = 1 / (1 + np.exp(-(logit[:, None] + sigma[:, None] * NODES)))
-    weight = WEIGHTS / WEIGHTS.sum()
+    """Return mean and standard deviation of the share of the bulge, whose logit is normally distributed.
+
+    Parameters
+    ----------
+    logit, sigma : ndarray
+        (N,) mean and standard deviation of the logit.
+
+    Returns
+    -------
+    mean, error : ndarray
+        (N,)
+    """
+    share = 1 / (1 + np.exp(-(logit[:, None] + sigma[:, None] * HERMITE_NODES)))
+    weight = HERMITE_WEIGHTS / HERMITE_WEIGHTS.sum()
     mean = share @ weight
     return mean, np.sqrt(np.maximum(share**2 @ weight - mean**2, 0))

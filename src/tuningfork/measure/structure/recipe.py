@@ -11,10 +11,11 @@ import torch
 from tuningfork.core.columns import PROFILE as PROFILE_COLUMNS
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.flags import Flag
-from tuningfork.infer.structure import StructureAnswers
+from tuningfork.infer.answers import StructureAnswers
+from tuningfork.infer.structure import targets_of
 from tuningfork.measure.structure.combine import Combination, StructureCalibration, signal_to_noise
 from tuningfork.measure.structure.estimates import ProfileEstimates
-from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE, physical
+from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE_DEVIATION, physical
 from tuningfork.measure.structure.refine import Refinement, refine
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
@@ -24,7 +25,7 @@ MAX_LIGHT_BEYOND_STAMP = 0.1
 """Share of a profile's light beyond the edge of the stamp above which it counts as truncated."""
 MAX_MASKED_FRACTION = 0.2
 """Share of the pixels within two half-light radii that are masked as neighbours above which a source is blended."""
-WEIGHED = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
+WEIGHT_TARGETS = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
 """Column -> the target whose weight of the fit counts for its error."""
 
 
@@ -69,11 +70,16 @@ def measure_profiles(
     MeasuredProfiles
     """
     network = answers.posterior
-    if not settings.refine or not answers.can_be_refined:
+    if not settings.refine or not can_be_refined(answers):
         return MeasuredProfiles(answers, without_fit(network), None)
     refinement = refine(network, table, light, band, settings, device)
     estimates = ProfileEstimates(network, refinement.fit, refinement.misfit, refinement.fitted)
     return MeasuredProfiles(answers, estimates, refinement)
+
+
+def can_be_refined(answers: StructureAnswers) -> bool:
+    """Return whether the networks know every parameter of a Sersic profile, from which a fit can start."""
+    return set(PROFILE) <= targets_of(answers.learned)
 
 
 def without_fit(network: Gaussians) -> ProfileEstimates:
@@ -114,9 +120,9 @@ def profile_columns(
     values: dict[str, Any] = physical(combination.joint, table, band)
     signal = signal_to_noise(combination.joint.mean)
     for name, model in calibration.errors.items():
-        weight = combination.weight[:, WEIGHED[name]]
+        weight = combination.weight[:, WEIGHT_TARGETS[name]]
         values[f"{name}_error"] = values[f"{name}_error"] * model.factor(signal, weight)
-    values["position_angle_error"] = np.minimum(values["position_angle_error"], UNKNOWN_ANGLE)
+    values["position_angle_error"] = np.minimum(values["position_angle_error"], UNKNOWN_ANGLE_DEVIATION)
     alone = physical(network, table, band)
     values |= {f"{column.name}_network": alone[column.name] for column in PROFILE_COLUMNS}
     for name in set(COLUMNS) - measured.answers.learned:
@@ -162,13 +168,18 @@ def structure_flags(measured: MeasuredProfiles, combination: Combination, size: 
 
 
 def light_beyond(mean: np.ndarray, size: int) -> np.ndarray:
-    """Return the share (N,) of the light of profiles beyond the edge of a stamp of `size` pixels, along the major axis.
+    """Return the share of the light of profiles beyond the edge of a stamp of `size` pixels, along the major axis.
 
     Parameters
     ----------
     mean : ndarray
         (N, 6) targets; the result is NaN where size or index is not known.
     size : int
+
+    Returns
+    -------
+    ndarray
+        (N,)
     """
     n = np.exp(np.clip(mean[:, TARGETS.index("log_sersic_n")], *np.log(N_RANGE)))
     radii = size / 2 * np.exp(-np.clip(mean[:, TARGETS.index("log_r_eff")], -10, 10))
@@ -184,6 +195,11 @@ def outside_range(mean: np.ndarray, limits: dict[str, list[float]]) -> np.ndarra
         (N, 6) targets.
     limits : dict
         Target -> low and high end, from the model card.
+
+    Returns
+    -------
+    ndarray
+        bool (N,).
     """
     outside = np.zeros(len(mean), dtype=bool)
     for name, (low, high) in limits.items():

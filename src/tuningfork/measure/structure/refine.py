@@ -7,13 +7,13 @@ import pyarrow as pa
 import torch
 
 from tuningfork.core.config.stages import Structure
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.tables import numpy_column
 from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import PROFILE
 
-SMALLEST = 0.1
+MIN_RADIUS_PSF = 0.1
 """Circularised half-light radius, in widths of the PSF (FWHM), below which the fit found a point: a star, perhaps."""
 
 
@@ -50,7 +50,7 @@ def refine(
     settings: Structure,
     device: torch.device,
 ) -> Refinement:
-    """Fit every stamp of which the networks know the profile.
+    """Fit every stamp whose profile the networks know.
 
     Parameters
     ----------
@@ -63,6 +63,10 @@ def refine(
     reference_band : str
     settings : Structure
     device : torch.device
+
+    Returns
+    -------
+    Refinement
     """
     number, size = len(network), len(PROFILE)
     mean, covariance = np.full((number, size), np.nan), np.full((number, size, size), np.nan)
@@ -88,7 +92,7 @@ def refine(
 
 
 def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return images and inverse variances (N, S, S), float32, in units of the sky noise.
+    """Return images and inverse variances in units of the sky noise.
 
     Parameters
     ----------
@@ -96,6 +100,11 @@ def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, n
         (N, 2, 1, S, S)
     noise : ndarray
         (N,) in flux units.
+
+    Returns
+    -------
+    images, weights : ndarray
+        float32 (N, S, S).
     """
     unit = noise[:, None, None].astype(np.float32)
     images, weights = stamps[:, 0, 0] / unit, stamps[:, 1, 0] * unit**2
@@ -104,18 +113,23 @@ def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, n
 
 
 def misfit_of(chi2: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Return the root (N,) of the excess of chi^2 over its expectation and its standard deviation, 0 if there is none.
+    """Return the root of the excess of chi^2 over its expectation and its standard deviation, 0 if there is none.
 
     Parameters
     ----------
     chi2, pixels : ndarray
         (N,) chi^2, and the number of pixels behind it.
+
+    Returns
+    -------
+    ndarray
+        (N,)
     """
     return np.asarray(np.sqrt(np.maximum(chi2 - pixels - np.sqrt(2 * pixels), 0)))
 
 
 def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
-    """Return which fits (N,) ended as something extended, smaller than the stamp, with errors that mean something.
+    """Return which fits ended as something extended and smaller than the stamp, with finite, positive variances.
 
     Parameters
     ----------
@@ -124,6 +138,11 @@ def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
         Width of the stamps (px).
     psf_fwhm : ndarray
         (N,) px.
+
+    Returns
+    -------
+    ndarray
+        bool (N,).
 
     Notes
     -----
@@ -134,5 +153,5 @@ def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
         size = np.exp(fit.mean[:, 1])
         circularised = size * np.exp(-np.hypot(fit.mean[:, 3], fit.mean[:, 4]) / 2)
         variances = np.diagonal(fit.covariance, axis1=1, axis2=2)
-        good = (circularised > SMALLEST * psf_fwhm) & (size < stamp) & (variances > 0).all(axis=1)
+        good = (circularised > MIN_RADIUS_PSF * psf_fwhm) & (size < stamp) & (variances > 0).all(axis=1)
         return np.asarray(good & np.isfinite(fit.covariance).all(axis=(1, 2)))

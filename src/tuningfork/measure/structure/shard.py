@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from tuningfork.core.calibration_file import read_calibration
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import detail_of, lineage_of, numpy_column, shard_table, write_table
+from tuningfork.core.tables import detail_of, lineage_of, numpy_column, write_table
 from tuningfork.infer.tables import read_structure
 from tuningfork.measure.structure.combine import StructureCalibration, combine
 from tuningfork.measure.structure.recipe import measure_profiles, profile_columns, structure_flags

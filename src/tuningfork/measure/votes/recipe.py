@@ -6,7 +6,7 @@ import numpy as np
 
 from tuningfork.core.classes import class_of
 from tuningfork.core.decision_tree import answers, questions
-from tuningfork.infer.morphology import MorphologyAnswers
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.votes.correction import VoteCorrection, correct
 
 

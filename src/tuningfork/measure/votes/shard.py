@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from tuningfork.core.calibration_file import read_calibration
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import detail_of, lineage_of, read_table, shard_table, write_table
+from tuningfork.core.tables import detail_of, lineage_of, read_table, write_table
 from tuningfork.infer.tables import read_morphology
 from tuningfork.measure.votes.correction import VoteCalibration
 from tuningfork.measure.votes.recipe import vote_columns_of

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from tuningfork.core.benchmarks import StageCost
 from tuningfork.core.figure_style import BLUE, ORANGE, panels
+from tuningfork.core.stage.benchmarks import StageCost
 
 MAX_STAGES = 25
 """Stages that are shown, the most expensive first."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tuningfork.evaluate.audit.bias import SIGNIFICANT
+from tuningfork.evaluate.audit.bias import MIN_SIGNIFICANCE
 from tuningfork.report.inputs import ReportInputs
 
 MAX_LABELS = 12
@@ -41,7 +41,7 @@ def rows_of(inputs: ReportInputs) -> dict[str, Any]:
             entry["n"] for questions in (vote_bias.get("labels") or {}).values() for entry in questions.values()
         ),
         "slopes": list(slopes.values()),
-        "significant": SIGNIFICANT,
+        "significant": MIN_SIGNIFICANCE,
     }
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tuningfork.measure.bars.recipe import DISCS
-from tuningfork.measure.features.calibration import ARMS, BULGE, TRUTH
+from tuningfork.measure.bars.recipe import DISC_CLASSES
+from tuningfork.measure.features.calibration import ARMS, BULGE, TRUTH_COLUMNS
 from tuningfork.report.figures.quality import Comparison
 from tuningfork.report.gallery import Entry, Picture, draw, shown, title
 from tuningfork.report.images import colour, jpeg, overlay
@@ -38,15 +38,15 @@ def held_out_features(inputs: ReportInputs) -> list[Comparison]:
     """Return the fractions of the test galaxies and their true values."""
     table, items = inputs.held_out, []
     for name, text in FEATURE_TITLES.items():
-        if {name, TRUTH[name]} <= set(table):
-            truth, fraction = (table[key].to_numpy(dtype=float, na_value=np.nan) for key in (TRUTH[name], name))
+        if {name, TRUTH_COLUMNS[name]} <= set(table):
+            truth, fraction = (table[key].to_numpy(dtype=float, na_value=np.nan) for key in (TRUTH_COLUMNS[name], name))
             items.append(Comparison(text, "", truth, fraction))
     return items
 
 
 def spirals(inputs: ReportInputs) -> list[Entry]:
     """Return spirals drawn at random, the most light in the arms first: the stamp, and the mask of the arms on it."""
-    rows = shown(inputs, inputs.galaxies[ARMS].notna() & inputs.galaxies["morphology"].isin(DISCS))
+    rows = shown(inputs, inputs.galaxies[ARMS].notna() & inputs.galaxies["morphology"].isin(DISC_CLASSES))
     chosen = draw(rows, MAX_SPIRALS, "spirals").sort_values(ARMS, ascending=False)
     return [_entry(inputs, galaxy) for galaxy in chosen.itertuples(index=False)]
 

@@ -33,9 +33,9 @@ def bar_fractions(bars: Mapping[str, Any]) -> Figure | None:
         Origin of the galaxies -> what :func:`tuningfork.evaluate.audit.bias.bar_bias` returns.
     """
     entries = [
-        (origin, name, [row for row in found["corrections"] if row["covariate"] == name])
-        for origin, found in bars.items()
-        for name in dict.fromkeys(row["covariate"] for row in found["corrections"])
+        (origin, name, [row for row in entry["corrections"] if row["covariate"] == name])
+        for origin, entry in bars.items()
+        for name in dict.fromkeys(row["covariate"] for row in entry["corrections"])
     ]
     if not entries:
         return None

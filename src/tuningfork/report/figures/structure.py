@@ -41,7 +41,9 @@ def integral_transforms(scores: Mapping[str, Mapping[str, Any]]) -> Figure | Non
         slack = 2 * np.sqrt(bins / number)
         panel.axhspan(1 - slack, 1 + slack, color=MUTED, alpha=0.2, lw=0)
         panel.axhline(1, color=MUTED, lw=1, ls="--")
-        panel.set(xlim=(0, 1), ylim=(0, max(2.0, 1.1 * share.max() * bins)), xlabel="place in the prediction")
+        panel.set(
+            xlim=(0, 1), ylim=(0, max(2.0, 1.1 * share.max() * bins)), xlabel="position in the predicted distribution"
+        )
         held = ", ".join(f"{entry[f'coverage{level}']:.0%}" for level in (50, 68, 95))
         heading(panel, PARAMETER_NAMES[name][0], [f"50, 68, 95 % intervals hold {held}"])
     return figure

@@ -3,7 +3,8 @@
 import numpy as np
 
 from tuningfork.simulate.galaxies.boxy import Bar, BoxyBar
-from tuningfork.simulate.light.profiles import Ferrers, Knots, from_axes
+from tuningfork.simulate.light.axes import from_axes
+from tuningfork.simulate.light.profiles import Ferrers, Knots
 
 MAX_ARM_KNOTS = 360
 

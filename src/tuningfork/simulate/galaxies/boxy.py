@@ -5,7 +5,9 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from tuningfork.simulate.light.profiles import SECTORS, Ferrers, from_axes, strata, to_axes
+from tuningfork.simulate.light.axes import from_axes, to_axes
+from tuningfork.simulate.light.points import SECTORS, strata
+from tuningfork.simulate.light.profiles import Ferrers
 
 BOXINESS_STEP = 0.25
 """Exponents c are multiples of this, so that few transforms are ever computed."""

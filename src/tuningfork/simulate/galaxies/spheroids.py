@@ -7,7 +7,8 @@ import numpy as np
 from tuningfork.core.config.population import Population
 from tuningfork.simulate.galaxies.priors import log_uniform
 from tuningfork.simulate.galaxies.shape import Shape
-from tuningfork.simulate.light.profiles import Knots, Sersic, from_axes
+from tuningfork.simulate.light.axes import from_axes
+from tuningfork.simulate.light.profiles import Knots, Sersic
 from tuningfork.simulate.truth import Part, growth_radii
 
 MIN_SERSIC_N_OLD = 2.5

@@ -7,9 +7,9 @@ from typing import Protocol
 import galsim
 import numpy as np
 
+from tuningfork.simulate.light.axes import to_axes
 from tuningfork.simulate.light.fourier import reach_of
 from tuningfork.simulate.light.interpolation import interpolate_evenly
-from tuningfork.simulate.light.profiles import to_axes
 
 MOFFAT_STEP, MOFFAT_STEPS = 0.02, 1500
 """Of the table of amplitudes in k x FWHM."""
@@ -121,11 +121,11 @@ class PsfImage:
         ndarray
             complex64 (H, W).
         """
-        place = (np.arange(len(self.pixels)) - len(self.pixels) // 2) * self.pixel_scale
+        offset = (np.arange(len(self.pixels)) - len(self.pixels) // 2) * self.pixel_scale
         columns, rows = kx[0].astype(float), ky[:, 0].astype(float)
         # The response of the star's own pixels is taken out: whoever draws applies that of the drawn ones.
         along, across = (
-            np.exp(-1j * np.outer(place, k)) / np.sinc(np.clip(k * self.pixel_scale / (2 * np.pi), -0.5, 0.5))
+            np.exp(-1j * np.outer(offset, k)) / np.sinc(np.clip(k * self.pixel_scale / (2 * np.pi), -0.5, 0.5))
             for k in (columns, rows)
         )
         return np.asarray((across.T @ self.pixels @ along).astype(np.complex64))

@@ -129,11 +129,11 @@ class Canvas:
         raise TypeError(f"no way to draw a {type(profile).__name__}")
 
     def _knots(self, knots: Knots, dx: float, dy: float) -> np.ndarray:
-        place = self.matrix @ np.stack([knots.x, knots.y])
+        centres = self.matrix @ np.stack([knots.x, knots.y])
         sigma = np.maximum(knots.sigma * self.pixels_per_arcsec, MIN_KNOT_SIGMA).astype(np.float32)[:, None]
         pixel = np.arange(self.size, dtype=np.float32) - self.size // 2
-        columns = np.exp(-0.5 * ((pixel - (place[0] + dx).astype(np.float32)[:, None]) / sigma) ** 2)
-        rows = np.exp(-0.5 * ((pixel - (place[1] + dy).astype(np.float32)[:, None]) / sigma) ** 2)
+        columns = np.exp(-0.5 * ((pixel - (centres[0] + dx).astype(np.float32)[:, None]) / sigma) ** 2)
+        rows = np.exp(-0.5 * ((pixel - (centres[1] + dy).astype(np.float32)[:, None]) / sigma) ** 2)
         rows *= knots.weight.astype(np.float32)[:, None] / (2 * np.pi * sigma**2)
         return np.asarray(fft.rfft2(rows.T @ columns, workers=1))
 

@@ -6,20 +6,20 @@ profile gives its Fourier amplitude, for rendering, and its light as points, for
 """
 
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Protocol, runtime_checkable
 
 import galsim
 import numpy as np
 from scipy import special
 
+from tuningfork.simulate.light.axes import from_axes, to_axes
 from tuningfork.simulate.light.interpolation import interpolate_evenly
-from tuningfork.simulate.light.sersic import sersic_b, sersic_table
+from tuningfork.simulate.light.points import edge_on_quantiles, polar_strata, sersic_points, uniform
+from tuningfork.simulate.light.sersic import sersic_table
 
-SHELLS, SECTORS = 96, 24
-DEVIATES_OF_HEIGHT = 32
-LOG_INDEX_STEP = 0.05
-"""Of ln n, between tabulated quantiles of Sersic profiles: radii are right to 0.06 %."""
+HEIGHT_POINTS = 32
+"""Points across an edge-on disc."""
 
 
 class Profile(Protocol):
@@ -121,7 +121,7 @@ class Sersic:
         weight : ndarray
             (K,), sum 1.
         """
-        radius, angle = _sersic_points(self.n)
+        radius, angle = sersic_points(self.n)
         return _on_ellipse(radius * self.r_eff, angle, self.axis_ratio, self.position_angle)
 
 
@@ -186,7 +186,7 @@ class EdgeOn:
         weight : ndarray
             (K,), sum 1.
         """
-        along, across = np.meshgrid(_edge_on_quantiles(), _uniform(DEVIATES_OF_HEIGHT))
+        along, across = np.meshgrid(edge_on_quantiles(), uniform(HEIGHT_POINTS))
         x, y = from_axes(
             along.ravel() * self.scale_radius,
             np.arctanh(2 * across.ravel() - 1) * self.scale_height,
@@ -246,7 +246,7 @@ class Ferrers:
         weight : ndarray
             (K,), sum 1.
         """
-        fraction, angle = _strata()
+        fraction, angle = polar_strata()
         radius = np.sqrt(1 - (1 - fraction) ** (1 / (self.index + 1)))
         return _on_ellipse(radius * self.length / 2, angle, self.axis_ratio, self.position_angle)
 
@@ -306,120 +306,12 @@ class Point:
         return np.zeros(1), np.zeros(1), np.ones(1)
 
 
-def sersic_quantile(n: float | np.ndarray, fraction: float | np.ndarray) -> np.ndarray:
-    """Return the radius that holds a fraction of the light of a Sersic profile.
-
-    Parameters
-    ----------
-    n : float or ndarray
-        Sersic index.
-    fraction : float or ndarray
-        Of a shape that fits that of `n`.
-
-    Returns
-    -------
-    ndarray
-        In units of r_eff.
-    """
-    n = np.asarray(n, dtype=float)
-    return np.asarray((special.gammaincinv(2 * n, fraction) / sersic_b(n)) ** n)
-
-
-def _uniform(number: int) -> np.ndarray:
-    return (np.arange(number) + 0.5) / number
-
-
-@cache
-def strata() -> tuple[np.ndarray, np.ndarray]:
-    """Return points of equal light, of which no two have the same radius.
-
-    Returns
-    -------
-    fraction : ndarray
-        Fraction of the flux within each point, (K,).
-    sector : ndarray of int
-        Which of `SECTORS` sectors of equal light holds it, (K,).
-    """
-    shell, sector = np.divmod(np.arange(SHELLS * SECTORS), SECTORS)
-    # A permutation of the sectors from shell to shell keeps radius and angle independent.
-    return (shell + ((sector * 7 + shell * 5) % SECTORS + 0.5) / SECTORS) / SHELLS, sector
-
-
-@cache
-def _strata() -> tuple[np.ndarray, np.ndarray]:
-    """Return flux fraction and angle of points of equal light."""
-    fraction, sector = strata()
-    return fraction, 2 * np.pi * (sector + 0.5) / SECTORS
-
-
-@lru_cache(maxsize=256)
-def _sersic_points(n: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return radii in units of r_eff and angles, the radii by interpolation, which is a hundred times faster."""
-    place = np.log(n) / LOG_INDEX_STEP
-    step = int(np.floor(place))
-    below, above = _log_quantiles(step), _log_quantiles(step + 1)
-    return np.exp(below + (place - step) * (above - below)), _strata()[1]
-
-
-@cache
-def _log_quantiles(step: int) -> np.ndarray:
-    return np.log(sersic_quantile(np.exp(step * LOG_INDEX_STEP), _strata()[0]))
-
-
-@cache
-def _edge_on_quantiles() -> np.ndarray:
-    """Return distances along an edge-on exponential disc, in scale radii, that split its light evenly."""
-    x = np.linspace(0, 20, 4001)[1:]
-    inside = np.cumsum(x * special.k1(x))
-    half = np.interp(_uniform(SHELLS), inside / inside[-1], x)
-    return np.concatenate([-half[::-1], half])
-
-
 @cache
 def _ferrers_table(index: float) -> tuple[float, np.ndarray]:
     step, order = 0.02, index + 1
     k = np.arange(1, 20_000) * step
     values = 2**order * special.gamma(order + 1) * special.jv(order, k) / k**order
     return step, np.concatenate([[1.0], values]).astype(np.float32)
-
-
-def from_axes(along: np.ndarray, across: np.ndarray, position_angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return x, y of coordinates along and across a major axis; inverse of :func:`to_axes`.
-
-    Parameters
-    ----------
-    along, across : ndarray
-        Along the axis, and a quarter turn on from it.
-    position_angle : float
-        deg.
-
-    Returns
-    -------
-    x, y : ndarray
-        West and north.
-    """
-    angle = np.deg2rad(90 + position_angle)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return cosine * along - sine * across, sine * along + cosine * across
-
-
-def to_axes(x: np.ndarray, y: np.ndarray, position_angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return coordinates along and across a major axis; inverse of :func:`from_axes`.
-
-    Parameters
-    ----------
-    x, y : ndarray
-        West and north.
-    position_angle : float
-        deg.
-
-    Returns
-    -------
-    along, across : ndarray
-    """
-    angle = np.deg2rad(90 + position_angle)
-    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
-    return cosine * x + sine * y, cosine * y - sine * x
 
 
 def _on_ellipse(

@@ -64,9 +64,9 @@ class SersicTable:
         low, high = N_RANGE
         if not low * (1 - 1e-6) <= n <= high * (1 + 1e-6):
             raise ValueError(f"a Sersic index of {n}: expected {low} to {high}")
-        place = np.clip((np.log(n) - self.log_n[0]) / (self.log_n[1] - self.log_n[0]), 0, len(self.log_n) - 1)
-        below = min(int(place), len(self.log_n) - 2)
-        row = self.values[below] + np.float32(place - below) * (self.values[below + 1] - self.values[below])
+        index_position = np.clip((np.log(n) - self.log_n[0]) / (self.log_n[1] - self.log_n[0]), 0, len(self.log_n) - 1)
+        below = min(int(index_position), len(self.log_n) - 2)
+        row = self.values[below] + np.float32(index_position - below) * (self.values[below + 1] - self.values[below])
         step = self.log_k[1] - self.log_k[0]
         position = np.log(np.maximum(squared, np.float32(1e-30)))
         position *= np.float32(0.5 / step)

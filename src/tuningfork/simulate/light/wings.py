@@ -10,7 +10,8 @@ from functools import cache
 import numpy as np
 from scipy import interpolate, special
 
-from tuningfork.simulate.light.profiles import Sersic, to_axes
+from tuningfork.simulate.light.axes import to_axes
+from tuningfork.simulate.light.profiles import Sersic
 from tuningfork.simulate.light.sersic import sersic_b, sersic_beyond
 
 WING_NODES = 13

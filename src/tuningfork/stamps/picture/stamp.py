@@ -8,6 +8,7 @@ and column = x, row 0 at the bottom.
 from dataclasses import dataclass
 
 import numpy as np
+import sep
 from scipy import ndimage
 from scipy.special import ndtri
 
@@ -26,8 +27,10 @@ MIN_SKY_NOISE = 1 / 255
 """Least noise of the sky: the step of 8 bits, below which compression leaves no noise to be measured."""
 SKY_BLOCKS, DARKEST_SHARE = 8, 0.33
 """The sky is measured in the darkest share of the outermost of SKY_BLOCKS x SKY_BLOCKS parts of the picture."""
-CENTRE_WINDOW, MAX_CENTRE_SHIFT = 0.03, 0.08
-"""Gaussian width of the window that finds the centre, and the largest shift from the middle (widths of the picture)."""
+CENTRE_WINDOW, MIN_CENTRE_WINDOW = 0.03, 2.0
+"""Gaussian width of the window that finds the centre, in widths of the picture, and its least value (px)."""
+MAX_CENTRE_SHIFT = 0.08
+"""Largest distance of the centre from the middle of the picture (widths of the picture)."""
 PETROSIAN_RATIO, PETROSIAN_APERTURE = 0.2, 2.0
 """Petrosian ratio that defines the radius, and the aperture of all light in such radii (Blanton+ 2001, AJ 121, 2358)."""
 MIN_CENTRE_SNR, MIN_RING_SHARE = 3.0, 0.3
@@ -200,26 +203,14 @@ def centre_of(above: np.ndarray) -> tuple[float, float]:
     x, y : float
         px, 0 is the middle of the first pixel.
     """
-    middle = np.array([(above.shape[1] - 1) / 2, (above.shape[0] - 1) / 2])
-    sigma = max(CENTRE_WINDOW * min(above.shape), 2.0)
-    place = middle.copy()
-    for _ in range(10):
-        first = np.maximum(np.floor(place - 3 * sigma).astype(int), 0)
-        last = np.ceil(place + 3 * sigma).astype(int) + 1
-        part = above[first[1] : last[1], first[0] : last[0]]
-        dx = np.arange(part.shape[1]) + first[0] - place[0]
-        dy = np.arange(part.shape[0]) + first[1] - place[1]
-        weights = np.exp(-(dx**2 + dy[:, None] ** 2) / (2 * sigma**2)) * part
-        total = weights.sum()
-        if total <= 0:
-            return float(middle[0]), float(middle[1])
-        shift = 2 * np.array([(weights.sum(0) @ dx) / total, (weights.sum(1) @ dy) / total])
-        place = place + np.clip(shift, -sigma, sigma)
-        if np.hypot(*(place - middle)) > MAX_CENTRE_SHIFT * min(above.shape):
-            return float(middle[0]), float(middle[1])
-        if np.hypot(*shift) < 0.01:
-            break
-    return float(place[0]), float(place[1])
+    middle = (above.shape[1] - 1) / 2, (above.shape[0] - 1) / 2
+    width = min(above.shape)
+    window = max(CENTRE_WINDOW * width, MIN_CENTRE_WINDOW)
+    x, y, _ = sep.winpos(np.ascontiguousarray(above, dtype=np.float32), *middle, window)
+    distance = np.hypot(x - middle[0], y - middle[1])
+    if not np.isfinite(distance) or distance > MAX_CENTRE_SHIFT * width:
+        return middle
+    return float(x), float(y)
 
 
 def sizes_of(above: np.ndarray, noise: float, x: float, y: float) -> tuple[float, float, bool]:

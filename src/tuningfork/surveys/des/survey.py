@@ -17,7 +17,7 @@ from tuningfork.core.flags import Flag
 from tuningfork.sky.coordinates import unit_vectors
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile, require_bands
+from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile, require_bands
 from tuningfork.surveys.catalogue_answers import PSF, box_of, keep_widths, kept_width, sources_of, with_widths
 from tuningfork.surveys.des.coadd import open_coadd
 from tuningfork.surveys.tap import DATA_LAB_LIMIT, ask_around, ask_tap
@@ -109,7 +109,7 @@ class DesSurvey:
         answer["flags"] = np.where(extraction & DEBLENDED_BIT, int(Flag.BLENDED), 0)
         return sources_of(answer, shard)
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the tiles that touch the shard or come within `margin` (deg) of it, in order of name."""
         box = Surroundings.around(shard).enlarged(margin + TILE_SIZE)
         answer = ask_around(

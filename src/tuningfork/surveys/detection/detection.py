@@ -17,7 +17,7 @@ from tuningfork.core.config.sources import Detection, Sources
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.flags import Flag
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.sky.coordinates import ARCSEC, directions, distance, jacobian
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import FetchedTile, Image, Survey, Tile

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+import astropy.units as u
 import numpy as np
-from scipy.spatial import cKDTree
+from astropy.coordinates import SkyCoord, search_around_sky
 
-from tuningfork.sky.coordinates import unit_vectors
 from tuningfork.sky.shards import MAX_RADIUS_OF_ORDER_0, Shard, centres
 from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import depth, in_box
@@ -96,10 +96,11 @@ def each_once(
     undecided = np.flatnonzero(np.abs(margin) <= 2 * reach)
     if len(undecided) == 0:
         return keep
-    points = unit_vectors(ra, dec)
-    tree = cKDTree(points)
+    positions = SkyCoord(ra, dec, unit="deg")
+    first, second, *_ = search_around_sky(positions[undecided], positions, reach * u.deg)
+    neighbours = np.split(second, np.searchsorted(first, np.arange(1, len(undecided))))
     keep[undecided] = False
-    for number in undecided[np.lexsort((tile[undecided], -margin[undecided]))]:
-        neighbours = np.array(tree.query_ball_point(points[number], 2 * np.sin(np.deg2rad(reach) / 2)), dtype=int)
-        keep[number] = not (keep[neighbours] & (tile[neighbours] != tile[number])).any()
+    for rank in np.lexsort((tile[undecided], -margin[undecided])):
+        number, near = undecided[rank], neighbours[rank]
+        keep[number] = not (keep[near] & (tile[near] != tile[number])).any()
     return keep

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Euclid
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
-from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.catalogue_answers import floats
 from tuningfork.surveys.euclid.irsa import COLLECTION, IRSA_LIMIT, Irsa
 from tuningfork.surveys.euclid.mosaic import open_mosaic
@@ -119,7 +119,7 @@ class EuclidSurvey:
         values |= {"source_id": ids, "flags": np.zeros(len(ids), dtype=np.int64)}
         return shard_table("sources", {name: column[inside] for name, column in values.items()})
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the tiles near the shard, in order of name.
 
         Raises
@@ -162,7 +162,7 @@ class EuclidSurvey:
     def _tile(self, name: str, position: tuple[float, float] | None) -> Tile:
         tiles: dict[str, Tile] = {}
         if position is not None:
-            tiles = tiles_of_rows(self._irsa.mosaics(*position, MARGIN), self._description.bands, self._service)
+            tiles = tiles_of_rows(self._irsa.mosaics(*position, STAMP_MARGIN), self._description.bands, self._service)
         if name not in tiles:
             raise InputError(f"tile {name!r}: Euclid Q1 has no such tile; check its number")
         return tiles[name]

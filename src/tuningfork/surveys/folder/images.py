@@ -1,6 +1,7 @@
 """The images in a user's folder: their files, pixels, weights and coordinates."""
 
 import gzip
+import os
 import re
 import struct
 import zlib
@@ -80,15 +81,17 @@ def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
     """
     pattern = re.compile(rf"(.+)[-_.]({'|'.join(map(re.escape, bands))})")
     files: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
-        base = stem(path) if path.is_file() else None
+    with os.scandir(folder) as entries:
+        file_names = sorted(entry.name for entry in entries if entry.is_file())
+    for path in map(folder.joinpath, file_names):
+        base = stem(path)
         if base is None or base.startswith("."):
             continue
         match = None if is_picture(path) else pattern.fullmatch(base)
         name, bands_of_file = (safe_name(match[1]), [match[2]]) if match else (safe_name(base), bands)
         for band in bands_of_file:
             other = files.setdefault(name, {}).setdefault(band, path)
-            if other != path:
+            if other is not path:
                 raise ConfigurationError(
                     f"survey.folder.images: {other} and {path} are both the band {band} of the image {name}; rename one"
                 )

@@ -23,7 +23,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.background import sky_level_and_noise
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile
+from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.folder.images import Layout, find_images, footprint, read_band, upright_wcs
 from tuningfork.surveys.folder.sources import FolderSources, ImagePlace
 from tuningfork.surveys.lists.sources.table import UserTable
@@ -157,7 +157,7 @@ class FolderSurvey:
         """
         return self.own(None).sources(shard)
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the images that come within `margin` (deg) of the shard, and those whose position is unknown."""
         reach = shard.radius + margin
         tiles = [self._tile(name) for name in self.layouts]
@@ -187,7 +187,7 @@ class FolderSurvey:
     def _path(self, name: str, band: str) -> Path:
         layout = self.layouts.get(name)
         if layout is None or band not in layout.files:
-            raise InputError(f"{self._settings.images} has no file of the image {name} in this band")
+            raise InputError(f"no file of the image {name} in this band in {self._settings.images}")
         return layout.files[band]
 
     def open(self, tile: FetchedTile, band: str) -> Image:

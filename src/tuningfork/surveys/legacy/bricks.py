@@ -199,7 +199,7 @@ def _rows(file: IO[bytes] | gzip.GzipFile) -> Iterator[np.ndarray]:
     header = fits.Header.fromfile(file)
     if str(header.get("XTENSION", "")).strip() != "BINTABLE":
         raise ValueError("the first extension is not a table")
-    dtype = np.dtype([_field(header, place) for place in range(1, int(header["TFIELDS"]) + 1)])
+    dtype = np.dtype([_field(header, number) for number in range(1, int(header["TFIELDS"]) + 1)])
     if dtype.itemsize != header["NAXIS1"]:
         raise ValueError("its columns do not fill its rows")
     left = int(header["NAXIS2"])

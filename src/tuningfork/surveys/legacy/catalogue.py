@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from astropy.table import Column
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.errors import InputError, TransferError
-from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.tap import DATA_LAB_LIMIT, ask_around

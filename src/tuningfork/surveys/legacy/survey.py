@@ -14,7 +14,7 @@ from tuningfork.core.config.survey import Legacy
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile, require_bands
+from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile, require_bands
 from tuningfork.surveys.legacy.bricks import (
     LEGACY_BANDS,
     Brick,
@@ -114,7 +114,7 @@ class LegacySurvey:
         sums = self._checksums(f"{url}/{listed}", f"{self.folder}/{group}/{listed}", [name])
         return self.network.path(self.network.file(f"{url}/{file}", name, sha256=sums.get(file), limit=NERSC_LIMIT))
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the bricks of the release that touch the shard or come within `margin` (deg) of it, in order of name."""
         tiles = [self._tile(brick) for brick in bricks_around(shard, margin)]
         return sorted((tile for tile in tiles if tile is not None), key=lambda tile: tile.name)

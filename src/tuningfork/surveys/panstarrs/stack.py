@@ -99,7 +99,7 @@ class StackPlane:
         height, width = image.get_dims()
         self.shape = int(height), int(width)
         if height * width > MAX_STACK_PIXELS:
-            raise self.fault(f"{width} x {height} pixels are more than are accepted")
+            raise self.fault(f"it has {width} x {height} pixels; the limit is {MAX_STACK_PIXELS}")
         self._soft = self.number("BSOFTEN") if "BSOFTEN" in self.header else None
         self._offset = self.number("BOFFSET") if self._soft is not None else 0.0
 

@@ -10,7 +10,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import TransferError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.base import IMAGE, MARGIN, FetchedTile, Image, Tile, require_bands
+from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile, require_bands
 from tuningfork.surveys.catalogue_answers import PSF, box_of, keep_widths, kept_width, sources_of, with_widths
 from tuningfork.surveys.panstarrs.cells import cell, cells_around
 from tuningfork.surveys.panstarrs.stack import open_stack
@@ -103,7 +103,7 @@ class PanstarrsSurvey:
         )
         return sources_of(answer, shard)
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the sky cells that touch the shard or come within `margin` (deg) of it; unobserved ones have no files."""
         return cells_around(shard, margin)
 

@@ -18,7 +18,7 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.tables import numpy_column, read_table
 from tuningfork.sky.coordinates import distance
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.base import MARGIN, Tile
+from tuningfork.surveys.base import STAMP_MARGIN, Tile
 from tuningfork.surveys.near import depth
 from tuningfork.surveys.sdss.archive import (
     FRAME_HEIGHT,
@@ -76,7 +76,7 @@ class FlatFiles:
             If a file could not be fetched.
         """
         galaxies: dict[int, tuple[float, ...]] = {}
-        for tile in self.fields(shard, MARGIN):
+        for tile in self.fields(shard, STAMP_MARGIN):
             url, name = self._archive.objects(FieldName.parse(tile.name))
             path = self._network.path(self._network.file(url, name))
             for number, values in _galaxies(path, SDSS_BANDS.index(band), mag_min, mag_max):

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import fitsio
 import numpy as np
-from scipy import optimize
 from scipy.interpolate import RectBivariateSpline
 
 from tuningfork.core.errors import InputError
+from tuningfork.simulate.imaging.moffat import fit_moffat
 from tuningfork.surveys.sdss.archive import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SCALE, SDSS_BANDS
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.verify import verify_fits
@@ -32,6 +32,8 @@ GAUSSIAN_FWHM = float(2 * np.sqrt(np.log(2) / (2 * np.pi)))
 """FWHM of a Gaussian in units of the square root of its effective area, by which `psf_width` is defined."""
 MAX_FIT_RADIUS = 15
 """Half of the width of the largest part of the image that is fitted (px)."""
+MAX_CENTRE_SHIFT = 1.0
+"""Largest distance of a valid fit's centre from the brightest pixel (px)."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,10 @@ class FieldPsf:
 
         def at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
             known = np.isfinite(x + y)
-            places = (
-                np.clip(np.where(known, place, 0), 0, size - 1) for place, size in zip((y, x), shape, strict=True)
+            positions = (
+                np.clip(np.where(known, position, 0), 0, size - 1) for position, size in zip((y, x), shape, strict=True)
             )
-            return np.where(known, surface.ev(*places), np.nan)
+            return np.where(known, surface.ev(*positions), np.nan)
 
         return at
 
@@ -199,26 +201,8 @@ def moffat_width(image: np.ndarray) -> float:
         return float("nan")
     start = 2 * np.sqrt(np.count_nonzero(image > peak / 2) / np.pi)
     half = int(np.clip(np.ceil(2 * start), 4, reach))
-    cutout = image[y - half : y + half + 1, x - half : x + half + 1] / peak
-    rows, columns = np.mgrid[-half : half + 1, -half : half + 1]
-
-    def components(values: np.ndarray) -> tuple[np.ndarray, ...]:
-        across, up = columns - values[0], rows - values[1]
-        base = 1 + (across**2 + up**2) * np.exp(-2 * values[3])
-        return across, up, base, base ** -np.exp(values[4])
-
-    def residual(values: np.ndarray) -> np.ndarray:
-        return np.asarray((values[2] * components(values)[3] - cutout).ravel())
-
-    def slopes(values: np.ndarray) -> np.ndarray:
-        across, up, base, profile = components(values)
-        beta, inner = np.exp(values[4]), np.exp(-2 * values[3])
-        along = 2 * beta * values[2] * profile / base * inner
-        terms = [along * across, along * up, profile, along * (across**2 + up**2)]
-        terms.append(-beta * values[2] * profile * np.log(base))
-        return np.stack([term.ravel() for term in terms], axis=1)
-
-    fit = optimize.least_squares(residual, [0.0, 0.0, 1.0, np.log(start), np.log(3.0)], slopes, method="lm")
-    if not fit.success or np.abs(fit.x[:2]).max() > 1:
+    cutout = image[y - half : y + half + 1, x - half : x + half + 1]
+    fit = fit_moffat(cutout, integrated=False)
+    if not fit.converged or max(abs(fit.x), abs(fit.y)) > MAX_CENTRE_SHIFT:
         return float("nan")
-    return float(2 * np.exp(fit.x[3]) * np.sqrt(2 ** np.exp(-fit.x[4]) - 1))
+    return fit.fwhm

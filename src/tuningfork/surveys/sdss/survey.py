@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Sdss
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
-from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import (
     IMAGE,
-    MARGIN,
+    STAMP_MARGIN,
     FetchedTile,
     FullWidths,
     Image,
@@ -94,7 +94,7 @@ class SdssSurvey:
             "sources", {"source_id": ids[inside], "flags": np.zeros(inside.sum(), dtype=np.int64), **columns}
         )
 
-    def tiles(self, shard: Shard, margin: float = MARGIN) -> list[Tile]:
+    def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
         """Return the fields that are primary somewhere within `margin` (deg) of the shard, in order of name."""
         return self._lists.fields(shard, margin)
 

@@ -29,17 +29,17 @@ class Ledger:
     ----------
     folder : Path
         Folder of the files.
-    own : Path
+    ledger_folder : Path
         Folder of the ledger itself.
     size : float
         Limit on the total size of the files (bytes).
     """
 
-    def __init__(self, folder: Path, own: Path, size: float) -> None:
-        self._folder, self._own, self._size = folder, own, size
-        self._names = own / "files.txt"
-        self._sum = own / "size.json"
-        self._lock = own / "ledger.lock"
+    def __init__(self, folder: Path, ledger_folder: Path, size: float) -> None:
+        self._folder, self._ledger_folder, self._size = folder, ledger_folder, size
+        self._names = ledger_folder / "files.txt"
+        self._sum = ledger_folder / "size.json"
+        self._lock = ledger_folder / "ledger.lock"
 
     def place(self, temporary: Path, name: str) -> bool:
         """Move a file to its name and list it; return whether :meth:`tidy` should be called afterwards."""
@@ -61,7 +61,7 @@ class Ledger:
 
         If another job is doing so, nothing is done; that job checks again when it has finished.
         """
-        tidy_lock = Lock(self._own / "tidy.lock")
+        tidy_lock = Lock(self._ledger_folder / "tidy.lock")
         for _ in range(MAX_TIDY_ROUNDS):
             if not self._due(*self._read()) or not tidy_lock.take():
                 return

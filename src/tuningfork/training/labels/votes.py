@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tuningfork.core.columns import vote_columns
 from tuningfork.core.config.transfer import Transfer
+from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.errors import InputError
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tuningfork.core.classes import class_of_votes
-from tuningfork.core.columns import vote_columns
+from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.errors import InputError
 from tuningfork.training.sets.dataset import TrainingSet
 

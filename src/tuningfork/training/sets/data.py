@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.core.ahead import ahead
+from tuningfork.core.running.ahead import ahead
 from tuningfork.core.seeds import generator_for
 from tuningfork.training.sets.balance import balanced, classes_of
 from tuningfork.training.sets.dataset import Targets, TrainingBatch, TrainingSet

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from tuningfork.core.columns import vote_columns
+from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.errors import InputError
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral, measurable, prepare_images
 from tuningfork.stamps.store import StampFiles, open_store, survey_of

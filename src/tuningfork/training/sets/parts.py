@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.core.checksums import row_checksums
-from tuningfork.core.columns import vote_columns
 from tuningfork.core.config.stages import Simulate, Stamps
+from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.description import Description
 from tuningfork.core.files import new_array
-from tuningfork.core.progress import track
+from tuningfork.core.running.progress import track
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.stamp_scale import stamp_steps

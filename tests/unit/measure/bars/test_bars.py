@@ -1,23 +1,30 @@
 """The bars table of a shard: averages over networks, calibration, combination, flags, angles on the sky."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.small_networks import LINEAGE, SCALE, model_card, morphology_table, parameters, stamp_store
+from helpers.inferred import morphology_answers
+from helpers.small_networks import LINEAGE, SCALE, SIZE, model_card, morphology_table, parameters, stamp_store
+from helpers.small_sets import stamp_files
 
-from tuningfork.core.files import new_array, open_array, write_json
+from tuningfork.core.calibration_file import write_calibration
+from tuningfork.core.columns import ESTIMATORS
+from tuningfork.core.decision_tree import answers
+from tuningfork.core.errors import InputError
+from tuningfork.core.files import new_array, open_array
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, write_table
-from tuningfork.explain.shard import saliency_shard
-from tuningfork.measure.bars.combination import BarCombination, alone
+from tuningfork.measure.bars.calibration import BarCalibration
+from tuningfork.measure.bars.combination import BarCombination, direct_alone
 from tuningfork.measure.bars.estimators import average
-from tuningfork.measure.bars.length_calibration import LengthCalibration, fit, identity
+from tuningfork.measure.bars.length_calibration import identity
 from tuningfork.measure.bars.maps import NOT_MEASURED, BarShape
-from tuningfork.measure.bars.shard import barred, measure_bars
-from tuningfork.stamps.store import StampFiles
+from tuningfork.measure.bars.recipe import counts_as_barred
+from tuningfork.measure.bars.shard import BarInputs, measure_bars
 
 
 def shape(length: float, angle: float = 0.0, flags: int = 0) -> BarShape:
@@ -48,39 +55,19 @@ def test_a_flag_needs_half_of_the_networks() -> None:
 def test_a_bar_needs_the_votes_and_a_disc_that_is_not_edge_on() -> None:
     fractions = np.array([0.6, 0.6, 0.4, np.nan, 0.6])
     classes = np.array(["barred_spiral", "edge_on", "spiral", None, None], dtype=object)
-    assert barred(fractions, classes, 0.5).tolist() == [True, False, False, False, False]
-    assert barred(fractions, classes, 0.3).tolist() == [True, False, True, False, False]
+    assert counts_as_barred(fractions, classes, 0.5).tolist() == [True, False, False, False, False]
+    assert counts_as_barred(fractions, classes, 0.3).tolist() == [True, False, True, False, False]
 
 
-def test_the_calibration_recovers_a_power_law_and_its_scatter() -> None:
-    rng = np.random.default_rng(0)
-    raw, psf = rng.uniform(8, 60, 400), rng.uniform(2, 5, 400)
-    truth = 1.5 * raw**0.8 * psf**0.2 * rng.lognormal(0, 0.1, 400)
-    found = fit(raw, np.full(400, 0.05), truth, psf)
-    assert [found.slope, found.psf_slope] == pytest.approx([0.8, 0.2], abs=0.05)
-    assert found.scatter == pytest.approx(0.1, rel=0.15)
-    assert found.error(np.array([0.05]))[0] == pytest.approx(found.scatter, rel=0.01)
-    assert LengthCalibration.from_dict(found.as_dict()) == found
-
-
-def test_too_few_galaxies_leave_the_lengths_as_they_are_and_say_so() -> None:
-    few = np.array([10.0, 20.0])
-    found = fit(few, few * 0, few, few)
-    assert found == identity(2)
-    assert "2" in found.note
-    assert found.apply(few, few) == pytest.approx(few)
-
-
-def evaluation(path: Path, first: str = "direct", **calibration: Any) -> Path:
-    """Write an evaluation in which one estimator decides, and where it is lacking the direct one."""
-    names = ("saliency", "direct", "mask", "fourier", "axis_ratio")
-    calibrations = {name: identity(0).as_dict() | calibration for name in names}
-    combination = alone()
+def calibration(path: Path, first: str = "direct", **lengths: float) -> Path:
+    """Write a calibration in which one estimator decides, and where it is lacking the direct one."""
+    one = replace(identity(0), **lengths)
+    combination = direct_alone()
     if first != "direct":
         # Its errors are a part of the other's: all weight is its own.
         combination = BarCombination(["direct", first], [[1.0, 0.09], [0.09, 0.09]], 1.0, {first: 5.0}, 5.0, 100)
-    values = {"bar_calibration": calibrations, "bar_combination": combination.as_dict()}
-    write_json(path, values | {"lineage": {"evaluate": "e0"}})
+    learned = BarCalibration(dict.fromkeys(ESTIMATORS, one), one, combination)
+    write_calibration(path, "bars", learned, {"calibrate_bars": "e0"})
     return path
 
 
@@ -100,52 +87,82 @@ def structure_table(path: Path, stamps: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Return the stamps of a shard, and what two networks say about them: table and masks."""
+    folder = tmp_path_factory.mktemp("bars")
+    stamps = stamp_store(folder / "8-5.parquet", 6)
+    models = [model_card(folder, "morphology", member) for member in range(2)]
+    return stamps, *morphology_answers(stamps, models)
+
+
+def saliency_maps(path: Path, stamps: Path, maps: np.ndarray) -> tuple[Path, Path]:
+    """Write saliency maps of a shard and return their table and array."""
+    with new_array(path.with_suffix(".npy"), maps.shape, np.float16) as array:
+        array[:] = maps
+    write_table(path, read_table(stamps, ["source_id", "flags"]), LINEAGE | {"saliency": "y0"}, members=2)
+    return path, path.with_suffix(".npy")
+
+
 @pytest.fixture
-def shard(tmp_path: Path) -> dict[str, Any]:
-    stamps = stamp_store(tmp_path / "stamps" / "8-5.parquet", 6)
-    models = [model_card(tmp_path, "morphology", member) for member in range(2)]
-    morphology = morphology_table(
-        tmp_path / "morphology.parquet", stamps, np.array([False, True, True, False, True, True])
-    )
-    y, x = np.indices((64, 64)) - 32
+def shard(tmp_path: Path, asked: tuple[Path, Path, Path]) -> BarInputs:
+    stamps, answers, masks = asked
+    y, x = np.indices((SIZE, SIZE)) - 32
     bar = np.clip(1 - (y / 12) ** 2 - (x / 4) ** 2, 0, None)
-    saliency = tmp_path / "saliency.parquet"
-    with new_array(saliency.with_suffix(".npy"), (6, 2, 64, 64), np.float16) as maps:
-        maps[1:5] = bar / bar.max()
-    rows = read_table(stamps, ["source_id", "flags"])
-    write_table(saliency, rows, LINEAGE | {"saliency": "y0"}, members=2)
-    return {
-        "sources": sources_table(tmp_path / "sources.parquet", stamps),
-        "stamps": stamps,
-        "saliency": saliency,
-        "morphology": morphology,
-        "structure": structure_table(tmp_path / "structure.parquet", stamps),
-        "models": models,
-        "evaluation": evaluation(tmp_path / "evaluation.json"),
-        "output": tmp_path / "bars.parquet",
-    }
+    maps = np.zeros((6, 2, SIZE, SIZE))
+    maps[1:5] = bar / bar.max()
+    saliency, array = saliency_maps(tmp_path / "saliency.parquet", stamps, maps)
+    barred = np.array([False, True, True, False, True, True])
+    return BarInputs(
+        stamps=stamp_files(stamps),
+        sources=sources_table(tmp_path / "sources.parquet", stamps),
+        morphology=morphology_table(tmp_path / "morphology.parquet", stamps, barred),
+        structure=structure_table(tmp_path / "structure.parquet", stamps),
+        answers=answers,
+        masks=masks,
+        saliency=saliency,
+        maps=array,
+        calibration=calibration(tmp_path / "bars.json"),
+    )
 
 
-def test_every_source_has_a_row_and_only_barred_ones_a_recommended_length(shard: dict[str, Any]) -> None:
-    measure_bars(parameters("bars"), **shard)
-    table = read_table(shard["output"])
-    assert table["source_id"].equals(read_table(shard["stamps"])["source_id"])
+def measured(inputs: BarInputs, **settings: Any) -> pa.Table:
+    """Measure the bars of a shard and return their table."""
+    output = inputs.calibration.with_name("bars.parquet")
+    measure_bars(parameters("bars", bars=settings), inputs=inputs, output=output)
+    return read_table(output)
+
+
+def test_every_source_has_a_row_and_only_barred_ones_a_recommended_length(shard: BarInputs) -> None:
+    table = measured(shard)
+    assert table["source_id"].equals(read_table(shard.stamps.table)["source_id"])
     assert table["bar_length"].is_valid().to_pylist() == [False, True, True, False, True, True]
     assert table["bar_length_method"].to_pylist() == [None, "direct", "direct", None, "direct", "direct"]
     assert table["bar_length_saliency"].is_valid().to_pylist() == [False, True, True, True, True, False]
     assert table["bar_length_direct"].is_valid().to_pylist() == [False, True, True, True, True, True]
     flags = numpy_column(table, "flags")
     assert (flags & Flag.NOT_BARRED > 0).tolist() == [False, False, False, True, False, False]
-    assert (flags & Flag.BAR_NOT_MEASURED > 0).tolist() == [True, False, False, False, False, True]
+    assert (flags & Flag.BAR_NOT_MEASURED > 0).tolist() == [True, False, False, False, False, False]
+    found = np.stack([table[f"bar_length_{name}"].is_valid().to_numpy() for name in ESTIMATORS])
+    assert not found[:, 5].all()
+    lacking = [False, *~found.all(axis=0)[[1, 2]], False, *~found.all(axis=0)[[4, 5]]]
+    assert (flags & Flag.BAR_ESTIMATOR_MISSING > 0).tolist() == lacking
     assert flags[0] & 8
-    assert lineage_of(shard["output"])["bars"] == "bars-digest"
-    assert detail_of(shard["output"], "method") == "moments"
+    output = shard.calibration.with_name("bars.parquet")
+    assert lineage_of(output) == LINEAGE | {
+        "train-morphology": "m0",
+        "infer_morphology": "infer_morphology-digest",
+        "classify": "c0",
+        "saliency": "y0",
+        "calibrate_bars": "e0",
+        "bars": "bars-digest",
+    }
+    assert detail_of(output, "method") == "moments"
 
 
-def test_lengths_are_in_arcsec_and_angles_on_the_sky(shard: dict[str, Any], tmp_path: Path) -> None:
-    evaluation(tmp_path / "evaluation.json", "saliency")
-    measure_bars(parameters("bars"), **shard)
-    table = read_table(shard["output"])
+def test_lengths_are_in_arcsec_and_angles_on_the_sky(shard: BarInputs) -> None:
+    calibration(shard.calibration, "saliency")
+    table = measured(shard)
     raw = numpy_column(table, "bar_length_saliency_raw")[1]
     assert raw == pytest.approx(20 * SCALE, rel=0.25)
     # The bar lies along +y; north stands 20 deg from +y towards east, so the bar is 20 deg from north the other way.
@@ -154,12 +171,12 @@ def test_lengths_are_in_arcsec_and_angles_on_the_sky(shard: dict[str, Any], tmp_
 
 
 def test_lengths_in_the_disc_and_in_kiloparsecs_follow_from_inclination_and_redshift(
-    shard: dict[str, Any], tmp_path: Path
+    shard: BarInputs,
 ) -> None:
-    evaluation(tmp_path / "evaluation.json", "saliency")
-    measure_bars(parameters("bars"), **shard)
+    calibration(shard.calibration, "saliency")
+    table = measured(shard)
     columns = ("bar_length", "bar_length_deprojected", "bar_length_kpc", "bar_length_error", "bar_length_kpc_error")
-    seen, flat, kpc, error, kpc_error = (numpy_column(read_table(shard["output"]), name) for name in columns)
+    seen, flat, kpc, error, kpc_error = (numpy_column(table, name) for name in columns)
     # The bar lies 20 deg from the major axis of a disc of cos i = 0.577.
     assert flat[1] / seen[1] == pytest.approx(np.hypot(np.cos(0.349), np.sin(0.349) / 0.5774), rel=2e-3)
     # At z = 0.05 an arcsec is 0.977 kpc (H0 = 70, flat, matter 0.3).
@@ -168,10 +185,9 @@ def test_lengths_in_the_disc_and_in_kiloparsecs_follow_from_inclination_and_reds
     assert np.isfinite(kpc).tolist() == [False, True, False, False, False, True]
 
 
-def test_the_calibration_is_applied_and_its_scatter_is_in_the_error(shard: dict[str, Any], tmp_path: Path) -> None:
-    evaluation(tmp_path / "evaluation.json", "saliency", intercept=float(np.log(2)), floor=0.3)
-    measure_bars(parameters("bars"), **shard)
-    table = read_table(shard["output"])
+def test_the_calibration_is_applied_and_its_scatter_is_in_the_error(shard: BarInputs) -> None:
+    calibration(shard.calibration, "saliency", intercept=float(np.log(2)), floor=0.3)
+    table = measured(shard)
     raw, length = numpy_column(table, "bar_length_saliency_raw")[1], numpy_column(table, "bar_length")[1]
     assert length == pytest.approx(2 * raw, rel=1e-5)
     assert numpy_column(table, "bar_length_saliency_error")[1] == pytest.approx(0.3 * length, rel=1e-4)
@@ -181,69 +197,51 @@ def test_the_calibration_is_applied_and_its_scatter_is_in_the_error(shard: dict[
     assert table["bar_length_method"].to_pylist() == [None, "saliency", "saliency", None, "saliency", "direct"]
 
 
-def test_the_published_method_can_be_chosen(shard: dict[str, Any]) -> None:
+def test_the_published_method_can_be_chosen(shard: BarInputs) -> None:
     lengths = []
     for method in ("moments", "paper"):
-        measure_bars(parameters("bars", bars={"method": method}), **shard)
-        table = read_table(shard["output"])
+        table = measured(shard, method=method)
         assert table["bar_length_saliency"].is_valid().to_pylist() == [False, True, True, True, True, False]
         lengths.append(numpy_column(table, "bar_length_saliency")[1])
     assert abs(lengths[0] / lengths[1] - 1) > 0.05
 
 
-def test_a_bar_shorter_than_the_psf_is_flagged(shard: dict[str, Any], tmp_path: Path) -> None:
-    evaluation(tmp_path / "evaluation.json", "saliency", intercept=-3.0)
-    measure_bars(parameters("bars"), **shard)
-    flags = numpy_column(read_table(shard["output"]), "flags")
+def test_a_bar_shorter_than_the_psf_is_flagged(shard: BarInputs) -> None:
+    calibration(shard.calibration, "saliency", intercept=-3.0)
+    flags = numpy_column(measured(shard), "flags")
     assert (flags[1:5] & Flag.BAR_SHORTER_THAN_PSF > 0).tolist() == [True, True, False, True]
 
 
-def test_an_empty_shard_gives_an_empty_table(tmp_path: Path, shard: dict[str, Any]) -> None:
+def test_an_empty_shard_gives_an_empty_table(tmp_path: Path, shard: BarInputs) -> None:
     stamps = stamp_store(tmp_path / "empty" / "8-6.parquet", 0)
-    morphology = morphology_table(tmp_path / "none.parquet", stamps, np.zeros(0, dtype=bool))
-    saliency = tmp_path / "maps.parquet"
-    settings = {"samples": 2}
-    saliency_shard(
-        parameters("saliency", saliency=settings),
-        stamps=StampFiles(stamps, stamps.with_suffix(".npy")),
-        models=shard["models"],
-        output=saliency.with_suffix(".npy"),
-        table=saliency,
+    answers, masks = morphology_answers(stamps, [model_card(tmp_path, "morphology")])
+    saliency, maps = saliency_maps(tmp_path / "no_maps.parquet", stamps, np.zeros((0, 1, SIZE, SIZE)))
+    empty = replace(
+        shard,
+        stamps=stamp_files(stamps),
+        sources=sources_table(tmp_path / "no_sources.parquet", stamps),
+        morphology=morphology_table(tmp_path / "none.parquet", stamps, np.zeros(0, dtype=bool)),
+        structure=structure_table(tmp_path / "no_structure.parquet", stamps),
+        answers=answers,
+        masks=masks,
+        saliency=saliency,
+        maps=maps,
     )
-    others = {
-        "sources": sources_table(tmp_path / "no_sources.parquet", stamps),
-        "structure": structure_table(tmp_path / "no_structure.parquet", stamps),
-    }
-    empty = {"stamps": stamps, "morphology": morphology, "saliency": saliency} | others
-    measure_bars(parameters("bars"), **shard | empty)
-    assert read_table(shard["output"]).num_rows == 0
+    assert measured(empty).num_rows == 0
 
 
-def test_the_maps_of_a_shard_have_a_row_for_every_source(tmp_path: Path, shard: dict[str, Any]) -> None:
-    table = tmp_path / "made.parquet"
-    settings = {"samples": 3, "batch_size": 8}
-    saliency_shard(
-        parameters("saliency", saliency=settings),
-        stamps=StampFiles(shard["stamps"], shard["stamps"].with_suffix(".npy")),
-        models=shard["models"],
-        output=table.with_suffix(".npy"),
-        table=table,
-    )
-    maps, rows = open_array(table.with_suffix(".npy")), read_table(table)
-    assert maps.shape == (6, 2, 64, 64)
-    assert maps.dtype == np.float16
-    assert not maps[0].any()
-    assert np.all(maps[1:].max(axis=(2, 3)) == 1)
-    assert np.all(maps[1:].min(axis=(2, 3)) == 0)
-    assert rows["scale_1"].is_valid().to_pylist() == [False] + [True] * 5
-    assert rows["source_id"].equals(read_table(shard["stamps"])["source_id"])
-    assert lineage_of(table) == {"stamps": "t0", "train-morphology": "m0", "saliency": "saliency-digest"}
-    again = tmp_path / "again.parquet"
-    saliency_shard(
-        parameters("saliency", saliency=settings),
-        stamps=StampFiles(shard["stamps"], shard["stamps"].with_suffix(".npy")),
-        models=shard["models"],
-        output=again.with_suffix(".npy"),
-        table=again,
-    )
-    assert np.array_equal(open_array(again.with_suffix(".npy")), maps)
+@pytest.mark.parametrize("name", ["sources", "morphology", "structure", "saliency", "answers"])
+def test_tables_about_other_sources_are_refused(tmp_path: Path, shard: BarInputs, name: str) -> None:
+    path, other = getattr(shard, name), tmp_path / f"other_{name}.parquet"
+    table = read_table(path)
+    write_table(other, table.take([0, 1, 2, 4, 3, 5]), **({"answers": list(answers())} if name == "answers" else {}))
+    with pytest.raises(InputError, match=f"other_{name}.parquet: its 6 "):
+        measured(replace(shard, **{name: other}))
+
+
+def test_maps_of_another_length_are_refused(tmp_path: Path, shard: BarInputs) -> None:
+    np.save(tmp_path / "short.npy", open_array(shard.maps)[:5])
+    with pytest.raises(InputError, match=r"short\.npy: an array of the shape \(5, 2, 64, 64\) for the 6 rows"):
+        measured(replace(shard, maps=tmp_path / "short.npy"))
+    with pytest.raises(InputError, match=r"none\.npy: cannot be read"):
+        measured(replace(shard, maps=tmp_path / "none.npy"))

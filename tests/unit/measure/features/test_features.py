@@ -1,6 +1,6 @@
 """Bulge and spiral arms on maps and light: what is masked, what is counted, and what a shard's table says."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,27 +8,24 @@ import pyarrow as pa
 import pytest
 import torch
 from helpers.small_networks import LINEAGE, SIZE, model_card, parameters, stamp_store
+from helpers.small_sets import stamp_files
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.columns import of_stage
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.decision_tree import answers, question
-from tuningfork.core.files import write_json
+from tuningfork.core.errors import InputError
+from tuningfork.core.files import open_array
 from tuningfork.core.flags import Flag
-from tuningfork.core.tables import numpy_column, read_table, shard_table, write_table
+from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, write_table
+from tuningfork.explain.feature_maps import feature_maps_shard
 from tuningfork.explain.saliency import arms_logit, bulge_logit
 from tuningfork.measure.features.azimuthal import Azimuthal, azimuthal, elliptical_radius
-from tuningfork.measure.features.calibration import (
-    ARMS,
-    BULGE,
-    FEATURES,
-    FeatureCalibration,
-    answer_of,
-    fit,
-    predictors,
-)
+from tuningfork.measure.features.calibration import ARMS, BULGE, FeatureCalibration, FractionCalibration, answer_of
 from tuningfork.measure.features.maps import measured
-from tuningfork.measure.features.shard import features_shard
+from tuningfork.measure.features.shard import FeatureInputs, features_shard
 from tuningfork.networks.inputs import dihedral
 
 S, PSF = 96, 3.0
@@ -137,26 +134,6 @@ def test_the_answers_are_those_of_the_decision_tree() -> None:
         assert torch.sigmoid(logit({"concentrations": votes})).numpy() == pytest.approx(answer_of(name, expected))
 
 
-@pytest.mark.parametrize("name", FEATURES)
-def test_the_calibration_recovers_a_relation_and_its_errors(name: str) -> None:
-    rng = np.random.default_rng(1)
-    share, answer = rng.uniform(0.05, 0.6, 600), rng.uniform(0.1, 0.9, 600)
-    columns = predictors(name, share, answer, rng.uniform(2, 5, 600), rng.uniform(10, 40, 600))
-    value = 0.1 + 0.3 * share * answer if name == ARMS else 0.2 + 0.6 * answer
-    truth = np.clip(value + rng.normal(0, 0.03, 600), 0, 1)
-    learnt = fit(columns[:300], truth[:300], name == BULGE)
-    found, error = learnt.apply(columns[300:])
-    assert np.std(found - truth[300:]) < 0.04
-    assert np.mean(np.abs(found - truth[300:]) < error) == pytest.approx(0.68, abs=0.08)
-    assert FeatureCalibration.from_dict(json.loads(json.dumps(learnt.as_dict()))) == learnt
-
-
-def test_too_few_galaxies_give_no_fraction_and_say_so() -> None:
-    learnt = fit(np.ones((5, 2)), np.ones(5), False)
-    assert "only 5" in learnt.note
-    assert np.isnan(learnt.apply(np.ones((3, 2)))).all()
-
-
 def votes_table(path: Path, stamps: Path) -> Path:
     rows = read_table(stamps)
     good = rows["valid_fraction"].to_numpy() > 0
@@ -166,11 +143,17 @@ def votes_table(path: Path, stamps: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("samples", [0, 2])
-def test_a_shard_has_a_row_and_a_mask_for_every_source(tmp_path: Path, samples: int) -> None:
-    stamps = stamp_store(tmp_path / "8-1.parquet", 5)
+def calibration(path: Path) -> Path:
+    bulge = FractionCalibration([0.2, 0, 0, 0, 0.1], True, [0.5], [0.07], 100)
+    arms = replace(bulge, coefficients=[0.1, 0, 0, 0, 0.1, 0], logit=False)
+    write_calibration(path, "features", FeatureCalibration({BULGE: bulge, ARMS: arms}), {"calibrate_features": "f0"})
+    return path
+
+
+def inputs_of(folder: Path, samples: int) -> FeatureInputs:
+    """Make the maps of a shard of five sources: the first has no stamp, the second one of the sky alone."""
+    stamps = stamp_store(folder / "8-1.parquet", 5)
     pixels = np.load(stamps.with_suffix(".npy"), mmap_mode="r+")
-    # The second source has a stamp of the sky alone, as its flag says.
     pixels[1, 0] = np.random.default_rng(0).normal(0, 0.03, pixels[1, 0].shape)
     pixels.flush()
     rows = read_table(stamps)
@@ -180,23 +163,31 @@ def test_a_shard_has_a_row_and_a_mask_for_every_source(tmp_path: Path, samples: 
     write_table(
         stamps, rows.set_column(place, "flags", pa.array(flags)), LINEAGE, bands=["g", "r", "i"], reference_band="r"
     )
-    calibration = FeatureCalibration([0.2, 0, 0, 0, 0.1], True, [0.5], [0.07], 100).as_dict()
-    evaluation = tmp_path / "evaluation.json"
-    arms = calibration | {"coefficients": [0.1, 0, 0, 0, 0.1, 0], "logit": False}
-    write_json(evaluation, {"lineage": {}, "feature_calibration": {BULGE: calibration, ARMS: arms}})
-    masks, table = tmp_path / "features.npy", tmp_path / "features.parquet"
-    features_shard(
-        parameters("features", features={"samples": samples}),
-        stamps,
-        votes_table(tmp_path / "votes.parquet", stamps),
-        [model_card(tmp_path, "morphology")],
-        evaluation,
-        masks,
-        table,
+    maps = folder / "maps.parquet"
+    feature_maps_shard(
+        parameters("feature_maps", features={"samples": samples}),
+        stamps=stamp_files(stamps),
+        models=[model_card(folder, "morphology")],
+        output=maps.with_suffix(".npy"),
+        table=maps,
     )
+    return FeatureInputs(
+        stamps=stamp_files(stamps),
+        morphology=votes_table(folder / "votes.parquet", stamps),
+        map_table=maps,
+        maps=maps.with_suffix(".npy"),
+        calibration=calibration(folder / "features.json"),
+    )
+
+
+@pytest.mark.parametrize("samples", [0, 2])
+def test_a_shard_has_a_row_and_a_mask_for_every_source(tmp_path: Path, samples: int) -> None:
+    inputs = inputs_of(tmp_path, samples)
+    masks, table = tmp_path / "features.npy", tmp_path / "features.parquet"
+    features_shard(parameters("features"), inputs=inputs, output=masks, table=table)
     found, packed = read_table(table), np.load(masks)
     assert found.column_names[2:] == [column.name for column in of_stage("features")]
-    assert found["flags"].to_pylist() == flags.tolist()
+    assert found["flags"].to_pylist() == read_table(inputs.stamps.table)["flags"].to_pylist()
     assert packed.shape == (5, SIZE, SIZE // 8)
     unpacked = np.unpackbits(packed, axis=-1, count=SIZE)
     assert not unpacked[:2].any()
@@ -206,3 +197,31 @@ def test_a_shard_has_a_row_and_a_mask_for_every_source(tmp_path: Path, samples: 
     if samples:
         assert unpacked[2:].any()
         assert found[f"{BULGE}_error"].to_pylist()[2:] == pytest.approx([0.07] * 3)
+    assert detail_of(table, "samples") == samples
+    assert lineage_of(table) == LINEAGE | {
+        "classify": "c0",
+        "train-morphology": "m0",
+        "feature_maps": "feature_maps-digest",
+        "calibrate_features": "f0",
+        "features": "features-digest",
+    }
+
+
+def test_maps_repeat_and_those_of_other_sources_or_another_length_are_refused(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, 2)
+    maps = np.array(open_array(inputs.maps))
+    assert maps.shape == (5, 2, SIZE, SIZE)
+    assert not maps[0].any()
+    assert np.all(maps[1:].max(axis=(2, 3)) == 1)
+    (tmp_path / "again").mkdir()
+    np.testing.assert_array_equal(open_array(inputs_of(tmp_path / "again", 2).maps), maps)
+    outputs = {"output": tmp_path / "o.npy", "table": tmp_path / "o.parquet"}
+    np.save(tmp_path / "short.npy", maps[:4])
+    with pytest.raises(InputError, match=r"short\.npy: an array of the shape \(4, 2, 64, 64\) for the 5 rows"):
+        features_shard(parameters("features"), inputs=replace(inputs, maps=tmp_path / "short.npy"), **outputs)
+    for name in ("map_table", "morphology"):
+        other = tmp_path / f"other_{name}.parquet"
+        write_table(other, read_table(getattr(inputs, name)).take([1, 0, 2, 3, 4]))
+        with pytest.raises(InputError, match=f"other_{name}.parquet: its 5 sources are not"):
+            features_shard(parameters("features"), inputs=replace(inputs, **{name: other}), **outputs)
+    assert not outputs["output"].exists()

@@ -8,7 +8,8 @@ from scipy import optimize
 
 from tuningfork.core.errors import InputError
 from tuningfork.measure.structure.fit import FitSettings, Moffat, PsfImages, fit_profiles, model_images
-from tuningfork.measure.structure.fit.model import DRAWN, Grid
+from tuningfork.measure.structure.fit.model import Grid
+from tuningfork.measure.structure.fit.spectra import DRAWN_IMAGES
 
 NAMES = ("mag", "log_r_eff", "log_sersic_n", "eta_1", "eta_2")
 NOISELESS = FitSettings(mask_passes=0, systematic=0, tolerance=1e-5)
@@ -78,7 +79,7 @@ def test_derivatives_of_the_model_are_those_of_its_differences() -> None:
     for eta in ((0.5, -0.4), (0.0, 0.0)):
         parameters = torch.tensor([[0.0, 0.2, -0.3, 1.5, 0.7, *eta, 0.0]], dtype=torch.float64)
         drawn = grid.draw(parameters, transfer)[0]
-        for column in range(1, DRAWN):
+        for column in range(1, DRAWN_IMAGES):
             step = torch.zeros(1, 8, dtype=torch.float64)
             step[0, column] = 0.02
             ends = [grid.draw(parameters + sign * step, transfer, 1)[0, 0] for sign in (1, -1)]

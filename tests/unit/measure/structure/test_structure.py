@@ -1,86 +1,75 @@
 """Profile parameters of a shard."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from helpers.small_sets import NOISE, SCALE, parameters, write_model, write_stamps
-from torch import Tensor, nn
+from helpers.inferred import structure_answers
+from helpers.moments_network import moments
+from helpers.small_sets import NOISE, SCALE, parameters, stamp_files, write_model, write_stamps
 
-from tuningfork.core.config.stages import Structure
+from tuningfork.core.calibration_file import write_calibration
+from tuningfork.core.config.stages import Infer, Structure
 from tuningfork.core.flags import Flag
+from tuningfork.core.tables import detail_of, lineage_of
+from tuningfork.infer.structure import ask_structure
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting, combine
-from tuningfork.measure.structure.estimates import GROUPS
 from tuningfork.measure.structure.intervals import ErrorModel
-from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE, bulge_to_total, physical, shape
-from tuningfork.measure.structure.shard import (
+from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE_DEVIATION, bulge_to_total, physical, shape
+from tuningfork.measure.structure.recipe import (
+    MeasuredProfiles,
     light_beyond,
-    measure,
+    measure_profiles,
     outside_range,
-    predict,
     profile_columns,
     structure_flags,
-    structure_shard,
-    undone_signs,
 )
-from tuningfork.networks.ensemble import Ensemble
-from tuningfork.networks.inputs import ORIENTATIONS, dihedral_angle
-from tuningfork.networks.model_file import input_of
+from tuningfork.measure.structure.shard import structure_shard
+from tuningfork.networks.posterior import GROUPS
 from tuningfork.networks.structure import TARGETS, shear_of
-from tuningfork.simulate.light.profiles import sersic_quantile
-from tuningfork.stamps.store import StampFiles, open_store
+from tuningfork.simulate.light.points import sersic_quantile
+from tuningfork.stamps.store import open_store
 
 IDENTITY = StructureCalibration({name: Weighting() for name in GROUPS}, 0, 0, "none learned")
 
 
-class Moments(nn.Module):
-    """A "network" that measures angle and axis ratio by second moments, so that the truth is known."""
-
-    def forward(self, inputs: Tensor, conditions: Tensor) -> dict[str, Tensor]:
-        """See StructureNetwork."""
-        light = torch.sinh(inputs[:, 0]).clamp(min=0) * (inputs[:, 0] > 3)
-        size = light.shape[-1]
-        place = torch.arange(size) - size / 2
-        total = light.sum((1, 2))
-        x, y = (light.sum(axis) @ place / total for axis in (1, 2))
-        dx, dy = place - x[:, None], place - y[:, None]
-        xx, yy = (light.sum(1) * dx**2).sum(1), (light.sum(2) * dy**2).sum(1)
-        xy = torch.einsum("nij,ni,nj->n", light, dy, dx)
-        one, zero = torch.ones_like(xx), torch.zeros_like(xx)
-        cosine, sine = (yy - xx) / (xx + yy), -2 * xy / (xx + yy)
-        mean = [-5 * one, np.log(10) * one, np.log(2) * one, cosine, sine, zero]
-        factor = 0.05 * torch.eye(6).repeat(len(xx), 1, 1)
-        factor[:, 4, 3] = 0.03  # correlated components, so that the covariance has to be turned back too
-        return {"mean": torch.stack(mean, dim=1), "factor": factor}
-
-
-def moments(**heads: Any) -> Ensemble:
-    """Return an ensemble of one such network."""
-    return Ensemble([Moments()], [{"input": input_of(["r"], "r", 32), "heads": heads}], torch.device("cpu"))
-
-
-def profiles(folder: Path, calibration: StructureCalibration = IDENTITY) -> Path:
-    path = folder / "profiles.json"
-    path.write_text(json.dumps({"structure_calibration": calibration.as_dict(), "lineage": {"evaluate": "e"}}))
-    return path
+def calibration(folder: Path) -> Path:
+    write_calibration(folder / "structure.json", "structure", IDENTITY, {"calibrate_structure": "c"})
+    return folder / "structure.json"
 
 
 def measure_shard(folder: Path, stamps: Path, models: list[Path], **settings: Any) -> pd.DataFrame:
     output = folder / "out.parquet"
-    structure_shard(parameters("structure", structure=settings), stamps, models, profiles(folder), output)
+    structure_shard(
+        parameters("structure", structure=settings),
+        stamps=stamp_files(stamps),
+        answers=structure_answers(stamps, models),
+        calibration=calibration(folder),
+        output=output,
+    )
     return pq.read_table(output).to_pandas()
+
+
+def opened(stamps: Path) -> tuple[pa.Table, np.ndarray]:
+    return open_store(stamp_files(stamps), ["r"], "r")
+
+
+def measured(table: pa.Table, stamps: np.ndarray, refine: bool = True, **heads: Any) -> MeasuredProfiles:
+    """Measure with the network that takes moments."""
+    answers = ask_structure(moments(**heads), table, stamps, Infer(rotations=1))
+    return measure_profiles(answers, table, stamps, "r", Structure(refine=refine), torch.device("cpu"))
 
 
 def test_every_source_has_a_row_in_physical_units(tmp_path: Path) -> None:
     stamps = write_stamps(tmp_path / "shard.parquet")
     models = [write_model(tmp_path / f"{k}.json", "structure", k) for k in range(2)]
-    table = measure_shard(tmp_path, stamps, models, rotations=2)
+    table = measure_shard(tmp_path, stamps, models)
     assert list(table["source_id"]) == list(range(100, 107))
     for name in ("mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"):
         assert list(np.flatnonzero(table[name].isna())) == [1, 4]
@@ -92,20 +81,28 @@ def test_every_source_has_a_row_in_physical_units(tmp_path: Path) -> None:
     assert table["mag_r_eff_correlation"].dropna().between(-1, 1).all()
     assert list(np.flatnonzero(table["structure_method"].isna())) == [1, 4]
     assert list(table["flags"][[1, 4]]) == [4, 4]
+    assert lineage_of(tmp_path / "out.parquet") == {
+        "stamps": "t",
+        "train-structure": "m",
+        "infer_structure": "infer_structure-digest",
+        "calibrate_structure": "c",
+        "structure": "d" * 16,
+    }
+    assert detail_of(tmp_path / "out.parquet", "members") == 2
 
 
 def test_the_fit_mends_what_the_network_gets_wrong(tmp_path: Path) -> None:
     """The stamps are Gaussian ellipses: a Sersic index of one half, of which an untrained network knows nothing."""
     stamps = write_stamps(tmp_path / "shard.parquet", psf_fwhm_r=np.full(7, 0.05))
-    table, pixels = open_store(StampFiles.beside(stamps), ["r"], "r")
-    measured = measure(moments(), table, pixels, Structure(rotations=1))
-    found, good = measured.estimates, [0, 2, 3, 5, 6]
-    assert measured.refinement is not None
+    table, pixels = opened(stamps)
+    profiles = measured(table, pixels)
+    found, good = profiles.estimates, [0, 2, 3, 5, 6]
+    assert profiles.refinement is not None
     assert found.fitted[good].all()
     assert not found.fitted[[1, 4]].any()
     assert (found.misfit[good] < 5).all()
     np.testing.assert_allclose(found.fit.mean[good, 2], np.log(0.5), atol=0.15)
-    np.testing.assert_allclose(measured.refinement.reduced_chi2[good], 1, atol=0.15)
+    np.testing.assert_allclose(profiles.refinement.reduced_chi2[good], 1, atol=0.15)
 
 
 def test_refinement_can_be_left_out_and_says_so(tmp_path: Path) -> None:
@@ -119,8 +116,8 @@ def test_refinement_can_be_left_out_and_says_so(tmp_path: Path) -> None:
 
 
 def test_pixels_and_noise_become_arcsec_and_magnitudes(tmp_path: Path) -> None:
-    table, stamps = open_store(StampFiles.beside(write_stamps(tmp_path / "shard.parquet")), ["r"], "r")
-    values = physical(predict(moments(), table, stamps, 1, 4), table, "r")
+    table, stamps = opened(write_stamps(tmp_path / "shard.parquet"))
+    values = physical(ask_structure(moments(), table, stamps, Infer(rotations=1)).posterior, table, "r")
     assert values["r_eff"][0] == pytest.approx(10 * SCALE)
     assert values["sersic_n"][0] == pytest.approx(2)
     assert values["r_eff_error"][0] == pytest.approx(10 * SCALE * 0.05)
@@ -128,11 +125,10 @@ def test_pixels_and_noise_become_arcsec_and_magnitudes(tmp_path: Path) -> None:
 
 
 def test_what_was_not_learned_is_null(tmp_path: Path) -> None:
-    table, stamps = open_store(StampFiles.beside(write_stamps(tmp_path / "shard.parquet")), ["r"], "r")
-    ensemble = moments(targets=["mag", "axis_ratio"])
-    measured = measure(ensemble, table, stamps, Structure(rotations=1))
-    assert measured.refinement is None
-    values = profile_columns(measured, combine(measured.estimates, IDENTITY), IDENTITY, table, ensemble)
+    table, stamps = opened(write_stamps(tmp_path / "shard.parquet"))
+    profiles = measured(table, stamps, targets=["mag", "axis_ratio"])
+    assert profiles.refinement is None
+    values = profile_columns(profiles, combine(profiles.estimates, IDENTITY), IDENTITY, table, "r")
     for name in ("r_eff", "r_eff_network", "sersic_n", "position_angle", "bulge_to_total", "bulge_to_total_error"):
         assert np.isnan(values[name]).all()
     for name in ("mag", "mag_error", "axis_ratio", "axis_ratio_error"):
@@ -140,35 +136,15 @@ def test_what_was_not_learned_is_null(tmp_path: Path) -> None:
 
 
 def test_published_errors_are_calibrated(tmp_path: Path) -> None:
-    table, stamps = open_store(StampFiles.beside(write_stamps(tmp_path / "shard.parquet")), ["r"], "r")
-    measured = measure(moments(), table, stamps, Structure(rotations=1, refine=False))
+    table, stamps = opened(write_stamps(tmp_path / "shard.parquet"))
+    profiles = measured(table, stamps, refine=False)
     twice = replace(IDENTITY, errors={"r_eff": ErrorModel(np.log(2)), "position_angle": ErrorModel(np.log(1e6))})
     stated, found = (
-        profile_columns(measured, combine(measured.estimates, entry), entry, table, moments())
-        for entry in (IDENTITY, twice)
+        profile_columns(profiles, combine(profiles.estimates, entry), entry, table, "r") for entry in (IDENTITY, twice)
     )
     np.testing.assert_allclose(found["r_eff_error"], 2 * stated["r_eff_error"])
     np.testing.assert_allclose(found["mag_error"], stated["mag_error"])
-    assert np.nanmax(found["position_angle_error"]) == UNKNOWN_ANGLE
-
-
-def test_the_answer_is_the_same_whatever_orientations_are_averaged(tmp_path: Path) -> None:
-    table, stamps = open_store(StampFiles.beside(write_stamps(tmp_path / "shard.parquet")), ["r"], "r")
-    once, often = (predict(moments(), table, stamps, rotations, 4) for rotations in (1, 8))
-    good = [0, 2, 5, 6]  # the fourth is too faint for moments
-    np.testing.assert_allclose(once.mean[good], often.mean[good], atol=5e-3)
-    np.testing.assert_allclose(once.covariance[good][:, 3, 3], often.covariance[good][:, 3, 3], atol=2e-4)
-    # Mirror images reverse the correlation of the two components: over all orientations none is left.
-    assert once.covariance[0, 3, 4] == pytest.approx(0.05 * 0.03, rel=1e-3)
-    assert often.covariance[0, 3, 4] == pytest.approx(0, abs=1e-4)
-
-
-@pytest.mark.parametrize("turn", range(ORIENTATIONS))
-def test_components_turn_back(turn: int) -> None:
-    angle = np.array([10.0, 75.0, 170.0])
-    seen = np.stack(shear_of(np.full(3, 0.4), dihedral_angle(angle, turn)))
-    signs = undone_signs(turn)[[TARGETS.index("eta_1"), TARGETS.index("eta_2")]]
-    np.testing.assert_allclose(seen * signs[:, None], np.stack(shear_of(np.full(3, 0.4), angle)), atol=1e-12)
+    assert np.nanmax(found["position_angle_error"]) == UNKNOWN_ANGLE_DEVIATION
 
 
 def test_the_angle_is_turned_to_the_sky(tmp_path: Path) -> None:
@@ -200,7 +176,7 @@ def test_the_shape_agrees_with_draws() -> None:
 def test_a_round_galaxy_has_no_known_angle_and_an_elongated_one_has() -> None:
     mean, covariance = np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]]), np.tile(0.02**2 * np.eye(2), (3, 1, 1))
     _, _, angle, error = shape(mean, covariance)
-    assert error[0] == pytest.approx(UNKNOWN_ANGLE)
+    assert error[0] == pytest.approx(UNKNOWN_ANGLE_DEVIATION)
     np.testing.assert_allclose(angle[1:], [0, 45], atol=1e-6)
     np.testing.assert_allclose(error[1:], np.rad2deg(0.04) / 2, rtol=0.01)
 
@@ -214,17 +190,17 @@ def test_the_bulge_stays_within_its_range() -> None:
 
 
 def test_flags_say_what_is_doubtful(tmp_path: Path) -> None:
-    table, stamps = open_store(StampFiles.beside(write_stamps(tmp_path / "shard.parquet")), ["r"], "r")
-    measured = measure(moments(), table, stamps, Structure(rotations=1))
-    fit = measured.refinement
+    table, stamps = opened(write_stamps(tmp_path / "shard.parquet"))
+    profiles = measured(table, stamps, range={"mag": [-20.0, 0.0]})
+    fit = profiles.refinement
     assert fit is not None
     fit.masked_fraction[:], fit.fitted[:] = 0.0, [True] * 4 + [False] * 3
     fit.masked_fraction[2] = 0.5
-    combination = combine(measured.estimates, IDENTITY)
+    combination = combine(profiles.estimates, IDENTITY)
     combination.joint.mean[0, TARGETS.index("log_r_eff")] = np.log(200)
     refined = np.array([True, False, True, True, False, False, False])
     combination.refined[:] = refined
-    flags = structure_flags(measured, combination, moments(range={"mag": [-20.0, 0.0]}), 640)
+    flags = structure_flags(profiles, combination, 640)
     assert flags[0] == Flag.STRUCTURE_TRUNCATED
     assert flags[2] == Flag.STRUCTURE_BLENDED
     assert flags[3] == 0

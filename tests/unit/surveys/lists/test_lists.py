@@ -122,7 +122,7 @@ def test_a_published_table_of_galaxy_zoo(real_data: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        ("x,y\n1,2\n", {}, r"t\.csv has the columns x, y; expected ra and dec \(deg\); sources\.catalogue\.columns can say"),
+        ("x,y\n1,2\n", {}, r"t\.csv has the columns x, y; expected ra and dec \(deg\); sources\.catalogue\.columns can name"),
         ("ra,dec\n1,2\n", {"mag": "r"}, r"t\.csv has no column 'r' \(sources\.catalogue\.columns\.mag\); it has ra, dec"),
         ("ra,dec\n12:34:56,1\n", {}, r"t\.csv: column ra holds '12:34:56'; expected degrees"),
         ("", {}, r"t\.csv: not a readable table"),

@@ -171,7 +171,9 @@ def test_folders_that_are_no_hats_catalogue_are_said_in_one_line(tmp_path: Path)
         Hats(HatsCatalogue(path=str(folder))).sources(Shard(1, broken))
     assert "\n" not in str(caught.value)
     (folder / "partition_info.csv").write_text("Norder,Npix\n1,5\n1,../../../etc\n")
-    with pytest.raises(ConfigurationError, match=r"partition_info\.csv: no list of the partitions of a HATS catalogue"):
+    with pytest.raises(
+        ConfigurationError, match=r"partition_info\.csv: not a list of the partitions of a HATS catalogue"
+    ):
         check(here)
     (folder / "partition_info.csv").write_text("Norder,Npix\n7,5\n")
     with pytest.raises(
@@ -182,5 +184,5 @@ def test_folders_that_are_no_hats_catalogue_are_said_in_one_line(tmp_path: Path)
     with pytest.raises(ConfigurationError, match=r"hats_npix_suffix '/\.\./\.\./x' is not the ending of a file"):
         check(here)
     (folder / "hats.properties").unlink()
-    with pytest.raises(ConfigurationError, match=r"sources\.catalogue\.path: .*c: no HATS catalogue"):
+    with pytest.raises(ConfigurationError, match=r"sources\.catalogue\.path: .*c: not a HATS catalogue"):
         check(here)

@@ -12,11 +12,12 @@ from helpers.small_sets import BANDS, parameters, stamp_files, write_stamps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
 from tuningfork.core.config.measurements import Measurements
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import open_array
-from tuningfork.core.tables import read_table, shard_table, write_table
+from tuningfork.core.tables import read_table, write_table
 from tuningfork.sky.coordinates import pixel_to_sky_angle
 from tuningfork.stamps.store import StampFiles
 from tuningfork.surveys.area import shards_of_measurements

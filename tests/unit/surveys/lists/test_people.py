@@ -11,16 +11,20 @@ from helpers.servers.base import Service
 from helpers.servers.tap import Tap
 from helpers.small_sets import BANDS, parameters, stamp_files, write_model, write_part, write_stamps
 
-from tuningfork.calibrate.votes import measure_agreement
+from tuningfork.calibrate.held_out import HeldOutAnswers
+from tuningfork.calibrate.votes import calibrate_votes
+from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.classes import class_of_votes
-from tuningfork.core.columns import vote_columns
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.config import validate
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.config.votes import Votes
-from tuningfork.core.decision_tree import answers, questions
+from tuningfork.core.decision_tree import answers, questions, vote_columns
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.core.files import open_array, read_json
-from tuningfork.core.tables import lineage_of, read_table, shard_table, write_table
+from tuningfork.core.files import open_array
+from tuningfork.core.tables import lineage_of, read_table, write_table
+from tuningfork.infer.shard import infer_held_out
+from tuningfork.measure.votes.correction import VoteCalibration
 from tuningfork.sky.shards import shards_of_positions
 from tuningfork.surveys.lists.labels.trees.tree import KNOWN_TREES, Tree, plain_name, read_tree
 from tuningfork.surveys.lists.labels.votes import read_votes, shards_with_votes
@@ -151,7 +155,7 @@ def test_a_tree_of_ones_own_says_how_many_looked(tmp_path: Path) -> None:
         ({"questions": {"first": {"smooth": "second"}}}, "first.smooth leads to 'second'"),
         ({"questions": OWN["questions"] | {"edge": {"edge": "first", "not_edge": None}}}, "edge.edge leads to 'first'"),
         ({"meaning": {"edge_on": {"yes": ["edge.edge"]}}}, "meaning.edge_on: expected one of our questions"),
-        ({"meaning": {"edge_on": {"yes": ["edge.x"], "no": []}}}, "'edge.x' is no answer"),
+        ({"meaning": {"edge_on": {"yes": ["edge.x"], "no": []}}}, "'edge.x' is not an answer"),
         ({"colums": {}}, "colums: Extra inputs are not permitted"),
     ],
 )
@@ -283,28 +287,42 @@ def test_epochs_are_balanced_by_kind_and_by_the_leading_class_of_votes(tmp_path:
 
 
 def test_people_teach_the_calibration_where_there_are_enough_of_them(tmp_path: Path) -> None:
-    """Simulated volunteers do for a question that people were not asked; figures of both stand side by side."""
+    """Simulated volunteers serve for a question that nobody was asked."""
     simulated = write_part(tmp_path / "part.parquet", 200)
-    own = {name: np.zeros(600) for name in vote_columns() if name.startswith("merging")}
+    unasked = {name: np.zeros(600) for name in vote_columns() if name.startswith("merging")}
     split = np.where(np.arange(600) % 3 == 0, "validation", "test")
-    real = write_part(tmp_path / "people.parquet", 600, seed=5, split=split, **{"class": np.full(600, "")}, **own)
-    models, output = [write_model(tmp_path / "m.json", "morphology")], tmp_path / "agreement.json"
-    measure_agreement(parameters("agreement"), [simulated], real, models, output)
-    found = read_json(output)
-    assert {name: entry["learnt_from"] for name, entry in found["calibration"].items()} == {
-        entry.name: "simulated" if entry.name == "merging" else "people" for entry in questions()
+    real = write_part(
+        tmp_path / "volunteers.parquet", 600, seed=5, split=split, **{"class": np.full(600, "")}, **unasked
+    )
+    models, answers = [write_model(tmp_path / "m.json", "morphology")], {}
+    for name, part in (("simulated", simulated), ("volunteers", real)):
+        answers[name] = HeldOutAnswers(tmp_path / f"held-out-{name}.parquet", tmp_path / f"held-out-{name}.npy")
+        infer_held_out(
+            parameters("infer_held_out"),
+            training=[stamp_files(part)],
+            models=models,
+            output=answers[name].table,
+            masks=answers[name].masks,
+        )
+    learned = {}
+    for name, volunteers in (("both", real), ("alone", None)):
+        output = tmp_path / f"{name}.json"
+        calibrate_votes(
+            parameters("calibrate_votes"),
+            training=[simulated],
+            held_out=answers["simulated"],
+            volunteers=volunteers,
+            volunteers_answers=answers["volunteers"] if volunteers else None,
+            output=output,
+        )
+        learned[name] = read_calibration(output, "votes", VoteCalibration).questions
+    assert {name: entry.learned_from for name, entry in learned["both"].items()} == {
+        entry.name: "simulated" if entry.name == "merging" else "volunteers" for entry in questions()
     }
-    first = found["calibration"]["smooth_or_featured"]
-    assert first["n"] == 200
-    assert found["people"]["smooth_or_featured"]["n"] == 400
-    assert found["people"]["merging"] == {"n": 0}
-    assert found["simulated"]["merging"]["n"] == 20
-    assert first["applied"] == ("likelihood_gain" in found["people"]["smooth_or_featured"])
-    assert lineage_of(output) == {"simulate": "s", "train-morphology": "m", "agreement": "d" * 16}
-    alone = tmp_path / "alone.json"
-    measure_agreement(parameters("agreement"), [simulated], None, models, alone)
-    assert read_json(alone)["people"] is None
-    assert read_json(alone)["simulated"]["edge_on"]["n"] <= 20
+    assert learned["both"]["smooth_or_featured"].n == 200
+    assert learned["both"]["merging"].n == learned["alone"]["merging"].n == 20
+    assert {entry.learned_from for entry in learned["alone"].values()} == {"simulated"}
+    assert set(lineage_of(tmp_path / "both.json")) >= {"simulate", "train-morphology", "calibrate_votes"}
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,16 @@ from torch import Tensor
 
 from tuningfork.measure.structure.fit import solve
 from tuningfork.measure.structure.fit.masks import neighbours
-from tuningfork.measure.structure.fit.model import ETA_1, ETA_2, LOG_N, LOG_R, MAG, SKY, Grid, X, Y
+from tuningfork.measure.structure.fit.model import Grid
 from tuningfork.measure.structure.fit.settings import FitSettings
+from tuningfork.measure.structure.fit.spectra import ETA_1, ETA_2, LOG_N, LOG_R, MAG, SKY, X, Y
 
-PROFILE = [MAG, LOG_R, LOG_N, ETA_1, ETA_2]
+PROFILE_COLUMNS = [MAG, LOG_R, LOG_N, ETA_1, ETA_2]
 """Free parameters that make a profile; its radius is the semi-major one."""
-MAGNITUDE = 0.4 * np.log(10)
-PIXELS_AT_ONCE = {"cpu": 2**17, "gpu": 2**24}
+LN_FLUX_PER_MAG = 0.4 * np.log(10)
+PIXELS_DRAWN_AT_ONCE = {"cpu": 2**17, "gpu": 2**24}
 """Pixels that are drawn at once: on a CPU so few that they stay in its cache."""
-EXPLAINED = 0.25
+MIN_KEPT_MASK_SHARE = 0.25
 """A mask that shrinks to this part of its pixels with the fitted model was made with a poor one."""
 
 
@@ -51,7 +52,13 @@ class Batch:
     masked: Tensor = field(init=False)
 
     def fit(self, start: Tensor) -> solve.Solution:
-        """Look for neighbours and fit, from `start` (M, 8); the masks stay in `masked`."""
+        """Mask neighbours and fit; the masks stay in `masked`.
+
+        Parameters
+        ----------
+        start : Tensor
+            (M, 8) free parameters.
+        """
         settings = self.settings
         state = solve.initial(start)
         rows = torch.arange(len(self.image), device=self.image.device)
@@ -66,19 +73,45 @@ class Batch:
             # What shrinks a little stays: a fit takes some of the light of neighbours for the galaxy's own.
             data = self.weight[rows] > 0
             before, after = ((mask & data).sum(dim=(1, 2)) for mask in (self.masked[rows], masked))
-            poor = after < EXPLAINED * before
+            poor = after < MIN_KEPT_MASK_SHARE * before
             rows = rows[poor]
             self._set_masks(rows, masked[poor], weight[poor])
             solve.solve(state, rows, self.equations, settings, settings.iterations)
         return state
 
     def equations(self, parameters: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return normal matrices, gradients and chi^2; see :data:`solve.Equations`."""
+        """Return normal matrices, gradients and chi^2; see :data:`solve.Equations`.
+
+        Parameters
+        ----------
+        parameters : Tensor
+            (m, 8) free parameters.
+        rows : Tensor
+            (m,) which galaxies of the batch they belong to.
+
+        Returns
+        -------
+        matrices, gradients, chi2 : Tensor
+            (m, 8, 8), (m, 8) and (m,).
+        """
         parts = [self._equations(*some) for some in self._chunks(parameters, rows)]
         return tuple(torch.cat(values) for values in zip(*parts, strict=True))  # type: ignore[return-value]
 
     def models(self, parameters: Tensor, rows: Tensor) -> Tensor:
-        """Return images of the galaxies without sky, (M, W, W)."""
+        """Return images of the galaxies without sky.
+
+        Parameters
+        ----------
+        parameters : Tensor
+            (m, 8) free parameters.
+        rows : Tensor
+            (m,) which galaxies of the batch they belong to.
+
+        Returns
+        -------
+        Tensor
+            (m, W, W)
+        """
         parts = []
         for some, which in self._chunks(parameters, rows):
             drawn = self.grid.draw(some, tuple(values[which] for values in self.transfer), 1)[:, 0]  # type: ignore[arg-type]
@@ -86,7 +119,7 @@ class Batch:
         return torch.cat(parts)
 
     def _chunks(self, parameters: Tensor, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-        pixels = PIXELS_AT_ONCE["cpu" if parameters.device.type == "cpu" else "gpu"]
+        pixels = PIXELS_DRAWN_AT_ONCE["cpu" if parameters.device.type == "cpu" else "gpu"]
         length = max(1, pixels // self.grid.size**2)
         return list(zip(parameters.split(length), rows.split(length), strict=True))
 
@@ -103,7 +136,7 @@ class Batch:
         columns = columns.reshape(number, 9, -1)
         products = torch.bmm(columns, columns.transpose(1, 2)).double()
         scale = flux[:, None].repeat(1, 8)
-        scale[:, MAG] *= -MAGNITUDE
+        scale[:, MAG] *= -LN_FLUX_PER_MAG
         scale[:, SKY] = 1
         normal = products[:, :8, :8] * scale[:, :, None] * scale[:, None, :]
         return normal, products[:, :8, 8] * scale, products[:, 8, 8]
@@ -115,7 +148,7 @@ class Batch:
         weighted = model * self.weight * (self._distance(parameters) <= self._core(parameters, rows))
         factor = (weighted * self.image).sum(dim=(1, 2)) / (weighted * model).sum(dim=(1, 2)).clamp_min(1e-20)
         seen = factor > 0.1
-        parameters[seen, MAG] -= torch.log(factor[seen].double()) / MAGNITUDE
+        parameters[seen, MAG] -= torch.log(factor[seen].double()) / LN_FLUX_PER_MAG
 
     def _masks(self, parameters: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return pixels to leave out and weights of the galaxies `rows`, given their models."""
@@ -143,13 +176,19 @@ class Batch:
         return isophote_distance(parameters, self.grid.size)
 
     def results(self, state: solve.Solution) -> dict[str, np.ndarray]:
-        """Return the values of :class:`~tuningfork.measure.structure.fit.profiles.Fit`, M rows each, without images."""
+        """Return the values of :class:`~tuningfork.measure.structure.fit.profiles.Fit`, without images.
+
+        Returns
+        -------
+        dict
+            Field -> values of M rows.
+        """
         parameters = state.parameters
         model = self.models(parameters, torch.arange(len(parameters), device=parameters.device))
         residual = self.image - model - parameters[:, SKY].float()[:, None, None]
         square = (residual * self.root_weight).square()
         chi2 = square.sum(dim=(1, 2))
-        freedom = (~self.masked).sum(dim=(1, 2)) - solve.FREE
+        freedom = (~self.masked).sum(dim=(1, 2)) - solve.FREE_PARAMETERS
         near = self._distance(parameters) < 2 * torch.exp(parameters[:, LOG_R]).float()[:, None, None]
         values = {
             "reduced_chi2": chi2 / freedom.clamp_min(1),
@@ -168,20 +207,56 @@ class Batch:
 
 
 def free_parameters(profile: np.ndarray, device: torch.device) -> Tensor:
-    """Return the free parameters (N, 8), float64, of profiles (N, 5) at the centre without sky."""
-    parameters = np.zeros((len(profile), solve.FREE))
-    parameters[:, PROFILE] = profile
+    """Return the free parameters of profiles.
+
+    Parameters
+    ----------
+    profile : ndarray
+        (N, 5) profiles at the centre, without sky.
+    device : torch.device
+
+    Returns
+    -------
+    Tensor
+        float64 (N, 8).
+    """
+    parameters = np.zeros((len(profile), solve.FREE_PARAMETERS))
+    parameters[:, PROFILE_COLUMNS] = profile
     parameters[:, LOG_R] -= np.hypot(profile[:, 3], profile[:, 4]) / 2
     return torch.from_numpy(parameters).to(device)
 
 
 def flux_of(parameters: Tensor) -> Tensor:
-    """Return the fluxes of free parameters (M, 8)."""
-    return torch.exp(-MAGNITUDE * parameters[:, MAG])
+    """Return the fluxes.
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (M, 8) free parameters.
+
+    Returns
+    -------
+    Tensor
+        (M,)
+    """
+    return torch.exp(-LN_FLUX_PER_MAG * parameters[:, MAG])
 
 
 def isophote_distance(parameters: Tensor, size: int) -> Tensor:
-    """Return the circularised distance of every pixel from the centre along the isophotes (pixel), (N, size, size)."""
+    """Return the circularised distance of every pixel from the centre along the isophotes (pixel).
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (N, 8) free parameters.
+    size : int
+        Width of the images (pixel).
+
+    Returns
+    -------
+    Tensor
+        (N, size, size)
+    """
     axis = torch.arange(size, dtype=torch.float32, device=parameters.device) - size // 2
     x, y, first, second = (parameters[:, column].float()[:, None, None] for column in (X, Y, ETA_1, ETA_2))
     dx, dy = axis[None, None, :] - x, axis[None, :, None] - y
@@ -197,10 +272,10 @@ def _profile(state: solve.Solution) -> tuple[np.ndarray, np.ndarray]:
     scaled = state.normal * scale[:, :, None] * scale[:, None, :]
     inverse = torch.linalg.pinv(scaled, hermitian=True)
     covariance = inverse * scale[:, :, None] * scale[:, None, :]
-    mean = state.parameters[:, PROFILE].cpu().numpy().copy()
+    mean = state.parameters[:, PROFILE_COLUMNS].cpu().numpy().copy()
     eta = np.hypot(mean[:, 3], mean[:, 4])
     mean[:, 1] += eta / 2
-    jacobian = np.repeat(np.eye(len(PROFILE))[None], len(mean), axis=0)
+    jacobian = np.repeat(np.eye(len(PROFILE_COLUMNS))[None], len(mean), axis=0)
     jacobian[:, 1, 3:] = mean[:, 3:] / (2 * np.maximum(eta, 1e-6)[:, None])
-    part = covariance[:, PROFILE][:, :, PROFILE].cpu().numpy()
+    part = covariance[:, PROFILE_COLUMNS][:, :, PROFILE_COLUMNS].cpu().numpy()
     return mean, jacobian @ part @ jacobian.transpose(0, 2, 1)

@@ -1,16 +1,15 @@
-"""PSF-convolved Sersic models of a batch of galaxies and their derivatives, drawn from Fourier space.
+"""Images of PSF-convolved Sersic models of a batch of galaxies and of their derivatives.
 
-The Fourier amplitude of a Sersic profile is a function of its index and of one number, the wave number in units of
-the (sheared) half-light radius, so a row of a table per galaxy gives it and all derivatives at any wave vector. One
-batched inverse FFT on the pixels of the window then draws everything. Two errors of that FFT are undone:
+One batched inverse FFT of the spectra of :mod:`tuningfork.measure.structure.fit.spectra` draws all images on the pixels
+of the window. Two errors of that FFT are corrected:
 
-* It repeats the galaxy with the period of the window. The light of the copies is smooth inside the window; it is the
-  difference of two quadratures of the low frequencies, the FFT's own and a finer one, computed on a few Chebyshev
-  nodes and interpolated (:class:`Copies`).
-* It knows no frequencies beyond Nyquist. Where the PSF lets them pass, they are folded in (`reach` of the grid).
+* The FFT repeats the galaxy with the period of the window. The light of the copies is smooth inside the window. It is
+  the difference of two quadratures of the low frequencies, the FFT's own and a finer one, which is computed on a few
+  Chebyshev nodes and interpolated (:class:`Copies`).
+* The FFT has no frequencies beyond Nyquist's. Where the PSF transmits higher frequencies, their aliases are added
+  (`reach` of the grid).
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,153 +17,7 @@ import torch
 from torch import Tensor
 
 from tuningfork.measure.structure.fit.psf import Psf
-from tuningfork.simulate.light.sersic import sersic_table
-
-MAG, X, Y, LOG_R, LOG_N, ETA_1, ETA_2, SKY = range(8)
-"""Columns of the free parameters; LOG_R is that of the circularised radius r_eff sqrt(q), which is smooth at q = 1."""
-DRAWN = 7
-"""Images that are drawn: the model of unit flux and its derivatives by x, y, LOG_R, LOG_N, ETA_1 and ETA_2."""
-SMALLEST = 1e-30
-
-
-@dataclass(frozen=True)
-class Table:
-    """The Sersic table on a device: amplitudes (I, K), even in ln n and ln(k r_eff)."""
-
-    values: Tensor
-    log_n: float
-    log_n_step: float
-    log_k: float
-    log_k_step: float
-
-    def rows(self, log_n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return amplitude, its step to the next wave number and its derivative by ln n, each (N, K - 1).
-
-        The cubic in ln n has a continuous derivative; steps in it would keep the fit from converging.
-        """
-        place = ((log_n - self.log_n) / self.log_n_step).clamp(0, len(self.values) - 1.001)
-        low = place.long()
-        t = (place - low)[:, None]
-        # Catmull-Rom weights of four neighbours; at the ends of the table the outermost row stands for the next one.
-        weights = torch.cat(
-            [t * (-1 + t * (2 - t)), 2 + t * t * (3 * t - 5), t * (1 + t * (4 - 3 * t)), t * t * (t - 1)], 1
-        )
-        slopes = torch.cat([-1 + t * (4 - 3 * t), t * (9 * t - 10), 1 + t * (8 - 9 * t), t * (3 * t - 2)], 1)
-        around = (low[:, None] + torch.arange(-1, 3, device=low.device)).clamp(0, len(self.values) - 1)
-        weights = torch.stack([weights / 2, slopes / (2 * self.log_n_step)], dim=1).float()
-        row, by_log_n = (weights @ self.values[around]).unbind(1)
-        return row[:, :-1], row.diff(dim=1), (by_log_n[:, :-1] + by_log_n[:, 1:]) / 2
-
-
-@lru_cache(maxsize=4)
-def table_on(device: torch.device) -> Table:
-    """Return the Sersic table on the device."""
-    table = sersic_table()
-    values = torch.from_numpy(table.values).to(device)
-    steps = [float(axis[1] - axis[0]) for axis in (table.log_n, table.log_k)]
-    return Table(values, float(table.log_n[0]), steps[0], float(table.log_k[0]), steps[1])
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """What spectra of N profiles are made from.
-
-    Attributes
-    ----------
-    table : Table
-    forms : Tensor
-        float32 (N, 3, 3): the quadratic form (k r_eff)^2 and its derivatives by eta_1 and eta_2, see `Modes`.
-    values, steps, by_log_n : Tensor
-        float32 (N, K - 1), of :meth:`Table.rows`.
-    """
-
-    table: Table
-    forms: Tensor
-    values: Tensor
-    steps: Tensor
-    by_log_n: Tensor
-
-    @classmethod
-    def of(cls, parameters: Tensor, table: Table) -> "Shapes":
-        """Return those of the free parameters (N, 8)."""
-        return cls(table, _quadratic_forms(parameters).float(), *table.rows(parameters[:, LOG_N]))
-
-
-class Modes:
-    """Wave vectors (M,), rad/pixel, at which spectra are wanted."""
-
-    def __init__(self, kx: Tensor, ky: Tensor) -> None:
-        self.kx, self.ky = kx.float(), ky.float()
-        self.quadratic = torch.stack([kx**2 + ky**2, ky**2 - kx**2, -2 * kx * ky]).float()
-        self.pixel = (torch.sinc(kx / (2 * np.pi)) * torch.sinc(ky / (2 * np.pi))).float()
-
-    def transfer(self, psf: Psf) -> Tensor:
-        """Return PSF times pixel response, (N, M), real or complex."""
-        amplitude = psf.amplitude(self.kx, self.ky)
-        return amplitude if psf.contains_pixel else amplitude * self.pixel
-
-    def phase(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the phase factors, complex (N, M), of places x, y (pixel)."""
-        angle = x[:, None] * self.kx + y[:, None] * self.ky
-        return torch.polar(torch.ones_like(angle), -angle)
-
-    def spectra(self, shapes: Shapes, base: Tensor, drawn: int = DRAWN) -> Tensor:
-        """Return the spectra of the model of unit flux and of its derivatives.
-
-        Parameters
-        ----------
-        shapes : Shapes
-        base : Tensor
-            complex64 (N, M): transfer times phase.
-        drawn : int
-            1: only the model.
-
-        Returns
-        -------
-        Tensor
-            complex64 (N, drawn, M).
-        """
-        number, modes = base.shape
-        table = shapes.table
-        forms = shapes.forms[:, : 1 if drawn == 1 else 3]
-        square, *by_eta = (forms.reshape(-1, 3) @ self.quadratic).reshape(number, -1, modes).unbind(1)
-        square = square.clamp_min_(SMALLEST)
-        place = square.log().mul_(0.5 / table.log_k_step).sub_(table.log_k / table.log_k_step)
-        place = place.clamp_(0, table.values.shape[1] - 1.001)
-        index = place.long()
-        slope = shapes.steps.gather(1, index)
-        amplitude = torch.addcmul(shapes.values.gather(1, index), place.sub_(index), slope)
-        out = torch.empty(number, drawn, modes, dtype=torch.complex64, device=base.device)
-        torch.mul(base, amplitude, out=out[:, 0])
-        if drawn == 1:
-            return out
-        turned = -1j * out[:, 0]
-        torch.mul(turned, self.kx, out=out[:, X])
-        torch.mul(turned, self.ky, out=out[:, Y])
-        slope = slope.mul_(1 / table.log_k_step)
-        torch.mul(base, slope, out=out[:, LOG_R])
-        torch.mul(base, shapes.by_log_n.gather(1, index), out=out[:, LOG_N])
-        slope = slope.div_(square).mul_(0.5)
-        torch.mul(base, slope * by_eta[0], out=out[:, ETA_1])
-        torch.mul(base, slope * by_eta[1], out=out[:, ETA_2])
-        return out
-
-
-def _quadratic_forms(parameters: Tensor) -> Tensor:
-    """Return the form (k r_eff)^2 and its derivatives by eta_1 and eta_2, (N, 3, 3), on the basis of `Modes`."""
-    first, second = parameters[:, ETA_1], parameters[:, ETA_2]
-    eta = torch.hypot(first, second).clamp_min(1e-4)
-    even = torch.sinh(eta) / eta
-    cross = (torch.cosh(eta) - even) / eta**2
-    form = torch.stack(
-        [
-            torch.stack([torch.cosh(eta), even * first, even * second], 1),
-            torch.stack([even * first, even + cross * first**2, cross * first * second], 1),
-            torch.stack([even * second, cross * first * second, even + cross * second**2], 1),
-        ],
-        dim=1,
-    )
-    return form * torch.exp(2 * parameters[:, LOG_R])[:, None, None]
+from tuningfork.measure.structure.fit.spectra import DRAWN_IMAGES, Modes, Shapes, X, Y, table_on
 
 
 class Grid:
@@ -195,10 +48,15 @@ class Grid:
         self.copies = Copies(size, device)
 
     def prepare(self, psf: Psf) -> tuple[Tensor, Tensor]:
-        """Return what :meth:`draw` needs of the PSFs: the transfer on the modes of the grid and of the copies."""
+        """Return what :meth:`draw` needs of the PSFs: the transfer on the modes of the grid, and on those of the copies.
+
+        Returns
+        -------
+        modes, copies : Tensor
+        """
         return self.modes.transfer(psf) * self._centre, self.copies.transfer(psf)
 
-    def draw(self, parameters: Tensor, transfer: tuple[Tensor, Tensor], drawn: int = DRAWN) -> Tensor:
+    def draw(self, parameters: Tensor, transfer: tuple[Tensor, Tensor], drawn: int = DRAWN_IMAGES) -> Tensor:
         """Return images of the models of unit flux without sky and of their derivatives.
 
         Parameters
@@ -287,11 +145,33 @@ class Copies:
         return kx, ky, np.where((kx == 0) & (ky == 0), -1.0, -2.0)
 
     def transfer(self, psf: Psf) -> Tensor:
-        """Return PSF times pixel response at the low frequencies, (N, M)."""
+        """Return PSF times pixel response at the low frequencies.
+
+        Returns
+        -------
+        Tensor
+            (N, M)
+        """
         return self.modes.transfer(psf)
 
     def remove(self, images: Tensor, parameters: Tensor, shapes: Shapes, transfer: Tensor) -> Tensor:
-        """Take the copies from the images (N, drawn, size, size); works in place."""
+        """Subtract the periodic copies from images.
+
+        Parameters
+        ----------
+        images : Tensor
+            (N, drawn, size, size), changed in place.
+        parameters : Tensor
+            (N, 8) free parameters.
+        shapes : Shapes
+        transfer : Tensor
+            Of :meth:`transfer`.
+
+        Returns
+        -------
+        Tensor
+            `images`.
+        """
         number, drawn, size, _ = images.shape
         base = transfer * self.modes.phase(parameters[:, X].float(), parameters[:, Y].float())
         spectra = torch.view_as_real(self.modes.spectra(shapes, base, drawn))
@@ -305,5 +185,18 @@ class Copies:
 
 @lru_cache(maxsize=64)
 def grid_for(size: int, reach: float, device: torch.device) -> Grid:
-    """Return the grid; grids are kept."""
+    """Return the grid; grids are kept.
+
+    Parameters
+    ----------
+    size : int
+        Width of the images (pixel).
+    reach : float
+        Highest frequency, in units of Nyquist's.
+    device : torch.device
+
+    Returns
+    -------
+    Grid
+    """
     return Grid(size, reach, device)

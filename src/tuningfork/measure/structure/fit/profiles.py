@@ -8,12 +8,13 @@ from torch import Tensor
 
 from tuningfork.core.errors import InputError
 from tuningfork.measure.structure.fit import solve, windows
-from tuningfork.measure.structure.fit.batch import PROFILE, Batch, flux_of, free_parameters
-from tuningfork.measure.structure.fit.model import SKY, X, Y, grid_for
+from tuningfork.measure.structure.fit.batch import PROFILE_COLUMNS, Batch, flux_of, free_parameters
+from tuningfork.measure.structure.fit.model import grid_for
 from tuningfork.measure.structure.fit.psf import Psf
 from tuningfork.measure.structure.fit.settings import FitSettings
+from tuningfork.measure.structure.fit.spectra import SKY, X, Y
 
-PIXELS_HELD = 2**26
+MAX_PIXELS_HELD = 2**26
 """Of all windows on the device; each takes some tens of bytes."""
 
 
@@ -106,7 +107,7 @@ def fit_profiles(
     usable = np.isfinite(start).all(axis=1) & (inverse_variance > 0).any(axis=(1, 2))
     groups = windows.groups(start, psf, size, usable, settings)
     for (width, reach), members in groups:
-        length = max(1, min(settings.batch_size, PIXELS_HELD // width**2))
+        length = max(1, min(settings.batch_size, MAX_PIXELS_HELD // width**2))
         for first in range(0, len(members), length):
             rows = members[first : first + length]
             _fit_batch(out, rows, images, inverse_variance, psf[rows], start[rows], width, reach, settings)
@@ -173,8 +174,8 @@ def _checked(
         raise InputError(
             f"inverse variance of shape {inverse_variance.shape}: expected that of the images, {images.shape}"
         )
-    if start.shape != (len(images), len(PROFILE)):
-        raise InputError(f"start of shape {start.shape}: expected ({len(images)}, {len(PROFILE)})")
+    if start.shape != (len(images), len(PROFILE_COLUMNS)):
+        raise InputError(f"start of shape {start.shape}: expected ({len(images)}, {len(PROFILE_COLUMNS)})")
     if len(psf) != len(images):
         raise InputError(f"{len(psf)} point spread functions for {len(images)} images")
     return images, inverse_variance, start
@@ -184,8 +185,8 @@ def _empty(number: int, size: int, images_wanted: bool) -> Fit:
     names = ("reduced_chi2", "x", "y", "sky", "masked_fraction", "inside", "near_chi2", "near_pixels")
     nan = {name: np.full(number, np.nan) for name in names}
     return Fit(
-        mean=np.full((number, len(PROFILE)), np.nan),
-        covariance=np.full((number, len(PROFILE), len(PROFILE)), np.nan),
+        mean=np.full((number, len(PROFILE_COLUMNS)), np.nan),
+        covariance=np.full((number, len(PROFILE_COLUMNS), len(PROFILE_COLUMNS)), np.nan),
         converged=np.zeros(number, dtype=bool),
         iterations=np.zeros(number, dtype=int),
         models=np.zeros((number, size, size), dtype=np.float32) if images_wanted else None,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tuningfork.core.errors import InputError
 
-INVERSE_BETA = (0.04, 0.68)
+INVERSE_BETA_RANGE = (0.04, 0.68)
 """Range of 1/beta in the table; a Moffat of beta 25 is nearly a Gaussian, and one below 1.5 has no finite width."""
 BETA_STEPS, K_STEPS, K_FWHM_MAX = 129, 4097, 64.0
 
@@ -50,22 +50,45 @@ class Moffat:
         return Moffat(self.fwhm_px[rows], self.beta[rows])
 
     def fwhm(self) -> np.ndarray:
-        """Return the full width at half maximum (pixel), shape (N,)."""
+        """Return the full width at half maximum (pixel).
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.asarray(self.fwhm_px, dtype=float)
 
     def reach(self, amplitude: float) -> np.ndarray:
-        """Return the wave number (rad/pixel) beyond which amplitudes are smaller than `amplitude`, shape (N,)."""
+        """Return the wave number (rad/pixel) beyond which amplitudes are smaller than `amplitude`.
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         k = np.linspace(0, K_FWHM_MAX, K_STEPS)
         table = _moffat_table()
-        row = np.clip((1 / np.asarray(self.beta) - INVERSE_BETA[0]) / _beta_step(), 0, BETA_STEPS - 1).astype(int)
+        row = np.clip((1 / np.asarray(self.beta) - INVERSE_BETA_RANGE[0]) / _beta_step(), 0, BETA_STEPS - 1).astype(int)
         last = np.array([np.searchsorted(-table[i], -amplitude) for i in range(BETA_STEPS)])
         return np.asarray(k[np.minimum(last[row], K_STEPS - 1)] / self.fwhm())
 
     def amplitude(self, kx: Tensor, ky: Tensor) -> Tensor:
-        """Return the amplitudes at the wave vectors (M,), rad/pixel; real float32 (N, M)."""
+        """Return the amplitudes at wave vectors.
+
+        Parameters
+        ----------
+        kx, ky : Tensor
+            (M,) wave vectors (rad/pixel).
+
+        Returns
+        -------
+        Tensor
+            float32 (N, M), real.
+        """
         device = kx.device
         table = torch.from_numpy(_moffat_table()).to(device)
-        place = (1 / np.asarray(self.beta, dtype=float) - INVERSE_BETA[0]) / _beta_step()
+        place = (1 / np.asarray(self.beta, dtype=float) - INVERSE_BETA_RANGE[0]) / _beta_step()
         place = np.clip(place, 0, BETA_STEPS - 1.001)
         low = torch.from_numpy(place.astype(int)).to(device)
         rest = torch.from_numpy((place % 1).astype(np.float32)).to(device)[:, None]
@@ -107,17 +130,40 @@ class PsfImages:
         return PsfImages(self.array[rows], self.contains_pixel)
 
     def fwhm(self) -> np.ndarray:
-        """Return the width of a Gaussian of the same peak and flux (pixel), shape (N,)."""
+        """Return the width of a Gaussian of the same peak and flux (pixel).
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         images = np.asarray(self.array, dtype=float)
         peak = images.max(axis=(1, 2)) / images.sum(axis=(1, 2))
         return np.asarray(np.sqrt(4 * np.log(2) / (np.pi * peak)))
 
     def reach(self, amplitude: float) -> np.ndarray:
-        """Return the Nyquist wave number (rad/pixel): an image holds nothing beyond it, shape (N,)."""
+        """Return the Nyquist wave number (rad/pixel), beyond which an image holds nothing.
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
         return np.full(len(self), np.pi)
 
     def amplitude(self, kx: Tensor, ky: Tensor) -> Tensor:
-        """Return the amplitudes at the wave vectors (M,), rad/pixel; complex64 (N, M)."""
+        """Return the amplitudes at wave vectors.
+
+        Parameters
+        ----------
+        kx, ky : Tensor
+            (M,) wave vectors (rad/pixel).
+
+        Returns
+        -------
+        Tensor
+            complex64 (N, M).
+        """
         images = torch.as_tensor(self.array, dtype=torch.float32, device=kx.device)
         images = images / images.sum(dim=(1, 2), keepdim=True)
         size = images.shape[-1]
@@ -134,13 +180,13 @@ Psf = Moffat | PsfImages
 
 
 def _beta_step() -> float:
-    return (INVERSE_BETA[1] - INVERSE_BETA[0]) / (BETA_STEPS - 1)
+    return (INVERSE_BETA_RANGE[1] - INVERSE_BETA_RANGE[0]) / (BETA_STEPS - 1)
 
 
 @lru_cache(maxsize=1)
 def _moffat_table() -> np.ndarray:
     """Return amplitudes on even grids of 1/beta and k x FWHM: 2 (x/2)^(beta-1) K_(beta-1)(x) / Gamma(beta-1)."""
-    order = 1 / np.linspace(*INVERSE_BETA, BETA_STEPS)[:, None] - 1
+    order = 1 / np.linspace(*INVERSE_BETA_RANGE, BETA_STEPS)[:, None] - 1
     scale = 0.5 / np.sqrt(2 ** (1 / (order + 1)) - 1)
     x = np.linspace(0, K_FWHM_MAX, K_STEPS)[None, 1:] * scale
     with np.errstate(all="ignore"):

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tuningfork.measure.structure.fit.model import ETA_1, ETA_2, LOG_N, LOG_R, MAG, SKY, X, Y
 from tuningfork.measure.structure.fit.settings import FitSettings
+from tuningfork.measure.structure.fit.spectra import ETA_1, ETA_2, LOG_N, LOG_R, MAG, SKY, X, Y
 
-FREE = 8
+FREE_PARAMETERS = 8
 DAMPING_START, DAMPING_LIMITS = 1e-3, (1e-7, 1e8)
-DAMPING_FACTOR, DAMPING_FIRST = 8.0, 0.1
+DAMPING_FACTOR, MIN_RAISED_DAMPING = 8.0, 0.1
 """By which the damping changes, and what it is at least after a step that was too long."""
-LARGEST_STEP = (1.5, 2.0, 2.0, 0.7, 0.7, 0.7, 0.7, 1e9)
+MAX_PARAMETER_STEPS = (1.5, 2.0, 2.0, 0.7, 0.7, 0.7, 0.7, 1e9)
 """Of each parameter in one step: beyond it the linearised model means nothing."""
 WALL_ETA, WALL_SIGMA = 2.5, 0.2
 """Where the wall against needles begins (axis ratio 0.08) and how steep it is."""
-ROUNDING = 1e-6
+CHI2_ROUNDING = 1e-6
 """Relative error of chi^2 in single precision; a step that raises it by less is no worse."""
 
 Equations = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -56,12 +56,18 @@ class Solution:
 
 
 def initial(parameters: Tensor) -> Solution:
-    """Return the state before the first model is drawn."""
+    """Return the state before the first model is drawn.
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (N, 8) free parameters.
+    """
     number, device = len(parameters), parameters.device
-    zeros = torch.zeros(number, FREE, dtype=torch.float64, device=device)
+    zeros = torch.zeros(number, FREE_PARAMETERS, dtype=torch.float64, device=device)
     return Solution(
         parameters=parameters.clone(),
-        normal=torch.eye(FREE, dtype=torch.float64, device=device).repeat(number, 1, 1),
+        normal=torch.eye(FREE_PARAMETERS, dtype=torch.float64, device=device).repeat(number, 1, 1),
         gradient=zeros,
         chi2=torch.full((number,), torch.inf, dtype=torch.float64, device=device),
         damping=torch.full((number,), DAMPING_START, dtype=torch.float64, device=device),
@@ -71,7 +77,20 @@ def initial(parameters: Tensor) -> Solution:
 
 
 def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSettings, iterations: int) -> None:
-    """Fit the galaxies `rows` (M,), in place, drawing no more than `iterations` models of each."""
+    """Fit galaxies in place.
+
+    Parameters
+    ----------
+    state : Solution
+        Of N galaxies, changed in place.
+    rows : Tensor
+        (M,) the galaxies that are fitted.
+    equations : callable
+        See `Equations`.
+    settings : FitSettings
+    iterations : int
+        Models of each galaxy, at most.
+    """
     if not len(rows):
         return
     state.chi2[rows] = torch.inf
@@ -81,7 +100,7 @@ def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSett
     for _ in range(iterations):
         normal, gradient, chi2 = _with_priors(trial, *equations(trial, rows), settings)
         old = state.chi2[rows]
-        better = chi2 <= old + ROUNDING * chi2.abs()
+        better = chi2 <= old + CHI2_ROUNDING * chi2.abs()
         state.iterations[rows] += 1
         accepted = rows[better]
         state.parameters[accepted] = trial[better]
@@ -102,7 +121,7 @@ def _next_damping(damping: Tensor, gain: Tensor, promise: Tensor) -> Tensor:
     """Return the damping after a step that lowered chi^2 by `gain` where a linear model would have by `promise`."""
     kept = gain / promise.clamp_min(1e-12)
     factor = torch.where(kept > 0.75, 1 / DAMPING_FACTOR, 1.0)
-    raised = torch.clamp(damping * DAMPING_FACTOR, min=DAMPING_FIRST)
+    raised = torch.clamp(damping * DAMPING_FACTOR, min=MIN_RAISED_DAMPING)
     first = torch.isinf(gain) & (gain > 0)
     changed = torch.where(kept > 0.25, damping * factor, raised)
     return torch.where(first, damping, changed).clamp(*DAMPING_LIMITS)
@@ -112,7 +131,7 @@ def _with_priors(
     parameters: Tensor, normal: Tensor, gradient: Tensor, chi2: Tensor, settings: FitSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Add the Gaussian priors of place and sky."""
-    precision = torch.zeros(FREE, dtype=torch.float64, device=parameters.device)
+    precision = torch.zeros(FREE_PARAMETERS, dtype=torch.float64, device=parameters.device)
     precision[[X, Y]] = settings.centre_sigma**-2
     precision[SKY] = max(settings.sky_sigma, 1e-6) ** -2
     normal = normal + torch.diag(precision)
@@ -145,7 +164,7 @@ def _steps(state: Solution, rows: Tensor, settings: FitSettings) -> tuple[Tensor
     diagonal = normal.diagonal(dim1=1, dim2=2).clamp_min(1e-12)
     scale = diagonal.rsqrt()
     scaled = normal * scale[:, :, None] * scale[:, None, :]
-    identity = torch.eye(FREE, dtype=torch.float64, device=rows.device)
+    identity = torch.eye(FREE_PARAMETERS, dtype=torch.float64, device=rows.device)
     damping = state.damping[rows][:, None, None]
     held_diagonal = torch.diag_embed(1 - free)
     matrix = scaled + identity * (damping + 1e-10) + held_diagonal
@@ -153,15 +172,21 @@ def _steps(state: Solution, rows: Tensor, settings: FitSettings) -> tuple[Tensor
     step = torch.linalg.solve_ex(matrix, right)[0]
     promise = (step * right).sum(dim=1)
     step = step * scale * free
-    largest = torch.tensor(LARGEST_STEP, dtype=torch.float64, device=rows.device)
+    largest = torch.tensor(MAX_PARAMETER_STEPS, dtype=torch.float64, device=rows.device)
     shrink = (step.abs() / largest).amax(dim=1, keepdim=True).clamp_min(1)
     trial = torch.clamp(parameters + torch.nan_to_num(step / shrink), low, high)
     return round_enough(trial, settings), promise.abs()
 
 
 def limits(settings: FitSettings, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return lower and upper limits of the parameters, (8,) each."""
-    low = torch.full((FREE,), -torch.inf, dtype=torch.float64, device=device)
+    """Return the limits of the parameters.
+
+    Returns
+    -------
+    lower, upper : Tensor
+        (8,)
+    """
+    low = torch.full((FREE_PARAMETERS,), -torch.inf, dtype=torch.float64, device=device)
     high = -low
     for column, (lowest, highest) in ((LOG_R, settings.r_eff_limits), (LOG_N, settings.sersic_n_limits)):
         limit = torch.tensor([lowest, highest], dtype=torch.float64, device=device).log()
@@ -172,7 +197,19 @@ def limits(settings: FitSettings, device: torch.device) -> tuple[Tensor, Tensor]
 
 
 def round_enough(parameters: Tensor, settings: FitSettings) -> Tensor:
-    """Shorten (eta_1, eta_2) to that of the smallest axis ratio."""
+    """Return the parameters with an ellipticity no larger than that of the smallest axis ratio.
+
+    Parameters
+    ----------
+    parameters : Tensor
+        (M, 8) free parameters.
+    settings : FitSettings
+
+    Returns
+    -------
+    Tensor
+        (M, 8)
+    """
     longest = -torch.log(torch.tensor(settings.axis_ratio_min, dtype=torch.float64))
     eta = torch.hypot(parameters[:, ETA_1], parameters[:, ETA_2])
     factor = (longest.to(eta.device) / eta.clamp_min(1e-9)).clamp_max(1)

@@ -9,16 +9,16 @@ from torch import Tensor
 from tuningfork.measure.structure.fit.psf import Psf
 from tuningfork.measure.structure.fit.settings import FitSettings
 
-WINDOWS = (64, 96, 128, 160, 192, 256, 320, 384, 512)
+WINDOW_WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512)
 """Widths (pixel) of which the FFT is fast."""
-ALIASED = 1e-2
+MIN_ALIASED_AMPLITUDE = 1e-2
 """Amplitude of the PSF at Nyquist's frequency from which aliases are drawn; less biases no parameter by 0.02 %."""
 
 
 def groups(
     start: np.ndarray, psf: Psf, size: int, usable: np.ndarray, settings: FitSettings
 ) -> list[tuple[tuple[int, float], np.ndarray]]:
-    """Return (window, reach) and the rows of the galaxies that share them.
+    """Return the windows (pixel) and reaches, each with the rows of the galaxies that share them.
 
     Parameters
     ----------
@@ -30,6 +30,11 @@ def groups(
     usable : ndarray
         bool (N,); others are in no group.
     settings : FitSettings
+
+    Returns
+    -------
+    list of tuple
+        (window, reach), and the rows.
     """
     width = np.full(len(start), size + size % 2)
     if settings.crop:
@@ -40,17 +45,51 @@ def groups(
 
 
 def widths_needed(start: np.ndarray, psf: Psf) -> np.ndarray:
-    """Return the width (pixel) of the window that a galaxy needs."""
+    """Return the width (pixel) of the window that a galaxy needs.
+
+    Parameters
+    ----------
+    start : ndarray
+        (N, 5), see :func:`~tuningfork.measure.structure.fit.profiles.fit_profiles`.
+    psf : Moffat or PsfImages
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
     return np.asarray(16 * np.exp(start[:, 1]) + 6 * psf.fwhm())
 
 
 def reach_of(psf: Psf) -> np.ndarray:
-    """Return how far each PSF lets frequencies pass, in units of Nyquist's: 1, or 2 with aliases; shape (N,)."""
-    return np.where(psf.reach(ALIASED) > np.pi, 2.0, 1.0)
+    """Return how far each PSF lets frequencies pass, in units of Nyquist's: 1, or 2 with aliases.
+
+    Returns
+    -------
+    ndarray
+        (N,)
+    """
+    return np.where(psf.reach(MIN_ALIASED_AMPLITUDE) > np.pi, 2.0, 1.0)
 
 
 def cut(images: np.ndarray, rows: np.ndarray, width: int, device: torch.device) -> Tensor:
-    """Return the central windows (M, width, width); beyond the stamp they hold zero."""
+    """Return central windows; beyond the stamp they hold zero.
+
+    Parameters
+    ----------
+    images : ndarray
+        (N, S, S)
+    rows : ndarray
+        (M,) the images that are cut.
+    width : int
+        Of the windows (pixel).
+    device : torch.device
+
+    Returns
+    -------
+    Tensor
+        (M, width, width)
+    """
     size = images.shape[-1]
     first = size // 2 - width // 2
     inside = slice(max(first, 0), min(first + width, size))
@@ -62,6 +101,6 @@ def cut(images: np.ndarray, rows: np.ndarray, width: int, device: torch.device) 
     return torch.from_numpy(part).to(device)
 
 
-def _next(needed: float, size: int, choices: Sequence[int] = WINDOWS) -> int:
+def _next(needed: float, size: int, choices: Sequence[int] = WINDOW_WIDTHS) -> int:
     """Return the smallest window that is wide enough, or the whole stamp."""
     return next((width for width in choices if needed <= width < size), size + size % 2)

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from tuningfork.core.columns import vote_columns
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.config.votes import Votes
+from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from tuningfork.core.config.sources import HatsCatalogue
 from tuningfork.core.errors import InputError
+from tuningfork.sky.hats import PROPERTY_FILES, partition_path, read_properties
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.lists.columns import NUMBER_COLUMNS, as_numbers, choose_columns, require_position, unit_factor
 from tuningfork.surveys.lists.files import TABLE_ERRORS
@@ -47,23 +48,17 @@ class Hats:
         self._mapping = dict(catalogue.columns)
         self.folder = Path(catalogue.path)
         if (self.folder / "collection.properties").is_file():
-            name = self._read_properties(["collection.properties"]).get("hats_primary_table_url", "")
+            name = (read_properties(self.folder, ["collection.properties"]) or {}).get("hats_primary_table_url", "")
             if not CATALOGUE_NAME.fullmatch(name):
                 raise InputError(f"{self.what}: the collection names no catalogue in its folder ({name[:80]!r})")
             self.folder /= name
-        self._properties = self._read_properties(["hats.properties", "properties"])
+        properties = read_properties(self.folder)
+        if properties is None:
+            raise InputError(f"{self.what}: not a HATS catalogue (it has no {PROPERTY_FILES[0]})")
+        self._properties = properties
         self._ending = self._properties.get("hats_npix_suffix", ".parquet")
         if not FILE_ENDING.fullmatch(self._ending):
             raise InputError(f"{self.what}: hats_npix_suffix {self._ending[:80]!r} is not the ending of a file")
-
-    def _read_properties(self, names: list[str]) -> dict[str, str]:
-        for name in names:
-            path = self.folder / name
-            if path.is_file():
-                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-                pairs = [line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#")]
-                return {key.strip(): re.sub(r"\\(.)", r"\1", value.strip()) for key, _, value in pairs}
-        raise InputError(f"{self.what}: not a HATS catalogue (it has no {names[0]})")
 
     @cached_property
     def partitions(self) -> list[Shard]:
@@ -93,8 +88,7 @@ class Hats:
                 yield match[1], match[2]
 
     def _path(self, partition: Shard) -> Path:
-        folder = Path(f"Norder={partition.order}", f"Dir={partition.pixel // 10_000 * 10_000}")
-        return self.folder / "dataset" / folder / f"Npix={partition.pixel}{self._ending.rstrip('/')}"
+        return self.folder / "dataset" / partition_path(partition, self._ending.rstrip("/"))
 
     def check(self) -> dict[str, str]:
         """Check the columns of the first partition.

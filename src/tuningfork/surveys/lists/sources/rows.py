@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from tuningfork.core.columns.table import shard_table
 from tuningfork.core.flags import Flag
-from tuningfork.core.tables import shard_table
 from tuningfork.sky.shards import pixels, valid_position
 from tuningfork.surveys.lists.columns import as_texts
 

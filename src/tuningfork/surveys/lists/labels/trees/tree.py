@@ -144,14 +144,14 @@ class Tree(_Part):
             counts[question] = votes
         return counts
 
-    def _led(self, question: str, found: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    def _led(self, question: str, counts: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return how many votes lead to a question; None for the first question and where this is unknown."""
         before = [name for name, entry in self.questions.items() if question in entry.values()]
-        if not before or any(name not in found for name in before):
+        if not before or any(name not in counts for name in before):
             return None
         return np.asarray(
             sum(
-                found[name][:, column]
+                counts[name][:, column]
                 for name in before
                 for column, following in enumerate(self.questions[name].values())
                 if following == question

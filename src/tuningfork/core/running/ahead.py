@@ -10,9 +10,21 @@ T = TypeVar("T")
 
 
 def ahead(function: Callable[[S], T], items: Sequence[S], workers: int) -> Iterator[T]:
-    """Yield function(item) for every item, in order, computed by `workers` threads that run a little ahead.
+    """Yield function(item) for every item, computed by threads that run a little ahead.
 
     With no workers everything happens in the caller's thread.
+
+    Parameters
+    ----------
+    function : callable
+    items : sequence
+    workers : int
+        Number of threads.
+
+    Yields
+    ------
+    result
+        function(item), in the order of `items`.
     """
     if workers < 1:
         yield from map(function, items)

@@ -13,7 +13,20 @@ logger = logging.getLogger(__name__)
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` and show how many are done; `what` names them in the plural."""
+    """Yield `items` and show how many are done; `what` names them in the plural.
+
+    Parameters
+    ----------
+    items : iterable
+    what : str
+        Plural name of the items, for the display.
+    total : int, optional
+        Number of items, if it is known.
+
+    Yields
+    ------
+    item
+    """
     terminal = sys.stderr.isatty()
     bar = tqdm(items, desc=what, total=total, disable=not terminal)
     yield from bar if terminal else _logged(items, what, total)

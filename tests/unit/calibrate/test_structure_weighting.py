@@ -1,28 +1,26 @@
 """Network and fit joined: on errors whose covariance is known, whose tails are heavy, and with fits that went wrong."""
 
-import json
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from tuningfork.calibrate.structure_weighting import learn
+from tuningfork.calibrate.intervals import learn_errors
+from tuningfork.calibrate.structure_weighting import learn_weights
 from tuningfork.core.records import take
 from tuningfork.core.statistics import robust_scatter
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting, combine, weight_of_second
-from tuningfork.measure.structure.estimates import FITTED, GROUP_OF, GROUPS, Estimates, Gaussians
-from tuningfork.measure.structure.intervals import LEVELS, ErrorModel, learn_errors, place_in, widths
+from tuningfork.measure.structure.estimates import FITTED_TARGETS, ProfileEstimates
+from tuningfork.measure.structure.intervals import INTERVAL_PROBABILITIES, place_in, widths
+from tuningfork.networks.posterior import GROUP_OF, GROUPS, Gaussians
 
 NETWORK_FLOOR = 0.05
 MISSTATED = 1.8
 """Factor by which the fit's stated errors are too small."""
 
 
-def errors(number: int, seed: int, degrees: float = np.inf, wrong: float = 0.0) -> tuple[Estimates, np.ndarray]:
+def errors(number: int, seed: int, degrees: float = np.inf, wrong: float = 0.0) -> tuple[ProfileEstimates, np.ndarray]:
     """Return estimates and truth of galaxies whose noise network and fit share.
 
     The fit is efficient but for a floor and misstated errors; the network has, besides the shared noise, an error of
@@ -47,7 +45,7 @@ def errors(number: int, seed: int, degrees: float = np.inf, wrong: float = 0.0) 
     stated = (noise**2 + NETWORK_FLOOR**2)[:, :, None] * np.eye(6)
     of_fit = (noise**2 * (1 + 0.5**2) / MISSTATED**2)[:, :, None] * np.eye(5)
     fitted = rng.uniform(size=number) > 0.02
-    return Estimates(Gaussians(network, stated), Gaussians(fit, of_fit), np.zeros(number), fitted), truth
+    return ProfileEstimates(Gaussians(network, stated), Gaussians(fit, of_fit), np.zeros(number), fitted), truth
 
 
 def misses(gaussians: Gaussians, truth: np.ndarray, place: int) -> np.ndarray:
@@ -56,7 +54,7 @@ def misses(gaussians: Gaussians, truth: np.ndarray, place: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def learned() -> StructureCalibration:
-    return learn(*errors(1500, 1))
+    return learn_weights(*errors(1500, 1))
 
 
 @given(st.floats(1e-3, 10), st.floats(1e-3, 10), st.floats(0, 0.98))
@@ -82,7 +80,7 @@ def test_misstated_errors_cost_next_to_nothing(learned: StructureCalibration) ->
     noise = estimates.fit.covariance[rows, 0, 0] * MISSTATED**2 / (1 + 0.5**2)
     own = NETWORK_FLOOR**2
     weight = own / (own + 0.5**2 * noise)
-    for place in range(FITTED):
+    for place in range(FITTED_TARGETS):
         ours, theirs = (misses(take(part, rows), truth[rows], place) for part in (estimates.network, estimates.fit))
         best = robust_scatter((1 - weight) * ours + weight * theirs)
         assert robust_scatter(misses(take(found.joint, rows), truth[rows], place)) < 1.05 * best
@@ -93,7 +91,7 @@ def test_the_combination_is_as_good_as_the_better_one_at_every_signal(learned: S
     estimates, truth = errors(4000, 2)
     found = combine(estimates, learned)
     noise = np.sqrt(estimates.fit.covariance[:, 0, 0])
-    for place in range(FITTED):
+    for place in range(FITTED_TARGETS):
         for low, high in ((0, 0.01), (0.01, 0.05), (0.05, 1)):
             rows = np.flatnonzero((noise >= low) & (noise < high) & estimates.fitted)
             alone = [misses(take(part, rows), truth[rows], place) for part in (estimates.network, estimates.fit)]
@@ -111,14 +109,14 @@ def test_intervals_hold_the_truth_as_often_as_they_say(degrees: float) -> None:
         # Stated too small, and the more so the higher the signal.
         return misses(found.joint, truth, 1), 0.6 * error * signal**-0.2, signal, found.weight[:, 1]
 
-    calibration = learn(*errors(1500, 3, degrees))
+    calibration = learn_weights(*errors(1500, 3, degrees))
     miss, error, signal, weight = measured(3, 1500)
     model = learn_errors(miss / error, signal, weight)
     miss, error, signal, weight = measured(4, 6000)
     error = error * model.factor(signal, weight)
     for rows, tolerance in ((signal > 0, 0.03), (signal > 5, 0.06), (signal < 1, 0.06)):
         held = [np.mean(np.abs(miss[rows]) <= width * error[rows]) for width in widths(model.degrees).values()]
-        np.testing.assert_allclose(held, list(LEVELS.values()), atol=tolerance)
+        np.testing.assert_allclose(held, list(INTERVAL_PROBABILITIES.values()), atol=tolerance)
     places = np.histogram(place_in(miss, error, model.degrees), 10, (0, 1))[0] / len(miss)
     np.testing.assert_allclose(places, 0.1, atol=0.02)
 
@@ -126,16 +124,15 @@ def test_intervals_hold_the_truth_as_often_as_they_say(degrees: float) -> None:
 def test_the_normal_distribution_is_one_of_the_intervals() -> None:
     np.testing.assert_allclose(list(widths(1e3).values()), norm.ppf([0.75, 0.841, 0.975]), rtol=5e-3)
     assert widths(2.0)[95] > 3
-    assert ErrorModel.from_dict(ErrorModel(0.1, 0.2, 0.3, 4.0).as_dict()) == ErrorModel(0.1, 0.2, 0.3, 4.0)
 
 
 def test_fits_of_something_else_change_nothing(learned: StructureCalibration) -> None:
     spoilt, truth = errors(1500, 1, wrong=0.1)
-    calibration = learn(spoilt, truth)
+    calibration = learn_weights(spoilt, truth)
     estimates, truth = errors(4000, 2, wrong=0.1)
     found, best = (combine(estimates, entry) for entry in (calibration, learned))
     assert 0.85 < found.refined.mean() < 0.92
-    for place in range(FITTED):
+    for place in range(FITTED_TARGETS):
         scatter = robust_scatter(misses(best.joint, truth, place))
         assert robust_scatter(misses(found.joint, truth, place)) < 1.1 * scatter
         assert np.abs(misses(found.joint, truth, place)).max() < 2
@@ -143,7 +140,7 @@ def test_fits_of_something_else_change_nothing(learned: StructureCalibration) ->
 
 def test_without_a_fit_the_network_stands(learned: StructureCalibration) -> None:
     estimates, _ = errors(50, 5)
-    none = Estimates(
+    none = ProfileEstimates(
         estimates.network,
         Gaussians(np.full((50, 5), np.nan), np.full((50, 5, 5), np.nan)),
         np.full(50, np.nan),
@@ -165,8 +162,8 @@ def test_poor_models_count_less(learned: StructureCalibration) -> None:
     misfit = np.exp(np.random.default_rng(7).normal(1.5, 1, 1500))
     factor = np.hypot(1, 0.4 * misfit)
     mean = truth[:, :5] + (estimates.fit.mean - truth[:, :5]) * factor[:, None]
-    spoilt = Estimates(estimates.network, Gaussians(mean, estimates.fit.covariance), misfit, estimates.fitted)
-    terms = learn(spoilt, truth).groups["log_r_eff"]
+    spoilt = ProfileEstimates(estimates.network, Gaussians(mean, estimates.fit.covariance), misfit, estimates.fitted)
+    terms = learn_weights(spoilt, truth).groups["log_r_eff"]
     assert terms.misfit_factor == pytest.approx(0.4, rel=0.15)
     assert np.exp(terms.fit_scale) == pytest.approx(MISSTATED, rel=0.2)
 
@@ -183,8 +180,10 @@ def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -
     rng = np.random.default_rng(9)
     root = rng.normal(size=(100, 6, 6)) * 0.02
     mixed = estimates.network.covariance + root @ root.transpose(0, 2, 1)
-    plain = Estimates(Gaussians(estimates.network.mean, mixed), estimates.fit, estimates.misfit, estimates.fitted)
-    other = Estimates(turned(plain.network, 0.7), turned(plain.fit, 0.7), plain.misfit, plain.fitted)
+    plain = ProfileEstimates(
+        Gaussians(estimates.network.mean, mixed), estimates.fit, estimates.misfit, estimates.fitted
+    )
+    other = ProfileEstimates(turned(plain.network, 0.7), turned(plain.fit, 0.7), plain.misfit, plain.fitted)
     expected, found = turned(combine(plain, learned).joint, 0.7), combine(other, learned).joint
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-9)
     np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-9)
@@ -192,7 +191,7 @@ def test_no_direction_in_the_image_is_preferred(learned: StructureCalibration) -
 
 
 def test_too_few_galaxies_leave_the_errors_as_stated() -> None:
-    calibration = learn(*errors(12, 10))
+    calibration = learn_weights(*errors(12, 10))
     assert calibration.groups == {name: Weighting() for name in GROUPS}
     assert "fewer than" in calibration.note
 
@@ -201,12 +200,6 @@ def test_unknown_truths_do_not_count() -> None:
     estimates, truth = errors(600, 11)
     truth[:, 5] = np.nan
     truth[::2, 2] = np.nan
-    calibration = learn(estimates, truth)
+    calibration = learn_weights(estimates, truth)
     assert "bulge_logit" in calibration.note
     assert np.exp(calibration.groups["log_sersic_n"].fit_scale) == pytest.approx(MISSTATED, rel=0.2)
-
-
-def test_the_calibration_survives_the_file(learned: StructureCalibration) -> None:
-    complete = replace(learned, errors={"mag": ErrorModel(0.1, 0.2, 0.3, 4.0)})
-    values: dict[str, Any] = json.loads(json.dumps(complete.as_dict()))
-    assert StructureCalibration.from_dict(values) == complete

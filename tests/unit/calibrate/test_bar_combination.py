@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from tuningfork.calibrate.bar_learning import learn_combination
 from tuningfork.core.statistics import angle_difference, robust_scatter
-from tuningfork.measure.bars.combination import BarCombination, alone, learn
+from tuningfork.measure.bars.combination import direct_alone
 
 COVARIANCE = np.array([[1.0, 0.3, 0.2], [0.3, 0.8, 0.2], [0.2, 0.2, 2.5]])
 NAMES = ("direct", "mask", "fourier")
@@ -24,7 +25,7 @@ def drawn(
 
 
 def test_weights_are_those_of_the_best_linear_unbiased_estimate() -> None:
-    combination = learn(*drawn(4000, 1))
+    combination = learn_combination(*drawn(4000, 1))
     found, unit, truth, angles, angle = drawn(4000, 2)
     length, error, method = combination.lengths(found, unit)
     miss = np.log(length / truth)
@@ -41,7 +42,7 @@ def test_weights_are_those_of_the_best_linear_unbiased_estimate() -> None:
 
 def test_what_is_missing_is_left_out_and_nothing_is_lost() -> None:
     found, unit, truth, angles, angle = drawn(500, 3)
-    combination = learn(found, unit, truth, angles, angle)
+    combination = learn_combination(found, unit, truth, angles, angle)
     full = combination.lengths(found, unit)
     holes = {name: values.copy() for name, values in found.items()}
     holes["mask"][:3], holes["direct"][1], holes["fourier"][2:4] = np.nan, np.nan, np.nan
@@ -61,7 +62,7 @@ def test_lost_bars_do_not_decide_and_a_useless_estimator_gets_no_weight() -> Non
     found["mask"][:50] *= 20
     # It knows what the first knows, with noise besides.
     found["copy"] = found["direct"] * np.exp(rng.normal(0, 2, 1000) * unit)
-    combination = learn(found, unit, truth, angles, angle)
+    combination = learn_combination(found, unit, truth, angles, angle)
     miss = np.log(combination.lengths(found, unit)[0] / truth) / unit
     assert robust_scatter(miss[50:]) < 0.85
     assert "copy" not in combination.lengths(found, unit)[2][100]
@@ -72,8 +73,8 @@ def test_without_galaxies_the_first_stands_alone() -> None:
         {name: values[:5] for name, values in part.items()} if isinstance(part, dict) else part[:5]
         for part in drawn(20, 6)
     )
-    combination = learn(found, unit, truth, angles, angle)
-    assert combination == alone() == BarCombination.from_dict(combination.as_dict())
+    combination = learn_combination(found, unit, truth, angles, angle)
+    assert combination == direct_alone()
     length, error, method = combination.lengths(found, unit)
     np.testing.assert_allclose(length, found["direct"])
     np.testing.assert_allclose(error, unit)

@@ -1,0 +1,146 @@
+"""Changes are seen from the frozen parameters alone, when Snakemake's own records are gone."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dag.rerun_matrix import STALE, changed_rules
+from dag.stub_workflow import TINY, StubWorkflow, nested
+
+GROWN = {"sky.footprint.ra_max": 210.5}
+
+
+def state(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return path -> time and hash of the content of all files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files}
+
+
+@pytest.fixture(scope="module")
+def bare(finished: StubWorkflow, tmp_path_factory: pytest.TempPathFactory) -> StubWorkflow:
+    """A finished run without .snakemake, as after `rsync` of the results alone; tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp("bare")
+    shutil.copytree(finished.directory, folder / "run", copy_function=shutil.copy2)
+    shutil.rmtree(folder / "run" / ".snakemake")
+    return StubWorkflow(finished.root, folder / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "stages"),
+    [
+        ({}, set()),
+        ({"seed": 7}, {"sources", "simulate", "pretrain", "train-morphology", "train-structure"}),
+        ({"bars.min_fraction": 0.6}, {"bars", "evaluate", "inject"}),
+        (GROWN, {"sources", "catalogue"}),
+        ({"pretrain.shards": ["8-416155"]}, {"sources", "pretrain"}),
+        ({"train.morphology.members": 3}, {"train-morphology"}),
+        ({"train.morphology.members": 1}, {"classify", "saliency", "agreement", "inject"}),
+        ({"simulate.size": 100}, {"pretrain", "train-morphology", "train-structure"}),
+    ],
+)
+def test_a_dry_run_shows_what_a_change_reruns_and_changes_nothing(
+    bare: StubWorkflow, tmp_path: Path, changes: dict, stages: set[str]
+) -> None:
+    before = state(bare.directory / "results")
+    path = tmp_path / "changed.yaml"
+    path.write_text(yaml.safe_dump(nested(TINY, changes)))
+    rules = set(bare.jobs_to_run("--configfile", str(path), "--nolock"))
+    extra = {"explain"} if changes == GROWN else set()
+    assert rules - {"parameters"} - extra == changed_rules(stages) - extra
+    assert ("parameters" in rules) == bool(stages)
+    assert state(bare.directory / "results") == before
+
+
+def test_a_changed_module_reruns_its_stages(own: StubWorkflow) -> None:
+    shutil.rmtree(own.directory / ".snakemake")
+    module = own.root / "src" / "tuningfork" / "catalogue" / "hats.py"
+    module.write_text(module.read_text() + "\n\nEDITED = True\n")
+    assert set(own.jobs_to_run()) - {"parameters"} == STALE["catalogue"]
+
+
+def test_a_changed_command_reruns_its_rule_and_changed_resources_do_not(own: StubWorkflow) -> None:
+    rule = own.root / "workflow" / "rules" / "catalogue.smk"
+    text = rule.read_text()
+    rule.write_text(text.replace("memory(4000)", "memory(5000)").replace('"""Join', '"""Bring together'))
+    assert own.jobs_to_run() == {}
+    rule.write_text(text.replace("--log {log}", "--log {log} --table {output.table}"))
+    assert set(own.jobs_to_run()) - {"parameters"} == STALE["catalogue"]
+
+
+def test_modules_that_cannot_change_a_result_rerun_nothing(own: StubWorkflow) -> None:
+    for name in ("surveys/des/survey.py", "surveys/sdss/frame.py", "core/running/progress.py", "core/stage/program.py"):
+        module = own.root / "src" / "tuningfork" / name
+        module.write_text(module.read_text() + "\n\nEDITED = True\n")
+    assert own.jobs_to_run() == {}
+
+
+def test_the_run_after_a_change_leaves_nothing_to_do(own: StubWorkflow) -> None:
+    shutil.rmtree(own.directory / ".snakemake")
+    own.configure({"seed": 7})
+    own.run()
+    assert json.loads((own.directory / "results" / "params" / "sources.json").read_text())["values"]["seed"] == 7
+    shutil.rmtree(own.directory / ".snakemake")
+    assert own.jobs_to_run() == {}
+
+
+def test_a_smaller_footprint_publishes_anew(own: StubWorkflow) -> None:
+    """No table of a shard is missing or new: only the list of shards has changed."""
+    own.configure(GROWN)
+    own.run()
+    shutil.rmtree(own.directory / ".snakemake")
+    own.configure({})
+    rules = set(own.jobs_to_run())
+    assert (
+        {"catalogue", "report", "label"}
+        <= rules
+        <= {"parameters", "catalogue", "report", "label", "explain", "selection"}
+    )
+
+
+def test_a_change_of_what_the_target_does_not_need_waits(own: StubWorkflow) -> None:
+    own.configure({"bars.min_fraction": 0.6})
+    assert own.jobs_to_run("training_set") == {}
+
+
+def test_a_locked_folder_is_left_as_it_is(own: StubWorkflow) -> None:
+    locks = own.directory / ".snakemake" / "locks"
+    locks.mkdir(exist_ok=True)
+    (locks / "0.output.lock").write_text("results/report.html\n")
+    before = state(own.directory / "results")
+    own.configure({"seed": 7})
+    done = own.snakemake()
+    assert done.returncode != 0
+    assert "cannot be locked" in done.stderr
+    assert state(own.directory / "results") == before
+
+
+def accept(workflow: StubWorkflow, *arguments: str) -> "tuple[int, str]":
+    """Run `tuningfork accept` and return its status and what it says."""
+    done = workflow.tuningfork("accept", *arguments, "--configfile", "config.yaml")
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_accepted_results_are_kept(own: StubWorkflow, records: bool) -> None:
+    module = own.root / "src" / "tuningfork" / "catalogue" / "hats.py"
+    module.write_text(module.read_text() + "\n\nEDITED = True\n")
+    if not records:
+        shutil.rmtree(own.directory / ".snakemake")
+    status, text = accept(own, "catalogue")
+    assert status == 0, text
+    assert own.jobs_to_run() == {}
+    assert json.loads((own.directory / "results" / "params" / "catalogue.json").read_text())["accepted"]
+    module.write_text(module.read_text() + "\n\nEDITED = 2\n")
+    assert set(own.jobs_to_run()) - {"parameters"} == STALE["catalogue"]
+
+
+def test_a_changed_configuration_cannot_be_accepted(own: StubWorkflow) -> None:
+    own.configure({"catalogue.name": "another"})
+    status, text = accept(own, "catalogue")
+    assert status == 1
+    assert "more than the code of the stage catalogue has changed (catalogue)" in text
+    assert set(own.jobs_to_run()) - {"parameters"} == STALE["catalogue"]
