@@ -1,12 +1,13 @@
 """The stages that apply the networks to the stamps of a shard and to the held-out galaxies of a training set."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.files import new_array
+from tuningfork.core.files import new_array, open_array
 from tuningfork.core.records import join
 from tuningfork.core.running.progress import track
 from tuningfork.core.stage.parameters import Parameters
@@ -51,6 +52,7 @@ def infer_morphology(
     rows, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
     with new_array(masks, mask_shape(ensemble, pixels), np.float32) as bar_masks:
         answers = ask_morphology(ensemble, rows, pixels, parameters.configuration.infer, bar_masks)
+    answers = replace(answers, bar_masks=open_array(masks))
     lineage = parameters.lineage(lineage_of(stamps.table, *models))
     write_morphology(output, key_columns(rows, SOURCE_KEYS), answers, lineage, len(models))
 
