@@ -28,9 +28,9 @@ NOT_RUN = {
 }
 """Command -> why it is not executed."""
 SHORTENED = {
-    r"make run CONFIG=(\S+)": r"make --dry-run run CONFIG=\1 > make.log && tuningfork check \1",
+    r"make run CONFIG=(\S+)": r"make --dry-run run CONFIG=\1 > make.log && .venv/bin/tuningfork check \1",
     r"make (\w+)": r"make --dry-run \1 > make.log",
-    r"(snakemake|tuningfork run)\b(?!.*--dry-run)([^#\n]*)": r"\1\2 --dry-run",
+    r"(snakemake|tuningfork run)\b(?!.*--dry-run)([^#\n]*)": r"\1\2 --dry-run ",
     # With the shipped network and few galaxies.
     r"tuningfork calibrate-pictures( --models \S+)? (.*)": r"tuningfork calibrate-pictures --galaxies 10 \2",
     # It serves until it is interrupted.

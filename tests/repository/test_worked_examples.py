@@ -62,7 +62,8 @@ def with_stage(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 def test_a_stage_has_its_jobs_and_reruns_for_its_own_setting_alone(with_stage: Clone, tmp_path: Path) -> None:
     workflow = StubWorkflow.make(with_stage.folder, tmp_path)
-    assert workflow.jobs_to_run()["asymmetry"] == 1
+    jobs = workflow.jobs_to_run()
+    assert jobs["asymmetry"] == jobs["bars"] > 0
     code = "from pathlib import Path; from tuningfork.plan import plan_run; import json, sys; " + (
         "print(json.dumps(plan_run(json.loads(sys.argv[1]), Path.cwd()).tokens))"
     )

@@ -20,7 +20,6 @@ rule match_votes:
         "../../envs/core.yaml"
     resources:
         mem_mb=memory(3000),
-        network=1,
     params:
         plan=paths.PLAN,
     shell:

@@ -1,1 +1,1 @@
-"""What held-out galaxies teach the recipes: small typed JSON files that the stages read."""
+"""Calibrations learned from held-out galaxies: small typed JSON files that the measuring stages read."""

@@ -1,4 +1,4 @@
-"""How the calibration of bar lengths and the weights of the estimators are learned: arrays in, calibrations out."""
+"""Learning of the calibrations of bar lengths and of the estimators' weights: arrays in, calibrations out."""
 
 from collections.abc import Mapping
 
@@ -9,17 +9,17 @@ from tuningfork.measure.bars.combination import UNIT_ESTIMATOR, BarCombination, 
 from tuningfork.measure.bars.length_calibration import LengthCalibration, identity
 
 CLIPPING_SCATTERS = 4.0
-"""Errors beyond so many robust scatters count as that many: a few lost bars must not decide the weights."""
+"""Limit to which errors are clipped, in robust scatters, so that a few wrong bars do not dominate the weights."""
 
 
 def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm: np.ndarray) -> LengthCalibration:
-    """Fit a calibration by least squares in the logarithms, galaxies beyond three scatters left out once.
+    """Fit a calibration by least squares in the logarithms, with one rejection of galaxies beyond three scatters.
 
     Parameters
     ----------
     raw, spread, truth, psf_fwhm : ndarray
-        (N,) raw length (px), the estimator's own standard deviation of its logarithm, true length (px), PSF
-        width (px). Rows without a finite, positive raw length and truth do not count.
+        (N,) raw length (px), the standard deviation of its logarithm that the estimator states, true length (px), PSF
+        width (px). Rows without a finite, positive raw length and truth are ignored.
 
     Returns
     -------
@@ -38,12 +38,12 @@ def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm
         miss = design @ solution - y
         scatter = robust_scatter(miss)
         keep = np.abs(miss) <= 3 * max(scatter, 1e-6)
-    own = np.median((solution[1] * np.nan_to_num(spread[good])) ** 2)
+    stated = np.median((solution[1] * np.nan_to_num(spread[good])) ** 2)
     return LengthCalibration(
         intercept=float(solution[0]),
         slope=float(solution[1]),
         psf_slope=float(solution[2]),
-        floor=float(np.sqrt(max(scatter**2 - own, 0))),
+        floor=float(np.sqrt(max(scatter**2 - stated, 0))),
         scatter=scatter,
         n=n,
         note="",
@@ -51,22 +51,22 @@ def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm
 
 
 def learn_combination(
-    found: Mapping[str, np.ndarray],
+    calibrated: Mapping[str, np.ndarray],
     unit: np.ndarray,
     truth: np.ndarray,
     angles: Mapping[str, np.ndarray],
     true_angle: np.ndarray,
 ) -> BarCombination:
-    """Learn the weights.
+    """Learn the weights of the estimators.
 
     Parameters
     ----------
-    found : mapping
+    calibrated : mapping
         Estimator -> (N,) calibrated lengths.
     unit : ndarray
         (N,) standard deviation of ln(length) by `UNIT_ESTIMATOR`.
     truth : ndarray
-        (N,) true lengths, in the same unit as `found`.
+        (N,) true lengths, in the same unit as `calibrated`.
     angles : mapping
         Estimator -> (N,) position angles (deg).
     true_angle : ndarray
@@ -75,24 +75,24 @@ def learn_combination(
     Returns
     -------
     BarCombination
-        Of the estimators that gave a length for at least half of the galaxies that `UNIT_ESTIMATOR` has one for.
+        The combination of the estimators that measured more than half of the galaxies measured by `UNIT_ESTIMATOR`.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        errors = {name: np.log(values / truth) / unit for name, values in found.items()}
+        errors = {name: np.log(values / truth) / unit for name, values in calibrated.items()}
     usable = np.isfinite(errors[UNIT_ESTIMATOR])
-    names = [name for name in found if np.isfinite(errors[name][usable]).sum() > usable.sum() / 2]
+    names = [name for name in calibrated if np.isfinite(errors[name][usable]).sum() > usable.sum() / 2]
     together = np.all([np.isfinite(errors[name]) for name in names], axis=0) if names else usable
     n = int(together.sum())
     if UNIT_ESTIMATOR not in names or n < FEWEST:
         return direct_alone()
     clipped = np.stack([_clipped(errors[name][together]) for name in names])
     covariance = np.cov(clipped, bias=True).reshape(len(names), len(names))
-    # Almost equal estimators: a hundredth of the variance keeps the inverse from living on their difference.
+    # A hundredth of the variance is added, so that weights of almost equal estimators do not follow their difference.
     covariance[np.diag_indices(len(names))] *= 1.01
     scatters = {name: _angle_scatter(values[together], true_angle[together]) for name, values in angles.items()}
     known = {name: scatter for name, scatter in scatters.items() if np.isfinite(scatter)}
     raw = BarCombination(names, covariance.tolist(), 1.0, known or {UNIT_ESTIMATOR: 1.0}, 0.0, n)
-    length, error, _ = raw.lengths({name: found[name][together] for name in names}, unit[together])
+    length, error, _ = raw.lengths({name: calibrated[name][together] for name in names}, unit[together])
     scale = float(np.quantile(np.abs(np.log(length / truth[together])) / error, CENTRAL_68))
     angle, _ = raw.angle({k: v[together] for k, v in angles.items()}, {k: np.zeros(n) for k in angles})
     scatter = _angle_scatter(angle, true_angle[together])
@@ -104,8 +104,8 @@ def _clipped(values: np.ndarray) -> np.ndarray:
     return np.clip(values, middle - reach, middle + reach)
 
 
-def _angle_scatter(found: np.ndarray, truth: np.ndarray) -> float:
+def _angle_scatter(measured: np.ndarray, truth: np.ndarray) -> float:
     """Return the robust scatter (deg), at least a tenth of a degree; NaN for fewer than ten angles."""
-    miss = np.abs(angle_difference(found, truth))
+    miss = np.abs(angle_difference(measured, truth))
     miss = miss[np.isfinite(miss)]
     return max(MAD_TO_SIGMA * float(np.median(miss)), 0.1) if len(miss) >= FEWEST else np.nan

@@ -1,4 +1,4 @@
-"""The stage calibrate_bars: what validation galaxies with a bar teach about bar lengths."""
+"""The stage calibrate_bars: learns the calibration of bar lengths from validation galaxies with a bar."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,8 @@ from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.stamps.store import StampFiles
 
 MIN_BAR_LENGTH_PSF = 2.0
-"""Bars longer than this many PSF widths (FWHM) are resolved: they set the weights, and the evaluation scores them."""
+"""Bar length, in PSF widths (FWHM), above which a bar counts as resolved. Weights are learned from resolved bars, and
+the evaluation scores them."""
 
 
 def calibrate_bars(
@@ -41,13 +42,13 @@ def calibrate_bars(
     training : sequence of StampFiles
         Parts of the training set.
     held_out : HeldOutAnswers
-        What the morphology networks say about its held-out galaxies.
+        Answers of the morphology networks about its held-out galaxies.
     models : sequence of Path
-        Cards of the morphology networks, whose saliency maps are made.
+        Cards of the morphology networks, for the saliency maps.
     output : Path
         calibration/bars.json.
     table : Path
-        Parquet: raw lengths of the galaxies that were learned from, for the baselines of the evaluation.
+        Parquet: raw lengths of the validation galaxies, for the baselines of the evaluation.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def learn_bars(rows: pa.Table, estimates: Mapping[str, BarEstimate], band: str) 
     rows : pyarrow.Table
         Truth and imaging of N galaxies with a bar.
     estimates : mapping
-        Estimator -> what it says about them; those that the pipeline does not combine are ignored.
+        Estimator -> its estimates for these galaxies; estimators outside the pipeline are ignored.
     band : str
         The reference band.
 

@@ -1,4 +1,4 @@
-"""The stage calibrate_features: what validation galaxies teach about fractions of bulge and spiral arms."""
+"""The stage calibrate_features: learns the calibration of bulge and arm fractions from validation galaxies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,11 +26,11 @@ from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.stamps.store import StampFiles
 
 MIN_GALAXIES = 30
-"""Fewer galaxies give no calibration."""
+"""Smallest number of galaxies for a calibration."""
 MAX_BINS, MIN_GALAXIES_PER_BIN = 5, 20
-"""Most bins of the fraction in which errors are learned, and the fewest galaxies in one."""
+"""Largest number of bins of the fraction in which errors are learned, and smallest number of galaxies per bin."""
 MIN_FRACTION_ERROR = 0.01
-"""No fraction is known better, even where all validation galaxies were right."""
+"""Smallest error of a fraction."""
 
 
 def calibrate_features(
@@ -52,15 +52,15 @@ def calibrate_features(
     training : sequence of StampFiles
         Parts of the training set.
     held_out : HeldOutAnswers
-        What the morphology networks say about its held-out galaxies.
+        Answers of the morphology networks about its held-out galaxies.
     models : sequence of Path
-        Cards of the morphology networks, whose maps are made.
+        Cards of the morphology networks, for the feature maps.
     votes : Path
         calibration/votes.json.
     output : Path
         calibration/features.json.
     table : Path
-        Parquet: the galaxies that were learned from, for the baselines of the evaluation.
+        Parquet: the validation galaxies, for the baselines of the evaluation.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def learn_fractions(frame: pd.DataFrame) -> dict[str, FractionCalibration]:
     Parameters
     ----------
     frame : DataFrame
-        Of :func:`tuningfork.calibrate.held_out_features.held_out_features`.
+        Result of :func:`tuningfork.calibrate.held_out_features.held_out_features`.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def fit_fraction(predictors: np.ndarray, truth: np.ndarray, logit: bool) -> Frac
     predictors : ndarray
         (N, K).
     truth : ndarray
-        (N,) fractions. Rows that are not finite do not count.
+        (N,) true fractions. Rows with values that are not finite are ignored.
     logit : bool
         Whether the logit of the fraction is linear in the predictors.
 
@@ -129,10 +129,10 @@ def fit_fraction(predictors: np.ndarray, truth: np.ndarray, logit: bool) -> Frac
     return FractionCalibration(solution.tolist(), logit, fractions, errors, n)
 
 
-def _errors(found: np.ndarray, truth: np.ndarray) -> tuple[list[float], list[float]]:
-    """Return the median fraction in each bin of galaxies, and how far most truths are from what was found."""
-    order = np.argsort(found, kind="stable")
+def _errors(predicted: np.ndarray, truth: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return the median predicted fraction in bins of it, and the 68.3 % quantile of the absolute errors there."""
+    order = np.argsort(predicted, kind="stable")
     parts = np.array_split(order, int(np.clip(len(order) // MIN_GALAXIES_PER_BIN, 1, MAX_BINS)))
-    miss = np.abs(found - truth)
+    miss = np.abs(predicted - truth)
     errors = [max(float(np.quantile(miss[part], CENTRAL_68)), MIN_FRACTION_ERROR) for part in parts]
-    return [float(np.median(found[part])) for part in parts], errors
+    return [float(np.median(predicted[part])) for part in parts], errors

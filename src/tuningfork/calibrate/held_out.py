@@ -1,6 +1,6 @@
 """Truth, answers and raw measurements of the galaxies of one split of a training set.
 
-The calibrations use the validation galaxies, the evaluation the test galaxies, and both call these functions.
+The calibrations use the validation galaxies, the evaluation uses the test galaxies, and both call these functions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,12 @@ from tuningfork.infer.tables import HELD_OUT_SPLITS, read_morphology, read_struc
 from tuningfork.stamps.store import StampFiles, open_store
 
 STAMPS_CHUNK = 256
-"""Galaxies whose stamps are in memory at once."""
+"""Number of galaxies whose stamps are in memory at once."""
 
 
 @dataclass(frozen=True)
 class HeldOutAnswers:
-    """Files with what the morphology networks say about held-out galaxies.
+    """The files with the answers of the morphology networks about held-out galaxies.
 
     Attributes
     ----------
@@ -40,12 +40,12 @@ class HeldOutAnswers:
 
 
 def held_out_rows(tables: Sequence[Path]) -> pa.Table:
-    """Return the rows of all validation and test galaxies, in the order in which the networks were asked.
+    """Return the rows of all validation and test galaxies, in the order of the networks' answers.
 
     Parameters
     ----------
     tables : sequence of Path
-        Of the parts of a training set.
+        Tables of the parts of a training set.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def held_out_rows(tables: Sequence[Path]) -> pa.Table:
 
 
 def rows_of_split(rows: pa.Table, split: str) -> np.ndarray:
-    """Return the numbers of the rows of a split, in ascending order.
+    """Return the row numbers of a split, in ascending order.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def rows_of_split(rows: pa.Table, split: str) -> np.ndarray:
     Returns
     -------
     ndarray
-        int.
+        int (n,).
     """
     return np.flatnonzero(rows["split"].to_numpy() == split)
 
@@ -79,12 +79,12 @@ def rows_of_split(rows: pa.Table, split: str) -> np.ndarray:
 def morphology_of_split(
     tables: Sequence[Path], answers: HeldOutAnswers, split: str
 ) -> tuple[pa.Table, MorphologyAnswers]:
-    """Return truth and the morphology networks' answers of the galaxies of a split.
+    """Return the truth of the galaxies of a split and the morphology networks' answers about them.
 
     Parameters
     ----------
     tables : sequence of Path
-        Of the parts of a training set.
+        Tables of the parts of a training set.
     answers : HeldOutAnswers
     split : str
         validation or test.
@@ -97,20 +97,21 @@ def morphology_of_split(
     Raises
     ------
     InputError
-        The answers are not about these galaxies.
+        The answers are about other galaxies.
     """
     rows = held_out_rows(tables)
-    found, chosen = read_morphology(answers.table, answers.masks, rows["index"], "index"), rows_of_split(rows, split)
-    return rows.take(chosen), take(found, chosen)
+    everything = read_morphology(answers.table, answers.masks, rows["index"], "index")
+    chosen = rows_of_split(rows, split)
+    return rows.take(chosen), take(everything, chosen)
 
 
 def structure_of_split(tables: Sequence[Path], answers: Path, split: str) -> tuple[pa.Table, StructureAnswers]:
-    """Return truth and the structure networks' answers of the galaxies of a split.
+    """Return the truth of the galaxies of a split and the structure networks' answers about them.
 
     Parameters
     ----------
     tables : sequence of Path
-        Of the parts of a training set.
+        Tables of the parts of a training set.
     answers : Path
         Parquet file of the answers.
     split : str
@@ -124,22 +125,22 @@ def structure_of_split(tables: Sequence[Path], answers: Path, split: str) -> tup
     Raises
     ------
     InputError
-        The answers are not about these galaxies.
+        The answers are about other galaxies.
     """
     rows = held_out_rows(tables)
-    found, chosen = read_structure(answers, rows["index"], "index"), rows_of_split(rows, split)
-    return rows.take(chosen), found.rows(chosen)
+    everything, chosen = read_structure(answers, rows["index"], "index"), rows_of_split(rows, split)
+    return rows.take(chosen), everything.rows(chosen)
 
 
 def first_of(rows: pa.Table, number: int, barred: bool = False) -> np.ndarray:
-    """Return which galaxies are among the first ones by their index.
+    """Return which galaxies are among the first ones in the order of their index.
 
     Parameters
     ----------
     rows : pyarrow.Table
         N rows of a training set.
     number : int
-        Of galaxies, at most.
+        Largest number of galaxies.
     barred : bool
         Whether only galaxies with a bar count.
 
@@ -159,14 +160,14 @@ def first_of(rows: pa.Table, number: int, barred: bool = False) -> np.ndarray:
 def chosen_stamps(
     training: Sequence[StampFiles], chosen: set[int], bands: Sequence[str], reference_band: str
 ) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """Yield rows and stamps of chosen galaxies, a bounded number at a time.
+    """Yield the rows and stamps of chosen galaxies, a bounded number at a time.
 
     Parameters
     ----------
     training : sequence of StampFiles
         Parts of a training set.
     chosen : set of int
-        Their values of `index`.
+        Values of `index` of the chosen galaxies.
     bands : sequence of str
         Bands that are read.
     reference_band : str
@@ -187,17 +188,17 @@ def chosen_stamps(
 
 
 def mean_fractions(tables: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Return the mean vote fractions of each question over the galaxies that were learned from: the null baseline.
+    """Return the mean vote fractions of each question over the training galaxies: the null baseline.
 
     Parameters
     ----------
     tables : sequence of Path
-        Of the parts of a training set.
+        Tables of the parts of a training set.
 
     Returns
     -------
     dict
-        Question -> (answers,); equal fractions where nobody was asked.
+        Question -> (answers,); equal fractions for a question without votes.
     """
     seen = pd.concat([read_table(path, ["split", *vote_columns()]).to_pandas() for path in tables])
     votes = seen.loc[seen["split"] == "train", vote_columns()].to_numpy(dtype=float)

@@ -23,7 +23,7 @@ SIZE_ONLY = "size_only"
 
 
 def other_methods(method: str) -> dict[str, str]:
-    """Return the ways to measure maps that are not configured: name of the baseline -> way."""
+    """Return the methods of measuring maps that are not configured: name of the baseline -> method."""
     return {f"saliency-{name}": name for name in METHODS if name != method}
 
 
@@ -37,7 +37,7 @@ def held_out_bars(
     saliency: Saliency,
     method: str,
 ) -> dict[str, BarEstimate]:
-    """Return what every estimator says about the bars of held-out galaxies, before calibration.
+    """Return the estimates of all estimators for the bars of held-out galaxies, before calibration.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def held_out_bars(
     answers : MorphologyAnswers
         About these galaxies.
     mapped : ndarray
-        (N,) bool, for which of them saliency maps are made.
+        (N,) bool, whether a saliency map of the galaxy is computed.
     seed : int
         The configuration's seed.
     saliency : Saliency
     method : str
-        How the pipeline measures maps.
+        Method by which the pipeline measures maps.
 
     Returns
     -------
@@ -63,12 +63,12 @@ def held_out_bars(
         The pipeline's estimators, and the baselines of :func:`other_methods` -> (N,) estimates in the order of `rows`.
     """
     band, index = ensemble.reference_band, rows["index"].to_numpy()
-    places = {int(key): place for place, key in enumerate(index)}
+    row_of = {int(key): row for row, key in enumerate(index)}
     parts: dict[str, list[BarEstimate]] = {}
     order: list[int] = []
-    for part, pixels in chosen_stamps(training, set(places), ensemble.bands, band):
+    for part, pixels in chosen_stamps(training, set(row_of), ensemble.bands, band):
         keys = part["index"].to_numpy()
-        here = np.array([places[int(key)] for key in keys])
+        here = np.array([row_of[int(key)] for key in keys])
         chosen = np.flatnonzero(mapped[here])
         maps = np.zeros((len(keys), len(ensemble.members), *pixels.shape[-2:]), dtype=np.float16)
         some = np.zeros((len(chosen), *maps.shape[1:]), dtype=np.float16)
@@ -88,14 +88,14 @@ def held_out_bars(
 
 
 def raw_table(rows: pa.Table, estimates: dict[str, BarEstimate], band: str) -> pd.DataFrame:
-    """Return truth and raw lengths of every estimator and of the null baseline as a table.
+    """Return a table of the true lengths and the raw lengths of every estimator and of the null baseline.
 
     Parameters
     ----------
     rows : pyarrow.Table
         N rows of held-out galaxies.
     estimates : dict
-        Of :func:`held_out_bars`.
+        Result of :func:`held_out_bars`.
     band : str
         The reference band.
 

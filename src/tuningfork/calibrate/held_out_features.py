@@ -17,7 +17,7 @@ from tuningfork.networks.ensemble import Ensemble
 from tuningfork.stamps.store import StampFiles, in_bands
 
 MEASURED_FIELDS = ("bulge", "arms", "end", "concentration", "residual")
-"""What is kept of :class:`tuningfork.measure.features.maps.FeatureMeasurements`, as `features_...`."""
+"""Fields of :class:`tuningfork.measure.features.maps.FeatureMeasurements` that are kept, as `features_...`."""
 SHARE_COLUMNS = {BULGE: "features_bulge", ARMS: "features_arms"}
 
 
@@ -31,7 +31,7 @@ def held_out_features(
     seed: int,
     settings: Features,
 ) -> pd.DataFrame:
-    """Return truth, votes and measurements of the first galaxies of a split.
+    """Return the truth, votes and measurements of the first galaxies of a split.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def held_out_features(
     split : str
         validation or test.
     number : int
-        Of galaxies, at most.
+        Largest number of galaxies.
     seed : int
         The configuration's seed.
     settings : Features
@@ -54,36 +54,36 @@ def held_out_features(
     -------
     DataFrame
         The columns of the training table; `psf` (px); the columns of the stage classify; `MEASURED_FIELDS` as
-        `features_...`, NaN where nothing was measured.
+        `features_...`, NaN without a measurement.
     """
     rows, answers = morphology_of_split([part.table for part in training], held_out, split)
     frame = rows.to_pandas().assign(
         psf=psf_pixels(rows, ensemble.reference_band), **vote_columns_of(answers, corrections)
     )
     frame = frame[first_of(rows, number)].reset_index(drop=True)
-    places = {int(index): place for place, index in enumerate(frame["index"])}
+    row_of = {int(index): row for row, index in enumerate(frame["index"])}
     columns = {f"features_{name}": np.full(len(frame), np.nan) for name in MEASURED_FIELDS}
-    for part, pixels in chosen_stamps(training, set(places), ensemble.bands, ensemble.reference_band):
+    for part, pixels in chosen_stamps(training, set(row_of), ensemble.bands, ensemble.reference_band):
         keys = part["index"].to_numpy()
         maps = np.zeros((len(keys), len(FEATURE_TARGETS), *pixels.shape[-2:]), dtype=np.float16)
         copies = map_features(ensemble, part, pixels, keys, seed, settings, maps)
         light = in_bands(pixels, ensemble.bands, [ensemble.reference_band])
         for chosen, measurements in measure_features(part, light, maps, copies > 0, ensemble.reference_band):
-            into = [places[int(index)] for index in keys[chosen]]
+            into = [row_of[int(index)] for index in keys[chosen]]
             for name in MEASURED_FIELDS:
                 columns[f"features_{name}"][into] = getattr(measurements, name)
     return frame.assign(**columns)
 
 
 def predictors_of(name: str, frame: pd.DataFrame) -> np.ndarray:
-    """Return what predicts a recommended fraction.
+    """Return the predictors of a recommended fraction.
 
     Parameters
     ----------
     name : str
         bulge_fraction or spiral_arm_fraction.
     frame : DataFrame
-        Of :func:`held_out_features`, N rows.
+        Result of :func:`held_out_features`, N rows.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Light profiles of held-out galaxies, measured with the pipeline's own recipe, beside their truth."""
+"""Light profiles of held-out galaxies, measured with the pipeline's own recipe, and their comparison with the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ MAX_AXIS_RATIO_OF_ANGLES = 0.7
 
 @dataclass(frozen=True)
 class Comparison:
-    """A parameter of N galaxies beside its truth, in the units in which they are compared; NaN where not known.
+    """Measured and true values of a parameter of N galaxies, in the units of the comparison; NaN where unknown.
 
     Attributes
     ----------
     value, error, truth : ndarray
-        (N,) ln for `LOGARITHMIC_PARAMETERS` parameters.
+        (N,) values, natural logarithms for `LOGARITHMIC_PARAMETERS`.
     angle : bool
-        Whether they are position angles (deg).
+        Whether the values are position angles (deg).
     """
 
     value: np.ndarray
@@ -73,12 +73,12 @@ def held_out_profiles(
     MeasuredProfiles
         In the order of `rows`.
     """
-    places = {int(key): place for place, key in enumerate(rows["index"].to_numpy())}
+    row_of = {int(key): row for row, key in enumerate(rows["index"].to_numpy())}
     device, order = choose_device(), []
     estimates: list[ProfileEstimates] = []
     refinements: list[Refinement] = []
-    for part, light in chosen_stamps(training, set(places), [band], band):
-        here = np.array([places[int(key)] for key in part["index"].to_numpy()])
+    for part, light in chosen_stamps(training, set(row_of), [band], band):
+        here = np.array([row_of[int(key)] for key in part["index"].to_numpy()])
         measured = measure_profiles(answers.rows(here), part, light, band, settings, device)
         estimates.append(measured.estimates)
         if measured.refinement is not None:
@@ -110,8 +110,8 @@ def predicted_columns(
     Returns
     -------
     DataFrame
-        The recommended values as `{parameter}_predicted`, since the training table holds the truth under the
-        parameter's own name; all other columns under their own names.
+        The recommended values are named `{parameter}_predicted`, since the column of the truth has the name of the
+        parameter; all other columns keep their names.
     """
     values = profile_columns(measured, combine(measured.estimates, calibration), calibration, rows, band)
     names = {key: f"{key}_predicted" if key in PARAMETERS else key for key in values}
@@ -131,14 +131,14 @@ def true_targets(rows: pd.DataFrame, band: str) -> np.ndarray:
     Returns
     -------
     ndarray
-        (N, 6), NaN where not known.
+        (N, 6), NaN where unknown.
     """
     names = [*PARAMETERS, "zero_point", "pixel_scale", f"sky_noise_{band}"]
     return structure_truth({name: numbers(rows, name) for name in names}, band)
 
 
 def compared(frame: pd.DataFrame, name: str, predicted: str) -> Comparison:
-    """Return a parameter beside its truth.
+    """Return the measured and true values of a parameter.
 
     Parameters
     ----------
@@ -174,6 +174,6 @@ def numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
     Returns
     -------
     ndarray
-        float64 (N,), NaN without a value, or without the column.
+        float64 (N,), NaN without a value or without the column.
     """
     return frame[name].to_numpy(dtype=float, na_value=np.nan) if name in frame else np.full(len(frame), np.nan)

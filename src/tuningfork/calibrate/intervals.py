@@ -1,4 +1,4 @@
-"""How the last calibration of each published error is learned: intervals that hold the truth as often as they say."""
+"""Learning of the model of each published error, whose intervals contain the truth at their nominal rate."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -15,14 +15,14 @@ from tuningfork.measure.structure.intervals import (
 
 
 def learn_errors(miss: np.ndarray, signal: np.ndarray, weight: np.ndarray) -> ErrorModel:
-    """Return the model whose intervals `INTERVAL_PROBABILITIES` hold the truth as often as they should.
+    """Return the model whose intervals `INTERVAL_PROBABILITIES` contain the truth at their nominal rate.
 
-    The slopes come from the likelihood; constant and degrees of freedom from the coverage itself.
+    The slopes are learned from the likelihood, the constant and the degrees of freedom from the coverage.
 
     Parameters
     ----------
     miss : ndarray
-        (N,) errors in units of the standard deviations that are to be calibrated, NaN where not known.
+        (N,) errors divided by the standard deviations before this calibration, NaN where unknown.
     signal, weight : ndarray
         (N,) signal-to-noise ratio and weight of the fit.
 
@@ -39,18 +39,18 @@ def learn_errors(miss: np.ndarray, signal: np.ndarray, weight: np.ndarray) -> Er
         return total + 0.5 * float(np.sum((vector[1:3] / 0.5) ** 2))
 
     bounds = [(-3, 3), (-1, 1), (-2, 2), (np.log(1.5), np.log(60))]
-    found = minimize(loss, [0, 0, 0, np.log(5)], method="L-BFGS-B", bounds=bounds).x
-    distances = np.abs(miss * np.exp(-features @ found[:3]))
+    solution = minimize(loss, [0, 0, 0, np.log(5)], method="L-BFGS-B", bounds=bounds).x
+    distances = np.abs(miss * np.exp(-features @ solution[:3]))
     constant, degrees = _matched(distances)
-    return ErrorModel(float(found[0] + constant), float(found[1]), float(found[2]), degrees)
+    return ErrorModel(float(solution[0] + constant), float(solution[1]), float(solution[2]), degrees)
 
 
 def _matched(distances: np.ndarray) -> tuple[float, float]:
-    """Return ln of the factor and the degrees of freedom with which intervals of `distances` hold best."""
+    """Return ln(factor) and the degrees of freedom for which the coverage of `distances` is closest to nominal."""
     ordered = np.sort(distances)
     factors = np.linspace(-1.5, 1.5, 301)
     best, result = np.inf, (0.0, NORMAL_DEGREES)
-    for degrees in DEGREES_GRID[::-1]:  # the most normal of equals
+    for degrees in DEGREES_GRID[::-1]:  # of equally good values, the largest wins
         limits = np.exp(factors)[:, None] * np.array(list(widths(degrees).values()))
         held = np.searchsorted(ordered, limits) / len(ordered)
         worst = ((held - np.array(list(INTERVAL_PROBABILITIES.values()))) ** 2).sum(axis=1)

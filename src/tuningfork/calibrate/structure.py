@@ -1,4 +1,4 @@
-"""The stage calibrate_structure: what validation galaxies teach about profile parameters."""
+"""The stage calibrate_structure: learns the calibration of profile parameters from validation galaxies."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ from tuningfork.stamps.store import StampFiles, survey_of
 def calibrate_structure(
     parameters: Parameters, *, training: Sequence[StampFiles], held_out: Path, output: Path
 ) -> None:
-    """Write how to weight network and fit, and how large the errors are, learned from validation galaxies.
+    """Write the weighting of network and fit and the models of the errors, learned from validation galaxies.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def calibrate_structure(
     training : sequence of StampFiles
         Parts of the training set.
     held_out : Path
-        What the structure networks say about its held-out galaxies.
+        Answers of the structure networks about its held-out galaxies.
     output : Path
         calibration/structure.json.
 
@@ -55,7 +55,7 @@ def calibrate_structure(
 
 
 def learn_structure(rows: pd.DataFrame, measured: MeasuredProfiles, band: str) -> StructureCalibration:
-    """Learn how to weight network and fit, and how large the errors of the combination are.
+    """Learn the weighting of network and fit and the models of the errors of the combination.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""How to weight network and fit, learned from held-out galaxies by maximum likelihood.
+"""The weighting of network and fit, learned from held-out galaxies by maximum likelihood.
 
-What is likely are the errors of the combination, not those of the two estimators: a fit whose errors cannot be
-foretold then simply gets no weight. The errors are taken to follow a Student distribution, so that the few galaxies
-that are wholly wrong do not decide (Lange, Little & Taylor 1989, JASA 84, 881).
+The likelihood is that of the errors of the combination, not of the errors of the two estimators. A fit whose errors
+cannot be predicted therefore gets little weight. The errors are modelled by a Student distribution, so that the few
+galaxies with very large errors do not dominate the result (Lange, Little & Taylor 1989, JASA 84, 881).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from tuningfork.measure.structure.intervals import student_loss
 from tuningfork.networks.posterior import GROUPS
 
 MIN_GALAXIES = 40
-"""Galaxies below which nothing is learned."""
+"""Smallest number of galaxies from which a weighting is learned."""
 WEIGHTING_TERMS = ("network_scale", "network_shift", "fit_scale", "misfit_factor", "floor", "shared", "fit_shift")
 TERM_PRIORS = {
     "network_scale": (0.0, 1.0),
@@ -26,7 +26,7 @@ TERM_PRIORS = {
     "shared": (0.5, 0.5),
     "fit_shift": (0.0, 0.5),
 }
-"""Mean and standard deviation of weak normal priors; of the floor and the misfit of their logarithms."""
+"""Mean and standard deviation of weak normal priors; those of `floor` and `misfit_factor` apply to the logarithms."""
 TERM_BOUNDS = {
     "network_scale": (-3, 3),
     "network_shift": (-2, 2),
@@ -41,23 +41,23 @@ LOG_DEGREES_RANGE = (np.log(2.5), np.log(60))
 
 
 def learn_weights(estimates: ProfileEstimates, truth: np.ndarray) -> StructureCalibration:
-    """Return the calibration that held-out galaxies give.
+    """Return the weighting of all groups of targets, learned from held-out galaxies.
 
     Parameters
     ----------
     estimates : ProfileEstimates
         Of N galaxies that no network learned from.
     truth : ndarray
-        (N, 6) true targets, NaN where not known.
+        (N, 6) true targets, NaN where unknown.
 
     Returns
     -------
     StructureCalibration
-        Groups of which fewer than `MIN_GALAXIES` galaxies are known keep the stated errors, and a note says so.
+        A group with known errors of fewer than `MIN_GALAXIES` galaxies keeps the stated errors, and a note says so.
     """
-    found = {name: learn_weighting(estimates, truth, name) for name in GROUPS}
-    lacking = [name for name, weighting in found.items() if weighting is None]
-    groups = {name: weighting or Weighting() for name, weighting in found.items()}
+    learned = {name: learn_weighting(estimates, truth, name) for name in GROUPS}
+    lacking = [name for name, weighting in learned.items() if weighting is None]
+    groups = {name: weighting or Weighting() for name, weighting in learned.items()}
     note = (
         f"fewer than {MIN_GALAXIES} held-out galaxies: errors of {', '.join(lacking)} are as stated" if lacking else ""
     )
@@ -72,62 +72,62 @@ def learn_weighting(estimates: ProfileEstimates, truth: np.ndarray, name: str) -
     estimates, truth
         As for :func:`learn_weights`.
     name : str
-        Of the group.
+        Name of the group.
 
     Returns
     -------
     Weighting or None
     """
-    places = GROUPS[name]
+    targets = GROUPS[name]
 
     def repeated(values: np.ndarray) -> np.ndarray:
-        return np.tile(values, len(places))
+        return np.tile(values, len(targets))
 
     def errors(mean: np.ndarray) -> np.ndarray:
-        return np.concatenate([mean[:, place] - truth[:, place] for place in places])
+        return np.concatenate([mean[:, target] - truth[:, target] for target in targets])
 
-    ours, stated = errors(estimates.network.mean), repeated(estimates.network.spread(name))
-    known = np.isfinite(ours)
-    both = known & repeated(estimates.fitted & (places[0] < FITTED_TARGETS))
-    if known.sum() < MIN_GALAXIES * len(places):
+    network_errors, stated = errors(estimates.network.mean), repeated(estimates.network.spread(name))
+    known = np.isfinite(network_errors)
+    both = known & repeated(estimates.fitted & (targets[0] < FITTED_TARGETS))
+    if known.sum() < MIN_GALAXIES * len(targets):
         return None
-    with_fit = bool(both.sum() >= MIN_GALAXIES * len(places))
+    with_fit = bool(both.sum() >= MIN_GALAXIES * len(targets))
     single = known & ~both if with_fit else known
     terms = WEIGHTING_TERMS if with_fit else WEIGHTING_TERMS[:2]
+    priors = {term: TERM_PRIORS[term] for term in terms}
     fit = estimates.fit if with_fit else estimates.network
-    theirs, of_fit = errors(fit.mean)[both], repeated(fit.spread(name))[both]
+    fit_errors, fit_stated = errors(fit.mean)[both], repeated(fit.spread(name))[both]
     misfit = repeated(estimates.misfit)[both]
-    pairs = (fit.mean - estimates.network.mean[:, : fit.mean.shape[1]])[:, places if with_fit else []]
-    apart = repeated(np.sqrt((pairs**2).sum(axis=1) / len(places)))[both]
-    directed = len(places) == 1  # A mean error of an ellipticity would prefer a direction.
+    pairs = (fit.mean - estimates.network.mean[:, : fit.mean.shape[1]])[:, targets if with_fit else []]
+    difference = repeated(np.sqrt((pairs**2).sum(axis=1) / len(targets)))[both]
+    directed = len(targets) == 1  # A mean error of an ellipticity would prefer a direction.
 
     def loss(vector: np.ndarray) -> float:
-        weighting = _weighting(dict(zip(terms, vector, strict=False)), directed)
-        degrees = np.exp(vector[-1])
-        own = weighting.network_deviation(stated)
-        one = ours - weighting.network_shift * own
-        total = student_loss((one[single] / own[single]) ** 2, np.log(own[single]), 1, degrees)
+        weighting, degrees = _weighting(dict(zip(terms, vector, strict=False)), directed), np.exp(vector[-1])
+        deviation = weighting.network_deviation(stated)
+        centred = network_errors - weighting.network_shift * deviation
+        total = student_loss((centred[single] / deviation[single]) ** 2, np.log(deviation[single]), 1, degrees)
         if with_fit:
-            other = weighting.fit_deviation(of_fit, misfit)
-            two = theirs - weighting.fit_shift * other
-            weight, variance = weight_of_second(own[both], doubted(own[both], other, apart), weighting.shared)
-            miss = (1 - weight) * one[both] + weight * two
+            fit_deviation = weighting.fit_deviation(fit_stated, misfit)
+            fit_centred = fit_errors - weighting.fit_shift * fit_deviation
+            doubted_deviation = doubted(deviation[both], fit_deviation, difference)
+            weight, variance = weight_of_second(deviation[both], doubted_deviation, weighting.shared)
+            miss = (1 - weight) * centred[both] + weight * fit_centred
             total += student_loss(miss**2 / variance, 0.5 * np.log(variance), 1, degrees)
-        pulls = [
-            (value - TERM_PRIORS[term][0]) / TERM_PRIORS[term][1] for term, value in zip(terms, vector, strict=False)
-        ]
+        pulls = [(value - priors[term][0]) / priors[term][1] for term, value in zip(terms, vector, strict=False)]
         return total + 0.5 * float(np.sum(np.square(pulls)))
 
-    start = {term: TERM_PRIORS[term][0] for term in terms} | {"network_scale": _spread(ours[known] / stated[known])}
+    start = {term: prior[0] for term, prior in priors.items()}
+    start["network_scale"] = _spread(network_errors[known] / stated[known])
     if with_fit:
-        start["fit_scale"] = _spread(theirs / of_fit) / 2
+        start["fit_scale"] = _spread(fit_errors / fit_stated) / 2
     bounds = [*(TERM_BOUNDS[term] for term in terms), LOG_DEGREES_RANGE]
-    found = minimize(loss, [*start.values(), np.log(8)], method="L-BFGS-B", bounds=bounds).x
-    return _weighting(dict(zip(terms, map(float, found), strict=False)), directed)
+    solution = minimize(loss, [*start.values(), np.log(8)], method="L-BFGS-B", bounds=bounds).x
+    return _weighting(dict(zip(terms, map(float, solution), strict=False)), directed)
 
 
 def _spread(ratios: np.ndarray) -> float:
-    """Return ln of the standard deviation of `ratios` by their median, within bounds."""
+    """Return ln of the standard deviation of `ratios`, estimated from their median absolute value within bounds."""
     return float(np.log(np.clip(np.median(np.abs(ratios)) / norm.ppf(0.75), 0.06, 15)))
 
 

@@ -1,4 +1,4 @@
-"""The stage calibrate_votes: what held-out galaxies teach about the predicted votes."""
+"""The stage calibrate_votes: learns the corrections of the predicted votes from validation galaxies."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,11 +19,11 @@ from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection, corrected
 
 MIN_GALAXIES = 5 * FEWEST
-"""With fewer galaxies nothing is learned."""
+"""Smallest number of galaxies from which a correction is learned."""
 MAX_LOG_FACTOR = np.log(20.0)
 """Largest |ln| of either number of a correction."""
 MIN_SIGNIFICANCE = 2.0
-"""Standard errors by which a correction must raise the likelihood of galaxies that it was not learned from."""
+"""Gain of the likelihood in cross-validation, in standard errors, above which a correction is applied."""
 
 
 def calibrate_votes(
@@ -35,9 +35,9 @@ def calibrate_votes(
     volunteers_answers: HeldOutAnswers | None,
     output: Path,
 ) -> None:
-    """Write the corrections of predicted votes that validation galaxies teach.
+    """Write the corrections of predicted votes, learned from validation galaxies.
 
-    A question is learned from the galaxies that real volunteers voted on or, where these are too few, from simulated
+    The correction of a question is learned from the votes of real volunteers or, if these are too few, from simulated
     votes.
 
     Parameters
@@ -47,11 +47,11 @@ def calibrate_votes(
     training : sequence of Path
         Tables of the parts of the simulated training set.
     held_out : HeldOutAnswers
-        What the networks say about its held-out galaxies.
+        Answers of the networks about its held-out galaxies.
     volunteers : Path or None
         Table of the part with votes of real volunteers.
     volunteers_answers : HeldOutAnswers or None
-        What the networks say about its held-out galaxies.
+        Answers of the networks about the held-out galaxies of this part.
     output : Path
         calibration/votes.json.
 
@@ -71,23 +71,23 @@ def calibrate_votes(
 
 
 def _learn_question(name: str, known: dict[str, tuple[pa.Table, MorphologyAnswers]]) -> LearnedCorrection:
-    votes = {source: votes_on(name, rows, found) for source, (rows, found) in known.items()}
+    votes = {source: votes_on(name, rows, predicted) for source, (rows, predicted) in known.items()}
     asked = {source: np.count_nonzero(cast.sum(axis=1) > 0) for source, (_, cast) in votes.items()}
     source = "volunteers" if asked.get("volunteers", 0) >= MIN_GALAXIES else "simulated"
     return learn_correction(*votes[source], source)
 
 
-def votes_on(name: str, rows: pa.Table, found: MorphologyAnswers) -> tuple[np.ndarray, np.ndarray]:
+def votes_on(name: str, rows: pa.Table, predicted: MorphologyAnswers) -> tuple[np.ndarray, np.ndarray]:
     """Return predicted concentrations and votes on a question.
 
     Parameters
     ----------
     name : str
-        The question.
+        Name of the question.
     rows : pyarrow.Table
         N rows of a training set, with `{answer}_votes`.
-    found : MorphologyAnswers
-        About the same galaxies.
+    predicted : MorphologyAnswers
+        The networks' answers about these galaxies.
 
     Returns
     -------
@@ -97,21 +97,21 @@ def votes_on(name: str, rows: pa.Table, found: MorphologyAnswers) -> tuple[np.nd
     entry = question(name)
     columns = [list(answers()).index(label) for label in entry.labels]
     votes = np.stack([rows[f"{label}_votes"].to_numpy().astype(float) for label in entry.labels], axis=1)
-    return found.concentration[:, columns], votes
+    return predicted.concentration[:, columns], votes
 
 
 def learn_correction(alpha: np.ndarray, votes: np.ndarray, learned_from: str) -> LearnedCorrection:
-    """Learn the correction of one question, and whether it helps.
+    """Learn the correction of one question, and whether it is applied.
 
-    It helps if it makes the votes on galaxies that it was not learned from more likely: each half of the galaxies is
-    judged with what was learned from the other.
+    It is applied if it raises the likelihood of votes that it was not learned from: in cross-validation, the correction
+    learned from each half of the galaxies is tested on the other half.
 
     Parameters
     ----------
     alpha, votes : ndarray
         (N, answers) of the validation galaxies.
     learned_from : str
-        Whose votes they are.
+        Source of the votes: `volunteers` or `simulated`.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def learn_correction(alpha: np.ndarray, votes: np.ndarray, learned_from: str) ->
 
 
 def fit_correction(alpha: np.ndarray, votes: np.ndarray) -> VoteCorrection:
-    """Return the correction that makes votes most likely.
+    """Return the correction that maximises the likelihood of the votes.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def log_likelihood(alpha: np.ndarray, votes: np.ndarray) -> np.ndarray:
 
 
 def as_dict(calibration: VoteCalibration) -> dict[str, dict[str, object]]:
-    """Return the calibration as JSON values, one flat entry per question, for the evaluation's summary."""
+    """Return the calibration as JSON values, with one flat entry per question, for the summary of the evaluation."""
     return {
         name: asdict(entry.correction) | {key: value for key, value in asdict(entry).items() if key != "correction"}
         for name, entry in calibration.questions.items()

@@ -1,9 +1,9 @@
 """Checksums of the rows of large arrays, which tie a row of a table to its pixels.
 
-A plane, the last two axes of an array, is folded to one line by the exclusive-or of its lines, and the line gives a
-CRC32: this is four times as fast as a CRC32 of the whole plane. The checksum of a row is the CRC32 of those of its
-planes, in the order in which they are stored. It tells rows and files that have been swapped; it does not guard against
-deliberate changes.
+A plane, the last two axes of an array, is cut into `PIECES` of equal length. The words of each are folded by exclusive-or
+into one, and the words of all pieces give a CRC32: this is ten times as fast as a CRC32 of all pixels. The checksum of a
+row is the CRC32 of those of its planes, in the order in which they are stored. It tells rows and files that have been
+swapped; it does not guard against deliberate changes.
 """
 
 import math
@@ -12,6 +12,10 @@ import zlib
 
 import numpy as np
 
+PIECES = 16
+"""Pieces of a plane that are folded each on its own, so that a plane turned upside down has another checksum."""
+FOLDED_BYTES = 8 * PIECES
+"""Length of a folded plane: a word of 8 bytes per piece."""
 SAMPLED_ROWS = 66
 """Rows of an array that are compared with its table: the first, the last, and others evenly spaced between them."""
 
@@ -29,8 +33,15 @@ def plane_checksums(planes: np.ndarray) -> list[int]:
     list of int
         One below 2**32 per plane, in the order of storage.
     """
-    lines = planes.reshape(-1, *planes.shape[-2:]).view(np.uint8)
-    return [zlib.crc32(line.tobytes()) for line in np.bitwise_xor.reduce(lines, axis=1)]
+    number, length = math.prod(planes.shape[:-2]), math.prod(planes.shape[-2:]) * planes.itemsize
+    content = planes.reshape(-1).view(np.uint8).reshape(number, length)
+    end = length - length % FOLDED_BYTES
+    folded = np.bitwise_xor.reduce(content[:, :end].view(np.uint64).reshape(number, PIECES, -1), axis=-1).tobytes()
+    starts = range(0, number * FOLDED_BYTES, FOLDED_BYTES)
+    checksums = [zlib.crc32(folded[start : start + FOLDED_BYTES]) for start in starts]
+    if end == length:
+        return checksums
+    return [zlib.crc32(rest.tobytes(), value) for rest, value in zip(content[:, end:], checksums, strict=True)]
 
 
 def joined_checksum(planes: np.ndarray) -> int:

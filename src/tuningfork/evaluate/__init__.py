@@ -1,1 +1,1 @@
-"""How good the measurements are: figures that people read and that no stage depends on."""
+"""Evaluation of the measurements: figures for the reader, on which no measuring stage depends."""

@@ -1,4 +1,4 @@
-"""Predicted votes beside the votes on test galaxies, of simulated and of real volunteers."""
+"""Comparison of predicted votes with those of simulated and real volunteers on test galaxies."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +23,12 @@ def vote_agreement(
     corrections: Mapping[str, VoteCorrection],
     seed: int,
 ) -> dict[str, Any]:
-    """Return how predicted votes agree with those on test galaxies, question by question.
+    """Return figures of the agreement of predicted votes with those on test galaxies, per question.
 
     Parameters
     ----------
     tables : sequence of Path
-        Of the parts of the training set, whose mean votes are the null baseline.
+        Tables of the parts of the training set, whose mean votes are the null baseline.
     rows : pyarrow.Table
         N test galaxies.
     answers : MorphologyAnswers
@@ -36,13 +36,13 @@ def vote_agreement(
     corrections : mapping
         Question -> correction that the pipeline applies.
     seed : int
-        Of the configuration.
+        Seed of the configuration.
 
     Returns
     -------
     dict
-        Question -> the figures of :func:`tuningfork.evaluate.votes.agreement`; where a correction is applied also
-        `..._uncalibrated` and `likelihood_gain`, what the correction adds to ln likelihood per galaxy.
+        Question -> the figures of :func:`tuningfork.evaluate.votes.agreement`. For a question with a correction also
+        the figures without it, `..._uncalibrated`, and `likelihood_gain`, the gain of ln(likelihood) per galaxy.
     """
     constant = mean_fractions(tables)
     result = {}

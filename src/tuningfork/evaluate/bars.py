@@ -1,4 +1,4 @@
-"""Figures of merit of bar lengths on test galaxies, beside those of baselines."""
+"""Figures of merit of bar lengths and of baselines on test galaxies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ MIN_DISC_RADIUS_PSF = 2.0
 MIN_FACE_ON_AXIS_RATIO = 0.5
 """Axis ratio above which a galaxy counts as seen at low inclination."""
 CLEAR_CLASSES = ("elliptical", "spiral", "barred_spiral")
+"""Classes of the galaxies that can be clear cases."""
 RECOMMENDED = "recommended"
 
 
@@ -32,11 +33,11 @@ class BarLengths:
     Attributes
     ----------
     length : ndarray
-        (N,) calibrated full length (px), NaN where there is none.
+        (N,) calibrated full length (px), NaN without a measurement.
     error : ndarray
         (N,) standard deviation of ln(length).
     angle : ndarray
-        (N,) position angle in the pixel frame (deg), NaN where there is none.
+        (N,) position angle in the pixel frame (deg), NaN without a measurement.
     calibration : LengthCalibration or None
     """
 
@@ -56,7 +57,7 @@ def pipeline_lengths(
     bars : CalibratedBars
         Of N galaxies.
     estimates : mapping
-        Estimator -> what it says about them before calibration.
+        Estimator -> its estimates for these galaxies before calibration.
     learned : mapping
         Estimator -> calibration of its lengths.
 
@@ -74,14 +75,14 @@ def pipeline_lengths(
 def baseline_lengths(
     validation: pd.DataFrame, test: pd.DataFrame, estimates: Mapping[str, BarEstimate]
 ) -> dict[str, BarLengths]:
-    """Return the lengths of the baselines: other ways to measure the maps, and the galaxy's size alone.
+    """Return the lengths of the baselines: other methods of measuring the maps, and the galaxy's size alone.
 
     Parameters
     ----------
     validation, test : DataFrame
-        Of :func:`tuningfork.calibrate.held_out_bars.raw_table`; the calibrations are learned from the former.
+        Results of :func:`tuningfork.calibrate.held_out_bars.raw_table`; the calibrations are learned from `validation`.
     estimates : mapping
-        Estimator -> what it says about the test galaxies.
+        Estimator -> its estimates for the test galaxies.
 
     Returns
     -------
@@ -132,9 +133,9 @@ def score_bars(
     lengths : mapping
         Estimator -> its lengths for these galaxies.
     chosen : ndarray
-        (N,) bool: of these galaxies.
+        (N,) bool, whether a galaxy is scored.
     seed : int
-        Of the configuration.
+        Seed of the configuration.
 
     Returns
     -------
@@ -169,7 +170,7 @@ def coverage(miss: np.ndarray, error: np.ndarray) -> float | None:
     Returns
     -------
     float or None
-        None for too few.
+        None for too few galaxies.
     """
     good = np.isfinite(miss) & np.isfinite(error)
     return float(np.mean(np.abs(miss[good]) <= error[good])) if good.sum() >= FEWEST else None
@@ -186,8 +187,8 @@ def bar_auc(test: pd.DataFrame) -> dict[str, Any]:
     Returns
     -------
     dict
-        `all` and `clear`, each of :func:`tuningfork.core.statistics.area_under_curve`, and the `definition` of a clear
-        case.
+        `all` and `clear`, each a result of :func:`tuningfork.core.statistics.area_under_curve`, and the `definition` of
+        a clear case.
     """
     barred = test["bar_length"].notna().to_numpy()
     good = test["p_bar"].notna().to_numpy()

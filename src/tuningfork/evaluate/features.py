@@ -1,4 +1,4 @@
-"""Figures of merit of bulge and arm fractions on test galaxies, beside those of baselines."""
+"""Figures of merit of bulge and arm fractions and of baselines on test galaxies."""
 
 from typing import Any
 
@@ -30,18 +30,18 @@ from tuningfork.measure.features.calibration import (
 
 RECOMMENDED, ANSWER_ONLY = "recommended", "answer_only"
 UNMAPPED_COLUMNS = {BULGE: "features_concentration", ARMS: "features_residual"}
-"""What the light says about the feature without a map."""
+"""Columns of the measurements that use the light without a map."""
 
 
 def baseline_predictors(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return the predictors of the baselines that the recommended fraction must beat.
+    """Return the predictors of the baselines with which the recommended fraction is compared.
 
     Parameters
     ----------
     name : str
         One of :data:`tuningfork.measure.features.calibration.FEATURES`.
     frame : DataFrame
-        Of :func:`tuningfork.calibrate.held_out_features.held_out_features`, N rows.
+        Result of :func:`tuningfork.calibrate.held_out_features.held_out_features`, N rows.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def baseline_predictors(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]
     """
     share, light = (frame[columns[name]].to_numpy(dtype=float) for columns in (SHARE_COLUMNS, UNMAPPED_COLUMNS))
     if name == BULGE:
-        # Compared as shares are: between 0 and 1.
+        # The concentration is converted to a number between 0 and 1, as the shares are.
         light = 1 - 1 / light
     votes, end, psf = votes_of(frame), frame["features_end"].to_numpy(dtype=float), frame["psf"].to_numpy()
     answer = answer_of(name, votes)
@@ -81,12 +81,12 @@ def votes_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def recommended_fractions(frame: pd.DataFrame, calibration: FeatureCalibration) -> dict[str, np.ndarray]:
-    """Return the catalogue's columns of bulge and arms, by the pipeline's own recipe.
+    """Return the catalogue's columns of bulge and arms, measured with the pipeline's own recipe.
 
     Parameters
     ----------
     frame : DataFrame
-        Of :func:`tuningfork.calibrate.held_out_features.held_out_features`, N rows.
+        Result of :func:`tuningfork.calibrate.held_out_features.held_out_features`, N rows.
     calibration : FeatureCalibration
 
     Returns
@@ -102,19 +102,20 @@ def recommended_fractions(frame: pd.DataFrame, calibration: FeatureCalibration) 
 def score_features(
     validation: pd.DataFrame, test: pd.DataFrame, calibration: FeatureCalibration, seed: int
 ) -> dict[str, Any]:
-    """Return the figures of every fraction on the test galaxies, all of them and the spirals among them.
+    """Return the figures of every fraction for all test galaxies and for the spirals among them.
 
-    All variants are judged by the same galaxies. `partial_r` is the correlation with the truth that is left once both
-    are freed of what the answer alone predicts.
+    All variants are scored on the same galaxies. `partial_r` is the partial correlation with the truth at a fixed
+    prediction from the answer alone.
 
     Parameters
     ----------
     validation, test : DataFrame
-        Of :func:`tuningfork.calibrate.held_out_features.held_out_features`; baselines are learned from the former.
+        Results of :func:`tuningfork.calibrate.held_out_features.held_out_features`; the baselines are learned from
+        `validation`.
     calibration : FeatureCalibration
-        Of the recommended fractions.
+        Calibration of the recommended fractions.
     seed : int
-        Of the configuration.
+        Seed of the configuration.
 
     Returns
     -------

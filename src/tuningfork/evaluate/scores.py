@@ -1,4 +1,4 @@
-"""Figures of merit: arrays in, numbers out; None where there are too few values to say."""
+"""Figures of merit: arrays in, numbers out; None for too few values."""
 
 from typing import Any
 
@@ -16,12 +16,13 @@ from tuningfork.core.statistics import (
 from tuningfork.measure.structure.intervals import INTERVAL_PROBABILITIES, NORMAL_DEGREES, place_in, widths
 
 SCORE_BINS = 10
+"""Number of bins of vote fractions and of the probability integral transform."""
 OUTLIER_ERROR = 0.5
-"""Error beyond which the Euclid Morphology Challenge counts an outlier."""
+"""Absolute error above which an estimate counts as an outlier in the Euclid Morphology Challenge."""
 
 
 def reliability(predicted: np.ndarray, observed: np.ndarray) -> list[dict[str, float]]:
-    """Return the mean predicted and observed vote fraction in ten bins of the predicted one; empty bins are left out.
+    """Return the mean predicted and observed vote fractions in ten bins of the predicted fraction, without empty bins.
 
     Parameters
     ----------
@@ -48,15 +49,16 @@ def question_scores(predicted: np.ndarray, votes: np.ndarray, constant: np.ndarr
     predicted : ndarray
         (N, A) expected vote fractions.
     votes : ndarray
-        (N, A) votes; a galaxy without votes was not asked and does not count.
+        (N, A) votes; galaxies without votes are ignored.
     constant : ndarray
-        (A,) mean vote fractions of the training galaxies: the predictor to be better than.
+        (A,) mean vote fractions of the training galaxies, the constant predictor that serves as a baseline.
 
     Returns
     -------
     dict
-        `accuracy` (the likeliest answer is that of most volunteers), `cross_entropy` (nat), `mae` (of the
-        fractions), each also for the constant predictor (`..._constant`), and `reliability` per answer.
+        `accuracy` (rate at which the likeliest answer is that of most volunteers), `cross_entropy` (nat), `mae` (mean
+        absolute error of the fractions), each also for the constant predictor (`..._constant`), and `reliability` per
+        answer.
     """
     asked = votes.sum(axis=1) > 0
     n = int(np.count_nonzero(asked))
@@ -90,18 +92,18 @@ def parameter_scores(
     Parameters
     ----------
     predicted, error, truth : ndarray
-        (N,) prediction, half width of its central 68 % interval, truth; values that are not finite are left out.
+        (N,) prediction, half width of its central 68 % interval, truth; values that are not finite are ignored.
     angle : bool
-        Whether they are position angles (deg); then there is no r2.
+        Whether the values are position angles (deg), for which there is no r2.
     degrees : float
         Degrees of freedom of the predicted (Student) distribution.
 
     Returns
     -------
     dict
-        `n`, `r2` (1 - variance of the error / variance of the truth, bias included), `bias` (median error),
-        `scatter` (robust), `scatter_constant` (of the truth: the predictor that always says the median),
-        `coverage50`, `coverage68`, `coverage95` (share of truths within these central intervals) and `pit` (see
+        `n`, `r2` (1 - mean squared error / variance of the truth), `bias` (median error), `scatter` (robust),
+        `scatter_constant` (robust scatter of the truth, that of a predictor which always gives the median),
+        `coverage50`, `coverage68`, `coverage95` (share of true values within these central intervals) and `pit` (see
         :func:`integral_transform`).
     """
     good = np.isfinite(predicted) & np.isfinite(truth)
@@ -133,11 +135,10 @@ def parameter_scores(
 
 
 def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NORMAL_DEGREES) -> list[float]:
-    """Return the histogram of the probability integral transform, ten equal bins whose shares add up to one.
+    """Return the histogram of the probability integral transform: the shares in ten equal bins, which sum to one.
 
-    Each truth is put at its place in the cumulative predicted distribution; honest distributions give a flat histogram
-    (Dawid 1984, J. R. Stat. Soc. A 147, 278). The parameters are those of
-    :func:`tuningfork.measure.structure.intervals.place_in`.
+    The transform is the cumulative probability of the predicted distribution at the truth; calibrated distributions
+    give a flat histogram (Dawid 1984, J. R. Stat. Soc. A 147, 278).
 
     Parameters
     ----------
@@ -150,19 +151,21 @@ def integral_transform(miss: np.ndarray, error: np.ndarray, degrees: float = NOR
     -------
     list of float
     """
-    place = place_in(miss, error, degrees)
+    probability = place_in(miss, error, degrees)
     return [
-        float(share) for share in np.histogram(place[np.isfinite(place)], SCORE_BINS, (0, 1))[0] / max(len(miss), 1)
+        float(share)
+        for share in np.histogram(probability[np.isfinite(probability)], SCORE_BINS, (0, 1))[0] / max(len(miss), 1)
     ]
 
 
 def challenge_errors(name: str, estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the errors (N,) as the Euclid Morphology Challenge has them (Bretonniere+ 2023, A&A 671, A102).
+    """Return the errors (N,) as defined by the Euclid Morphology Challenge (Bretonniere+ 2023, A&A 671, A102).
 
     Parameters
     ----------
     name : str
-        A column of the catalogue: relative errors for `r_eff`, decimal logarithms for `sersic_n`, differences otherwise.
+        A column of the catalogue: `r_eff` has relative errors, `sersic_n` differences of decimal logarithms, and any
+        other column differences.
     estimate, truth : ndarray
         (N,)
 
@@ -192,8 +195,8 @@ def challenge_scores(name: str, estimate: np.ndarray, truth: np.ndarray) -> dict
     Returns
     -------
     dict
-        `n`; `bias`, the median error; `dispersion`, the 68 % quantile of the distances from it; `outliers`, the share
-        of errors beyond `OUTLIER_ERROR`. Estimates that are missing are not among them.
+        `n`; `bias`, the median error; `dispersion`, the 68 % quantile of the absolute differences from it; `outliers`,
+        the share of errors beyond `OUTLIER_ERROR`. Missing estimates are ignored.
     """
     errors = challenge_errors(name, estimate, truth)
     errors = errors[np.isfinite(errors)]
@@ -213,13 +216,13 @@ def length_scores(
 ) -> dict[str, Any]:
     """Score estimated bar lengths.
 
-    Lengths and galaxy sizes share a factor when they are scaled or converted, so the correlation with the truth
-    is given with what size alone achieves and with what is left once size is held fixed.
+    Bar lengths correlate with galaxy sizes. The correlation with the truth is therefore given together with that of
+    size alone and with the partial correlation at fixed size.
 
     Parameters
     ----------
     estimate, truth, size : ndarray
-        (N,) estimated and true bar length, galaxy size (all in arcsec); not finite values are left out.
+        (N,) estimated and true bar length, galaxy size (all in arcsec); values that are not finite are ignored.
     generator : numpy.random.Generator
         For the bootstrap.
 
@@ -250,7 +253,7 @@ def length_scores(
 def orientation_scores(
     estimate: np.ndarray, truth: np.ndarray, angle: np.ndarray, true_angle: np.ndarray
 ) -> dict[str, Any]:
-    """Say how the angle is recovered and whether the length depends on it.
+    """Score position angles, and the dependence of the length on the angle.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The stage evaluate: every figure of merit, on test galaxies from which nothing was learned.
+"""The stage evaluate: all figures of merit, measured on test galaxies from which nothing was learned.
 
-Nothing but the report depends on its outputs: a change of a figure never measures the survey again.
+Only the report depends on its outputs, so that a change of a figure does not require new measurements of the survey.
 """
 
 from collections.abc import Sequence
@@ -54,26 +54,26 @@ from tuningfork.stamps.store import StampFiles
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """Files from which the pipeline is evaluated.
+    """The files from which the pipeline is evaluated.
 
     Attributes
     ----------
     training : sequence of StampFiles
         Parts of the training set.
     held_out : HeldOutAnswers
-        What the morphology networks say about its held-out galaxies.
+        Answers of the morphology networks about its held-out galaxies.
     models : sequence of Path
-        Cards of the morphology networks, whose maps are made.
+        Cards of the morphology networks, for the maps.
     votes, bars, features : Path
-        The calibrations.
+        The calibrations of votes, bars and features.
     bars_table, features_table : Path
-        The validation galaxies behind the latter two, from which baselines are learned.
+        Tables of the validation galaxies of the calibrations of bars and features, for the baselines.
     structure, structure_table : Path
-        What the stage evaluate_structure wrote: its figures are taken over.
+        Outputs of the stage evaluate_structure, whose figures are copied.
     volunteers : Path or None
         Table of the part with votes of real volunteers.
     volunteers_answers : HeldOutAnswers or None
-        What the networks say about its held-out galaxies.
+        Answers of the networks about the held-out galaxies of this part.
     """
 
     training: Sequence[StampFiles]
@@ -103,7 +103,7 @@ class EvaluationInputs:
 
 
 def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, table: Path) -> None:
-    """Write how good every measurement is.
+    """Write the figures of merit of every measurement.
 
     Parameters
     ----------
@@ -157,21 +157,21 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
 
 
 def _classified(inputs: EvaluationInputs, corrections: dict[str, VoteCorrection]) -> tuple[pa.Table, pd.DataFrame]:
-    """Return the rows of the test galaxies, and the same with `psf` (px) and the columns of the stage classify."""
-    rows, found = morphology_of_split(inputs.tables, inputs.held_out, "test")
+    """Return the rows of the test galaxies, and a table that adds `psf` (px) and the columns of the stage classify."""
+    rows, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     band = detail_of(inputs.tables[0], "reference_band")
-    frame = rows.to_pandas().assign(psf=psf_pixels(rows, band), **vote_columns_of(found, corrections))
+    frame = rows.to_pandas().assign(psf=psf_pixels(rows, band), **vote_columns_of(predicted, corrections))
     return rows, frame
 
 
 def _bar_lengths(
     inputs: EvaluationInputs, ensemble: Ensemble, rows: pa.Table, configuration: Configuration
 ) -> dict[str, BarLengths]:
-    """Return the lengths of the test galaxies by every estimator and baseline."""
-    _, found = morphology_of_split(inputs.tables, inputs.held_out, "test")
+    """Return the bar lengths of the test galaxies by every estimator and baseline."""
+    _, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     mapped = first_of(rows, configuration.evaluate.bars, barred=True)
     seed, method, band = configuration.seed, configuration.bars.method, ensemble.reference_band
-    estimates = held_out_bars(ensemble, inputs.training, rows, found, mapped, seed, configuration.saliency, method)
+    estimates = held_out_bars(ensemble, inputs.training, rows, predicted, mapped, seed, configuration.saliency, method)
     calibration = read_calibration(inputs.bars, "bars", BarCalibration)
     combined = {name: estimates[name] for name in calibration.lengths}
     bars = calibrated_bars(combined, calibration, psf_pixels(rows, band))
@@ -180,17 +180,17 @@ def _bar_lengths(
 
 
 def _published(test: pd.DataFrame, min_fraction: float) -> np.ndarray:
-    """Return which galaxies the catalogue would publish a bar length for."""
+    """Return the galaxies for which the catalogue would publish a bar length."""
     fractions = test[f"{question('bar').labels[0]}_fraction"].to_numpy()
     return counts_as_barred(fractions, test["morphology"].to_numpy(), min_fraction)
 
 
 def _agreement(inputs: EvaluationInputs, rows: pa.Table, votes: VoteCalibration, seed: int) -> dict[str, Any]:
-    """Return how predicted votes agree with simulated and with real volunteers, and the calibration."""
-    _, found = morphology_of_split(inputs.tables, inputs.held_out, "test")
+    """Return the agreement of predicted votes with simulated and real volunteers, and the calibration."""
+    _, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     result: dict[str, Any] = {
         "calibration": as_dict(votes),
-        "simulated": vote_agreement(inputs.tables, rows, found, votes.applied, seed),
+        "simulated": vote_agreement(inputs.tables, rows, predicted, votes.applied, seed),
         "volunteers": None,
     }
     if inputs.volunteers is not None and inputs.volunteers_answers is not None:
@@ -233,10 +233,9 @@ def vote_scores(test: pd.DataFrame, training: Sequence[Path]) -> dict[str, Any]:
 
 
 def confusion(test: pd.DataFrame) -> dict[str, Any]:
-    """Return how often each true class (rows) was given each class (columns), and the accuracy.
+    """Return the number of galaxies per true class (rows) and predicted class (columns), and the accuracy.
 
-    Kinds that are simulated but are no class (single Sersic profiles, lenses) have a row; they say nothing about the
-    accuracy.
+    Simulated kinds that are no class (single Sersic profiles, lenses) have a row but do not enter the accuracy.
 
     Parameters
     ----------
@@ -249,9 +248,9 @@ def confusion(test: pd.DataFrame) -> dict[str, Any]:
         `classes`, `matrix`, `n` and `accuracy`.
     """
     good = test["morphology"].notna()
-    truth, found = test.loc[good, "class"], test.loc[good, "morphology"].astype(str)
-    names = sorted(set(truth) | set(found))
-    matrix = pd.crosstab(truth, found).reindex(index=names, columns=names, fill_value=0).to_numpy()
+    truth, predicted = test.loc[good, "class"], test.loc[good, "morphology"].astype(str)
+    names = sorted(set(truth) | set(predicted))
+    matrix = pd.crosstab(truth, predicted).reindex(index=names, columns=names, fill_value=0).to_numpy()
     n = int(truth.isin(CLASSES).sum())
     return {"classes": names, "matrix": matrix.tolist(), "n": n, "accuracy": float(np.trace(matrix) / n) if n else None}
 
@@ -259,8 +258,8 @@ def confusion(test: pd.DataFrame) -> dict[str, Any]:
 def galaxy_table(test: pd.DataFrame, lengths: dict[str, BarLengths]) -> pa.Table:
     """Return the rows of evaluation/galaxies.parquet.
 
-    Truth and votes have the names of the training table, predictions those of the catalogue's columns, except that
-    `{parameter}_predicted` stands for what would have the name of the truth. Angles are in the pixel frame.
+    Truth and votes have the names of the training table, and predictions those of the catalogue's columns. A prediction
+    whose name is that of the truth is called `{parameter}_predicted`. Angles are in the pixel frame.
 
     Parameters
     ----------

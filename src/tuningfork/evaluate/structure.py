@@ -1,4 +1,4 @@
-"""The stage evaluate_structure: how good profile parameters are, on galaxies from which nothing was learned."""
+"""The stage evaluate_structure: figures of merit of profile parameters on galaxies from which nothing was learned."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -43,7 +43,7 @@ def evaluate_structure(
     output: Path,
     table: Path,
 ) -> None:
-    """Write how good the profile parameters of the test galaxies are.
+    """Write the figures of merit of the profile parameters of the test galaxies.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ def evaluate_structure(
     training : sequence of StampFiles
         Parts of the training set.
     held_out : Path
-        What the structure networks say about its held-out galaxies.
+        Answers of the structure networks about its held-out galaxies.
     calibration : Path
         calibration/structure.json.
     output : Path
         JSON: `structure`, `structure_network`, `structure_by_signal` and `structure_challenge`.
     table : Path
         Parquet, one row per test galaxy: its `index`, the columns of
-        :func:`tuningfork.calibrate.held_out_profiles.predicted_columns` and `signal_to_noise`, the true one.
+        :func:`tuningfork.calibrate.held_out_profiles.predicted_columns` and the true `signal_to_noise`.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def evaluate_structure(
 def structure_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> dict[str, Any]:
     """Return the scores of every profile parameter, with the `degrees` of freedom of its error.
 
-    Half-light radius and Sersic index are compared in natural logarithms; position angles only of galaxies flat
-    enough to have one.
+    Half-light radius and Sersic index are compared in natural logarithms; position angles are compared only for
+    sufficiently flat galaxies.
 
     Parameters
     ----------
@@ -129,12 +129,12 @@ def network_scores(test: pd.DataFrame) -> dict[str, Any]:
         Parameter -> its figures.
     """
     kept = ("n", "r2", "bias", "scatter")
-    found = {name: _score(test, name, f"{name}_network") for name in PARAMETERS if f"{name}_network" in test}
-    return {name: {key: values[key] for key in kept} for name, values in found.items()}
+    scores = {name: _score(test, name, f"{name}_network") for name in PARAMETERS if f"{name}_network" in test}
+    return {name: {key: values[key] for key in kept} for name, values in scores.items()}
 
 
 def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[dict[str, Any]]:
-    """Return the scores for each bin of the signal-to-noise ratio that has galaxies enough, faint ones first.
+    """Return the scores in bins of the signal-to-noise ratio, faint galaxies first, without bins of too few galaxies.
 
     Parameters
     ----------
@@ -146,8 +146,8 @@ def signal_scores(test: pd.DataFrame, errors: Mapping[str, ErrorModel]) -> list[
     Returns
     -------
     list of dict
-        `low`, `high` (None without end), `n`, `refined` (share of galaxies whose fit was used), `recommended` and
-        `network` (parameter -> scores).
+        `low`, `high` (None for the last, open bin), `n`, `refined` (share of galaxies whose fit was used),
+        `recommended` and `network` (parameter -> scores).
     """
     result = []
     for low, high in pairwise(SIGNAL_EDGES):

@@ -1,7 +1,7 @@
-"""How well predicted vote fractions agree with the votes of volunteers: arrays in, numbers out.
+"""Agreement of predicted vote fractions with the votes of volunteers: arrays in, numbers out.
 
-Votes are a sample: n volunteers who answer "bar" with the probability p give the fraction p only on average. So
-differences between prediction and votes are set beside those that a perfect predictor, which knows p, would have.
+Votes are a sample: n volunteers who answer "bar" with the probability p give the fraction p only on average. The
+differences between prediction and votes are therefore compared with those of a perfect predictor, which knows p.
 """
 
 from typing import Any
@@ -13,8 +13,9 @@ from tuningfork.core.statistics import CENTRAL_68, FEWEST
 from tuningfork.evaluate.scores import reliability
 
 POSTERIOR_QUANTILES = 24
-"""Points of each galaxy's posterior distribution over which the noise is averaged."""
+"""Number of points of each galaxy's posterior distribution over which the noise is averaged."""
 BOOTSTRAP_RESAMPLINGS = 300
+"""Number of bootstrap resamplings of the galaxies."""
 
 
 def agreement(
@@ -27,9 +28,9 @@ def agreement(
     predicted : ndarray
         (N, A) expected vote fractions.
     votes : ndarray
-        (N, A), not necessarily integers; a galaxy without votes was not asked and does not count.
+        (N, A), not necessarily integers; galaxies without votes are ignored.
     constant : ndarray
-        (A,) vote fractions of the predictor that says the same of all.
+        (A,) vote fractions of the constant predictor.
     generator : numpy.random.Generator
         For the bootstrap.
 
@@ -68,7 +69,7 @@ def mean_deviation(n: np.ndarray, p: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     n, p : ndarray
-        Number of votes and probability of an answer.
+        Number of votes, and probability of an answer.
 
     Returns
     -------
@@ -81,12 +82,12 @@ def mean_deviation(n: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def noise_floor(votes: np.ndarray) -> float:
-    """Return the mean absolute error that a predictor would have that knows the true probabilities.
+    """Return the mean absolute error of a predictor that knows the true probabilities.
 
-    The probabilities are not known, and the observed fractions are spread more widely than they. So each gets its
-    posterior distribution under the beta distribution of the population, whose mean and variance, freed of the
-    binomial noise, are those of the sample (method of moments). It is more than the error of one fraction, since the
-    predictor is judged with the same noisy votes.
+    The true probabilities are unknown, and the observed fractions have a wider distribution. Each probability is
+    therefore described by its posterior distribution; the prior is a beta distribution with the mean and the variance
+    of the sample, after subtraction of the binomial noise (method of moments). The floor is not zero, because the
+    predictor is compared with noisy votes.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def noise_floor(votes: np.ndarray) -> float:
 
 
 def population(yes: np.ndarray, asked: np.ndarray) -> tuple[float, float]:
-    """Return the parameters of the beta distribution from which the probabilities of an answer were drawn.
+    """Return the parameters of the beta distribution of an answer's probabilities among the galaxies.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def population(yes: np.ndarray, asked: np.ndarray) -> tuple[float, float]:
     mean = float(np.clip(yes.sum() / asked.sum(), 1e-4, 1 - 1e-4))
     whole = asked > 1
     n, f = asked[whole], yes[whole] / asked[whole]
-    # Weighted with the votes: f (1 - f) n / (n - 1) is on average p (1 - p), but for few votes a rough guess.
+    # f (1 - f) n / (n - 1) is an unbiased but noisy estimate of p (1 - p) for few votes, so votes serve as weights.
     inside = float(np.average(f * (1 - f) * n / (n - 1), weights=n - 1)) if whole.any() else mean * (1 - mean) / 2
     ratio = np.clip(inside / (mean * (1 - mean)), 0.02, 0.998)
     size = float(ratio / (1 - ratio))
@@ -124,23 +125,23 @@ def population(yes: np.ndarray, asked: np.ndarray) -> tuple[float, float]:
 
 
 def as_good_as(predicted: np.ndarray, votes: np.ndarray, generator: np.random.Generator) -> dict[str, float | None]:
-    """Return how many volunteers are as good as a prediction.
+    """Return the number of volunteers whose mean vote is as accurate as a prediction.
 
-    The mean of k volunteers misses the true probabilities by p (1 - p) / k in square, summed over the answers and
-    averaged over the galaxies. The prediction's squared error is that from the observed fractions less their own
-    noise, f (1 - f) / (n - 1). `volunteers` is the k at which both are equal.
+    The mean of k volunteers has the squared error p (1 - p) / k, summed over the answers and averaged over the
+    galaxies. The squared error of the prediction is its squared difference from the observed fractions minus their
+    noise, f (1 - f) / (n - 1). `volunteers` is the k for which both are equal.
 
     Parameters
     ----------
     predicted, votes : ndarray
-        (N, A); rows with fewer than two votes do not count.
+        (N, A); rows with fewer than two votes are ignored.
     generator : numpy.random.Generator
 
     Returns
     -------
     dict
         `volunteers` and the limits of its central 68 % interval over bootstrap resamplings of the galaxies; None where
-        the error is too small to be told from none (or nothing can be said).
+        the squared error is not positive, or for too few galaxies.
     """
     names = ("volunteers", "volunteers_low", "volunteers_high")
     n = votes.sum(axis=1)
@@ -158,26 +159,26 @@ def as_good_as(predicted: np.ndarray, votes: np.ndarray, generator: np.random.Ge
 
 
 def calibration_error(predicted: np.ndarray, observed: np.ndarray) -> tuple[float, float]:
-    """Return the expected calibration error and what a calibrated prediction would have by chance.
+    """Return the expected calibration error, and that of a perfectly calibrated prediction by chance.
 
-    |mean observed - mean predicted fraction| in ten bins of the predicted one, weighted with the galaxies in them and
-    averaged over the answers (Naeini+ 2015, AAAI). With few galaxies it is never zero: the second figure is the mean
-    of a folded normal distribution whose width is the scatter within each bin.
+    The error is |mean observed - mean predicted fraction| in ten bins of the predicted fraction, weighted by the number
+    of galaxies per bin and averaged over the answers (Naeini+ 2015, AAAI). For few galaxies it is never zero. The
+    second figure is the mean of folded normal distributions whose widths are the standard errors in the bins.
 
     Parameters
     ----------
     predicted, observed : ndarray
         (N, A)
     """
-    found, chance = [], []
+    errors, chance = [], []
     for m, f in zip(predicted.T, observed.T, strict=True):
-        place = np.minimum((m * 10).astype(int), 9)
-        number = np.bincount(place, minlength=10)
+        bins = np.minimum((m * 10).astype(int), 9)
+        number = np.bincount(bins, minlength=10)
         full = number > 0
-        miss = np.bincount(place, f - m, 10)[full] / number[full]
-        square = np.bincount(place, (f - m) ** 2, 10)[full] / number[full]
+        miss = np.bincount(bins, f - m, 10)[full] / number[full]
+        square = np.bincount(bins, (f - m) ** 2, 10)[full] / number[full]
         scatter = np.sqrt(np.maximum(square - miss**2, 0) / number[full])
         weight = number[full] / len(m)
-        found.append((weight * np.abs(miss)).sum())
+        errors.append((weight * np.abs(miss)).sum())
         chance.append((weight * np.sqrt(2 / np.pi) * scatter).sum())
-    return float(np.mean(found)), float(np.mean(chance))
+    return float(np.mean(errors)), float(np.mean(chance))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.config.stages import Features
 from tuningfork.core.files import new_array
 from tuningfork.core.running.progress import track
@@ -18,7 +19,7 @@ from tuningfork.core.tables import lineage_of, numpy_column, write_table
 from tuningfork.explain.copies import Attribution
 from tuningfork.explain.saliency import Target, arms_logit, attribute, bulge_logit, scale_to_unit
 from tuningfork.networks.ensemble import Batch, Ensemble, batches, load_ensemble
-from tuningfork.stamps.store import StampFiles, open_store
+from tuningfork.stamps.store import CHECKSUM_COLUMN, StampFiles, open_store
 
 FEATURE_TARGETS: dict[str, Target] = {"bulge_size": bulge_logit, "spiral_arms": arms_logit}
 """Question -> what is differentiated, in the order of the maps."""
@@ -55,7 +56,9 @@ def feature_maps_shard(
     shape = (len(pixels), len(FEATURE_TARGETS), *pixels.shape[-2:])
     with new_array(output, shape, np.float16) as maps:
         copies = map_features(ensemble, rows, pixels, keys, configuration.seed, configuration.features, maps)
+        checksums = row_checksums(maps)
     values = {"source_id": rows["source_id"], "flags": rows["flags"], "copies": pa.array(copies, mask=copies == 0)}
+    values[CHECKSUM_COLUMN] = pa.array(checksums)
     lineage = parameters.lineage(lineage_of(stamps.table, *models))
     write_table(table, pa.table(values), lineage, samples=configuration.features.samples)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.config.stages import Saliency
 from tuningfork.core.files import new_array
 from tuningfork.core.running.progress import track
@@ -15,7 +16,7 @@ from tuningfork.core.tables import lineage_of, numpy_column, write_table
 from tuningfork.explain.copies import Attribution
 from tuningfork.explain.saliency import SALIENCY_TARGETS, attribute, scale_to_unit
 from tuningfork.networks.ensemble import Ensemble, batches, load_ensemble
-from tuningfork.stamps.store import StampFiles, open_store
+from tuningfork.stamps.store import CHECKSUM_COLUMN, StampFiles, open_store
 
 MIN_STAMPS_AT_ONCE = 64
 """At least this many stamps are read and prepared at once."""
@@ -46,8 +47,10 @@ def saliency_shard(
     shape = (len(pixels), len(ensemble.members), *pixels.shape[-2:])
     with new_array(output, shape, np.float16) as maps:
         scale, copies = map_stamps(ensemble, rows, pixels, source_id, configuration.seed, configuration.saliency, maps)
+        checksums = row_checksums(maps)
     values = {"source_id": rows["source_id"], "flags": rows["flags"], "copies": pa.array(copies, mask=copies == 0)}
     values |= {f"scale_{k}": pa.array(scale[:, k], mask=np.isnan(scale[:, k])) for k in range(scale.shape[1])}
+    values[CHECKSUM_COLUMN] = pa.array(checksums)
     settings = configuration.saliency
     write_table(
         table,

@@ -1,1 +1,1 @@
-"""What the networks say about every stamp: each looks at it once, in several orientations, and the answers are stored."""
+"""Inference: every network is applied once to every stamp, in several orientations, and the answers are stored."""

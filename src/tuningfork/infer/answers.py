@@ -1,4 +1,4 @@
-"""What the networks say about stamps, as arrays: no network runs here, and none is needed to use them."""
+"""The networks' answers about stamps, as arrays; no network is needed to use them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from tuningfork.networks.posterior import Gaussians
 
 @dataclass(frozen=True)
 class MorphologyAnswers:
-    """What an ensemble says about N stamps; NaN, and zero masks, for stamps that it cannot read.
+    """The answers of an ensemble of morphology networks about N stamps; NaN and zero masks for unreadable stamps.
 
     Attributes
     ----------
@@ -21,9 +21,9 @@ class MorphologyAnswers:
     bar_angle, bar_angle_spread : ndarray
         (N,) position angle of the bar in the pixel frame and its standard error (deg).
     features : ndarray
-        float16 (N, D), the vector from which the first network judges, averaged over the orientations.
+        float16 (N, D), the feature vector of the first network, averaged over the orientations.
     bar_masks : ndarray
-        float32 (N, M, s, s), the probability of each network that a cell of the stamp lies on the bar.
+        float32 (N, M, s, s), the probability that a cell of the stamp lies on the bar, by each network.
     """
 
     fraction: np.ndarray
@@ -39,12 +39,12 @@ class MorphologyAnswers:
 
 @dataclass(frozen=True)
 class StructureAnswers:
-    """What an ensemble says about N stamps.
+    """The answers of an ensemble of structure networks about N stamps.
 
     Attributes
     ----------
     posterior : Gaussians
-        Of the targets `TARGETS`; NaN for stamps that cannot be read, and for targets that the networks did not learn.
+        Distributions of the targets `TARGETS`; NaN for unreadable stamps and for targets that no network learned.
     learned : frozenset of str
         Profile parameters that every network learned, by their names in the catalogue.
     limits : dict
@@ -61,7 +61,7 @@ class StructureAnswers:
         Parameters
         ----------
         chosen : ndarray
-            Their rows.
+            Rows of these stamps.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What the morphology networks say about every stamp: votes, the bar's length, angle and mask, a feature vector."""
+"""Inference with morphology networks: votes, the bar's length, angle and mask, and a feature vector for every stamp."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,12 @@ from tuningfork.networks.inputs import undo_dihedral, undo_dihedral_angle
 from tuningfork.networks.morphology import MASK_SHRINK, MORPHOLOGY_VECTOR_LENGTH
 
 BAR_NUMBERS = 4
-"""Mean and logarithm of the standard deviation of ln(length), cosine and sine of twice the angle."""
+"""Number of outputs about the bar: mean and logarithm of the standard deviation of ln(length), cosine and sine of twice
+the angle."""
 
 
 def mask_shape(ensemble: Ensemble, pixels: np.ndarray) -> tuple[int, int, int, int]:
-    """Return the shape of the bar masks that an ensemble gives.
+    """Return the shape of the bar masks of an ensemble.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def mask_shape(ensemble: Ensemble, pixels: np.ndarray) -> tuple[int, int, int, i
 def ask_morphology(
     ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, settings: Infer, masks: np.ndarray | None = None
 ) -> MorphologyAnswers:
-    """Ask an ensemble about every stamp, once per network and orientation.
+    """Apply an ensemble to every stamp, once per network and orientation.
 
     Parameters
     ----------
@@ -53,10 +54,10 @@ def ask_morphology(
     pixels : ndarray
         (N, 2, B, S, S) stamps.
     settings : Infer
-        How many orientations are averaged for the votes and for the bar, and the batch size.
+        Contains the number of orientations averaged for the votes and for the bar, and the batch size.
     masks : ndarray, optional
-        Array of the shape :func:`mask_shape` that takes the bar masks, usually memory-mapped; without it they are
-        kept in memory.
+        Array of the shape :func:`mask_shape` into which the bar masks are written, usually memory-mapped; without it
+        they are kept in memory.
 
     Returns
     -------
@@ -69,11 +70,11 @@ def ask_morphology(
         return np.full((number, *shape), np.nan)
 
     features = unread(MORPHOLOGY_VECTOR_LENGTH).astype(np.float16)
-    found = MorphologyAnswers(
+    answered = MorphologyAnswers(
         unread(tree), unread(tree), unread(tree), unread(), unread(), unread(), unread(), features, masks
     )
-    votes = found.fraction, found.fraction_error, found.concentration
-    bar = found.bar_length, found.bar_length_spread, found.bar_angle, found.bar_angle_spread
+    votes = answered.fraction, answered.fraction_error, answered.concentration
+    bar = answered.bar_length, answered.bar_length_spread, answered.bar_angle, answered.bar_angle_spread
     orientations = max(settings.rotations, settings.bar_rotations)
     for places, values, turns in answers_of(ensemble, rows, pixels, orientations, settings.batch_size, _answers):
         alpha = values[: settings.rotations * members, :, :tree]
@@ -85,28 +86,28 @@ def ask_morphology(
             numbers[places] = joined
         cells = values[:seen, :, tree + BAR_NUMBERS : -MORPHOLOGY_VECTOR_LENGTH]
         masks[places] = _mean_masks(cells, turns[:seen], masks.shape[1:])
-        found.features[places] = values[::members, :, -MORPHOLOGY_VECTOR_LENGTH:].mean(axis=0)
-    return found
+        answered.features[places] = values[::members, :, -MORPHOLOGY_VECTOR_LENGTH:].mean(axis=0)
+    return answered
 
 
 def _answers(output: dict[str, Tensor]) -> Tensor:
-    """Return all that is kept of a network's output in one tensor (N, ...)."""
+    """Return all outputs of a network that are kept as one tensor (N, ...)."""
     cells = torch.sigmoid(output["bar_mask"]).flatten(1)
     parts = (output["concentrations"], output["log_bar_length"], output["bar_angle"], cells, output["features"])
     return torch.cat([part.float() for part in parts], dim=1)
 
 
 def _bar_numbers(values: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return length, its spread, angle and its error (N,) each, of answers (K, N, 4).
+    """Return the length, its spread, the angle and its error, (N,) each, from answers (K, N, 4).
 
-    The lengths that networks and orientations regress are an equal mixture of normal distributions.
+    The lengths regressed by all networks in all orientations form an equal mixture of normal distributions.
     """
     log_length, spread = mixture(values[..., 0], np.exp(values[..., 1]))
     return np.exp(log_length), spread, *_mean_angle(values[..., 2:], turns)
 
 
 def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
-    """Return each network's mask (N, M, s, s), turned back and averaged over the orientations."""
+    """Return each network's masks (N, M, s, s), rotated back and averaged over the orientations."""
     members, *sides = shape
     back = [
         undo_dihedral(torch.from_numpy(mask.reshape(-1, *sides)), turn).numpy()
@@ -116,7 +117,7 @@ def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...])
 
 
 def _mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard error (deg) of the angles behind cosines and sines of their double (K, N, 2)."""
+    """Return mean and standard error (deg) of angles from the cosines and sines of twice the angles (K, N, 2)."""
     angles = np.stack(
         [
             undo_dihedral_angle(np.rad2deg(np.arctan2(pair[:, 1], pair[:, 0])) / 2, turn)

@@ -1,4 +1,4 @@
-"""An ensemble's answers about every stamp of a store: each member sees each stamp in several orientations."""
+"""The answers of an ensemble about every stamp of a store: each member is applied in several orientations."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from tuningfork.networks.ensemble import Ensemble, batches, mixed_precision
 from tuningfork.networks.inputs import dihedral, measurable
 
 ORIENTATION_ORDER = (0, 5, 2, 7, 1, 3, 4, 6)
-"""Orientations in the order in which they are taken: the first two and the first four are groups."""
+"""Orientations in the order in which they are used; the first two and the first four of them each form a group."""
 
 
 def answers_of(
@@ -24,7 +24,7 @@ def answers_of(
     batch_size: int,
     read: Callable[[Any], Tensor],
 ) -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
-    """Yield what the members say, a batch of stamps at a time.
+    """Yield the answers of the members, one batch of stamps at a time.
 
     Parameters
     ----------
@@ -34,19 +34,19 @@ def answers_of(
     stamps : ndarray
         (N, 2, B, S, S), usually memory-mapped.
     rotations : int
-        Orientations of each stamp.
+        Number of orientations of each stamp.
     batch_size : int
     read : callable
-        Picks a tensor from a network's output.
+        Selects a tensor from a network's output.
 
     Yields
     ------
     rows : ndarray
-        Rows of the table; those without a stamp are never among them.
+        Rows of the table, without those that have no stamp.
     values : ndarray
         float64 (members x rotations, rows, ...).
     turns : list of int
-        The orientation behind each entry of the first axis.
+        The orientation of each entry along the first axis.
     """
     turns = list(ORIENTATION_ORDER[:rotations])
     number = -(-int(measurable(table, ensemble.reference_band).sum()) // batch_size)
@@ -66,7 +66,7 @@ def mixture(mean: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray
     Parameters
     ----------
     mean, sigma : ndarray
-        (K, ...) of the K distributions.
+        (K, ...) means and standard deviations of the K distributions.
 
     Returns
     -------

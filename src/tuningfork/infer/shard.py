@@ -1,12 +1,13 @@
-"""The stages that ask the networks: about the stamps of a shard, and about the held-out galaxies of a training set."""
+"""The stages that apply the networks to the stamps of a shard and to the held-out galaxies of a training set."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.core.files import new_array
+from tuningfork.core.files import new_array, open_array
 from tuningfork.core.records import join
 from tuningfork.core.running.progress import track
 from tuningfork.core.stage.parameters import Parameters
@@ -21,13 +22,13 @@ from tuningfork.stamps.store import StampFiles, open_store
 SOURCE_KEYS = ("source_id", "flags")
 HELD_OUT_KEYS = ("index", "split")
 GALAXIES_AT_ONCE = 256
-"""Held-out galaxies whose stamps are in memory at once."""
+"""Number of held-out galaxies whose stamps are in memory at once."""
 
 
 def infer_morphology(
     parameters: Parameters, *, stamps: StampFiles, models: Sequence[Path], output: Path, masks: Path
 ) -> None:
-    """Write what the morphology networks say about every source of a shard.
+    """Write the answers of the morphology networks about every source of a shard.
 
     Parameters
     ----------
@@ -50,13 +51,14 @@ def infer_morphology(
     ensemble = load_ensemble(models, "morphology")
     rows, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
     with new_array(masks, mask_shape(ensemble, pixels), np.float32) as bar_masks:
-        found = ask_morphology(ensemble, rows, pixels, parameters.configuration.infer, bar_masks)
+        answers = ask_morphology(ensemble, rows, pixels, parameters.configuration.infer, bar_masks)
+    answers = replace(answers, bar_masks=open_array(masks))
     lineage = parameters.lineage(lineage_of(stamps.table, *models))
-    write_morphology(output, key_columns(rows, SOURCE_KEYS), found, lineage, len(models))
+    write_morphology(output, key_columns(rows, SOURCE_KEYS), answers, lineage, len(models))
 
 
 def infer_structure(parameters: Parameters, *, stamps: StampFiles, models: Sequence[Path], output: Path) -> None:
-    """Write what the structure networks say about every source of a shard.
+    """Write the answers of the structure networks about every source of a shard.
 
     Parameters
     ----------
@@ -76,15 +78,15 @@ def infer_structure(parameters: Parameters, *, stamps: StampFiles, models: Seque
     """
     ensemble = load_ensemble(models, "structure")
     rows, pixels = open_store(stamps, ensemble.bands, ensemble.reference_band)
-    found = ask_structure(ensemble, rows, pixels, parameters.configuration.infer)
+    answers = ask_structure(ensemble, rows, pixels, parameters.configuration.infer)
     lineage = parameters.lineage(lineage_of(stamps.table, *models))
-    write_structure(output, key_columns(rows, SOURCE_KEYS), found, lineage, len(models))
+    write_structure(output, key_columns(rows, SOURCE_KEYS), answers, lineage, len(models))
 
 
 def infer_held_out(
     parameters: Parameters, *, training: Sequence[StampFiles], models: Sequence[Path], output: Path, masks: Path
 ) -> None:
-    """Write what the morphology networks say about the validation and test galaxies of a training set.
+    """Write the answers of the morphology networks about the validation and test galaxies of a training set.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ def infer_held_out(
 def infer_held_out_structure(
     parameters: Parameters, *, training: Sequence[StampFiles], models: Sequence[Path], output: Path
 ) -> None:
-    """Write what the structure networks say about the validation and test galaxies of a training set.
+    """Write the answers of the structure networks about the validation and test galaxies of a training set.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ def held_out_chunks(
     reference_band: str,
     splits: Sequence[str] = HELD_OUT_SPLITS,
 ) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """Yield rows and stamps of the held-out galaxies, a bounded number at a time.
+    """Yield the rows and stamps of the held-out galaxies, a bounded number at a time.
 
     Parameters
     ----------
@@ -160,13 +162,13 @@ def held_out_chunks(
         Bands that are read.
     reference_band : str
     splits : sequence of str
-        Of validation and test.
+        The splits that are read: validation, test or both.
 
     Yields
     ------
     rows : pyarrow.Table
     stamps : ndarray
-        (n, 2, B, S, S); of a part without such galaxies one empty chunk, so that there is always one.
+        (n, 2, B, S, S); a part without held-out galaxies gives one empty chunk.
     """
     for part in track(training, "parts of the training set", len(training)):
         table, pixels = open_store(part, bands, reference_band)

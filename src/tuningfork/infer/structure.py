@@ -1,4 +1,4 @@
-"""What the structure networks say about every stamp: the posterior of the profile's targets."""
+"""Inference with structure networks: the posterior of the profile's targets for every stamp."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,12 +22,12 @@ def learned_columns(cards: Sequence[Mapping[str, Any]]) -> frozenset[str]:
 
 
 def targets_of(columns: frozenset[str]) -> set[str]:
-    """Return the targets behind profile parameters of the catalogue."""
+    """Return the targets from which profile parameters of the catalogue are computed."""
     return {target for name in columns for target in COLUMNS[name]}
 
 
 def ask_structure(ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, settings: Infer) -> StructureAnswers:
-    """Ask an ensemble about every stamp: mean and covariance of the mixture over networks and orientations.
+    """Apply an ensemble to every stamp: the mean and covariance of the mixture over networks and orientations.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def ask_structure(ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, settin
     pixels : ndarray
         (N, 2, B, S, S) stamps in the bands of the ensemble.
     settings : Infer
-        How many orientations are averaged, and the batch size.
+        Contains the number of orientations that are averaged, and the batch size.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def ask_structure(ensemble: Ensemble, rows: pa.Table, pixels: np.ndarray, settin
         miss = centre - mean[places]
         within = (factor @ factor.swapaxes(-1, -2)).mean(axis=0)
         covariance[places] = within + np.einsum("mni,mnj->nij", miss, miss) / len(miss)
-    unknown = [place for place, target in enumerate(TARGETS) if target not in targets_of(learned)]
+    unknown = [column for column, target in enumerate(TARGETS) if target not in targets_of(learned)]
     mean[:, unknown], covariance[:, unknown], covariance[:, :, unknown] = np.nan, np.nan, np.nan
     limits = ensemble.cards[0].get("heads", {}).get("range", {})
     return StructureAnswers(Gaussians(mean, covariance), learned, limits)
@@ -66,9 +66,9 @@ def _mean_and_factor(output: dict[str, Tensor]) -> Tensor:
 
 
 def undone_signs(turn: int) -> np.ndarray:
-    """Return the signs that bring the targets of a turned stamp back to the stamp as it was.
+    """Return the signs that convert the targets of a rotated or mirrored stamp to those of the original stamp.
 
-    A quarter turn reverses both components of the ellipticity, a mirror image the second.
+    A quarter turn reverses both components of the ellipticity; a reflection reverses the second component.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def undone_signs(turn: int) -> np.ndarray:
     Returns
     -------
     ndarray
-        (6,) of 1 and -1.
+        (6,) with values 1 and -1.
     """
     signs = np.ones(len(TARGETS))
     quarter = -1.0 if turn % 2 else 1.0

@@ -1,7 +1,7 @@
-"""The files in which the networks' answers wait for the stages that use them.
+"""The files in which the networks' answers are stored for later stages.
 
-Numbers keep the precision in which they were computed, so that a later stage gives what it would give if it asked the
-networks itself. The feature vector, which nothing is computed from, is stored as float16.
+Numbers keep the precision in which they were computed, so that a later stage gives the same results as if it applied
+the networks itself. The feature vector, from which no later stage computes anything, is stored as float16.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,35 +12,38 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.decision_tree import answers
 from tuningfork.core.errors import InputError
 from tuningfork.core.tables import detail_of, open_rows, read_table, write_table
 from tuningfork.infer.answers import MorphologyAnswers, StructureAnswers
 from tuningfork.networks.posterior import Gaussians
+from tuningfork.stamps.store import CHECKSUM_COLUMN, StampFiles, require_checksums
 
 HELD_OUT_SPLITS = ("validation", "test")
-"""Splits of a training set: the networks are asked about their galaxies and did not learn from them."""
+"""Splits of a training set from which the networks do not learn, and to which they are applied."""
 ANSWER_COLUMNS = [field.name for field in fields(MorphologyAnswers) if field.name != "bar_masks"]
 
 
 def write_morphology(
-    path: Path, keys: Mapping[str, Any], found: MorphologyAnswers, lineage: Mapping[str, str], members: int
+    path: Path, keys: Mapping[str, Any], morphology: MorphologyAnswers, lineage: Mapping[str, str], members: int
 ) -> None:
-    """Write the answers of the morphology networks, but for the masks.
+    """Write the answers of the morphology networks except the masks.
 
     Parameters
     ----------
     path : Path
         Parquet file to write.
     keys : mapping
-        Columns that name the rows, such as `source_id`.
-    found : MorphologyAnswers
+        Columns that identify the rows, such as `source_id`.
+    morphology : MorphologyAnswers
     lineage : mapping
         Stage -> token.
     members : int
-        Networks of the ensemble.
+        Number of networks in the ensemble.
     """
-    columns = dict(keys) | {name: column_of(getattr(found, name)) for name in ANSWER_COLUMNS}
+    columns = dict(keys) | {name: column_of(getattr(morphology, name)) for name in ANSWER_COLUMNS}
+    columns[CHECKSUM_COLUMN] = pa.array(row_checksums(morphology.bar_masks))
     write_table(path, pa.table(columns), lineage, answers=list(answers()), members=members)
 
 
@@ -54,7 +57,7 @@ def read_morphology(path: Path, masks: Path, keys: pa.ChunkedArray, key: str = "
     masks : Path
         .npy file of the bar masks, which are memory-mapped.
     keys : pyarrow.ChunkedArray
-        The column `key` of the stamps that they must be about, in the same order.
+        The column `key` of the stamps that the answers must be about, in the same order.
     key : str
         Name of that column.
 
@@ -71,11 +74,12 @@ def read_morphology(path: Path, masks: Path, keys: pa.ChunkedArray, key: str = "
     if _detail(path, "answers") != list(answers()):
         raise InputError(f"{path}: answers about another decision tree; delete it and run again")
     bar_masks = open_rows(masks, table.num_rows, path)
+    require_checksums(table, bar_masks, StampFiles(path, masks))
     return MorphologyAnswers(**{name: array_of(table[name]) for name in ANSWER_COLUMNS}, bar_masks=bar_masks)
 
 
 def write_structure(
-    path: Path, keys: Mapping[str, Any], found: StructureAnswers, lineage: Mapping[str, str], members: int
+    path: Path, keys: Mapping[str, Any], structure: StructureAnswers, lineage: Mapping[str, str], members: int
 ) -> None:
     """Write the answers of the structure networks.
 
@@ -84,16 +88,16 @@ def write_structure(
     path : Path
         Parquet file to write.
     keys : mapping
-        Columns that name the rows, such as `source_id`.
-    found : StructureAnswers
+        Columns that identify the rows, such as `source_id`.
+    structure : StructureAnswers
     lineage : mapping
         Stage -> token.
     members : int
-        Networks of the ensemble.
+        Number of networks in the ensemble.
     """
-    mean, covariance = found.posterior.mean, found.posterior.covariance
+    mean, covariance = structure.posterior.mean, structure.posterior.covariance
     columns = {"mean": column_of(mean), "covariance": column_of(covariance.reshape(len(mean), -1))}
-    details = {"learned": sorted(found.learned), "limits": found.limits, "members": members}
+    details = {"learned": sorted(structure.learned), "limits": structure.limits, "members": members}
     write_table(path, pa.table(dict(keys) | columns), lineage, **details)
 
 
@@ -105,7 +109,7 @@ def read_structure(path: Path, keys: pa.ChunkedArray, key: str = "source_id") ->
     path : Path
         Parquet file that :func:`write_structure` wrote.
     keys : pyarrow.ChunkedArray
-        The column `key` of the stamps that they must be about, in the same order.
+        The column `key` of the stamps that the answers must be about, in the same order.
     key : str
         Name of that column.
 
@@ -145,7 +149,7 @@ def _detail(path: Path, name: str) -> Any:
 
 
 def column_of(values: np.ndarray) -> pa.Array:
-    """Return a column with one number, or one vector, per row.
+    """Return a column with one number or one vector per row.
 
     Parameters
     ----------
@@ -180,7 +184,7 @@ def array_of(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def key_columns(rows: pa.Table, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-    """Return the columns of a stamp store that name its rows.
+    """Return the columns of a stamp store that identify its rows.
 
     Parameters
     ----------

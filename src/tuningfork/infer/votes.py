@@ -1,15 +1,15 @@
-"""The Dirichlet distributions of several networks and orientations joined to one."""
+"""Combination of the Dirichlet distributions of several networks and orientations."""
 
 import numpy as np
 
 from tuningfork.core.decision_tree import questions
 
 MIN_CONCENTRATION = 1e-3
-"""Floor of the concentrations of a Dirichlet distribution."""
+"""Smallest concentration of a Dirichlet distribution."""
 
 
 def join_concentrations(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Join the Dirichlet distributions that several networks and orientations give.
+    """Combine the Dirichlet distributions of several networks and orientations.
 
     Parameters
     ----------
@@ -21,10 +21,10 @@ def join_concentrations(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     fraction : ndarray
         (N, A) mean of the mixture: the expected vote fractions.
     error : ndarray
-        (N, A) standard deviation of the mixture: the Dirichlet's own and the spread between its members.
+        (N, A) standard deviation of the mixture, which includes the spread between its members.
     concentration : ndarray
-        (N, A) concentrations of the one Dirichlet distribution per question that has the mixture's mean, and its
-        variance summed over the answers (matching of moments).
+        (N, A) concentrations of the Dirichlet distribution per question with the same mean and the same sum of the
+        variances over the answers as the mixture (matching of moments).
     """
     fraction, error, concentration = (np.empty(alpha.shape[1:]) for _ in range(3))
     for entry in questions():

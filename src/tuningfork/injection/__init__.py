@@ -1,1 +1,1 @@
-"""The selection function of barred galaxies: simulated ones put into the survey's images and measured like any other."""
+"""The selection function of barred galaxies: simulated galaxies are injected into the survey's images and measured."""

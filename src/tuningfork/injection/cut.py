@@ -1,4 +1,4 @@
-"""Stamps of galaxies that are put into the images, cut as those of the survey's own sources are."""
+"""Stamps of injected galaxies, cut in the same way as those of the survey's sources."""
 
 from collections.abc import Sequence
 
@@ -22,20 +22,20 @@ from tuningfork.surveys.transfer.network import Network
 
 
 def source_rows(injections: Sequence[Injection]) -> pa.Table:
-    """Return the galaxies as a table of the stage `sources`.
+    """Return the galaxies as a table with the columns of the stage `sources`.
 
     Returns
     -------
     pyarrow.Table
     """
     values = {
-        "source_id": np.array([one.source_id for one in injections], dtype=np.int64),
+        "source_id": np.array([injection.source_id for injection in injections], dtype=np.int64),
         "flags": np.zeros(len(injections), dtype=np.int64),
-        "ra": np.array([one.ra for one in injections], dtype=float),
-        "dec": np.array([one.dec for one in injections], dtype=float),
-        "redshift": np.array([one.galaxy.redshift for one in injections], dtype=float),
-        "survey_mag": np.array([one.galaxy.mag for one in injections], dtype=float),
-        "survey_radius": np.array([one.listed_radius for one in injections], dtype=float),
+        "ra": np.array([injection.ra for injection in injections], dtype=float),
+        "dec": np.array([injection.dec for injection in injections], dtype=float),
+        "redshift": np.array([injection.galaxy.redshift for injection in injections], dtype=float),
+        "survey_mag": np.array([injection.galaxy.mag for injection in injections], dtype=float),
+        "survey_radius": np.array([injection.listed_radius for injection in injections], dtype=float),
     }
     return shard_table("sources", values)
 
@@ -48,7 +48,7 @@ def cut_stamps(
     injections: Sequence[Injection],
     stamps: StampFiles,
 ) -> None:
-    """Put galaxies into the images of tiles and cut their stamps.
+    """Inject galaxies into the images of tiles and cut their stamps.
 
     Parameters
     ----------
@@ -58,15 +58,15 @@ def cut_stamps(
     network : Network
     tiles : sequence of FetchedTile
     injections : sequence of Injection
-        So far from each other that no stamp shows two.
+        The galaxies must be so far from each other that no stamp shows two of them.
     stamps : StampFiles
-        The store to write.
+        The stamp store to write.
     """
     description, settings = parameters.survey, parameters.configuration.stamps
     seed, rows = parameters.configuration.seed, source_rows(injections)
     ra, dec, radius = (rows[name].to_numpy() for name in ("ra", "dec", "survey_radius"))
     half = float(reach(rows, settings, description).max())
-    near = {tile.name for tile in needed([one.tile for one in tiles], ra, dec, half)}
+    near = {tile.name for tile in needed([fetched.tile for fetched in tiles], ra, dec, half)}
 
     def open_band(tile: FetchedTile, band: str) -> Image:
         image = open_again(survey, network, tile, band)

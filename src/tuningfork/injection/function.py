@@ -1,4 +1,4 @@
-"""The selection function: completeness, bias and scatter of the bar lengths against what makes bars hard to see."""
+"""The selection function: completeness, bias and scatter of the bar lengths as functions of observing conditions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +14,18 @@ from tuningfork.core.statistics import BOOTSTRAP_RESAMPLINGS, FEWEST, robust_sca
 from tuningfork.core.tables import lineage_of, read_table, write_table
 
 MAX_QUANTITY_BINS = 6
-"""Bins of a quantity at most; each holds the same number of galaxies."""
+"""Largest number of bins of a quantity; the bins contain equal numbers of galaxies."""
 INTERVAL_DEVIATIONS = 1.0
-"""Half width of the interval of the completeness in standard deviations of a normal distribution: 68.3 %."""
+"""Half width of the interval of the completeness, in standard deviations of a normal distribution (68.3 %)."""
 QUANTITIES = {
     "magnitude": "mag",
     "bar_length_over_psf": "",
     "axis_ratio": "",
     "redshift": "",
 }
-"""What the selection function depends on, and its unit: true magnitude in the reference band, true full bar length over
-the PSF's full width at half maximum, axis ratio of the outer isophotes, redshift if the population has any."""
+"""Quantity of which completeness is a function -> its unit. The quantities are the true magnitude in the reference
+band, the ratio of the true full bar length to the PSF's full width at half maximum, the axis ratio of the outer
+isophotes, and the redshift if the population has redshifts."""
 SCHEMA = pa.schema(
     [
         ("quantity", pa.string()),
@@ -53,7 +54,7 @@ def gather(parameters: Parameters, *, shards: Sequence[Path], output: Path, tabl
     shards : sequence of Path
         Tables of :func:`tuningfork.injection.shard.inject_shard`.
     output : Path
-        selection.parquet, one row a galaxy.
+        selection.parquet, one row per galaxy.
     table : Path
         selection_function.parquet, columns of `SCHEMA`.
     """
@@ -64,23 +65,24 @@ def gather(parameters: Parameters, *, shards: Sequence[Path], output: Path, tabl
 
 
 def selection_function(galaxies: pd.DataFrame, seed: int) -> pa.Table:
-    """Return the figures of all galaxies and of those in bins of each quantity.
+    """Return the figures of all galaxies, and of the galaxies in bins of each quantity.
 
     Parameters
     ----------
     galaxies : DataFrame
-        Rows of selection.parquet; those without a stamp count as not recovered.
+        Rows of selection.parquet; galaxies without a stamp count as not recovered.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     pyarrow.Table
-        Columns of `SCHEMA`. The first row, of the quantity `all`, has no edges. `completeness` has its Wilson (1927)
-        interval of 68.3 %; `length_bias` is the median of ln(measured / true length) of the recovered bars with its
-        bootstrap error, `length_scatter` half the width of its central 68.3 %; null for fewer than ten.
+        Columns of `SCHEMA`. The first row, of the quantity `all`, has no edges. `completeness_low` and
+        `completeness_high` are the limits of the Wilson (1927) interval of 68.3 %. `length_bias` is the median of
+        ln(measured / true length) of the recovered bars, with its bootstrap error; `length_scatter` is half the width
+        of its central 68.3 %. Both are null for fewer than ten bars.
     """
-    found = galaxies.assign(
+    measured = galaxies.assign(
         magnitude=galaxies["true_mag"],
         bar_length_over_psf=galaxies["true_bar_length"] / galaxies["psf_fwhm"],
         axis_ratio=galaxies["true_axis_ratio"],
@@ -88,15 +90,15 @@ def selection_function(galaxies: pd.DataFrame, seed: int) -> pa.Table:
         miss=np.log(galaxies["bar_length"].astype(float) / galaxies["true_bar_length"]),
     )
     rng = generator_for(seed, "selection")
-    rows = [{"quantity": "all", "unit": "", "low": None, "high": None} | _figures(found, rng)]
+    rows = [{"quantity": "all", "unit": "", "low": None, "high": None} | _figures(measured, rng)]
     for name, unit in QUANTITIES.items():
-        known = found[np.isfinite(found[name].astype(float))]
+        known = measured[np.isfinite(measured[name].astype(float))]
         bins = min(MAX_QUANTITY_BINS, len(known) // FEWEST)
         edges = np.unique(np.quantile(known[name], np.linspace(0, 1, bins + 1))) if bins else np.empty(0)
-        place = np.clip(np.searchsorted(edges, known[name], side="right") - 1, 0, max(len(edges) - 2, 0))
+        bin_of = np.clip(np.searchsorted(edges, known[name], side="right") - 1, 0, max(len(edges) - 2, 0))
         for k in range(len(edges) - 1):
             limits = {"quantity": name, "unit": unit, "low": float(edges[k]), "high": float(edges[k + 1])}
-            rows.append(limits | _figures(known[place == k], rng))
+            rows.append(limits | _figures(known[bin_of == k], rng))
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
@@ -116,13 +118,13 @@ def _figures(galaxies: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]
     }
 
 
-def wilson(found: int, n: int, deviations: float = INTERVAL_DEVIATIONS) -> tuple[float | None, float | None]:
+def wilson(successes: int, n: int, deviations: float = INTERVAL_DEVIATIONS) -> tuple[float | None, float | None]:
     """Return the Wilson (1927) score interval of a binomial probability; None without a trial.
 
     Parameters
     ----------
-    found, n : int
-        Successes and trials.
+    successes, n : int
+        Numbers of successes and of trials.
     deviations : float
         Half width of the interval in standard deviations.
 
@@ -132,7 +134,7 @@ def wilson(found: int, n: int, deviations: float = INTERVAL_DEVIATIONS) -> tuple
     """
     if n == 0:
         return None, None
-    share, square = found / n, deviations**2
+    share, square = successes / n, deviations**2
     centre = (share + square / (2 * n)) / (1 + square / n)
     half = deviations * np.sqrt(share * (1 - share) / n + square / (4 * n**2)) / (1 + square / n)
     return float(max(centre - half, 0)), float(min(centre + half, 1))

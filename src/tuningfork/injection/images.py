@@ -1,4 +1,4 @@
-"""Images of a survey with simulated galaxies in them; all else is left as it is."""
+"""Injection of simulated galaxies into images of a survey, whose other light stays unchanged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from tuningfork.stamps.cut import overlap
 from tuningfork.surveys.base import Image
 
 DRAWN_RADII, DRAWN_WIDTH_RANGE = 12, (64, 512)
-"""Width of a galaxy's drawn image in half-light radii, and its limits (pixel)."""
+"""Width of a galaxy's drawn image in half-light radii, and the smallest and largest width (pixel)."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """Where in an image a galaxy is drawn.
+    """The position and geometry with which a galaxy is drawn into an image.
 
     Attributes
     ----------
@@ -29,11 +29,11 @@ class Spot:
     x, y : float
         Pixel position of its centre.
     matrix : ndarray
-        (2, 2), from offsets west and north (arcsec) to offsets in pixels.
+        (2, 2), converts offsets west and north (arcsec) to offsets in pixels.
     scale : float
         Width of a pixel (arcsec).
     width : int
-        Of the drawn square (pixel).
+        Width of the drawn square (pixel).
     """
 
     injection: Injection
@@ -50,29 +50,30 @@ class Spot:
 
 
 def spots(image: Image, injections: Sequence[Injection]) -> list[Spot]:
-    """Return where in an image the galaxies lie whose light falls on it."""
-    ra, dec = np.array([(one.ra, one.dec) for one in injections], dtype=float).reshape(-1, 2).T
+    """Return the spots of the galaxies whose light falls on an image."""
+    ra, dec = np.array([(injection.ra, injection.dec) for injection in injections], dtype=float).reshape(-1, 2).T
     x, y = (np.asarray(values, dtype=float) for values in image.wcs.all_world2pix(ra, dec, 0))
-    found = []
-    for place in np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist():
+    result = []
+    for row in np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist():
         reach = DRAWN_WIDTH_RANGE[1]
-        if not (-reach < x[place] < image.shape[1] + reach and -reach < y[place] < image.shape[0] + reach):
+        if not (-reach < x[row] < image.shape[1] + reach and -reach < y[row] < image.shape[0] + reach):
             continue
-        sky = jacobian(image.wcs, x[place : place + 1], y[place : place + 1])
+        sky = jacobian(image.wcs, x[row : row + 1], y[row : row + 1])
         scale = float(directions(sky)[0][0])
         matrix = np.linalg.inv(sky[0]) @ np.diag([-1.0, 1.0])
-        width = int(np.clip(DRAWN_RADII * injections[place].galaxy.r_eff / scale, *DRAWN_WIDTH_RANGE))
-        found.append(Spot(injections[place], float(x[place]), float(y[place]), matrix, scale, width))
-    return found
+        width = int(np.clip(DRAWN_RADII * injections[row].galaxy.r_eff / scale, *DRAWN_WIDTH_RANGE))
+        result.append(Spot(injections[row], float(x[row]), float(y[row]), matrix, scale, width))
+    return result
 
 
 def with_galaxies(
     image: Image, tile: str, band: str, injections: Sequence[Injection], description: Description, seed: int
 ) -> Image:
-    """Return an image in which galaxies have been put, seen through its PSF, with the photon noise of their light.
+    """Return an image with injected galaxies, convolved with its PSF, and with the photon noise of their light.
 
-    The PSF is the Moffat profile of the width that the image has at the galaxy. The noise of their light follows from
-    the inverse variance about them, see :func:`tuningfork.simulate.imaging.noise.add_noise`, and is added to that of the image.
+    The PSF is a Moffat profile with the width of the image's PSF at the galaxy. The photon noise follows from the
+    inverse variance around the galaxy, see :func:`tuningfork.simulate.imaging.noise.add_noise`, and is added to the
+    image's noise.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def with_galaxies(
     injections : sequence of Injection
     description : Description
     seed : int
-        The configuration's.
+        Seed of the configuration.
 
     Returns
     -------
@@ -120,7 +121,7 @@ def draw(
     image : Image
     band : str
     level : float
-        Sky noise of a pixel (flux units).
+        Sky noise per pixel (flux units).
     description : Description
     rng : numpy.random.Generator
 
@@ -129,18 +130,25 @@ def draw(
     light, variance : ndarray
         (width, width)
     """
-    place = description.bands.index(band)
+    column = description.bands.index(band)
     lights = spot.injection.galaxy.lights(description.bands, description.reference, image.zero_point)
-    lights = [replace(light, fluxes=light.fluxes[place : place + 1]) for light in lights]
+    lights = [replace(light, fluxes=light.fluxes[column : column + 1]) for light in lights]
     width = float(image.psf_fwhm(np.array([spot.x]), np.array([spot.y]))[0])
-    psf = Moffat(width if np.isfinite(width) else description.psf_fwhm[place], description.psf_beta)
+    psf = Moffat(width if np.isfinite(width) else description.psf_fwhm[column], description.psf_beta)
     canvas = Canvas(canvas_size(spot.width), spot.matrix)
     offset = spot.x - np.floor(spot.x + 0.5), spot.y - np.floor(spot.y + 0.5)
     first = canvas.size // 2 - spot.width // 2
     middle = slice(first, first + spot.width)
     light = canvas.draw_through(lights, [psf], float(offset[0]), float(offset[1]))[:, middle, middle].copy()
-    own = description.of_bands([band]).model_copy(
+    image_description = description.of_bands([band]).model_copy(
         update={"zero_point": image.zero_point, "pixel_scale": spot.scale, "reference_band": band}
     )
-    variance = add_noise(rng, light, np.array([level]), own, Correlation.of(own), background=np.zeros_like(light))
+    variance = add_noise(
+        rng,
+        light,
+        np.array([level]),
+        image_description,
+        Correlation.of(image_description),
+        background=np.zeros_like(light),
+    )
     return light[0], np.maximum(variance[0] - np.float32(level**2), 0)

@@ -1,4 +1,4 @@
-"""What the pipeline measures on every source, on any stamps: classes, saliency maps, bars."""
+"""The pipeline's measurements on any stamps: classes, saliency maps and bars."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from tuningfork.stamps.store import in_bands
 
 @dataclass(frozen=True)
 class RecipeCalibrations:
-    """What held-out galaxies taught the recipes for votes and bars.
+    """The calibrations of votes and bars, learned from held-out galaxies.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class RecipeCalibrations:
 
     @classmethod
     def read(cls, votes: Path, bars: Path) -> "RecipeCalibrations":
-        """Return the calibrations in two files.
+        """Return the calibrations that are stored in two files.
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ def measure_sources(
 ) -> tuple[pa.Table, pa.Table]:
     """Return the tables of the stages classify and bars, by the pipeline's own recipes.
 
-    Light profiles are not measured: what follows from them, the deprojected length, is null.
+    Light profiles are not measured, so that the deprojected length, which depends on them, is null.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def measure_sources(
     pixels : ndarray
         (N, 2, B, S, S), in the bands of the ensemble.
     configuration : Configuration
-        The seed and the sections infer, saliency and bars.
+        Contains the seed and the sections infer, saliency and bars.
     calibrations : RecipeCalibrations
 
     Returns

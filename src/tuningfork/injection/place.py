@@ -1,4 +1,4 @@
-"""Which galaxies are put where."""
+"""The random positions and properties of the injected galaxies."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +18,18 @@ from tuningfork.surveys.base import Tile
 from tuningfork.surveys.near import depth
 
 BARRED_CLASS = "barred_spiral"
+"""Class of the injected galaxies."""
 MAX_SHARD_GALAXIES = 1_000_000
-"""Galaxies of a shard at most, the step of their identifiers from shard to shard."""
+"""Largest number of galaxies per shard, which is the step of the identifiers between shards."""
 HEALPIX_ORDER = 29
+"""Deepest HEALPix order, whose pixels serve as random positions."""
 POSITIONS_AT_ONCE, MAX_TRIES_PER_GALAXY = 4096, 200
-"""Random positions drawn at once, and how many of them are tried for a galaxy: most of a shard may have no image."""
+"""Number of random positions drawn at once, and number of positions tried per galaxy; much of a shard lacks images."""
 
 
 @dataclass(frozen=True)
 class Injection:
-    """A simulated galaxy and its place.
+    """A simulated galaxy and its position.
 
     Attributes
     ----------
@@ -37,7 +39,7 @@ class Injection:
     ra, dec : float
         deg.
     listed_radius : float
-        Circularised half-light radius (arcsec) that a survey's catalogue would have, which may set the stamp's scale.
+        Circularised half-light radius (arcsec) that a survey's catalogue would list; it may set the stamp's scale.
     """
 
     source_id: int
@@ -50,19 +52,19 @@ class Injection:
 def place_galaxies(
     seed: int, shard: Shard, number: int, population: Population, tiles: Sequence[Tile]
 ) -> list[Injection]:
-    """Draw barred galaxies of the population and put them at random into a shard.
+    """Draw barred galaxies of the population and random positions in a shard.
 
     Parameters
     ----------
     seed : int
-        The configuration's.
+        Seed of the configuration.
     shard : Shard
     number : int
-        Galaxies; fewer are placed if the tiles cover little of the shard, none if no tile tells its corners.
+        Number of galaxies. Fewer are placed if the tiles cover little of the shard, and none if no tile has corners.
     population : Population
-        Of which the barred spirals are drawn.
+        The population of which the barred spirals are drawn.
     tiles : sequence of Tile
-        A galaxy's centre lies in one of them.
+        The centre of every galaxy lies in one of them.
 
     Returns
     -------
@@ -70,19 +72,18 @@ def place_galaxies(
     """
     barred = population.model_copy(update={"classes": only(BARRED_CLASS)})
     ra, dec = positions(generator_for(seed, "inject", shard.name), shard, number, tiles)
-    found = []
-    for place in range(len(ra)):
-        rng = generator_for(seed, "inject", shard.name, place)
+    placed = []
+    for row in range(len(ra)):
+        rng = generator_for(seed, "inject", shard.name, row)
         galaxy = draw_galaxy(rng, barred)
         radius = float(listed_radius(rng, np.array(galaxy.r_eff), np.array(galaxy.axis_ratio)))
-        found.append(
-            Injection(shard.pixel * MAX_SHARD_GALAXIES + place, galaxy, float(ra[place]), float(dec[place]), radius)
-        )
-    return found
+        source_id = shard.pixel * MAX_SHARD_GALAXIES + row
+        placed.append(Injection(source_id, galaxy, float(ra[row]), float(dec[row]), radius))
+    return placed
 
 
 def only(kind: str) -> ClassFractions:
-    """Return the fractions of a population of one kind."""
+    """Return the class fractions of a population of one class."""
     return ClassFractions(**{name: float(name == kind) for name in ClassFractions.model_fields})
 
 
@@ -96,7 +97,7 @@ def positions(
     rng : numpy.random.Generator
     shard : Shard
     number : int
-        Of points, at most.
+        Largest number of points.
     tiles : sequence of Tile
 
     Returns
@@ -105,7 +106,7 @@ def positions(
         (n,) deg.
     """
     parts = 4 ** (HEALPIX_ORDER - shard.order)
-    found: list[np.ndarray] = []
+    accepted: list[np.ndarray] = []
     rounds = 10 + MAX_TRIES_PER_GALAXY * number // POSITIONS_AT_ONCE if any(tile.corners for tile in tiles) else 0
     for _ in range(rounds):
         deep = np.uint64(shard.pixel) * np.uint64(parts) + rng.integers(parts, size=POSITIONS_AT_ONCE, dtype=np.uint64)
@@ -115,25 +116,25 @@ def positions(
         for tile in tiles:
             with np.errstate(invalid="ignore"):
                 inside |= depth(tile, *points) > 0
-        found.append(points[:, inside])
-        if sum(part.shape[1] for part in found) >= number:
+        accepted.append(points[:, inside])
+        if sum(part.shape[1] for part in accepted) >= number:
             break
-    ra, dec = np.concatenate([np.empty((2, 0)), *found], axis=1)[:, :number]
+    ra, dec = np.concatenate([np.empty((2, 0)), *accepted], axis=1)[:, :number]
     return ra, dec
 
 
 def groups(injections: Sequence[Injection], separation: float, largest: int) -> Iterator[list[Injection]]:
     """Yield groups of at most `largest` galaxies that lie at least `separation` (deg) from each other.
 
-    Each group is put into the images by itself, so that no galaxy has another one for a neighbour.
+    Each group is injected separately, so that no injected galaxy is a neighbour of another one.
 
     Parameters
     ----------
     injections : sequence of Injection
     separation : float
-        deg.
+        Smallest distance (deg) of two galaxies in a group.
     largest : int
-        Galaxies per group, at most.
+        Largest number of galaxies per group.
 
     Yields
     ------
@@ -143,9 +144,9 @@ def groups(injections: Sequence[Injection], separation: float, largest: int) -> 
     while left:
         group: list[Injection] = []
         rest: list[Injection] = []
-        for one in left:
+        for injection in left:
             ra, dec = np.array([(other.ra, other.dec) for other in group]).reshape(-1, 2).T
-            far = len(group) < largest and bool((distance(ra, dec, one.ra, one.dec) >= separation).all())
-            (group if far else rest).append(one)
+            far = len(group) < largest and bool((distance(ra, dec, injection.ra, injection.dec) >= separation).all())
+            (group if far else rest).append(injection)
         yield group
         left = rest

@@ -1,4 +1,4 @@
-"""The job that puts simulated barred galaxies into the images of a shard and measures them."""
+"""The stage inject: injects simulated barred galaxies into the images of a shard and measures them."""
 
 import logging
 import tempfile
@@ -28,16 +28,16 @@ from tuningfork.surveys.transfer.network import Network
 logger = logging.getLogger(__name__)
 
 MAX_GROUP_GALAXIES = 256
-"""Galaxies whose stamps and maps are there at once."""
+"""Largest number of galaxies whose stamps and maps exist at once."""
 MIN_SEPARATION_STAMPS = 1.5
-"""Least distance of two galaxies that are put into the images together, in widths of a stamp."""
+"""Smallest distance of two galaxies that are injected together, in widths of a stamp."""
 TRUTH_FIELDS = (
     "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "cos_inclination", "bulge_fraction", "arm_strength",
     "bar_length", "bar_position_angle", "bar_axis_ratio", "bar_strength", "redshift",
 )  # fmt: skip
-"""What is written of a galaxy's truth, as `true_...`."""
+"""True properties of a galaxy that are written, as `true_...`."""
 STAMP_COLUMNS = ("pixel_scale", "psf_fwhm", "sky_noise", "valid_fraction")
-"""What is written of its stamp; `psf_fwhm` (arcsec) and `sky_noise` are of the reference band."""
+"""Properties of its stamp that are written; `psf_fwhm` (arcsec) and `sky_noise` are those of the reference band."""
 VOTE_COLUMNS = ("p_bar", "bar_yes_fraction")
 SCHEMA = pa.schema(
     [
@@ -59,7 +59,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class InjectionInputs:
-    """Files from which galaxies that are put into a shard are measured.
+    """The files from which the galaxies injected into a shard are measured.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class InjectionInputs:
 def inject_shard(
     parameters: Parameters, *, shard: str, inputs: InjectionInputs, transfer: Transfer, output: Path
 ) -> None:
-    """Write the truth and the measurements of barred galaxies that are put into the images of a shard.
+    """Write the truth and the measurements of barred galaxies that are injected into the images of a shard.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def inject_shard(
         Name of the shard.
     inputs : InjectionInputs
     transfer : Transfer
-        How to deal with services, and the cache.
+        Settings of downloads and of the cache.
     output : Path
         The Parquet file to write: one row per galaxy, columns of `SCHEMA`.
 
@@ -105,11 +105,11 @@ def inject_shard(
     ensemble = load_ensemble(inputs.models, "morphology")
     calibrations = RecipeCalibrations.read(inputs.votes, inputs.bars)
     fetched = list(read_tiles(read_table(inputs.tiles)).values())
-    usable = [one.tile for one in fetched if description.reference_band in one.files]
+    usable = [entry.tile for entry in fetched if description.reference_band in entry.files]
     number, population = configuration.selection.galaxies, configuration.simulate.population
     placed = place_galaxies(configuration.seed, Shard.parse(shard), number, population, usable)
     if len(placed) < number:
-        logger.warning("shard %s: the outlines of its tiles have room for %d galaxies only", shard, len(placed))
+        logger.warning("shard %s: the outlines of its tiles have room for only %d galaxies", shard, len(placed))
     half = reach(source_rows(placed), configuration.stamps, description).max(initial=0.0)
     parts = [SCHEMA.empty_table()]
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -128,9 +128,9 @@ def inject_shard(
 def rows_of(
     shard: str, group: Sequence[Injection], stamps: pa.Table, classes: pa.Table, bars: pa.Table, band: str
 ) -> pa.Table:
-    """Return truth and measurements of some galaxies, in their order.
+    """Return the truth and the measurements of galaxies, in their order.
 
-    A galaxy is recovered if the pipeline publishes a bar length: it found a barred disc.
+    A galaxy counts as recovered if the pipeline publishes a bar length for it.
 
     Parameters
     ----------
@@ -148,8 +148,11 @@ def rows_of(
         Columns of `SCHEMA`.
     """
     names = {"psf_fwhm": f"psf_fwhm_{band}", "sky_noise": f"sky_noise_{band}"}
-    values = {"shard": [shard] * len(group), "ra": [one.ra for one in group], "dec": [one.dec for one in group]}
-    truth = {name: np.array([getattr(one.galaxy, name) for one in group], dtype=float) for name in TRUTH_FIELDS}
+    values = {"shard": [shard] * len(group), "ra": [injection.ra for injection in group]}
+    values["dec"] = [injection.dec for injection in group]
+    truth = {
+        name: np.array([getattr(injection.galaxy, name) for injection in group], dtype=float) for name in TRUTH_FIELDS
+    }
     columns = {name: pa.array(column) for name, column in values.items()}
     columns |= {f"true_{name}": pa.array(column, from_pandas=True) for name, column in truth.items()}
     columns |= {"tile": stamps["tile"]} | {name: stamps[names.get(name, name)] for name in STAMP_COLUMNS}

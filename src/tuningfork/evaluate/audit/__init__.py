@@ -1,1 +1,1 @@
-"""Audit of labels: likely errors among votes, and what they depend on beyond the truth."""
+"""Audit of the votes: likely errors, and dependences of the bar fraction on image quality."""

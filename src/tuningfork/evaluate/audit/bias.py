@@ -1,9 +1,9 @@
-"""How the bar fraction depends on how well a galaxy is seen, and the shifts that would undo it.
+"""Dependence of the bar fraction on how well a galaxy is seen, and the shifts that would correct it.
 
-With known truth (simulations) barred and unbarred galaxies are looked at apart: whatever dependence is left among
-galaxies that all have a bar, or all have none, is beyond the truth. Without it, on real galaxies, all are looked at
-together and the best-seen bin is the reference, as in the debiasing of Galaxy Zoo (Bamford+ 2009, Hart+ 2016): that
-takes what changes with magnitude or redshift among the galaxies themselves for bias, too.
+Simulated galaxies have a known truth, and barred and unbarred galaxies are analysed separately: any dependence within
+one of these samples is a bias. Real galaxies have no known truth. They are analysed together, with the best-seen bin as
+the reference, as in the debiasing of Galaxy Zoo (Bamford+ 2009, Hart+ 2016). This treats real changes of the galaxies
+with magnitude or redshift as bias, too.
 """
 
 from collections.abc import Mapping
@@ -34,17 +34,20 @@ COVARIATES = {
 }
 """Covariate -> its unit, and whether galaxies are seen best where it is large (1) or small (-1)."""
 MIN_AUDITED_GALAXIES = 30
+"""Smallest number of galaxies in an analysed sample."""
 COVARIATE_BINS = 5
+"""Number of bins of each covariate."""
 MIN_SIGNIFICANCE = 3.5
-"""Slopes of more standard errors than this are called significant: chance gives one to some fifty reports of twenty."""
+"""Ratio of a slope to its standard error above which the slope is called significant. By chance, about one in fifty
+reports with twenty slopes contains such a slope."""
 MAX_LOGIT_SHIFT = 12.0
-"""Largest shift of a logit; fractions of zero and one cannot be shifted to others."""
+"""Largest shift of a logit; no finite shift gives a fraction of exactly zero or one."""
 
 
 def audit_votes(
     parameters: Parameters, *, galaxies: Path, volunteers: VolunteerFiles | None, output: Path, table: Path
 ) -> None:
-    """Write which votes are likely wrong, and how the bar fraction depends on what it should not depend on.
+    """Write the votes that are likely wrong, and the dependence of the bar fraction on how well galaxies are seen.
 
     Parameters
     ----------
@@ -74,14 +77,15 @@ def audit_votes(
 
 
 def bar_bias(frame: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """Return dependences and corrections of the bar fraction among galaxies that volunteers were asked about a bar.
+    """Return the dependences and corrections of the bar fraction for galaxies with votes on the bar.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns of evaluation.parquet; with `class` the truth is known, and `bar_length` says whether there is a bar.
+        Columns of evaluation/galaxies.parquet. The truth is known for rows with a `class`; galaxies with a `bar_length`
+        have a bar.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
@@ -100,9 +104,7 @@ def bar_bias(frame: pd.DataFrame, seed: int) -> dict[str, Any]:
 
 
 def measured_bars(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the covariates of the galaxies with votes on a bar and a prediction, and their bar fractions.
-
-    `votes` and `model` are fractions, `asked` the number of votes; `truth` is 1 with a bar, 0 without, NaN if unknown.
+    """Return the bar fractions and covariates of the galaxies with votes on the bar and a prediction.
 
     Parameters
     ----------
@@ -112,8 +114,8 @@ def measured_bars(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `votes` and `model`, the bar fractions; `asked`, the number of votes; `truth`, 1 with a bar, 0 without, NaN if
-        unknown; the covariates.
+        `votes` and `model`, the observed and predicted bar fractions; `asked`, the number of votes; `truth`, 1 with a
+        bar, 0 without a bar, NaN if unknown; the covariates.
     """
     yes, no = (frame[f"{label}_votes"].fillna(0).to_numpy(dtype=float) for label in question("bar").labels)
     model = frame[f"{question('bar').labels[0]}_fraction"].to_numpy(dtype=float)
@@ -134,12 +136,12 @@ def measured_bars(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _varying(rows: pd.DataFrame) -> list[str]:
-    """Return the covariates that are known and not the same for all."""
+    """Return the covariates that are known and not constant."""
     return [name for name in COVARIATES if name in rows and rows[name].nunique() > 1]
 
 
 def samples(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    """Return the samples within which the truth is the same for all galaxies.
+    """Return the samples that are analysed separately.
 
     Parameters
     ----------
@@ -157,7 +159,7 @@ def samples(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
 
 
 def slopes(rows: pd.DataFrame, generator: np.random.Generator) -> list[dict[str, Any]]:
-    """Return how the logit of the bar fraction changes with each covariate, the others held fixed.
+    """Return the slope of the logit of the bar fraction with each covariate at fixed other covariates.
 
     Parameters
     ----------
@@ -171,7 +173,7 @@ def slopes(rows: pd.DataFrame, generator: np.random.Generator) -> list[dict[str,
         `sample`, `of` (votes or model), `covariate`, `unit`, `n`, `slope` (1/unit), `error` (bootstrap),
         `significance` (slope / error) and whether it is `significant`.
     """
-    found = []
+    entries = []
     names = _varying(rows)
     for sample, chosen in samples(rows).items():
         if len(chosen) < MIN_AUDITED_GALAXIES or not names:
@@ -180,28 +182,28 @@ def slopes(rows: pd.DataFrame, generator: np.random.Generator) -> list[dict[str,
         values = chosen[names].to_numpy()
         for outcome, number in (("votes", chosen["asked"].to_numpy()), ("model", np.ones(len(chosen)))):
             slope, error = logistic_slopes(values, chosen[outcome].to_numpy(), number, weights)
-            for place, name in enumerate(names):
-                ratio = slope[place] / error[place] if error[place] > 0 else 0.0
-                found.append(
+            for column, name in enumerate(names):
+                ratio = slope[column] / error[column] if error[column] > 0 else 0.0
+                entries.append(
                     {
                         "sample": sample,
                         "of": outcome,
                         "covariate": name,
                         "unit": COVARIATES[name][0],
                         "n": len(chosen),
-                        "slope": figure(slope[place]),
-                        "error": figure(error[place]),
+                        "slope": figure(slope[column]),
+                        "error": figure(error[column]),
                         "significance": figure(ratio),
                         "significant": bool(abs(ratio) > MIN_SIGNIFICANCE),
                     }
                 )
-    return found
+    return entries
 
 
 def corrections(rows: pd.DataFrame, generator: np.random.Generator) -> list[dict[str, Any]]:
-    """Return for bins of each covariate the shift of the logits that gives the bin the fraction it should have.
+    """Return, for bins of each covariate, the shift of the logits that gives the bin its target fraction.
 
-    That is the true fraction of the bin or, where the truth is not known, the fraction in the best-seen bin.
+    The target is the true fraction of the bin or, where the truth is unknown, the fraction in the best-seen bin.
 
     Parameters
     ----------
@@ -212,38 +214,38 @@ def corrections(rows: pd.DataFrame, generator: np.random.Generator) -> list[dict
     Returns
     -------
     list of dict
-        `covariate`, `unit`, `low`, `high`, `n`, and for votes and model the mean `fraction_{of}`, the mean that it should
-        be, `target_{of}`, the `shift_{of}` and its `error_{of}` (bootstrap). A debiased fraction is expit(logit(fraction) + shift), with
-        (votes + 1/2) / (asked + 1) for the fraction of votes.
+        `covariate`, `unit`, `low`, `high`, `n`, and for votes and model the mean `fraction_{of}`, its target
+        `target_{of}`, the `shift_{of}` and its bootstrap error `error_{of}`. A corrected fraction is
+        expit(logit(fraction) + shift); the fraction of votes in this formula is (votes + 1/2) / (asked + 1).
     """
-    found = []
+    entries = []
     for name in _varying(rows):
         unit, best = COVARIATES[name]
         edges = np.unique(np.quantile(rows[name], np.linspace(0, 1, COVARIATE_BINS + 1)))
-        place = np.clip(np.searchsorted(edges, rows[name], side="right") - 1, 0, len(edges) - 2)
-        groups = [rows[place == k] for k in range(len(edges) - 1)]
+        bins = np.clip(np.searchsorted(edges, rows[name], side="right") - 1, 0, len(edges) - 2)
+        groups = [rows[bins == k] for k in range(len(edges) - 1)]
         reference = None if rows["truth"].notna().all() else groups[-1 if best > 0 else 0]
         for k, group in enumerate(groups):
             if len(group):
                 limits = {"low": float(edges[k]), "high": float(edges[k + 1])}
-                found.append({"covariate": name, "unit": unit} | limits | _correction(group, reference, generator))
-    return found
+                entries.append({"covariate": name, "unit": unit} | limits | _correction(group, reference, generator))
+    return entries
 
 
 def _correction(group: pd.DataFrame, reference: pd.DataFrame | None, generator: np.random.Generator) -> dict[str, Any]:
-    own, other = bootstrap_weights(generator, len(group)), None
+    weights, reference_weights = bootstrap_weights(generator, len(group)), None
     if reference is not None and reference is not group:
-        other = bootstrap_weights(generator, len(reference))
+        reference_weights = bootstrap_weights(generator, len(reference))
     entry: dict[str, Any] = {"n": len(group)}
     for outcome in ("votes", "model"):
         values = smoothed(group, outcome)
         if reference is None:
-            target = own @ group["truth"].to_numpy()
-        elif other is None:
-            target = own @ values
+            target = weights @ group["truth"].to_numpy()
+        elif reference_weights is None:
+            target = weights @ values
         else:
-            target = other @ smoothed(reference, outcome)
-        shift = shifts_to(values, own, target)
+            target = reference_weights @ smoothed(reference, outcome)
+        shift = shifts_to(values, weights, target)
         entry |= {
             f"fraction_{outcome}": float(values.mean()),
             f"target_{outcome}": float(target[0]),
@@ -254,7 +256,7 @@ def _correction(group: pd.DataFrame, reference: pd.DataFrame | None, generator: 
 
 
 def smoothed(rows: pd.DataFrame, outcome: str) -> np.ndarray:
-    """Return fractions with a finite logit: those of the model as they are, votes with half a vote added to each answer.
+    """Return fractions with a finite logit: clipped ones of the model, and votes with half a vote added to each answer.
 
     Parameters
     ----------
@@ -274,21 +276,21 @@ def smoothed(rows: pd.DataFrame, outcome: str) -> np.ndarray:
 
 
 def shifts_to(fractions: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return what is to be added to the logits of fractions for their weighted means to be `targets`, by bisection.
+    """Return the shifts of the logits that give fractions the weighted means `targets`, by bisection.
 
     Parameters
     ----------
     fractions : ndarray
-        (N,) above 0 and below 1.
+        (N,) between 0 and 1, excluding both.
     weights : ndarray
-        (R, N), each row of sum one.
+        (R, N), each row with the sum one.
     targets : ndarray
-        (R,).
+        (R,) target means.
 
     Returns
     -------
     ndarray
-        (R,), at most `MAX_LOGIT_SHIFT` from zero.
+        (R,), with absolute values of at most `MAX_LOGIT_SHIFT`.
     """
     low, high, logits = (
         np.full(len(targets), -MAX_LOGIT_SHIFT),

@@ -1,9 +1,9 @@
-"""Where model and votes disagree: galaxies whose votes the model, sure of itself, did not expect.
+"""Disagreement of model and votes: galaxies whose votes are unlikely given the model's prediction.
 
-The votes on a question are taken to follow a Dirichlet-multinomial distribution about the predicted fractions, with
-concentrations `precision` x fraction. The precision, one a question, is what makes the votes of most galaxies likely:
-it stands for all by which volunteers differ from the prediction beyond counting, so that what is listed stands out
-against the usual disagreement. Each answer by itself then follows a beta-binomial distribution.
+The votes on a question are modelled by a Dirichlet-multinomial distribution about the predicted fractions, with
+concentrations `precision` x fraction. The precision of each question is fitted to the votes of most galaxies. It
+accounts for all differences between volunteers and prediction beyond counting noise, so that listed galaxies exceed the
+usual disagreement. The votes for a single answer follow a beta-binomial distribution.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from tuningfork.core.decision_tree import Question, questions
 from tuningfork.core.statistics import FEWEST, figure
 
 MIN_VOTES = 5
-"""Votes on a question below which nothing is said about a galaxy."""
+"""Smallest number of votes on a question for a galaxy to be tested."""
 PRECISION_LIMITS = (0.5, 1e4)
-"""Limits of the precision; the upper one is all but a plain multinomial distribution."""
+"""Limits of the precision; at the upper limit the distribution is nearly multinomial."""
 MIN_PROBABILITY_OF_TRUSTED_VOTES = 0.01
-"""Votes less likely than this do not count for the precision."""
+"""Probability below which votes are ignored in the second fit of the precision."""
 MIN_PREDICTED_FRACTION = 1e-3
-"""Floor of predicted fractions."""
+"""Smallest predicted fraction; smaller ones are raised to it."""
 DISAGREEMENT_PROBABILITY = 0.001
 """Probability below which a disagreement is counted in the summary."""
 GALAXIES_AT_ONCE = 4096
-"""Galaxies judged at once."""
+"""Number of galaxies that are tested at once."""
 SCHEMA = pa.schema(
     [
         ("origin", pa.string()),
@@ -49,37 +49,37 @@ SCHEMA = pa.schema(
 
 
 def label_errors(frame: pd.DataFrame, origin: str, entries: Sequence[Question] = ()) -> tuple[pa.Table, dict[str, Any]]:
-    """Return every judged galaxy and question, the least likely votes first, and a summary of each question.
+    """Return all tested galaxies and questions, the least likely votes first, and a summary of each question.
 
     Parameters
     ----------
     frame : DataFrame
-        `index`, and for each answer `{answer}_votes` and `{answer}_fraction`, the predicted one.
+        `index`, and for each answer `{answer}_votes` and the predicted `{answer}_fraction`.
     origin : str
-        Where the votes are from, for the table.
+        Origin of the votes, for the table.
     entries : sequence of Question
-        By default all of the tree.
+        The questions; by default all questions of the tree.
 
     Returns
     -------
     table : pyarrow.Table
-        Columns of `SCHEMA`: the answer that departs most; `residual`, in standard deviations, positive if it has more
-        votes than expected; `probability` of votes at least as unlikely; `false_discovery_rate`, the share of chance
-        disagreements among this and all rows above (Benjamini & Hochberg 1995).
+        Columns of `SCHEMA`: the answer with the largest deviation; `residual`, in standard deviations, positive for
+        more votes than expected; `probability`, that of votes at least as unlikely; `false_discovery_rate`, the
+        expected share of chance disagreements among this row and all rows above it (Benjamini & Hochberg 1995).
     summary : dict
-        Question -> `n` galaxies judged, `precision`, `residual_scatter` (1 if the distribution fits) and, of
-        probabilities below 0.001, the number `found` and that `expected` by chance.
+        Question -> the number `n` of tested galaxies, `precision`, `residual_scatter` (1 for the right distribution),
+        and the number of probabilities below 0.001, `found` and `expected` by chance.
     """
     parts, summary = [], {}
     for entry in entries or questions():
-        # Votes of volunteers may be weighted ones: the distribution is one of whole numbers.
+        # Votes of volunteers may be weighted, but the distribution needs integers.
         votes = np.rint(frame[[f"{label}_votes" for label in entry.labels]].to_numpy(dtype=float))
         fractions = frame[[f"{label}_fraction" for label in entry.labels]].to_numpy(dtype=float)
         good = np.isfinite(fractions).all(axis=1) & (np.nan_to_num(votes).sum(axis=1) >= MIN_VOTES)
         if good.sum() < FEWEST:
             continue
-        found, summary[entry.name] = _judged(entry, np.nan_to_num(votes[good]), _floored(fractions[good]))
-        parts.append(found.assign(origin=origin, index=frame["index"].to_numpy()[good]))
+        judged, summary[entry.name] = _judged(entry, np.nan_to_num(votes[good]), _floored(fractions[good]))
+        parts.append(judged.assign(origin=origin, index=frame["index"].to_numpy()[good]))
     if not parts:
         return SCHEMA.empty_table(), {}
     rows = pd.concat(parts).sort_values(["probability", "index", "question"], ignore_index=True)
@@ -98,20 +98,20 @@ def _judged(entry: Question, votes: np.ndarray, fractions: np.ndarray) -> tuple[
     precision = fit_precision(votes, fractions)
     residual = residuals(votes, fractions, precision)
     tails = tail_probabilities(votes, fractions, precision)
-    # Of two answers one says what the other says; more are as many chances for an unlikely one.
+    # Two answers are one test, because each determines the other; more answers are as many tests.
     tries = 1 if votes.shape[1] == 2 else votes.shape[1]
     worst = tails.argmin(axis=1)
-    one = np.arange(len(votes)), worst
-    probability = np.minimum(tails[one] * tries, 1.0)
+    worst_answers = np.arange(len(votes)), worst
+    probability = np.minimum(tails[worst_answers] * tries, 1.0)
     rows = pd.DataFrame(
         {
             "question": entry.name,
             "answer": np.array(entry.answers, dtype=object)[worst],
-            "votes": votes[one].astype(np.int32),
+            "votes": votes[worst_answers].astype(np.int32),
             "asked": asked.astype(np.int32),
-            "vote_fraction": votes[one] / asked,
-            "predicted_fraction": fractions[one],
-            "residual": residual[one],
+            "vote_fraction": votes[worst_answers] / asked,
+            "predicted_fraction": fractions[worst_answers],
+            "residual": residual[worst_answers],
             "probability": probability,
         }
     )
@@ -125,10 +125,10 @@ def _judged(entry: Question, votes: np.ndarray, fractions: np.ndarray) -> tuple[
 
 
 def fit_precision(votes: np.ndarray, fractions: np.ndarray) -> float:
-    """Return the precision with which the votes of most galaxies are most likely.
+    """Return the precision that maximises the likelihood of the votes on most galaxies.
 
-    It is fitted twice: galaxies whose votes are all but impossible after the first fit do not count in the second,
-    for the labels that are looked for must not set the width of the distribution.
+    The precision is fitted twice. The second fit ignores galaxies whose votes are extremely unlikely after the first
+    fit, because wrong labels must not widen the distribution.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def _most_likely(votes: np.ndarray, fractions: np.ndarray) -> float:
 
 
 def residuals(votes: np.ndarray, fractions: np.ndarray, precision: float) -> np.ndarray:
-    """Return by how many standard deviations of the beta-binomial distribution the votes exceed the expected ones.
+    """Return the excess of the votes over their expectation in standard deviations of the beta-binomial distribution.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def residuals(votes: np.ndarray, fractions: np.ndarray, precision: float) -> np.
 
 
 def tail_probabilities(votes: np.ndarray, fractions: np.ndarray, precision: float) -> np.ndarray:
-    """Return the two-sided probability of each answer's votes: twice the lesser tail, at most 1.
+    """Return the two-sided probability of each answer's votes: twice the smaller tail probability, at most 1.
 
     Parameters
     ----------

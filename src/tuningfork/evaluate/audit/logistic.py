@@ -4,18 +4,21 @@ import numpy as np
 from scipy.special import expit
 
 BOOTSTRAP_RESAMPLINGS = 200
+"""Number of bootstrap resamplings of the galaxies."""
 NEWTON_STEPS = 12
+"""Number of Newton's steps of the maximisation."""
 SLOPE_PRIOR_PRECISION = 0.01
-"""Inverse variance of the prior of a slope per standard deviation: weak, but it keeps separable samples finite."""
+"""Inverse variance of the prior of a slope per standard deviation; this weak prior keeps slopes of separable samples
+finite."""
 
 
 def bootstrap_weights(generator: np.random.Generator, number: int) -> np.ndarray:
-    """Return weights (1 + `BOOTSTRAP_RESAMPLINGS`, N), each row of sum one: equal ones, then those of the resamplings.
+    """Return the weights of a sample and of its bootstrap resamplings.
 
     Returns
     -------
     ndarray
-        (1 + `BOOTSTRAP_RESAMPLINGS`, N).
+        (1 + `BOOTSTRAP_RESAMPLINGS`, N), each row with the sum one; the first row has equal weights.
     """
     drawn = generator.multinomial(number, np.full(number, 1 / number), BOOTSTRAP_RESAMPLINGS)
     return np.asarray(np.concatenate([np.ones((1, number)), drawn]) / number)
@@ -24,10 +27,10 @@ def bootstrap_weights(generator: np.random.Generator, number: int) -> np.ndarray
 def logistic_slopes(
     values: np.ndarray, fractions: np.ndarray, number: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how the logit of a fraction changes with each covariate, the others held fixed.
+    """Return the slope of the logit of a fraction with each covariate at fixed other covariates.
 
-    The quasi-likelihood of a binomial is maximised by Newton's steps; it holds for fractions of any scatter, because
-    the errors come from the resamplings.
+    Newton's steps maximise the quasi-likelihood of a binomial distribution. The result is valid for fractions of any
+    scatter, because the errors are computed from the resamplings.
 
     Parameters
     ----------
@@ -36,9 +39,9 @@ def logistic_slopes(
     fractions : ndarray
         (N,) from 0 to 1.
     number : ndarray
-        (N,) on how many answers each fraction rests.
+        (N,) number of answers behind each fraction.
     weights : ndarray
-        (1 + R, N) of the sample and of its resamplings, see :func:`bootstrap_weights`.
+        (1 + R, N) weights of the sample and of its resamplings, see :func:`bootstrap_weights`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Galaxies that volunteers have voted on and no network has learned from, with the networks' prediction."""
+"""Held-out galaxies with votes of volunteers, and the networks' predictions for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ SOURCE_LIST_COLUMNS = {"survey_mag": "mag", "survey_radius": "r_eff", "redshift"
 
 @dataclass(frozen=True)
 class VolunteerFiles:
-    """Where the votes of volunteers are, and what predicts them.
+    """The files with the votes of volunteers and with their predictions.
 
     Attributes
     ----------
     table : Path
         Table of the part of the training set with votes of volunteers.
     sources : sequence of Path
-        Tables of the sources of the shards that were looked up.
+        Tables of the sources of the shards that contain these galaxies.
     answers : HeldOutAnswers
-        What the morphology networks say about the part's held-out galaxies.
+        Answers of the morphology networks about the part's held-out galaxies.
     calibration : Path
         calibration/votes.json.
     """
@@ -47,7 +47,7 @@ class VolunteerFiles:
 
 
 def held_out_volunteers(files: VolunteerFiles) -> pd.DataFrame:
-    """Return votes, predictions and what the source list knows about the validation and test galaxies.
+    """Return the votes, predictions and entries in the source list of the validation and test galaxies.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def held_out_volunteers(files: VolunteerFiles) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `index` (the source_id), `{answer}_votes`, `{answer}_fraction`, `mag`, `r_eff` and `redshift` of the source list,
-        `psf_fwhm` (arcsec); `class`, `bar_length` and `axis_ratio` are not known.
+        `index` (the source_id), `{answer}_votes`, `{answer}_fraction`, `mag`, `r_eff` and `redshift` of the source
+        list, `psf_fwhm` (arcsec); `class`, `bar_length` and `axis_ratio` are unknown.
 
     Raises
     ------
@@ -68,8 +68,8 @@ def held_out_volunteers(files: VolunteerFiles) -> pd.DataFrame:
     listed = pd.concat([read_table(path, ["source_id", *SOURCE_LIST_COLUMNS]).to_pandas() for path in files.sources])
     listed = listed.drop_duplicates("source_id").set_index("source_id").rename(columns=SOURCE_LIST_COLUMNS)
     rows = held_out_rows([files.table])
-    found = read_morphology(files.answers.table, files.answers.masks, rows["index"], "index")
-    values, band = vote_columns_of(found, corrections), detail_of(files.table, "reference_band")
+    predicted = read_morphology(files.answers.table, files.answers.masks, rows["index"], "index")
+    values, band = vote_columns_of(predicted, corrections), detail_of(files.table, "reference_band")
     known = rows.select(["source_id", f"psf_fwhm_{band}", *vote_columns()]).to_pandas()
     known.columns = ["index", "psf_fwhm", *vote_columns()]
     fractions = {f"{label}_fraction": values[f"{label}_fraction"] for label in answers()}

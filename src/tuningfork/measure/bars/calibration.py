@@ -1,4 +1,4 @@
-"""What held-out galaxies teach the recipe for bars: a calibration per estimator, and their combination."""
+"""The calibration of bars learned from held-out galaxies: one relation per estimator, and their combination."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from tuningfork.measure.bars.length_calibration import LengthCalibration, identi
 
 @dataclass(frozen=True)
 class BarCalibration:
-    """What turns raw estimates into bars.
+    """The relations that convert raw estimates into bars.
 
     Attributes
     ----------
     lengths : dict
         Estimator -> calibration of its lengths.
     axis_ratio : LengthCalibration
-        Of the mask's ratio of width to length, calibrated as lengths are.
+        Calibration of the mask's ratio of width to length, in the same form as that of a length.
     combination : BarCombination
     """
 
@@ -31,7 +31,7 @@ class BarCalibration:
 
 @dataclass(frozen=True)
 class CalibratedBars:
-    """The bars of N sources, in pixels and in the pixel frame; NaN where there is none.
+    """The bars of N sources, in pixels and in the pixel frame; NaN without a measurement.
 
     Attributes
     ----------
@@ -40,11 +40,11 @@ class CalibratedBars:
     length, length_error : ndarray
         (N,) the combined length (px), and the standard deviation of its logarithm.
     method : ndarray
-        (N,) names of the estimators behind it, joined by '+'; None where there is no length.
+        (N,) names of the estimators in the combined length, joined by '+'; None without a length.
     angle, angle_error : ndarray
         (N,) the combined position angle and its standard deviation (deg, from +y counter-clockwise).
     axis_ratio, axis_ratio_error : ndarray
-        (N,) width over length and its standard deviation.
+        (N,) ratio of width to length and its standard deviation.
     """
 
     lengths: dict[str, np.ndarray]
@@ -61,14 +61,14 @@ class CalibratedBars:
 def calibrated_bars(
     estimates: Mapping[str, BarEstimate], calibration: BarCalibration, psf_fwhm: np.ndarray
 ) -> CalibratedBars:
-    """Calibrate what every estimator says, and combine it.
+    """Calibrate the estimates of all estimators and combine them.
 
     Every consumer calls this function: the stage bars, the evaluation, the injection and the pictures command.
 
     Parameters
     ----------
     estimates : mapping
-        Estimator -> what it says about N sources, with the names of :data:`tuningfork.core.columns.ESTIMATORS`.
+        Estimator -> its raw estimates for N sources, with the names of :data:`tuningfork.core.columns.ESTIMATORS`.
     calibration : BarCalibration
     psf_fwhm : ndarray
         (N,) px.
@@ -90,5 +90,5 @@ def calibrated_bars(
 
 
 def uncalibrated() -> BarCalibration:
-    """Return the calibration that leaves the regressed length as it is and recommends it alone."""
+    """Return the calibration that recommends the uncalibrated regressed length alone."""
     return BarCalibration({name: identity(0) for name in ESTIMATORS}, identity(0), direct_alone())

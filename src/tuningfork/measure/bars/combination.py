@@ -1,9 +1,9 @@
-"""The recommended bar: several estimators combined, with weights learned from held-out simulated galaxies.
+"""The recommended bar: the combination of several estimators, with weights learned from held-out simulated galaxies.
 
-Errors of ln(length) are taken in units of the error that the regressing network gives each galaxy itself, since all
-estimators fail together on faint and small galaxies. With C the covariance of these errors, the best linear unbiased
-estimate has the weights C^-1 1 / (1' C^-1 1) (Aitken 1936). An estimator whose weight would be negative or below
-`MIN_WEIGHT` is left out.
+Errors of ln(length) are divided by the error that the regressing network states for each galaxy, since all estimators
+are less precise for faint and small galaxies. With C the covariance of the resulting errors, the best linear unbiased
+estimate has the weights C^-1 1 / (1' C^-1 1) (Aitken 1936). An estimator whose weight would be below `MIN_WEIGHT` is
+left out.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 UNIT_ESTIMATOR = "direct"
-"""The estimator whose own error is the unit of all others, and which stands alone where nothing could be learned."""
+"""The estimator whose stated error is the unit of all errors; it is used alone where no weights could be learned."""
 MIN_WEIGHT = 0.03
-"""Smallest weight that an estimator may have."""
+"""Smallest weight of an estimator that is used."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class BarCombination:
     Attributes
     ----------
     names : list of str
-        Estimators with a covariance.
+        Names of the estimators in `covariance`.
     covariance : list of list of float
-        Of their errors of ln(length) in units of the error of `UNIT_ESTIMATOR`.
+        Covariance of their errors of ln(length) in units of the error of `UNIT_ESTIMATOR`.
     scale : float
-        By which the error of the combination is multiplied, so that 68 % lie within it.
+        Factor of the error of the combination, such that 68 % of the galaxies lie within the error.
     angles : dict
-        Estimator -> scatter (deg) of its position angle; only those that know an angle.
+        Estimator -> scatter (deg) of its position angle, for the estimators that measure one.
     angle_scatter : float
         Scatter of the combined angle (deg).
     n : int
-        Galaxies behind it; with none, only `UNIT_ESTIMATOR` counts.
+        Number of galaxies that it was learned from; with 0, only `UNIT_ESTIMATOR` is used.
     """
 
     names: list[str]
@@ -44,25 +44,27 @@ class BarCombination:
     angle_scatter: float
     n: int
 
-    def lengths(self, found: Mapping[str, np.ndarray], unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def lengths(
+        self, calibrated: Mapping[str, np.ndarray], unit: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the combined lengths.
 
         Parameters
         ----------
-        found : mapping
-            Estimator -> (N,) calibrated lengths, NaN where there is none.
+        calibrated : mapping
+            Estimator -> (N,) calibrated lengths, NaN without a measurement.
         unit : ndarray
             (N,) standard deviation of ln(length) by `UNIT_ESTIMATOR`.
 
         Returns
         -------
         length, error : ndarray
-            (N,) and the standard deviation of ln(length).
+            (N,) lengths, and the standard deviations of ln(length).
         method : ndarray
-            (N,) names of the estimators with a weight, joined by '+'; None where there is no length.
+            (N,) names of the estimators with a weight, joined by '+'; None without a length.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.stack([np.log(found[name]) for name in self.names], axis=1)
+            logs = np.stack([np.log(calibrated[name]) for name in self.names], axis=1)
         logs[~np.isfinite(logs)] = np.nan
         number = len(logs)
         mean, error = np.full(number, np.nan), np.full(number, np.nan)
@@ -79,7 +81,7 @@ class BarCombination:
         return np.exp(mean), error, method
 
     def _weights(self, present: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the weights (K,) of the estimators that are present and worth it, and the variance."""
+        """Return the weights (K,) of the estimators, zero for those not used, and the variance of the combination."""
         covariance, used = np.array(self.covariance), np.flatnonzero(present)
         while True:
             solution = np.linalg.solve(covariance[np.ix_(used, used)], np.ones(len(used)))
@@ -99,21 +101,21 @@ class BarCombination:
         Parameters
         ----------
         angles, spreads : mapping
-            Estimator -> (N,) position angles and their own standard deviations (deg).
+            Estimator -> (N,) position angles and their stated standard deviations (deg).
 
         Returns
         -------
         angle, error : ndarray
-            (N,) deg, NaN where no estimator knows an angle.
+            (N,) deg, NaN where no estimator measured an angle.
         """
         total = np.zeros(len(next(iter(angles.values()))), dtype=complex)
         weight, spread = np.zeros(len(total)), np.zeros(len(total))
         for name, scatter in self.angles.items():
             known = np.isfinite(angles[name])
-            one = np.where(known, 1 / scatter**2, 0)
-            total += one * np.where(known, np.exp(2j * np.deg2rad(angles[name])), 0)
-            weight += one
-            spread += one * np.where(known, np.nan_to_num(spreads[name]), 0)
+            weights = np.where(known, 1 / scatter**2, 0)
+            total += weights * np.where(known, np.exp(2j * np.deg2rad(angles[name])), 0)
+            weight += weights
+            spread += weights * np.where(known, np.nan_to_num(spreads[name]), 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(weight > 0, np.rad2deg(np.angle(total)) / 2 % 180, np.nan)
             error = np.maximum(spread / weight, self.angle_scatter)
@@ -121,5 +123,5 @@ class BarCombination:
 
 
 def direct_alone() -> BarCombination:
-    """Return the combination that takes `UNIT_ESTIMATOR` as it is, for want of galaxies to learn from."""
+    """Return the combination that uses `UNIT_ESTIMATOR` alone, for too few galaxies to learn from."""
     return BarCombination([UNIT_ESTIMATOR], [[1.0]], 1.0, {UNIT_ESTIMATOR: 1.0}, 0.0, 0)

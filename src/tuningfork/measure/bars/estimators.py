@@ -1,4 +1,4 @@
-"""What each estimator says about the bars of many sources, before calibration: arrays in, arrays out.
+"""The raw estimates of the bars of many sources by each estimator, before calibration: arrays in, arrays out.
 
 Lengths are full and in pixels, angles in degrees from the +y axis, counter-clockwise, in the pixel frame.
 """
@@ -18,7 +18,7 @@ from tuningfork.measure.bars.fourier import measure_fourier
 from tuningfork.measure.bars.maps import METHODS, BarShape, mask_shape
 
 STAMPS_AT_ONCE = 128
-"""Stamps whose harmonics are measured at once."""
+"""Number of stamps whose harmonics are measured at once."""
 SHAPE_FLAGS = (Flag.BAR_SHORTER_THAN_PSF, Flag.BAR_REACHES_EDGE, Flag.BAR_OFF_CENTRE, Flag.BAR_IN_PIECES)
 
 
@@ -29,15 +29,15 @@ class BarEstimate:
     Attributes
     ----------
     length : ndarray
-        (N,) full length (px); NaN where there is none.
+        (N,) full length (px); NaN without a measurement.
     spread : ndarray
-        (N,) standard deviation of ln(length) as far as the estimator knows it itself.
+        (N,) standard deviation of ln(length) that the estimator states itself.
     angle, angle_spread : ndarray
-        (N,) position angle in the pixel frame and its own standard deviation (deg).
+        (N,) position angle in the pixel frame and the standard deviation that the estimator states (deg).
     axis_ratio : ndarray
-        (N,) width over length.
+        (N,) ratio of width to length.
     strength : ndarray
-        (N,) largest relative amplitude of the light's second harmonic in the bar; of `fourier` alone.
+        (N,) largest relative amplitude of the light's second harmonic in the bar; `fourier` alone measures it.
     flags : ndarray
         (N,) int64, bits of :class:`tuningfork.core.flags.Flag`.
     """
@@ -52,7 +52,7 @@ class BarEstimate:
 
 
 def nothing(number: int) -> BarEstimate:
-    """Return an estimate of `number` sources none of which is measured."""
+    """Return the estimate of `number` sources without a measurement."""
     values = {name: np.full(number, np.nan) for name in FLOAT_FIELDS}
     return BarEstimate(**values, flags=np.full(number, int(Flag.BAR_NOT_MEASURED), dtype=np.int64))
 
@@ -67,9 +67,9 @@ def of_maps(maps: np.ndarray, psf_fwhm: np.ndarray, method: str) -> BarEstimate:
     Parameters
     ----------
     maps : ndarray
-        (N, M, S, S); an all-zero map is not measured.
+        (N, M, S, S) maps; an all-zero map is not measured.
     psf_fwhm : ndarray
-        (N,) px.
+        (N,) full width at half maximum of the PSF (px).
     method : str
         A key of :data:`tuningfork.measure.bars.maps.METHODS`.
 
@@ -94,7 +94,7 @@ def of_network(answers: MorphologyAnswers) -> BarEstimate:
     Returns
     -------
     BarEstimate
-        Nothing is measured where the stamp could not be read.
+        Without a measurement where the stamp could not be read.
     """
     number = len(answers.bar_length)
     measured = np.isfinite(answers.bar_length)
@@ -110,14 +110,14 @@ def of_network(answers: MorphologyAnswers) -> BarEstimate:
 
 
 def of_masks(masks: np.ndarray, psf_fwhm: np.ndarray) -> BarEstimate:
-    """Measure the bar on the mask that every network gives, and average over the networks.
+    """Measure the bar on the mask of every network, and average over the networks.
 
     Parameters
     ----------
     masks : ndarray
         (N, M, s, s) probabilities that a cell lies on the bar.
     psf_fwhm : ndarray
-        (N,) px of the stamp.
+        (N,) full width at half maximum of the PSF (px of the stamp).
 
     Returns
     -------
@@ -159,7 +159,7 @@ def of_light(rows: pa.Table, light: np.ndarray, band: str) -> BarEstimate:
 
 
 def psf_pixels(rows: pa.Table, band: str) -> np.ndarray:
-    """Return the full width at half maximum of the PSF in pixels, NaN where it is not known.
+    """Return the full width at half maximum of the PSF in pixels, NaN where it is unknown.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def psf_pixels(rows: pa.Table, band: str) -> np.ndarray:
 
 
 def average(shapes: Sequence[Sequence[BarShape]]) -> BarEstimate:
-    """Average the measurements of each source's maps; those that were not measured do not count."""
+    """Average the measurements of each source's maps; maps without a measurement do not count."""
     table = np.array([[(s.length, s.width, s.angle) for s in row] for row in shapes], dtype=float)
     table = table.reshape(len(shapes), len(shapes[0]) if shapes else 0, 3)
     bits = np.array([[s.flags for s in row] for row in shapes], dtype=np.int64).reshape(table.shape[:2])

@@ -1,8 +1,9 @@
 """Bars from the second and fourth azimuthal harmonics of the light, without a network and without training.
 
-A bar is where the second harmonic keeps its phase while its amplitude rises and falls (Ohta+ 1990, Aguerri+ 2000);
-arms turn it. Its end is where the light along the bar is no longer above the mean of its ring. All galaxies of a batch
-are measured at once. See :mod:`tuningfork.measure.bars.fourier_rings` for the frame and for the rings.
+In a bar the phase of the second harmonic is constant while its amplitude rises and falls (Ohta+ 1990, Aguerri+ 2000);
+in spiral arms the phase changes with radius. All galaxies of a batch are measured at once. See
+:mod:`tuningfork.measure.bars.fourier_rings` for the frame and the rings, and
+:mod:`tuningfork.measure.bars.fourier_length` for the length.
 """
 
 from dataclasses import dataclass
@@ -23,16 +24,17 @@ from tuningfork.measure.bars.fourier_rings import (
 )
 
 GALAXIES_AT_ONCE = 128
+"""Number of galaxies that are measured at once."""
 INNER_RADIUS_PSF = 0.5
-"""Smallest radius at which a bar is looked for, in units of the PSF's full width at half maximum: within its width the
-PSF has made everything round. From one FWHM on instead, a bar of two FWHM would have no ring of its own."""
+"""Smallest radius at which a bar is searched for, in units of the PSF's full width at half maximum. Within its width
+the PSF makes all isophotes round, but a limit of one FWHM would leave no ring for a bar of two FWHM."""
 MIN_RING_SIGNAL = 3.0
-"""A ring counts while the amplitude of its second harmonic is this many times its noise; further out its phase is that
-of the noise. The galaxy itself ends at :data:`tuningfork.measure.bars.fourier_rings.EDGE_SIGNAL`."""
+"""Smallest ratio of the amplitude of a ring's second harmonic to its noise; below it, noise determines the phase. The
+galaxy itself ends at :data:`tuningfork.measure.bars.fourier_rings.EDGE_SIGNAL`."""
 ANGLE_TOLERANCE = 7.0
-"""Position angles on the rings of a bar differ from that of one of them by no more than this (deg)."""
+"""Largest difference (deg) of the position angles on the rings of a bar from that of one of these rings."""
 MAX_NOISE_TOLERANCE = 15.0
-"""The most (deg) that noise widens the tolerance."""
+"""Largest amount (deg) by which noise widens the tolerance."""
 MIN_PHASE_SCORE = 0.2
 """Score of :func:`constant_phase` below which no bar counts as found."""
 
@@ -44,11 +46,11 @@ class FourierBars:
     Attributes
     ----------
     length : ndarray
-        (N,) full length as seen on the sky (px); NaN where no bar was found.
+        (N,) full length projected on the sky (px); NaN where no bar was found.
     spread : ndarray
-        (N,) standard deviation of ln(length), from the noise and from the levels' disagreement.
+        (N,) standard deviation of ln(length), from the noise and from the steepness of the bar's end.
     angle, angle_spread : ndarray
-        (N,) position angle in the pixel frame and its standard error, from the scatter of the rings (deg).
+        (N,) position angle in the pixel frame and its standard error from the scatter of the rings (deg).
     strength : ndarray
         (N,) largest A2 / A0 in the bar.
     flags : ndarray
@@ -76,13 +78,14 @@ def measure_fourier(
     Parameters
     ----------
     images : ndarray
-        (N, S, S) light of the reference band in units of the sky's noise.
+        (N, S, S) light of the reference band in units of the sky noise.
     psf_fwhm : ndarray
-        (N,) px; a galaxy without a PSF is not measured.
+        (N,) full width at half maximum of the PSF (px); a galaxy without a PSF is not measured.
     inverse_variance : ndarray, optional
-        (N, S, S) zero where a pixel is not to be used.
+        (N, S, S), zero for pixels that are ignored.
     axis_ratio, position_angle : ndarray, optional
-        (N,) of the discs; deg. Without them, or where they are not finite, the outskirts of the image give them.
+        (N,) axis ratios and position angles (deg) of the discs. Missing or non-finite values are measured in the
+        outskirts of the image.
     device : torch.device or str
 
     Returns
@@ -107,7 +110,7 @@ def measure_fourier(
 
 
 def _bars(table: np.ndarray, flags: np.ndarray) -> FourierBars:
-    """Return what the columns of a table (N, 5) hold."""
+    """Return the bars whose values are the columns of a table (N, 5)."""
     length, spread, angle, angle_spread, strength = table.T
     return FourierBars(length, spread, angle, angle_spread, strength, flags)
 
@@ -122,38 +125,39 @@ def _measure(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the values (N, 5) of :class:`FourierBars` and the flags of a batch.
 
-    Images (N, S, S) are zero where they are not seen; what is not known is NaN.
+    Images (N, S, S) are zero where `seen` is zero; unknown PSF widths, axis ratios and position angles are NaN.
     """
     known = torch.isfinite(psf) & (psf > 0)
     fwhm = torch.where(known, psf, 3.0)
     centre = centroids(images, fwhm.clamp_min(2.0))
     given = torch.isfinite(axis_ratio) & torch.isfinite(position_angle)
     if not bool(given.all()):
-        own = disc_ellipses(images, seen, centre)
-        axis_ratio, position_angle = torch.where(given, axis_ratio, own[0]), torch.where(given, position_angle, own[1])
+        measured_ratio, measured_angle = disc_ellipses(images, seen, centre)
+        axis_ratio = torch.where(given, axis_ratio, measured_ratio)
+        position_angle = torch.where(given, position_angle, measured_angle)
     rings = measure_rings(images, seen, fwhm, centre, axis_ratio.clamp(MIN_DISC_AXIS_RATIO, 1.0), position_angle)
     region, score = constant_phase(rings, fwhm)
     angle, angle_spread = mean_angle(rings, region, fwhm)
     light = along_bar(rings, angle)
     shares = torch.where(region[..., None], light.waves / rings.mean.clamp_min(1e-3)[..., None], 0.0).amax(1)
-    found = known & (region.sum(1) >= 2) & (shares[:, 0] >= MIN_BAR_STRENGTH) & (score >= MIN_PHASE_SCORE)
+    measured = known & (region.sum(1) >= 2) & (shares[:, 0] >= MIN_BAR_STRENGTH) & (score >= MIN_PHASE_SCORE)
     ends = bar_ends(rings, light, region)
     length, spread = full_length(ends, fwhm, shares)
     flags = torch.where(length < fwhm, int(Flag.BAR_SHORTER_THAN_PSF), 0)
     flags |= torch.where(ends.open_ended, int(Flag.BAR_REACHES_EDGE), 0)
     flags |= torch.where(centre.abs().amax(1) >= CENTRE_REACH, int(Flag.BAR_OFF_CENTRE), 0)
-    flags = torch.where(found, flags, int(Flag.BAR_NOT_MEASURED))
+    flags = torch.where(measured, flags, int(Flag.BAR_NOT_MEASURED))
     table = torch.stack([length, spread, angle, angle_spread, shares[:, 0]], dim=1)
-    table = torch.where(found[:, None], table, torch.nan)
+    table = torch.where(measured[:, None], table, torch.nan)
     return table.double().cpu().numpy(), flags.cpu().numpy()
 
 
 def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rings of each galaxy's bar, and how much speaks for it.
+    """Return the rings of each galaxy's bar, and a score of the bar.
 
-    Around every ring the neighbouring ones are taken for as long as their position angle is that of the ring. Of these
-    regions the bar is the one with the largest integral of (A2 / A0)^(1/2) (r / FWHM)^(-1/2) over ln r: a bar keeps its
-    phase over a large ratio of radii, and lies within the arms, which have more contrast.
+    Every ring defines a region: the contiguous rings around it whose position angles agree with its own. The bar is the
+    region with the largest integral of (A2 / A0)^(1/2) (r / FWHM)^(-1/2) over ln r, because a bar has a constant phase
+    over a large ratio of radii and lies inside the spiral arms, which have a higher contrast.
 
     Parameters
     ----------
@@ -167,7 +171,7 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
     region : Tensor
         bool (N, R).
     score : Tensor
-        (N,) the integral.
+        (N,) the integral over that region.
     """
     radius, second = rings.radius, rings.harmonics[..., 0]
     amplitude = second.abs()
@@ -179,8 +183,8 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
     )
     alike = _turn(phase[:, None, :], phase[:, :, None]).abs() < torch.deg2rad(2 * allowed)[:, :, None]
     alike &= usable[:, None, :] & usable[:, :, None]
-    place = torch.arange(len(radius), device=radius.device)
-    outside = place[None, :] > place[:, None]
+    number = torch.arange(len(radius), device=radius.device)
+    outside = number[None, :] > number[:, None]
     outward = (alike | ~outside).to(torch.uint8).cumprod(2, dtype=torch.uint8)
     inward = (alike | outside).to(torch.uint8).flip(2).cumprod(2, dtype=torch.uint8).flip(2)
     regions = (outward * inward).bool() & alike
@@ -191,25 +195,25 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sky_phase(rings: Rings) -> Tensor:
-    """Return twice the position angle on the sky (rad) of the second harmonic.
+    """Return twice the position angle (rad) of the second harmonic, projected on the sky.
 
     Returns
     -------
     Tensor
         (N, R)
     """
-    own = rings.harmonics[..., 0].angle() / 2
-    across = torch.atan2(rings.axis_ratio * torch.sin(own), torch.cos(own))
+    in_plane = rings.harmonics[..., 0].angle() / 2
+    across = torch.atan2(rings.axis_ratio * torch.sin(in_plane), torch.cos(in_plane))
     return 2 * (torch.deg2rad(rings.position_angle)[:, None] + across)
 
 
-def _turn(one: Tensor, other: Tensor) -> Tensor:
+def _turn(angle: Tensor, reference: Tensor) -> Tensor:
     """Return the difference of two angles (rad) in [-pi, pi)."""
-    return torch.remainder(one - other + np.pi, 2 * np.pi) - np.pi
+    return torch.remainder(angle - reference + np.pi, 2 * np.pi) - np.pi
 
 
 def mean_angle(rings: Rings, region: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the bar's position angle on the sky and its standard error.
+    """Return the bar's position angle, projected on the sky, and its standard error.
 
     Parameters
     ----------
@@ -230,6 +234,6 @@ def mean_angle(rings: Rings, region: Tensor, fwhm: Tensor) -> tuple[Tensor, Tens
     weight = region * rings.harmonics[..., 0].abs() * rings.radius * step
     mean = torch.polar(weight, phase).sum(1).angle()
     miss = (weight * _turn(phase, mean[:, None]).square()).sum(1) / weight.sum(1).clamp_min(1e-9)
-    # Rings closer than the PSF share their light.
+    # Rings that are closer to each other than the PSF's width are not independent.
     independent = ((region * step).sum(1) / fwhm).clamp_min(1.0)
     return torch.rad2deg(mean / 2) % 180, torch.rad2deg((miss / independent).sqrt() / 2)

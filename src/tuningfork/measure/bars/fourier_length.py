@@ -17,23 +17,24 @@ MIN_BAR_STRENGTH = 0.05
 below :data:`tuningfork.measure.bars.fourier.MIN_PHASE_SCORE`, and half of these would get a wrong position angle. A
 third of unbarred galaxies of all kinds lies below either limit; the classifier decides whether there is a bar."""
 END_LEVELS = (0.75, 0.6, 0.45)
-"""Heights, in units of its maximum, at which the excess of light along the bar marks the bar's end."""
+"""Fractions of its maximum to which the excess of light along the bar falls at the bar's end."""
 RADIAL_POWER = 0.5
-"""The excess is multiplied by this power of the radius, which takes the bulge's and the disc's rise out of it."""
+"""Power of the radius by which the excess is multiplied, which compensates the rise of bulge and disc to the centre."""
 
 MIN_DECONVOLVED_SQUARE = 0.3
-"""Square of a width, in units of the PSF's, below which it cannot be told from none."""
+"""Smallest squared width, in units of the PSF's, after subtraction of the PSF; smaller widths cannot be told from 0."""
 
 
 @dataclass(frozen=True)
 class LengthRelation:
-    """ln(length / FWHM) = intercept + slope ln(u) + a4 A4 / A2, u^2 = (2 R / FWHM)^2 - 1, ln(u) the mean over `END_LEVELS`.
+    """The relation between the length of a bar and the radii at which the excess of light falls to `END_LEVELS`.
 
-    Full length and radius are freed of the PSF as widths are; how much sharper than an ellipse's the bar's harmonics
-    are, A4 / A2, tells how it ends.
+    ln(length / FWHM) = intercept + slope ln(u) + a4 A4 / A2, with u^2 = (2 R / FWHM)^2 - 1 and ln(u) averaged over
+    `END_LEVELS`. The subtraction of 1 removes the width of the PSF in quadrature. A4 / A2 measures how much more
+    sharply than an ellipse the bar ends.
 
-    Its variance is that of the noise + variety^2 + (uneven (s - steepness))^2, with s = ln(R of the lowest level / R of
-    the highest): an end that is sharper or softer than usual may be that of something else.
+    The variance of ln(length) is that of the noise + variety^2 + (uneven (s - steepness))^2, with s = ln(R of the
+    lowest level / R of the highest level): an end that is unusually sharp or soft may not be that of a bar.
     """
 
     intercept: float
@@ -52,14 +53,14 @@ arms and neighbours. Calibrate the length for a survey as the other estimators a
 
 @dataclass(frozen=True)
 class BarLight:
-    """Light along the bar: `radius` (N, R) on the sky (px), and harmonics in the bar's phase, `waves` (N, R, 3)."""
+    """Light along the bar: `radius` (N, R) on the sky (px), and harmonics in phase with the bar, `waves` (N, R, 3)."""
 
     radius: Tensor
     waves: Tensor
 
 
 def along_bar(rings: Rings, angle: Tensor) -> BarLight:
-    """Return how the harmonics add up along a position angle, and where that line meets the rings.
+    """Return the values of the harmonics along a position angle, and the radii at which this direction meets the rings.
 
     Parameters
     ----------
@@ -69,10 +70,10 @@ def along_bar(rings: Rings, angle: Tensor) -> BarLight:
         (N,) position angle (deg).
     """
     off = torch.deg2rad(angle - rings.position_angle)[:, None]
-    own = torch.atan2(torch.sin(off), rings.axis_ratio * torch.cos(off))
-    radius = rings.radius * torch.hypot(torch.cos(own), rings.axis_ratio * torch.sin(own))
+    in_plane = torch.atan2(torch.sin(off), rings.axis_ratio * torch.cos(off))
+    radius = rings.radius * torch.hypot(torch.cos(in_plane), rings.axis_ratio * torch.sin(in_plane))
     order = torch.tensor(HARMONICS, device=angle.device)
-    waves = rings.harmonics * torch.polar(torch.ones_like(own)[..., None], -own[..., None] * order)
+    waves = rings.harmonics * torch.polar(torch.ones_like(in_plane)[..., None], -in_plane[..., None] * order)
     return BarLight(radius, waves.real)
 
 
@@ -83,12 +84,12 @@ class Ends:
     Attributes
     ----------
     radius : Tensor
-        (N, 3) on the sky (px), for each of `END_LEVELS`.
+        (N, 3) radius on the sky (px) for each of `END_LEVELS`.
     noise : Tensor
-        (N,) standard deviation of the excess at the middle level, in units of its fall in ln from the first level to
-        the last.
+        (N,) relative standard deviation of the excess at the middle level, divided by the fall of ln(excess) from the
+        first level to the last.
     open_ended : Tensor
-        bool (N,): the stamp ends before the excess has fallen.
+        bool (N,): whether the data end before the excess has fallen to the last level.
     """
 
     radius: Tensor
@@ -97,7 +98,7 @@ class Ends:
 
 
 def bar_ends(rings: Rings, light: BarLight, region: Tensor) -> Ends:
-    """Return where the excess of the light along the bar over the mean of its ring falls to each of `END_LEVELS`.
+    """Return the radii at which the excess of the light along the bar over its ring falls to each of `END_LEVELS`.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def bar_ends(rings: Rings, light: BarLight, region: Tensor) -> Ends:
     light : BarLight
         Along the bar.
     region : Tensor
-        bool (N, R), the rings of the bar.
+        bool (N, R), whether a ring belongs to the bar.
 
     Returns
     -------
@@ -151,9 +152,9 @@ def full_length(ends: Ends, fwhm: Tensor, shares: Tensor) -> tuple[Tensor, Tenso
         (N,)
     """
     a4 = (shares[:, 1] / shares[:, 0].clamp_min(MIN_BAR_STRENGTH)).clamp(0, 1)
-    freed = ((2 * ends.radius / fwhm[:, None]).square() - 1).clamp_min(MIN_DECONVOLVED_SQUARE)
+    deconvolved = ((2 * ends.radius / fwhm[:, None]).square() - 1).clamp_min(MIN_DECONVOLVED_SQUARE)
     length = fwhm * torch.exp(
-        LENGTH_RELATION.intercept + LENGTH_RELATION.slope / 2 * freed.log().mean(1) + LENGTH_RELATION.a4 * a4
+        LENGTH_RELATION.intercept + LENGTH_RELATION.slope / 2 * deconvolved.log().mean(1) + LENGTH_RELATION.a4 * a4
     )
     steepness = (ends.radius[:, -1] / ends.radius[:, 0]).log()
     uneven = LENGTH_RELATION.uneven * (steepness - LENGTH_RELATION.steepness)

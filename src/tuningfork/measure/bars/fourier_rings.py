@@ -1,13 +1,13 @@
 """Harmonics of the light of many galaxies on rings that are round in the plane of their discs.
 
-An image is a (S, S) array, row = y, column = x, the galaxy near index S // 2 in both, in units of the sky's noise.
-Angles are in degrees from the +y axis, counter-clockwise (towards -x). A ring of radius r is an ellipse with the
-position angle of the disc and the semi-major axis r (px), so that the disc itself has no second harmonic. Its axis
-ratio is that of the disc far out; towards the centre the ring gets round, as the isophotes do for the PSF and because
-bulges are rounder than discs.
+An image is a (S, S) array in units of the sky noise, row = y, column = x, with the galaxy near index S // 2 along both
+axes. Angles are in degrees from the +y axis, counter-clockwise (towards -x). A ring of radius r is an ellipse with the
+position angle of the disc and the semi-major axis r (px), so that the disc itself has no second harmonic. At large
+radii its axis ratio is that of the disc. Towards the centre the rings become round, as the isophotes do because of the
+PSF and because bulges are rounder than discs.
 
-Only even harmonics are taken, for which a point and the one opposite are the same: where the two differ by more than
-the noise, the fainter one is right. This takes off neighbours, stars and knots without a model of the galaxy.
+Only even harmonics are measured, to which opposite points contribute equally. Where two opposite points differ by more
+than the noise, only the fainter one is used. This removes neighbours, stars and knots without a model of the galaxy.
 """
 
 from dataclasses import dataclass
@@ -18,30 +18,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 RING_SAMPLES = 96
-"""Samples of a ring; a multiple of 8, so that the samples of a turned or mirrored stamp are the same points."""
+"""Number of samples on a ring; a multiple of 8, so that a rotated or mirrored stamp is sampled at the same points."""
 FINE_RADIUS, FINE_STEP, COARSE_STEP = 16.0, 0.5, 1.0
-"""Rings are `FINE_STEP` px apart out to the radius `FINE_RADIUS`, where a bar spans few of them, and `COARSE_STEP` px beyond."""
+"""Rings are `FINE_STEP` px apart out to the radius `FINE_RADIUS` (px), where a bar spans few rings, and `COARSE_STEP`
+px apart beyond."""
 ONE_SIDED_NOISE, ONE_SIDED_SHARE = 3.0, 0.15
-"""Opposite points differ if it is by more than this many standard deviations of the sky and this share of the fainter
-one: the light of a galaxy whose centre is off by a fraction of a pixel does not."""
+"""Opposite points count as different if their difference exceeds this number of standard deviations of the sky and this
+share of the fainter point. An error of the centre by a fraction of a pixel does not reach these limits."""
 SAMPLE_NOISE = 0.7
-"""Noise of the mean of two opposite points, in units of a pixel's; interpolation lowers it, which is not counted on."""
+"""Noise of the mean of two opposite points in units of a pixel's noise; the reduction by interpolation is ignored."""
 MIN_VALID_SHARE = 0.7
-"""A ring of which a smaller part can be seen has no harmonics."""
+"""Smallest share of a ring with data for which harmonics are measured."""
 HARMONICS = (2, 4, 6)
+"""Orders of the harmonics that are measured."""
 CENTRE_STEPS, CENTRE_REACH = 4, 3.0
-"""Iterations of the centroid, and how far from the middle of the stamp it may go (px)."""
+"""Number of iterations of the centroid, and its largest distance from the middle of the stamp (px)."""
 ELLIPSE_STEPS, ELLIPSE_RINGS, MAX_ELLIPTICITY_STEP, MIN_DISC_AXIS_RATIO = 5, 2, 0.35, 0.3
-"""Iterations of the disc's ellipse, on one ring of so many, the most that one changes its ellipticity, and the flattest disc that is
-deprojected: beyond it the thickness, not the inclination, sets the shape."""
+"""Settings of the disc's ellipse: the number of iterations, the step between the rings that are used, the largest
+change of the ellipticity in one iteration, and the smallest axis ratio of a disc that is deprojected. The shape of
+flatter discs depends on their thickness rather than on the inclination."""
 ROUND_RADIUS_PSF = 1.1
-"""Radius, in units of the PSF's full width at half maximum, within which a ring is round. Of 0.7, 1, 1.1, 1.2, 1.4 and 2
-this gives the best lengths and angles of simulated bars; with rings all of the disc's shape a third of the angles is
-wrong, for a round centre looks like a bar across the disc."""
+"""Radius, in units of the PSF's full width at half maximum, within which rings are round. Of 0.7, 1, 1.1, 1.2, 1.4 and
+2 this value gives the best lengths and angles of simulated bars. If all rings have the shape of the disc, a third of
+the angles is wrong, because a round centre then resembles a bar perpendicular to the disc's major axis."""
 OUTSKIRTS_RADII = (0.65, 1.0)
-"""Radii between which the disc's ellipse is measured, in units of the radius at which its light ends in the noise."""
+"""Radii between which the disc's ellipse is measured, in units of the radius at which the galaxy ends in the noise."""
 EDGE_SIGNAL = 1.0
-"""The galaxy ends where a ring's mean is below this many standard deviations of a pixel's noise."""
+"""Mean light of a ring, in standard deviations of a pixel's noise, below which the galaxy has ended."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,11 @@ class Rings:
     valid : Tensor
         bool (N, R).
     axis_ratio : Tensor
-        (N, R) of the rings.
+        (N, R) axis ratios of the rings.
     position_angle : Tensor
-        (N,) of the disc (deg).
+        (N,) position angle of the disc (deg).
     end : Tensor
-        (N,) radius of the last ring before the galaxy is lost in the noise.
+        (N,) radius of the last ring before the galaxy ends in the noise (px).
     """
 
     radius: Tensor
@@ -97,9 +100,9 @@ def centroids(images: Tensor, width: Tensor) -> Tensor:
     Parameters
     ----------
     images : Tensor
-        (N, S, S), zero where there are no data.
+        (N, S, S), zero without data.
     width : Tensor
-        (N,) standard deviation (px) of the Gaussian weight, that follows the centre.
+        (N,) standard deviation (px) of the Gaussian weight, which follows the centre.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def centroids(images: Tensor, width: Tensor) -> Tensor:
         weight = window * of_y[:, :, None] * of_x[:, None, :]
         total = weight.sum((1, 2)).clamp_min(1e-20)
         mean = torch.stack([(weight.sum(1) @ axis), (weight.sum(2) @ axis)], dim=1) / total[:, None]
-        # The weight pulls towards where it stands; for light of its own width twice the step is the answer.
+        # The weight biases the mean towards its own centre; for light of the same width, twice the step is correct.
         centre = (2 * mean - centre).clamp(-CENTRE_REACH, CENTRE_REACH)
     return centre
 
@@ -125,12 +128,12 @@ def centroids(images: Tensor, width: Tensor) -> Tensor:
 def sample(
     images: Tensor, seen: Tensor, centre: Tensor, axis_ratio: Tensor, position_angle: Tensor, radius: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the light on half of every ring, joined with the half opposite to it.
+    """Return the light on half of every ring, combined with that on the opposite half.
 
     Parameters
     ----------
     images, seen : Tensor
-        (N, S, S) light, and 1 where there are data, else 0.
+        (N, S, S) light, and 1 for pixels with data, else 0.
     centre : Tensor
         (N, 2), see :func:`centroids`.
     axis_ratio : Tensor
@@ -145,7 +148,7 @@ def sample(
     light : Tensor
         (N, R, RING_SAMPLES / 2).
     valid : Tensor
-        bool, same shape: at least one of the two points is seen.
+        bool, same shape: whether at least one of the two points has data.
     """
     size = images.shape[-1]
     theta = torch.arange(RING_SAMPLES, device=images.device) * (2 * np.pi / RING_SAMPLES)
@@ -154,20 +157,19 @@ def sample(
     # Theta runs from the major axis, at the position angle from +y, towards -x.
     x = -along * torch.sin(turn) - across * torch.cos(turn)
     y = along * torch.cos(turn) - across * torch.sin(turn)
-    places = torch.stack([x, y], dim=-1) * radius[:, None, None] + centre[:, None, None]
-    places = (places + size // 2) * (2 / (size - 1)) - 1
-    found = F.grid_sample(torch.stack([images, seen], dim=1), places, "bilinear", "zeros", align_corners=True)
-    light, there = found[:, 0], found[:, 1] > 0.99
-    (one, other), (here, opposite) = light.chunk(2, dim=2), there.chunk(2, dim=2)
-    low, high = torch.minimum(one, other), torch.maximum(one, other)
+    points = torch.stack([x, y], dim=-1) * radius[:, None, None] + centre[:, None, None]
+    points = (points + size // 2) * (2 / (size - 1)) - 1
+    sampled = F.grid_sample(torch.stack([images, seen], dim=1), points, "bilinear", "zeros", align_corners=True)
+    (near, far), (near_seen, far_seen) = sampled[:, 0].chunk(2, dim=2), (sampled[:, 1] > 0.99).chunk(2, dim=2)
+    low, high = torch.minimum(near, far), torch.maximum(near, far)
     lopsided = high - low > torch.clamp(ONE_SIDED_SHARE * low, min=ONE_SIDED_NOISE)
-    both = torch.where(lopsided, low, (one + other) / 2)
-    joined = torch.where(here & opposite, both, torch.where(here, one, other))
-    return torch.where(here | opposite, joined, joined.new_zeros(())), here | opposite
+    both = torch.where(lopsided, low, (near + far) / 2)
+    joined = torch.where(near_seen & far_seen, both, torch.where(near_seen, near, far))
+    return torch.where(near_seen | far_seen, joined, joined.new_zeros(())), near_seen | far_seen
 
 
 def harmonics(light: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean, harmonics and the scatter about them of half rings.
+    """Return the mean, the harmonics and the scatter about them for half rings.
 
     Parameters
     ----------
@@ -198,10 +200,10 @@ def harmonics(light: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def disc_ellipses(images: Tensor, seen: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """Return axis ratio and position angle (deg) of the discs, chosen such that their outskirts have no second harmonic.
+    """Return the axis ratios and position angles (deg) of the discs for which the outskirts have no second harmonic.
 
-    A small ellipticity e gives a disc the second harmonic -(e / 2) dI / d ln r (Jedrzejewski 1987), summed here over
-    all rings of the outskirts.
+    A small ellipticity e gives a disc the second harmonic -(e / 2) dI / d ln r (Jedrzejewski 1987), which is summed
+    over all rings of the outskirts.
 
     Parameters
     ----------
@@ -229,7 +231,7 @@ def disc_ellipses(images: Tensor, seen: Tensor, centre: Tensor) -> tuple[Tensor,
 
 
 def edge(radius: Tensor, mean: Tensor, usable: Tensor) -> Tensor:
-    """Return the radius (N,) of the last ring before the light of the galaxy is lost in the noise.
+    """Return the radius (N,) of the last ring before the light of the galaxy ends in the noise.
 
     Parameters
     ----------
@@ -250,17 +252,16 @@ def edge(radius: Tensor, mean: Tensor, usable: Tensor) -> Tensor:
 
 
 def _joined(axis_ratio: Tensor, angle: Tensor, more: Tensor, towards: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the ellipse that an ellipse (`more`, `towards`) in the plane of another one is on the sky."""
-    turn, own = torch.deg2rad(angle), torch.deg2rad(towards)
-    plane, other = _stretch(turn, axis_ratio), _stretch(own, more)
-    # `towards` counts from the major axis of the plane.
+    """Return the projection on the sky of an ellipse (`more`, `towards`) in the plane of an inclined disc."""
+    turn = torch.deg2rad(angle)
+    plane, inner = _stretch(turn, axis_ratio), _stretch(torch.deg2rad(towards), more)
+    # `towards` is measured from the major axis of the plane.
     frame = _rotation(turn)
-    whole = plane @ frame @ other @ frame.mT
+    whole = plane @ frame @ inner @ frame.mT
     vectors, values, _ = torch.linalg.svd(whole)
     ratio = (values[:, 1] / values[:, 0]).clamp_min(MIN_DISC_AXIS_RATIO)
-    # Components are (y, -x): the angle of the vector is the position angle.
-    found = torch.rad2deg(torch.atan2(vectors[:, 1, 0], vectors[:, 0, 0])) % 180
-    return ratio, found
+    # The components are (y, -x), so that the angle of the vector is the position angle.
+    return ratio, torch.rad2deg(torch.atan2(vectors[:, 1, 0], vectors[:, 0, 0])) % 180
 
 
 def _rotation(angle: Tensor) -> Tensor:
@@ -276,7 +277,7 @@ def _stretch(angle: Tensor, ratio: Tensor) -> Tensor:
 def measure_rings(
     images: Tensor, seen: Tensor, psf_fwhm: Tensor, centre: Tensor, axis_ratio: Tensor, position_angle: Tensor
 ) -> Rings:
-    """Return the harmonics on every ring of the given discs.
+    """Return the harmonics on all rings of given discs.
 
     Parameters
     ----------
@@ -296,7 +297,7 @@ def measure_rings(
     ratio = ((axis_ratio[:, None] ** 2 * (radius**2 - inner) + inner) / radius**2).sqrt()
     light, valid = sample(images, seen, centre, ratio, position_angle, radius)
     mean, waves, scatter = harmonics(light, valid)
-    # Neighbouring samples share pixels: there are no more independent ones than the ring has pixels.
+    # Neighbouring samples share pixels: a ring has at most as many independent samples as pixels.
     pixels = (np.pi * radius * (1 + ratio)).clamp_max(RING_SAMPLES)
     noise = scatter.clamp_min(SAMPLE_NOISE) * (2 / pixels).sqrt()
     usable = valid.float().mean(2) >= MIN_VALID_SHARE

@@ -1,4 +1,4 @@
-"""From a bar as it is seen to the bar in its disc, and to kiloparsecs."""
+"""Deprojection of bar lengths to the plane of the disc, and conversion to kiloparsecs."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from tuningfork.simulate.galaxies.redshift import cosmology
 DISC_THICKNESS = 0.2
 """Axis ratio of a disc seen edge-on (Holmberg 1958)."""
 MIN_COS_INCLINATION = 0.25
-"""Smallest cosine of the inclination at which lengths are deprojected; below, the disc hides the bar's true length."""
+"""Smallest cosine of the inclination for which lengths are deprojected; a steeper disc hides the bar's true length."""
 KPC_PER_MPC = 1000.0
 
 
 def cos_inclination(axis_ratio: np.ndarray) -> np.ndarray:
-    """Return the cosine of the inclination of discs of an axis ratio (Hubble 1926).
+    """Return the cosine of the inclination of discs with given axis ratios (Hubble 1926).
 
     Parameters
     ----------
@@ -31,21 +31,21 @@ def cos_inclination(axis_ratio: np.ndarray) -> np.ndarray:
 
 
 def deprojected(bar_angle: np.ndarray, axis_ratio: np.ndarray, position_angle: np.ndarray) -> np.ndarray:
-    """Return the factor from the length of a thin bar on the sky to that in the plane of its disc.
+    """Return the ratio of the length of a thin bar in the plane of its disc to that projected on the sky.
 
     The disc is stretched by 1 / cos(inclination) along its minor axis (Martin 1995, AJ 109, 2428).
 
     Parameters
     ----------
     bar_angle, position_angle : ndarray
-        (N,) of the bar and of the disc's major axis (deg), from the same direction.
+        (N,) position angles of the bar and of the disc's major axis (deg), measured from the same direction.
     axis_ratio : ndarray
-        (N,) of the disc.
+        (N,) axis ratios of the discs.
 
     Returns
     -------
     ndarray
-        (N,) at least 1; NaN where an angle is missing or the disc is steeper than `MIN_COS_INCLINATION`.
+        (N,) at least 1; NaN where an angle is missing or the cosine is below `MIN_COS_INCLINATION`.
     """
     off = np.deg2rad(angle_difference(bar_angle, position_angle))
     cosine = cos_inclination(axis_ratio)
@@ -55,19 +55,19 @@ def deprojected(bar_angle: np.ndarray, axis_ratio: np.ndarray, position_angle: n
 
 
 def kiloparsecs(redshift: np.ndarray, settings: Bars) -> np.ndarray:
-    """Return how many kiloparsecs an arcsecond is at each redshift.
+    """Return the number of kiloparsecs per arcsecond at each redshift.
 
     Parameters
     ----------
     redshift : ndarray
         (N,)
     settings : Bars
-        The cosmology.
+        Contains the parameters of the cosmology.
 
     Returns
     -------
     ndarray
-        (N,) NaN where no redshift above zero is known.
+        (N,) NaN without a redshift above zero.
     """
     known = np.isfinite(redshift) & (redshift > 0)
     result = np.full(len(redshift), np.nan)

@@ -1,4 +1,4 @@
-"""The calibration of one estimator of bar lengths: a power law, and the error that the estimator does not know of."""
+"""The calibration of one estimator of bar lengths: a power law, and the error that the estimator does not state."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ class LengthCalibration:
     Attributes
     ----------
     intercept, slope, psf_slope : float
-        The relation.
+        Coefficients of the relation.
     floor : float
-        Standard deviation of ln(length) that adds in quadrature to the estimator's own.
+        Standard deviation of ln(length) that is added in quadrature to the one that the estimator states.
     scatter : float or None
         Robust scatter of the calibrated ln(length) about the truth; None if it was not measured.
     n : int
-        Galaxies behind the relation.
+        Number of galaxies that the relation was learned from.
     note : str
-        Empty, or why the relation is the identity.
+        Empty, or the reason why the relation is the identity.
     """
 
     intercept: float
@@ -53,7 +53,7 @@ class LengthCalibration:
         Parameters
         ----------
         spread : ndarray
-            (N,) the estimator's own standard deviation of ln(raw length).
+            (N,) standard deviation of ln(raw length) that the estimator states.
 
         Returns
         -------
@@ -64,6 +64,6 @@ class LengthCalibration:
 
 
 def identity(n: int) -> LengthCalibration:
-    """Return the calibration that changes nothing, for want of galaxies."""
+    """Return the identity, for too few galaxies to learn from."""
     note = f"only {n} measurable held-out bars: lengths are not calibrated and errors are the estimator's own"
     return LengthCalibration(0.0, 1.0, 0.0, 0.0, None, n, note)

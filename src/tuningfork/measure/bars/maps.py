@@ -1,7 +1,7 @@
 """Length, width and angle of a bar on a saliency map or a mask: arrays in, numbers out.
 
-A map is a (S, S) array, row = y, column = x, the galaxy at index S // 2 in both. Lengths are in pixels and full
-(end to end); angles are in degrees from the +y axis, counter-clockwise (towards -x), in [0, 180).
+A map is a (S, S) array, row = y, column = x, with the galaxy at index S // 2 along both axes. Lengths are full lengths
+(end to end) in pixels. Angles are in degrees from the +y axis, counter-clockwise (towards -x), in [0, 180).
 """
 
 from dataclasses import dataclass, replace
@@ -13,32 +13,32 @@ from tuningfork.core.flags import Flag
 from tuningfork.networks.morphology import MASK_SHRINK as CELL
 
 MAP_SMOOTHING = 1.0
-"""Gaussian width (px) of the smoothing before `moments`: it removes the grid that strided convolutions leave."""
+"""Gaussian width (px) of the smoothing before `moments`; it removes the grid pattern of strided convolutions."""
 CONTOUR_HEIGHT = 0.5
-"""Height of the contour from which the moments start, between the background (0) and the central peak (1)."""
+"""Height of the contour within which the first moments are taken, from the background (0) to the central peak (1)."""
 WINDOW_COVARIANCE = 3.0
-"""Covariance of the Gaussian under which moments are taken, in units of that of the light under it."""
+"""Covariance of the Gaussian weight of the moments, in units of the covariance of the weighted light."""
 ELLIPSE_LENGTH_DEVIATIONS = 4.28
-"""Length of a filled ellipse in standard deviations of its light under that Gaussian."""
+"""Length of a uniform ellipse in standard deviations of its light under that Gaussian weight."""
 MAX_WINDOW_ITERATIONS, WINDOW_TOLERANCE = 30, 1e-3
-"""The most iterations of the window, and the relative change at which it stands."""
+"""Largest number of iterations of the Gaussian weight, and the relative change at which it has converged."""
 PAPER_START, PAPER_STEP, PAPER_CORRELATION, PAPER_PIXELS = 0.5, 1e-4, 0.85, 40
-"""First threshold, step, correlation and number of pixels of Bhambra+ 2022, from their code."""
+"""First threshold, step of the threshold, correlation and number of pixels in the code of Bhambra+ 2022."""
 MIN_MASK_PEAK = 0.02
-"""A mask below this everywhere near the centre shows no bar."""
+"""Smallest peak of a mask near the centre that counts as a bar."""
 MIN_REGION_PIXELS = 5
-"""A region with fewer pixels has no shape."""
+"""Smallest number of pixels of a region whose shape is measured."""
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
 
 
 @dataclass(frozen=True)
 class BarShape:
-    """What one map says about the bar.
+    """The bar on one map.
 
     Attributes
     ----------
     length, width : float
-        Full extent along and across the bar (px); NaN where it was not measured.
+        Full extent along and across the bar (px); NaN without a measurement.
     angle : float
         Position angle in the pixel frame (deg).
     flags : int
@@ -59,19 +59,19 @@ NOT_MEASURED = BarShape(np.nan, np.nan, np.nan, int(Flag.BAR_NOT_MEASURED))
 
 
 def moments(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
-    """Measure the bar from adaptive second moments, the same way at every angle.
+    """Measure the bar from adaptive second moments, without a preferred direction.
 
-    The map is smoothed, the median of its border zone is taken off as background, and second moments are taken under
-    a Gaussian of the map's own shape, found by iteration (Bernstein & Jarvis 2002, AJ 123, 583) from the connected
-    region that holds the centre: a peak at the centre, which a threshold in units of it would follow, then weighs no
-    more than its light. A filled ellipse is as long as `ELLIPSE_LENGTH_DEVIATIONS` standard deviations under its own Gaussian.
+    The map is smoothed, and the median of its border zone is subtracted as background. Second moments are taken under a
+    Gaussian weight whose shape is that of the map, found by iteration (Bernstein & Jarvis 2002, AJ 123, 583) from the
+    connected region at the centre. Unlike a threshold in units of the peak, the moments weight a central peak only by
+    its light. The length of a uniform ellipse is `ELLIPSE_LENGTH_DEVIATIONS` standard deviations under this weight.
 
     Parameters
     ----------
     saliency : ndarray
         (S, S) map, non-negative, any scale.
     psf_fwhm : float
-        Full width at half maximum of the PSF (px): how far from the centre the region may lie.
+        Full width at half maximum of the PSF (px), which limits the distance of the region from the centre.
 
     Returns
     -------
@@ -92,8 +92,8 @@ def moments(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
     if np.count_nonzero(region) < MIN_REGION_PIXELS:
         return NOT_MEASURED
     start = Ellipse.of(image, region)
-    found = _adapted(np.maximum(image, 0), start)
-    shape = _shape(found, ELLIPSE_LENGTH_DEVIATIONS, len(image) // 2, len(image), psf_fwhm, pieces)
+    ellipse = _adapted(np.maximum(image, 0), start)
+    shape = _shape(ellipse, ELLIPSE_LENGTH_DEVIATIONS, len(image) // 2, len(image), psf_fwhm, pieces)
     cut = region[[0, -1]].any() or region[:, [0, -1]].any()
     return replace(shape, flags=int(shape.flags | Flag.BAR_REACHES_EDGE)) if cut else shape
 
@@ -127,7 +127,7 @@ class Ellipse:
         Parameters
         ----------
         weights, rows, columns : ndarray
-            (N,) weights and places (px).
+            (N,) weights and pixel positions.
 
         Returns
         -------
@@ -141,35 +141,35 @@ class Ellipse:
 
 
 def _adapted(image: np.ndarray, start: Ellipse) -> Ellipse:
-    """Return the moments under a Gaussian of `WINDOW_COVARIANCE` times their own covariance."""
-    found = start
+    """Return the moments under a Gaussian weight with `WINDOW_COVARIANCE` times their covariance."""
+    ellipse = start
     widest = (len(image) / 5) ** 2
     for _ in range(MAX_WINDOW_ITERATIONS):
-        values, vectors = np.linalg.eigh(found.covariance)
+        values, vectors = np.linalg.eigh(ellipse.covariance)
         values = np.clip(values, 1 / WINDOW_COVARIANCE, widest / WINDOW_COVARIANCE)
         inverse = vectors / values @ vectors.T
-        # Beyond three standard deviations the window is shut.
+        # The weight is cut off at three standard deviations.
         reach = int(3 * np.sqrt(WINDOW_COVARIANCE * values[1])) + 1
-        top, left = max(round(found.y) - reach, 0), max(round(found.x) - reach, 0)
-        part = image[top : round(found.y) + reach + 1, left : round(found.x) + reach + 1]
+        top, left = max(round(ellipse.y) - reach, 0), max(round(ellipse.x) - reach, 0)
+        part = image[top : round(ellipse.y) + reach + 1, left : round(ellipse.x) + reach + 1]
         rows, columns = np.indices(part.shape)
-        dy, dx = rows + top - found.y, columns + left - found.x
+        dy, dx = rows + top - ellipse.y, columns + left - ellipse.x
         square = inverse[0, 0] * dx**2 + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy**2
         weights = part * np.exp(-square / (2 * WINDOW_COVARIANCE))
         if weights.sum() <= 0:
             return start
-        before = found
-        found = Ellipse.weighted(weights.ravel(), (rows + top).ravel(), (columns + left).ravel())
-        if np.abs(found.covariance - before.covariance).max() < WINDOW_TOLERANCE * np.trace(before.covariance):
+        before = ellipse
+        ellipse = Ellipse.weighted(weights.ravel(), (rows + top).ravel(), (columns + left).ravel())
+        if np.abs(ellipse.covariance - before.covariance).max() < WINDOW_TOLERANCE * np.trace(before.covariance):
             break
-    return found
+    return ellipse
 
 
 def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
-    """Measure the bar on the mask that a network gives, whose cells hold the part of them that lies on the bar.
+    """Measure the bar on the mask of a network; each cell holds the share of its area that lies on the bar.
 
-    Adaptive second moments as in :func:`moments`: where the network is unsure the mask has wide, dim wings, which
-    then weigh little. Averaging over cells adds a twelfth of a cell squared.
+    The bar is measured from adaptive second moments as in :func:`moments`, in which the wide, faint wings of uncertain
+    masks have little weight. The size of the cells adds a twelfth of a squared cell to the variances.
 
     Parameters
     ----------
@@ -181,10 +181,10 @@ def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
     Returns
     -------
     BarShape
-        In pixels of the stamp.
+        Lengths are in pixels of the stamp.
     """
     cells = np.asarray(mask, dtype=np.float64)
-    # The galaxy's pixel, S // 2, lies beside the middle of the stamp by half a pixel.
+    # The galaxy's pixel, S // 2, lies half a pixel from the middle of the stamp.
     middle = (len(cells) - 1) / 2 + 0.5 / CELL
     rows, columns = np.indices(cells.shape)
     radius = np.hypot(rows - middle, columns - middle)
@@ -195,9 +195,9 @@ def mask_shape(mask: np.ndarray, psf_fwhm: float) -> BarShape:
     region, pieces = central_region(cells > CONTOUR_HEIGHT * peak, radius, reach)
     if not region.any():
         return NOT_MEASURED
-    found = _adapted(cells, Ellipse.of(cells, region))
-    found = replace(found, covariance=found.covariance - np.eye(2) / 12)
-    return _shape(found, ELLIPSE_LENGTH_DEVIATIONS, middle, len(cells), psf_fwhm / CELL, pieces).times(CELL)
+    ellipse = _adapted(cells, Ellipse.of(cells, region))
+    ellipse = replace(ellipse, covariance=ellipse.covariance - np.eye(2) / 12)
+    return _shape(ellipse, ELLIPSE_LENGTH_DEVIATIONS, middle, len(cells), psf_fwhm / CELL, pieces).times(CELL)
 
 
 def _radius(shape: tuple[int, ...]) -> np.ndarray:
@@ -206,7 +206,7 @@ def _radius(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> tuple[np.ndarray, int]:
-    """Return the connected region nearest to the centre, and the number of others of at least a third of its size.
+    """Return the connected region nearest to the centre, and the number of other regions above a third of its size.
 
     Parameters
     ----------
@@ -229,23 +229,23 @@ def central_region(mask: np.ndarray, radius: np.ndarray, reach: float) -> tuple[
     if distance[nearest] > reach:
         return np.zeros_like(mask), 0
     sizes = np.bincount(labels.ravel())
-    own = labels[nearest]
-    others = np.delete(sizes, [0, own])
-    return np.asarray(labels == own), int(np.count_nonzero(others > max(sizes[own] / 3, MIN_REGION_PIXELS)))
+    central = labels[nearest]
+    others = np.delete(sizes, [0, central])
+    return np.asarray(labels == central), int(np.count_nonzero(others > max(sizes[central] / 3, MIN_REGION_PIXELS)))
 
 
-def _shape(found: Ellipse, extent: float, middle: float, size: int, psf_fwhm: float, pieces: int) -> BarShape:
+def _shape(ellipse: Ellipse, extent: float, middle: float, size: int, psf_fwhm: float, pieces: int) -> BarShape:
     """Return the bar whose axes are `extent` standard deviations long."""
-    values, vectors = np.linalg.eigh(found.covariance)
+    values, vectors = np.linalg.eigh(ellipse.covariance)
     width, length = extent * np.sqrt(np.maximum(values, 1 / 12))
     along_x, along_y = vectors[:, 1]
     flags = Flag(0)
     if length < psf_fwhm:
         flags |= Flag.BAR_SHORTER_THAN_PSF
-    ends = [(centre, length / 2 * abs(step)) for centre, step in ((found.x, along_x), (found.y, along_y))]
+    ends = [(centre, length / 2 * abs(step)) for centre, step in ((ellipse.x, along_x), (ellipse.y, along_y))]
     if any(centre - half < 0 or centre + half > size - 1 for centre, half in ends):
         flags |= Flag.BAR_REACHES_EDGE
-    if np.hypot(found.y - middle, found.x - middle) > max(psf_fwhm, 0.25 * length):
+    if np.hypot(ellipse.y - middle, ellipse.x - middle) > max(psf_fwhm, 0.25 * length):
         flags |= Flag.BAR_OFF_CENTRE
     if pieces:
         flags |= Flag.BAR_IN_PIECES
@@ -253,17 +253,17 @@ def _shape(found: Ellipse, extent: float, middle: float, size: int, psf_fwhm: fl
 
 
 def _angle(dx: float, dy: float) -> float:
-    """Return the position angle of a direction: from +y, counter-clockwise."""
+    """Return the position angle (deg) of a direction, from +y, counter-clockwise."""
     return float(np.rad2deg(np.arctan2(-dx, dy)) % 180) % 180
 
 
 def paper(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
     """Measure the bar by the published algorithm (Bhambra, Joachimi & Lahav 2022, MNRAS 511, 5032), as a baseline.
 
-    On the map scaled to [0, 1] a threshold rises from 0.5 in steps of 1e-4 until the row and column numbers of the
-    pixels above it correlate by more than 0.85 in absolute value, or fewer than 40 pixels are left; the length is
-    the largest distance between two of those pixels. The correlation cannot see bars along the pixel axes, which
-    come out far too short; :func:`moments` has no such preferred direction.
+    On the map scaled to [0, 1] a threshold rises from 0.5 in steps of 1e-4 until the absolute correlation of the row
+    and column numbers of the pixels above it exceeds 0.85, or fewer than 40 pixels are left. The length is the largest
+    distance between two of these pixels. The correlation is insensitive to bars along the pixel axes, whose lengths are
+    strongly underestimated; :func:`moments` has no such preferred direction.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def paper(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
     Returns
     -------
     BarShape
-        Without a width, which the algorithm does not give.
+        Without a width, which the algorithm does not measure.
     """
     image = np.asarray(saliency, dtype=np.float64)
     if not np.isfinite(image).all() or np.ptp(image) == 0:
@@ -296,8 +296,8 @@ def paper(saliency: np.ndarray, psf_fwhm: float) -> BarShape:
 def _paper_pixels(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and columns of the pixels at which the published search stops.
 
-    The pixels above a threshold are the first of those sorted by brightness, so that running sums give the
-    correlation at every threshold at once; in whole numbers they are exact.
+    The pixels above a threshold come first in the order of brightness, so that running sums give the correlations at
+    all thresholds at once. The sums are exact because they are integers.
     """
     order = np.argsort(-image, axis=None, kind="stable")
     rows, columns = np.unravel_index(order, image.shape)
@@ -328,8 +328,8 @@ def _farthest_pair(rows: np.ndarray, columns: np.ndarray) -> tuple[float, float,
     y = np.concatenate([present, present])
     x = np.concatenate([first[present], last[present]])
     squares = (y[:, None] - y) ** 2 + (x[:, None] - x) ** 2
-    one, other = np.unravel_index(np.argmax(squares), squares.shape)
-    return float(np.sqrt(squares[one, other])), float(x[other] - x[one]), float(y[other] - y[one])
+    start, end = np.unravel_index(np.argmax(squares), squares.shape)
+    return float(np.sqrt(squares[start, end])), float(x[end] - x[start]), float(y[end] - y[start])
 
 
 METHODS = {"moments": moments, "paper": paper}

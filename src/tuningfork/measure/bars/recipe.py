@@ -1,4 +1,4 @@
-"""The recipe for bars: estimates from answers, maps and light, calibrated, combined, and put on the sky.
+"""The recipe for bars: estimates from answers, maps and light are calibrated, combined and converted to the sky.
 
 Every consumer uses these functions: the stage bars, the calibration, the evaluation, the injection and the pictures
 command.
@@ -30,7 +30,7 @@ from tuningfork.measure.bars.geometry import deprojected, kiloparsecs
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
 DISC_CLASSES = ["spiral", "barred_spiral"]
-"""Classes that can have a bar; it cannot be seen in a disc that is seen edge-on."""
+"""Classes that can show a bar; edge-on discs are not among them."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ShardTables:
 def raw_estimates(
     answers: MorphologyAnswers, maps: np.ndarray, rows: pa.Table, light: np.ndarray, band: str, method: str
 ) -> dict[str, BarEstimate]:
-    """Return what every estimator says, before calibration.
+    """Return the estimates of all estimators before calibration.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def raw_estimates(
     band : str
         The reference band.
     method : str
-        How maps are measured: a key of :data:`tuningfork.measure.bars.maps.METHODS`.
+        Method by which maps are measured: a key of :data:`tuningfork.measure.bars.maps.METHODS`.
 
     Returns
     -------
@@ -84,16 +84,16 @@ def raw_estimates(
 
 
 def counts_as_barred(fractions: np.ndarray, morphology: np.ndarray, min_fraction: float) -> np.ndarray:
-    """Return which sources count as barred: discs not seen edge-on, by their class, with votes enough for a bar.
+    """Return which sources count as barred: discs not seen edge-on, by class, with a sufficient vote fraction.
 
     Parameters
     ----------
     fractions : ndarray
-        (N,) expected fraction of "yes" among the votes on the bar; NaN counts as not barred.
+        (N,) expected fraction of "yes" among the votes on the bar; a source with NaN is not barred.
     morphology : ndarray
         (N,) classes.
     min_fraction : float
-        Lowest fraction of a barred galaxy.
+        Smallest fraction of a barred galaxy.
 
     Returns
     -------
@@ -109,13 +109,13 @@ def bar_columns(
 ) -> dict[str, Any]:
     """Return the columns of the bars table.
 
-    An estimator's own columns are given wherever it finds a bar; the recommended values, without an estimator's name,
-    for barred galaxies only.
+    The columns of a single estimator have values wherever it finds a bar. The recommended columns, which do not name an
+    estimator, have values only for barred galaxies.
 
     Parameters
     ----------
     estimates : mapping
-        Of :func:`raw_estimates`, for N sources.
+        Result of :func:`raw_estimates` for N sources.
     calibration : BarCalibration
     tables : ShardTables
         Of the same sources.
@@ -159,7 +159,7 @@ def bar_columns(
 def _estimator_columns(
     estimates: Mapping[str, BarEstimate], bars: CalibratedBars, scale: np.ndarray, north: np.ndarray, left: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return the columns of the single estimators: calibrated lengths, and lengths and angles as they measured them."""
+    """Return the columns of the single estimators: calibrated lengths, raw lengths and position angles."""
     values: dict[str, np.ndarray] = {}
     for name, pixels in bars.lengths.items():
         values |= _with_error(f"bar_length_{name}", pixels * scale, bars.length_errors[name])
@@ -186,11 +186,11 @@ def bar_flags(
     Parameters
     ----------
     estimates : mapping
-        Estimator -> what it says about N sources.
+        Estimator -> its estimates for N sources.
     length, psf_fwhm : ndarray
-        (N,) recommended length and width of the PSF, in one unit: they decide whether the bar is shorter than the PSF.
+        (N,) recommended length and width of the PSF, in the same unit.
     barred, classified : ndarray
-        (N,) bool, which sources count as barred, and which have votes at all.
+        (N,) bool, which sources count as barred, and which have predicted votes.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The stage bars: a measurement on answers, maps and light; no network runs here."""
+"""The stage bars: the measurement of bars from stored answers, maps and light; no network runs here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,12 @@ from tuningfork.core.tables import lineage_of, open_rows, read_table, require_sa
 from tuningfork.infer.tables import read_morphology
 from tuningfork.measure.bars.calibration import BarCalibration
 from tuningfork.measure.bars.recipe import ShardTables, bar_columns, raw_estimates
-from tuningfork.stamps.store import StampFiles, open_store, survey_of
+from tuningfork.stamps.store import StampFiles, open_store, require_checksums, survey_of
 
 
 @dataclass(frozen=True)
 class BarInputs:
-    """Files of a shard from which its bars are measured.
+    """The files of a shard from which its bars are measured.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class BarInputs:
     sources, morphology, structure : Path
         Tables of the stages sources, classify and structure.
     answers, masks : Path
-        What the morphology networks say.
+        Answers of the morphology networks.
     saliency, maps : Path
         Table and .npy of the saliency maps.
     calibration : Path
@@ -65,6 +65,7 @@ def measure_bars(parameters: Parameters, *, inputs: BarInputs, output: Path) -> 
         require_same_sources(rows, table, path)
     answers = read_morphology(inputs.answers, inputs.masks, rows["source_id"])
     maps = open_rows(inputs.maps, rows.num_rows, inputs.saliency)
+    require_checksums(tables[inputs.saliency], maps, StampFiles(inputs.saliency, inputs.maps))
     estimates = raw_estimates(answers, maps, rows, light, band, settings.method)
     calibration = read_calibration(inputs.calibration, "bars", BarCalibration)
     shard = ShardTables(rows, tables[inputs.sources], tables[inputs.morphology], tables[inputs.structure])

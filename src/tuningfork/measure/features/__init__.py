@@ -1,1 +1,1 @@
-"""Bulges and spiral arms."""
+"""Measurement of bulges and spiral arms."""

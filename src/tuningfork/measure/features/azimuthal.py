@@ -1,7 +1,7 @@
-"""The galaxy on a stamp as its own azimuthal profile sees it: elliptical radius and mean light of every pixel.
+"""Azimuthal profiles of galaxies: the elliptical radius of every pixel and the mean light at this radius.
 
-Rings, centre and shape are those of :mod:`tuningfork.measure.bars.fourier_rings`: round in the plane of the disc, and round
-on the sky within the width of the PSF.
+The rings are those of :mod:`tuningfork.measure.bars.fourier_rings`: round in the plane of the disc, and round on the
+sky within the width of the PSF.
 """
 
 from dataclasses import dataclass
@@ -19,22 +19,23 @@ from tuningfork.measure.bars.fourier_rings import (
 )
 
 GALAXIES_AT_ONCE = 64
+"""Number of galaxies that are measured at once."""
 
 
 @dataclass(frozen=True)
 class Azimuthal:
-    """N galaxies in units of the sky's noise.
+    """N galaxies in units of the sky noise.
 
     Attributes
     ----------
     light : ndarray
-        float32 (N, S, S), zero where there are no data.
+        float32 (N, S, S), zero without data.
     profile : ndarray
-        float32 (N, S, S), the mean light on the ring of every pixel, without what lies on one side alone.
+        float32 (N, S, S), the mean light on the ring through every pixel, without light on only one side of the galaxy.
     radius : ndarray
         float32 (N, S, S), semi-major axis of that ring (px).
     end : ndarray
-        (N,) radius at which the galaxy is lost in the noise (px).
+        (N,) radius at which the galaxy ends in the noise (px).
     """
 
     light: np.ndarray
@@ -49,21 +50,21 @@ class Azimuthal:
 
     @property
     def total(self) -> np.ndarray:
-        """The light of the galaxy (N,), of its profile alone, so that no neighbour counts."""
+        """The total light of the profile (N,), which contains no neighbours."""
         return np.asarray(np.where(self.inside, self.profile, 0).sum((1, 2), dtype=np.float64))
 
 
 def azimuthal(images: np.ndarray, inverse_variance: np.ndarray, psf_fwhm: np.ndarray) -> Azimuthal:
-    """Return the profiles of some stamps.
+    """Return the azimuthal profiles of stamps.
 
     Parameters
     ----------
     images : ndarray
-        (N, S, S) light in units of the sky's noise.
+        (N, S, S) light in units of the sky noise.
     inverse_variance : ndarray
-        (N, S, S), zero where a pixel is not to be used.
+        (N, S, S), zero for pixels that are ignored.
     psf_fwhm : ndarray
-        (N,) px, positive.
+        (N,) full width at half maximum of the PSF (px), positive.
 
     Returns
     -------
@@ -101,16 +102,17 @@ def elliptical_radius(
 ) -> Tensor:
     """Return the semi-major axis (px) of the ring through every pixel.
 
-    A ring of the semi-major axis r has q(r)^2 r^2 = q^2 (r^2 - i) + i beyond r^2 = i = (ROUND_RADIUS_PSF x PSF width)^2, and is
-    a circle within: a quadratic equation for r^2.
+    With i = (ROUND_RADIUS_PSF x PSF width)^2, a ring of semi-major axis r is a circle for r^2 < i; for larger r its
+    axis ratio q(r) follows from q(r)^2 r^2 = q^2 (r^2 - i) + i. This is a quadratic equation for r^2.
 
     Parameters
     ----------
     size : int
+        Width of the stamps (px).
     centre : Tensor
         (N, 2) x and y (px) relative to the index size // 2.
     axis_ratio, position_angle, psf_fwhm : Tensor
-        (N,); deg from +y, counter-clockwise; px.
+        (N,) shape of the discs, with angles in deg from +y, counter-clockwise, and PSF widths in px.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""From shares of the light in regions to fractions of bulge and arms with an honest error, learned on simulations.
+"""The calibration of bulge and arm fractions, learned from simulated galaxies.
 
-What predicts a fraction is the share of the light that was measured on the map, what the network expects people to
-answer, and how well the galaxy is seen: the PSF's width and the radius at which the galaxy ends.
+The predictors of a fraction are the share of the light measured on the map, the answer that the network expects of
+volunteers, the width of the PSF and the radius at which the galaxy ends in the noise.
 """
 
 from collections.abc import Mapping
@@ -17,25 +17,25 @@ FEATURES = (BULGE, ARMS)
 TRUTH_COLUMNS = {BULGE: "bulge_to_total", ARMS: "arm_strength"}
 """Columns of the training set that hold the true fractions."""
 MIN_LOGIT_FRACTION = 0.01
-"""Fractions are kept so far from 0 and 1 before their logit is taken."""
+"""Smallest distance of a fraction from 0 and 1 before its logit is taken."""
 
 
 @dataclass(frozen=True)
 class FractionCalibration:
-    """A linear relation of a fraction, or of its logit, with what predicts it.
+    """A linear relation between the predictors and a fraction or its logit.
 
     Attributes
     ----------
     coefficients : list of float
-        Of a constant and of each predictor; empty if there is no calibration.
+        The constant and the coefficient of each predictor; empty without a calibration.
     logit : bool
-        Whether the relation is one of the logit.
+        Whether the logit of the fraction is linear in the predictors.
     fractions, errors : list of float
-        Predicted fractions and the standard deviations there; between, they are interpolated.
+        Predicted fractions and the standard deviations at these fractions, which are interpolated linearly.
     n : int
-        Galaxies behind it.
+        Number of galaxies that the relation was learned from.
     note : str
-        Empty, or why there is no calibration.
+        Empty, or the reason why there is no calibration.
     """
 
     coefficients: list[float]
@@ -67,7 +67,7 @@ class FractionCalibration:
 
 @dataclass(frozen=True)
 class FeatureCalibration:
-    """What held-out galaxies teach the recipe for bulges and spiral arms.
+    """The calibration of bulges and spiral arms learned from held-out galaxies.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class FeatureCalibration:
 
 
 def logit_of(fraction: np.ndarray) -> np.ndarray:
-    """Return ln(f / (1 - f)) of fractions, which are kept `MIN_LOGIT_FRACTION` away from 0 and 1.
+    """Return ln(f / (1 - f)) of fractions, limited to at least `MIN_LOGIT_FRACTION` from 0 and 1.
 
     Parameters
     ----------
@@ -99,7 +99,8 @@ def answer_of(name: str, votes: Mapping[str, Any]) -> np.ndarray:
     Parameters
     ----------
     name : str
-        One of `FEATURES`: the prominence of the bulge, 1 if all call it dominant, or the fraction that sees arms.
+        One of `FEATURES`: the bulge's answer is its prominence, 1 if all volunteers call it dominant; that of the arms
+        is the fraction of volunteers who see arms.
     votes : mapping
         `{answer}_fraction` -> (N,) expected vote fractions.
 
@@ -118,18 +119,18 @@ def answer_of(name: str, votes: Mapping[str, Any]) -> np.ndarray:
 def predictors(
     name: str, share: np.ndarray | None, answer: np.ndarray | None, psf_fwhm: np.ndarray, end: np.ndarray
 ) -> np.ndarray:
-    """Return what predicts a fraction.
+    """Return the predictors of a fraction.
 
     Parameters
     ----------
     name : str
         One of `FEATURES`.
     share : ndarray or None
-        (N,) share of the light; None to do without.
+        (N,) share of the light; None to omit this predictor.
     answer : ndarray or None
-        (N,) of :func:`answer_of`; None to do without.
+        (N,) result of :func:`answer_of`; None to omit this predictor.
     psf_fwhm, end : ndarray
-        (N,) px.
+        (N,) width of the PSF and radius at which the galaxy ends in the noise (px).
 
     Returns
     -------
@@ -140,10 +141,10 @@ def predictors(
     if answer is not None:
         columns.append(logit_of(answer))
     if share is not None:
-        # Arms are counted in the square root: where they are faint, their noise is that of a sum of many pixels.
+        # The square root of the arms' share is used, because noise from many pixels dominates small shares.
         columns.append(logit_of(share) if name == BULGE else np.sqrt(np.clip(share, 0, 1)))
         if answer is not None and name == ARMS:
-            # Light counts as that of arms as far as arms are seen.
+            # The light of the arms has the more weight, the more volunteers are expected to see arms.
             columns.append(answer * columns[-1])
     return np.column_stack(columns)
 
@@ -172,7 +173,7 @@ def feature_columns(
     Returns
     -------
     dict
-        Column -> (N,), NaN where nothing was measured.
+        Column -> (N,), NaN without a measurement.
     """
     values = {}
     for name, share in shares.items():

@@ -1,7 +1,7 @@
-"""Bulge and spiral arms, measured in the light where the networks look when they answer for them.
+"""Bulge and spiral arms, measured in the light of the pixels that determine the networks' answers about them.
 
-Bhambra, Joachimi & Lahav (2022, MNRAS 511, 5032) propose this beside bar lengths: the saliency map of an answer marks
-the pixels that decide it, so that a feature can be measured that nobody has labelled.
+Bhambra, Joachimi & Lahav (2022, MNRAS 511, 5032) propose this measurement in addition to bar lengths: the saliency map
+of an answer marks the pixels that determine the answer, so that features without labels can be measured.
 """
 
 from collections.abc import Iterator
@@ -17,44 +17,45 @@ from tuningfork.measure.bars.maps import central_region
 from tuningfork.measure.features.azimuthal import Azimuthal, azimuthal
 
 STAMPS_AT_ONCE = 64
-"""Stamps that are measured at once."""
+"""Number of stamps that are measured at once."""
 MIN_END_PSF = 1.5
-"""A galaxy that ends in the noise within so many PSF widths has no features that could be measured."""
+"""Smallest radius, in PSF widths (FWHM), at which a galaxy may end in the noise for its features to be measured."""
 BULGE_SMOOTHING, ARMS_SMOOTHING = 1.0, 2.0
 """Gaussian widths (px) of the smoothing of the two maps."""
 BACKGROUND_RADIUS = 0.4
 """Radius, in widths of the stamp, beyond which a map is background."""
 BULGE_LEVEL, ARMS_LEVEL = 0.5, 0.005
-"""Heights above which the maps mark a pixel, between the background (0) and the peak (1): arms weigh little beside
-the centre, but more than what lies outside of the galaxy."""
+"""Heights above which the maps mark a pixel, between the background (0) and the peak (1). Arms are faint in the map
+compared with the centre, but brighter than the surroundings of the galaxy."""
 LIGHT_SMOOTHING = 1.0
 """Gaussian width (px) of the smoothing of the light before it is compared with its azimuthal mean."""
 MIN_ARM_SIGNAL, MIN_UNMARKED_ARM_SIGNAL = 1.0, 0.4
-"""Arms are brighter than the mean of their ring by so many standard deviations of the smoothed noise, and by so many over
-the square root of the map's height: where the map says little, the light must say more."""
+"""Smallest excess of arms over the mean of their ring, in standard deviations of the smoothed noise: the excess must
+reach the first value, and the second value divided by the square root of the map's height. Pixels that the map marks
+weakly thus need a higher excess of light."""
 NEIGHBOUR_EXCESS = 1.5, 5.0
-"""What is brighter than the mean of its ring by more than this part of it and this many standard deviations is a
-neighbour."""
+"""Excess over the mean of its ring above which a pixel belongs to a neighbour: this fraction of the mean plus this
+number of standard deviations."""
 ARMS_RADII = 0.15, 0.9
-"""Radii between which arms are looked for, in units of the radius at which the galaxy ends: within, there are bulge and
-bar, beyond, noise and neighbours."""
+"""Radii between which arms are searched for, in units of the radius at which the galaxy ends in the noise. Bulge and
+bar lie inside this range; noise and neighbours dominate outside it."""
 
 
 @dataclass(frozen=True)
 class FeatureMeasurements:
-    """What is measured on N stamps; NaN where the galaxy cannot be seen well enough.
+    """The measurements on N stamps; NaN for galaxies that end too close to the PSF's width.
 
     Attributes
     ----------
     bulge : ndarray
         (N,) share of the galaxy's light in the central region that the bulge map marks.
     arms : ndarray
-        (N,) share of its light in the mask of the spiral arms.
+        (N,) share of the galaxy's light in the mask of the spiral arms.
     end : ndarray
-        (N,) radius at which the galaxy is lost in the noise (px).
+        (N,) radius at which the galaxy ends in the noise (px).
     concentration, residual : ndarray
-        (N,) what the light says without a map, for comparison: ratio of the radii of 90 and 50 % of the light; share
-        of the light in a mask for which the galaxy's own profile takes the place of the map.
+        (N,) measurements without a map, for comparison: the ratio of the radii that contain 90 and 50 % of the light,
+        and the share of the light in a mask that uses the galaxy's profile in place of the map.
     masks : ndarray
         bool (N, S, S), the spiral arms.
     """
@@ -70,7 +71,7 @@ class FeatureMeasurements:
 def measure_features(
     rows: pa.Table, light: np.ndarray, maps: np.ndarray, mapped: np.ndarray, band: str
 ) -> Iterator[tuple[np.ndarray, FeatureMeasurements]]:
-    """Yield row numbers of the stamps that have maps, and what is measured on them, a bounded number at a time.
+    """Yield the row numbers of the stamps with maps and the measurements on them, a bounded number at a time.
 
     Parameters
     ----------
@@ -124,8 +125,8 @@ def measured(
     total = galaxies.total
     seen = (galaxies.end > MIN_END_PSF * psf_fwhm) & (total > 0)
     masks, unmapped = (
-        without_specks(arms_where(galaxies, one) & seen[:, None, None], psf_fwhm)
-        for one in (heights(arms_maps, ARMS_SMOOTHING), profile_heights(galaxies))
+        without_specks(arms_where(galaxies, height) & seen[:, None, None], psf_fwhm)
+        for height in (heights(arms_maps, ARMS_SMOOTHING), profile_heights(galaxies))
     )
     regions = bulge_regions(bulge_maps, psf_fwhm)
     share = np.where(seen, 1 / np.where(seen, total, 1), np.nan)
@@ -145,13 +146,13 @@ def _light(galaxies: Azimuthal, masks: np.ndarray) -> np.ndarray:
 
 
 def arms_where(galaxies: Azimuthal, height: np.ndarray) -> np.ndarray:
-    """Return which pixels of the disc a map marks and are brighter than the galaxy's own azimuthal mean.
+    """Return which pixels of the disc are marked by a map and brighter than the galaxy's azimuthal mean.
 
     Parameters
     ----------
     galaxies : Azimuthal
     height : ndarray
-        (N, S, S) of the map, between background (0) and peak (1).
+        (N, S, S) heights of the map, between background (0) and peak (1).
 
     Returns
     -------
@@ -170,7 +171,7 @@ def arms_where(galaxies: Azimuthal, height: np.ndarray) -> np.ndarray:
 
 
 def heights(maps: np.ndarray, smoothing: float) -> np.ndarray:
-    """Return smoothed maps between their background (0) and their peak (1); 0 for a constant one.
+    """Return smoothed maps, scaled from their background (0) to their peak (1); a constant map becomes 0.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ def heights(maps: np.ndarray, smoothing: float) -> np.ndarray:
 
 
 def profile_heights(galaxies: Azimuthal) -> np.ndarray:
-    """Return the galaxies' profiles in units of their peaks: maps that no network has made.
+    """Return the galaxies' profiles in units of their peaks, which replace the networks' maps for comparison.
 
     Returns
     -------
@@ -205,7 +206,7 @@ def profile_heights(galaxies: Azimuthal) -> np.ndarray:
 
 
 def bulge_regions(maps: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
-    """Return the connected regions that the bulge maps mark in the middle, none where they mark none.
+    """Return the connected regions that the bulge maps mark at the centre; they may be empty.
 
     Parameters
     ----------
@@ -220,14 +221,14 @@ def bulge_regions(maps: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
         bool (N, S, S).
     """
     radius = _radius(maps.shape[-1])
-    found = heights(maps, BULGE_SMOOTHING) > BULGE_LEVEL
-    for row, one in enumerate(found):
-        found[row] = central_region(one, radius, max(float(psf_fwhm[row]), 2.0))[0] if one.any() else one
-    return found
+    regions = heights(maps, BULGE_SMOOTHING) > BULGE_LEVEL
+    for row, marked in enumerate(regions):
+        regions[row] = central_region(marked, radius, max(float(psf_fwhm[row]), 2.0))[0] if marked.any() else marked
+    return regions
 
 
 def without_specks(masks: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
-    """Return masks without pieces of fewer pixels than the square of the PSF's width.
+    """Return masks without connected pieces smaller than the square of the PSF's width.
 
     Parameters
     ----------
@@ -252,7 +253,7 @@ def without_specks(masks: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
 
 
 def concentrations(galaxies: Azimuthal) -> np.ndarray:
-    """Return the ratio of the radii that hold 90 and 50 % of the profile's light.
+    """Return the ratio of the radii that contain 90 and 50 % of the profile's light.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The stage features: bulges and spiral arms of a shard, a measurement on maps and light; no network runs here."""
+"""The stage features: the measurement of bulges and spiral arms from stored maps and light; no network runs here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,12 @@ from tuningfork.core.tables import (
 from tuningfork.measure.bars.estimators import psf_pixels
 from tuningfork.measure.features.calibration import ARMS, BULGE, FeatureCalibration, feature_columns
 from tuningfork.measure.features.maps import measure_features
-from tuningfork.stamps.store import StampFiles, open_store, survey_of
+from tuningfork.stamps.store import StampFiles, open_store, require_checksums, survey_of
 
 
 @dataclass(frozen=True)
 class FeatureInputs:
-    """Files of a shard from which its bulges and spiral arms are measured.
+    """The files of a shard from which its bulges and spiral arms are measured.
 
     Attributes
     ----------
@@ -55,10 +55,10 @@ def features_shard(parameters: Parameters, *, inputs: FeatureInputs, output: Pat
         Of the stage features.
     inputs : FeatureInputs
     output : Path
-        .npy, uint8 (N, S, S / 8 rounded up): the masks of the arms, eight pixels in a byte;
-        ``numpy.unpackbits(masks[k], axis=-1, count=S)`` gives that of row k. Zero without a measurement.
+        .npy, uint8 (N, S, S / 8 rounded up): the masks of the arms, with eight pixels per byte;
+        ``numpy.unpackbits(masks[k], axis=-1, count=S)`` gives the mask of row k. Zero without a measurement.
     table : Path
-        Parquet.
+        Parquet file to write.
 
     Raises
     ------
@@ -74,6 +74,7 @@ def features_shard(parameters: Parameters, *, inputs: FeatureInputs, output: Pat
     measured = {name: np.full(number, np.nan) for name in ("bulge", "arms", "end")}
     has_map = mapped["copies"].is_valid().to_numpy()
     maps = open_rows(inputs.maps, number, inputs.map_table)
+    require_checksums(mapped, maps, StampFiles(inputs.map_table, inputs.maps))
     with new_array(output, (number, light.shape[-2], -(-size // 8)), np.uint8) as masks:
         for places, part in measure_features(rows, light, maps, has_map, band):
             masks[places] = np.packbits(part.masks, axis=-1)

@@ -1,1 +1,1 @@
-"""Profile parameters: network and fit, combined."""
+"""Profile parameters: the combination of the networks' estimates and a profile fit."""

@@ -1,12 +1,12 @@
-"""The network's posterior and a least-squares fit joined to one estimate, weighted by what held-out galaxies taught.
+"""One estimate from the network's posterior and a least-squares fit, with weights learned from held-out galaxies.
 
-Network and fit look at the same pixels, so that their errors are correlated. If one of two unbiased estimators is
-efficient, its covariance with the other is its own variance (Rao 1973, Linear Statistical Inference, section 5a.2); so
-the covariance of the errors is modelled as `shared` times the smaller variance. With `shared` = 0 they are independent
-and add as usual, with 1 only the better one counts; the weights of the best linear unbiased combination are always
-within [0, 1]. Each parameter has its own weight. To combine all at once by both covariance matrices would be better for
-pure Sersic profiles and is worse for all other galaxies, whose fits are off along just the directions in which noise
-correlates their parameters.
+Network and fit use the same pixels, so their errors are correlated. If one of two unbiased estimators is efficient, its
+covariance with the other equals its own variance (Rao 1973, Linear Statistical Inference, section 5a.2). The covariance
+of the errors is therefore modelled as `shared` times the smaller variance. With `shared` = 0 the errors are
+independent; with `shared` = 1 only the better estimator counts. The weights of the best linear unbiased combination are
+always within [0, 1]. Each parameter has its own weight. A joint combination of all parameters by both covariance
+matrices would be better for pure Sersic profiles and is worse for all other galaxies, because their fits have errors
+along the very directions in which noise correlates the parameters.
 """
 
 from dataclasses import dataclass, field
@@ -19,30 +19,31 @@ from tuningfork.measure.structure.intervals import ErrorModel
 from tuningfork.networks.posterior import GROUP_OF, GROUPS, Gaussians
 
 DOUBT_DEVIATIONS = 1.5
-"""Standard deviations by which the two may differ before the fit is doubted: its error then grows with the difference,
-because the network may be imprecise, but a fit may have followed something else."""
+"""Difference of network and fit (standard deviations) above which the error of the fit grows noticeably with the
+difference: the network may be imprecise, but the fit may also have followed another object."""
 MAX_DISAGREEMENT_DEVIATIONS = 8.0
-"""Standard deviations by which a fit may differ from the network; beyond, it fitted something else."""
+"""Largest difference of network and fit (standard deviations); beyond it, the fit has followed another object."""
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """How the errors of a group of targets follow from the stated ones.
+    """The relation of the true errors of a group of targets to the errors that network and fit state.
 
     Attributes
     ----------
     network_scale, fit_scale : float
-        ln of the factors of the stated standard deviations.
+        Natural logarithms of the factors by which the stated standard deviations are multiplied.
     misfit_factor : float
-        Errors of the fit because the galaxy is no Sersic profile. A relative error of the model adds its square times
-        that of the signal-to-noise ratio to chi^2, and stated errors are inversely proportional to that ratio; so the
-        error is the stated one times the root of the excess of chi^2, `misfit`, times this factor.
+        Scale of the errors that arise because the galaxy is no Sersic profile. A relative error of the model raises
+        chi^2 by the square of this error times the squared signal-to-noise ratio, and the stated errors are inversely
+        proportional to that ratio. The error is therefore the stated error times the root of the excess of chi^2,
+        `misfit`, times this factor.
     floor : float
-        Standard deviation of the fit in quadrature that no excess of chi^2 tells of.
+        Standard deviation that is added in quadrature to that of the fit; it does not show in chi^2.
     shared : float
-        Covariance of the two errors over the smaller variance, in [0, 1].
+        Ratio of the covariance of the two errors to the smaller variance, in [0, 1].
     network_shift, fit_shift : float
-        Mean errors in units of these standard deviations, which are subtracted: what is known well is hardly off.
+        Mean errors in units of the resulting standard deviations; they are subtracted from the estimates.
     """
 
     network_scale: float = 0.0
@@ -74,7 +75,7 @@ class Weighting:
         Parameters
         ----------
         stated, misfit : ndarray
-            (N,) stated standard deviations, and roots of the excess of chi^2.
+            (N,) stated standard deviations, and square roots of the excess of chi^2.
 
         Returns
         -------
@@ -93,9 +94,9 @@ class StructureCalibration:
     groups : dict
         Group -> :class:`Weighting`.
     n, n_fitted : int
-        Galaxies behind it, and those with a fit.
+        Number of galaxies that it was learned from, and of those with a fit.
     note : str
-        Empty, or why it was not learned.
+        Empty, or the reason why a weighting was not learned.
     errors : dict
         Column of the catalogue -> :class:`~tuningfork.measure.structure.intervals.ErrorModel`.
     """
@@ -132,7 +133,7 @@ class Combination:
 
 
 def combine(estimates: ProfileEstimates, calibration: StructureCalibration) -> Combination:
-    """Join network and fit; rows without a usable fit are the network's alone."""
+    """Combine network and fit; rows without a usable fit keep the network's estimate."""
     inner = corrected(estimates, calibration)
     refined = inner.fitted & agree(inner)
     rows = np.flatnonzero(refined)
@@ -145,29 +146,29 @@ def combine(estimates: ProfileEstimates, calibration: StructureCalibration) -> C
 
 
 def corrected(estimates: ProfileEstimates, calibration: StructureCalibration) -> ProfileEstimates:
-    """Return estimates with mean errors subtracted and standard deviations as learned."""
-    own: list[tuple[np.ndarray, np.ndarray]] = []
-    other: list[tuple[np.ndarray, np.ndarray]] = []
+    """Return the estimates without their mean errors and with the learned standard deviations."""
+    network_terms: list[tuple[np.ndarray, np.ndarray]] = []
+    fit_terms: list[tuple[np.ndarray, np.ndarray]] = []
     for name, terms in zip(GROUP_OF, calibration.of_targets, strict=True):
         stated = estimates.network.spread(name)
         deviation = terms.network_deviation(stated)
-        own.append((deviation / stated, terms.network_shift * deviation))
-        if len(other) < FITTED_TARGETS:
+        network_terms.append((deviation / stated, terms.network_shift * deviation))
+        if len(fit_terms) < FITTED_TARGETS:
             stated = estimates.fit.spread(name)
             deviation = terms.fit_deviation(stated, estimates.misfit)
-            other.append((deviation / stated, terms.fit_shift * deviation))
+            fit_terms.append((deviation / stated, terms.fit_shift * deviation))
     network, fit = (
         Gaussians(scaled.mean - np.stack([shift for _, shift in terms], axis=1), scaled.covariance)
         for terms, scaled in (
-            (own, estimates.network.scaled(np.stack([factor for factor, _ in own], axis=1))),
-            (other, estimates.fit.scaled(np.stack([factor for factor, _ in other], axis=1))),
+            (network_terms, estimates.network.scaled(np.stack([factor for factor, _ in network_terms], axis=1))),
+            (fit_terms, estimates.fit.scaled(np.stack([factor for factor, _ in fit_terms], axis=1))),
         )
     )
     return ProfileEstimates(network, fit, estimates.misfit, estimates.fitted)
 
 
 def agree(estimates: ProfileEstimates) -> np.ndarray:
-    """Return which fits agree with the network in every target; False where either is missing.
+    """Return which fits agree with the network in every target; False where network or fit is missing.
 
     Returns
     -------
@@ -183,7 +184,7 @@ def agree(estimates: ProfileEstimates) -> np.ndarray:
 
 
 def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibration) -> tuple[Gaussians, np.ndarray]:
-    """Return the best linear unbiased combination of both for each target of the same N sources.
+    """Return the best linear unbiased combination of network and fit for each target.
 
     Parameters
     ----------
@@ -194,16 +195,16 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
     Returns
     -------
     Gaussians
-        Of the six targets; correlations are those of both, by their weights.
+        Distributions of the six targets; their correlations are the weighted ones of network and fit.
     weight : ndarray
-        (N, 5) of the fit.
+        (N, 5) weights of the fit.
     """
     weights, spreads = [], []
     for name, terms in zip(GROUP_OF[:FITTED_TARGETS], calibration.of_targets, strict=False):
-        places = GROUPS[name]
-        apart = np.sqrt(((network.mean[:, places] - fit.mean[:, places]) ** 2).mean(axis=1))
+        targets = GROUPS[name]
+        difference = np.sqrt(((network.mean[:, targets] - fit.mean[:, targets]) ** 2).mean(axis=1))
         spread = network.spread(name)
-        weight, variance = weight_of_second(spread, doubted(spread, fit.spread(name), apart), terms.shared)
+        weight, variance = weight_of_second(spread, doubted(spread, fit.spread(name), difference), terms.shared)
         weights.append(weight)
         spreads.append(np.sqrt(variance))
     weight = np.stack(weights, axis=1)
@@ -212,19 +213,19 @@ def join_pairs(network: Gaussians, fit: Gaussians, calibration: StructureCalibra
     mean[:, :FITTED_TARGETS] += weight * (fit.mean - mean[:, :FITTED_TARGETS])
     covariance[:, :FITTED_TARGETS, :FITTED_TARGETS] += fit.covariance * weight[:, :, None] * weight[:, None, :]
     joint, factor = Gaussians(mean, covariance), np.ones_like(mean)
-    for place, (name, spread) in enumerate(zip(GROUP_OF[:FITTED_TARGETS], spreads, strict=True)):
-        factor[:, place] = spread / joint.spread(name)
+    for target, (name, spread) in enumerate(zip(GROUP_OF[:FITTED_TARGETS], spreads, strict=True)):
+        factor[:, target] = spread / joint.spread(name)
     return joint.scaled(factor), weight
 
 
-def doubted(network: np.ndarray, fit: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """Return the standard deviation of a fit, enlarged where it differs from the network.
+def doubted(network: np.ndarray, fit: np.ndarray, difference: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of a fit, enlarged where the fit differs from the network.
 
     Parameters
     ----------
     network, fit : ndarray
         (N,) standard deviations.
-    apart : ndarray
+    difference : ndarray
         (N,) differences of the two values.
 
     Returns
@@ -232,7 +233,7 @@ def doubted(network: np.ndarray, fit: np.ndarray, apart: np.ndarray) -> np.ndarr
     ndarray
         (N,)
     """
-    return np.asarray(fit * np.hypot(1, apart / (DOUBT_DEVIATIONS * np.hypot(network, fit))))
+    return np.asarray(fit * np.hypot(1, difference / (DOUBT_DEVIATIONS * np.hypot(network, fit))))
 
 
 def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tuple[np.ndarray, np.ndarray]:
@@ -249,11 +250,11 @@ def weight_of_second(first: np.ndarray, second: np.ndarray, shared: float) -> tu
     -------
     weight, variance : ndarray
     """
-    one, two = first**2, second**2
-    common = shared * np.minimum(one, two)
-    rest = np.maximum(one + two - 2 * common, 1e-9 * np.maximum(one, two))
-    weight = np.clip((one - common) / rest, 0, 1)
-    return weight, (1 - weight) ** 2 * one + weight**2 * two + 2 * weight * (1 - weight) * common
+    variance_1, variance_2 = first**2, second**2
+    common = shared * np.minimum(variance_1, variance_2)
+    rest = np.maximum(variance_1 + variance_2 - 2 * common, 1e-9 * np.maximum(variance_1, variance_2))
+    weight = np.clip((variance_1 - common) / rest, 0, 1)
+    return weight, (1 - weight) ** 2 * variance_1 + weight**2 * variance_2 + 2 * weight * (1 - weight) * common
 
 
 def signal_to_noise(mean: np.ndarray) -> np.ndarray:
@@ -262,7 +263,7 @@ def signal_to_noise(mean: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     mean : ndarray
-        (N, T) targets: the magnitude is relative to the sky noise of one pixel, the only noise that counts here.
+        (N, T) targets; the magnitude is relative to the sky noise of one pixel, and no other noise is included.
 
     Returns
     -------

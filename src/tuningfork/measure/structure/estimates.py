@@ -1,4 +1,4 @@
-"""What network and fit say about the profile of each source."""
+"""The estimates of each source's profile by network and fit."""
 
 from dataclasses import dataclass
 
@@ -7,23 +7,23 @@ import numpy as np
 from tuningfork.networks.posterior import Gaussians
 
 FITTED_TARGETS = 5
-"""The first so many targets are those of a Sersic fit."""
+"""Number of targets of a Sersic fit; they come first among the targets."""
 
 
 @dataclass(frozen=True)
 class ProfileEstimates:
-    """What network and fit say about N sources.
+    """The estimates of network and fit for N sources.
 
     Attributes
     ----------
     network : Gaussians
         Of the six targets.
     fit : Gaussians
-        Of the first five; the covariance is that of the normal equations, not scaled. NaN where there is no fit.
+        Of the first five targets, with the unscaled covariance of the normal equations; NaN without a fit.
     misfit : ndarray
-        (N,) root of the excess of chi^2: error of the model in units of what noise alone leaves.
+        (N,) square root of the excess of chi^2, a measure of the error of the model in units of the noise.
     fitted : ndarray
-        (N,) bool, whether the fit converged to something possible.
+        (N,) bool, whether the fit converged to a possible profile.
     """
 
     network: Gaussians

@@ -1,8 +1,8 @@
-"""Errors that hold the truth as often as they say: the last calibration, of each published error.
+"""The model of each published error, calibrated so that intervals contain the truth at their nominal rate.
 
-Errors of real measurements have heavier tails than a normal distribution. So they are taken to follow Student's: the
-published error is the half width of its central 68 % interval, and its degrees of freedom say how much wider that of
-95 % is.
+Errors of real measurements have heavier tails than a normal distribution and are modelled by Student's distribution.
+The published error is the half width of its central 68 % interval; the degrees of freedom set the ratio of the 95 %
+interval to the 68 % interval.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,23 @@ from scipy.stats import t as student
 from tuningfork.core.statistics import CENTRAL_68
 
 REFERENCE_SIGNAL_TO_NOISE = 50.0
-"""Signal-to-noise ratio to which slopes refer."""
+"""Signal-to-noise ratio at which the slope with the signal contributes nothing."""
 INTERVAL_PROBABILITIES = {50: 0.5, 68: CENTRAL_68, 95: 0.95}
-"""Per cent -> probability of the central intervals whose coverage is made right."""
+"""Per cent -> probability of the central intervals whose coverage is calibrated."""
 NORMAL_DEGREES = 1e3
-"""Degrees of freedom at which the distribution counts as normal."""
+"""Degrees of freedom at which Student's distribution counts as normal."""
 DEGREES_GRID = np.concatenate([np.geomspace(1.5, 30, 60), [NORMAL_DEGREES]])
 
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """How one published error follows from the standard deviation of the combination.
+    """The factor from the standard deviation of the combination to one published error.
 
     Attributes
     ----------
     constant, signal, weight : float
-        ln of the factor: constant, slope with ln(signal-to-noise / `REFERENCE_SIGNAL_TO_NOISE`), slope with the weight of the fit.
+        Terms of ln(factor): a constant, the slope with ln(signal-to-noise / `REFERENCE_SIGNAL_TO_NOISE`), and the slope
+        with the weight of the fit.
     degrees : float
         Degrees of freedom of the distribution.
     """
@@ -56,18 +57,18 @@ class ErrorModel:
 
 
 def widths(degrees: float) -> dict[int, float]:
-    """Return the half widths of the intervals `INTERVAL_PROBABILITIES` in units of that of 68 %."""
+    """Return the half widths of the intervals `INTERVAL_PROBABILITIES`, divided by that of the 68 % interval."""
     ends = {level: student.ppf(0.5 + share / 2, degrees) for level, share in INTERVAL_PROBABILITIES.items()}
     return {level: float(end / ends[68]) for level, end in ends.items()}
 
 
 def place_in(miss: np.ndarray, error: np.ndarray, degrees: float) -> np.ndarray:
-    """Return the place of the truths in the cumulative predicted distributions, whose centres lie `miss` above them.
+    """Return the cumulative probabilities of the predicted distributions at the truths.
 
     Parameters
     ----------
     miss, error : ndarray
-        (N,) errors, and half widths of the central 68 % intervals.
+        (N,) predicted minus true values, and half widths of the central 68 % intervals.
     degrees : float
         Degrees of freedom.
 
@@ -105,7 +106,7 @@ def student_loss(square: np.ndarray, log_volume: np.ndarray, size: int, degrees:
 
 
 def error_predictors(signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return what the factor of an error depends on.
+    """Return the predictors of ln(factor) of an error.
 
     Parameters
     ----------

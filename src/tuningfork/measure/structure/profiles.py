@@ -1,7 +1,7 @@
-"""From the space of the networks' targets to the catalogue's profile parameters: magnitudes, arcsec, axis ratios, deg.
+"""Conversion of the networks' targets to the profile parameters of the catalogue: mag, arcsec, axis ratios, deg.
 
-Ellipticities are conformal shears (Bernstein & Jarvis 2002, AJ 123, 583), eta = -ln(axis ratio), of which the axis
-ratio is no linear function: its mean and that of the position angle are integrals over the two components.
+Ellipticities are conformal shears (Bernstein & Jarvis 2002, AJ 123, 583), eta = -ln(axis ratio). The axis ratio and the
+position angle are not linear functions of the two components, so their means are integrals over both components.
 """
 
 from collections.abc import Mapping
@@ -16,19 +16,19 @@ from tuningfork.training.tasks import noise_magnitude
 ETA_TARGETS = slice(3, 5)
 BULGE_TARGET = 5
 UNKNOWN_ANGLE_DEVIATION = 180 / np.sqrt(12)
-"""Standard deviation (deg) of a position angle of which nothing is known."""
+"""Standard deviation (deg) of an unknown position angle, which is uniform over 180 deg."""
 HERMITE_NODES, HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
-# An even number: at the origin, where the axis ratio has its cusp, must be no node.
+# The number of nodes is even, so that no node lies at the origin, where the axis ratio has a cusp.
 CORRELATED_TARGETS = {"mag_r_eff": (0, 1), "mag_sersic_n": (0, 2), "r_eff_sersic_n": (1, 2)}
 
 
-def physical(found: Gaussians, table: pa.Table | Mapping[str, Any], reference_band: str) -> dict[str, np.ndarray]:
-    """Return the profile parameters, position angles in the pixel frame (deg, from the +y axis counter-clockwise).
+def physical(targets: Gaussians, table: pa.Table | Mapping[str, Any], reference_band: str) -> dict[str, np.ndarray]:
+    """Return the profile parameters, with position angles in the pixel frame (deg, from the +y axis counter-clockwise).
 
     Parameters
     ----------
-    found : Gaussians
-        Of the N sources' targets.
+    targets : Gaussians
+        Distributions of the targets of N sources.
     table : pyarrow.Table or mapping
         The rows' `zero_point`, `pixel_scale` (arcsec) and `sky_noise_{reference_band}` (flux units).
     reference_band : str
@@ -36,18 +36,18 @@ def physical(found: Gaussians, table: pa.Table | Mapping[str, Any], reference_ba
     Returns
     -------
     dict
-        Column -> array (N,), NaN where nothing is known: mag, r_eff (arcsec), sersic_n (these two are medians of
+        Column -> array (N,), NaN without an estimate: mag, r_eff (arcsec), sersic_n (the latter two are medians of
         their distributions), axis_ratio, position_angle, bulge_to_total (means), each with `_error`, and the
         correlations of the first three.
     """
     noise = f"sky_noise_{reference_band}"
     facts = {name: np.asarray(table[name], dtype=float) for name in ("zero_point", "pixel_scale", noise)}
-    mean, sigma = found.mean.T, np.sqrt(np.diagonal(found.covariance, axis1=1, axis2=2)).T
+    mean, sigma = targets.mean.T, np.sqrt(np.diagonal(targets.covariance, axis1=1, axis2=2)).T
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         mag = mean[0] + noise_magnitude(facts, reference_band)
         r_eff, sersic_n = np.exp(mean[1]) * facts["pixel_scale"], np.exp(mean[2])
     ratio, ratio_error, angle, angle_error = shape(
-        found.mean[:, ETA_TARGETS], found.covariance[:, ETA_TARGETS, ETA_TARGETS]
+        targets.mean[:, ETA_TARGETS], targets.covariance[:, ETA_TARGETS, ETA_TARGETS]
     )
     bulge, bulge_error = bulge_to_total(mean[BULGE_TARGET], sigma[BULGE_TARGET])
     values = {
@@ -64,9 +64,9 @@ def physical(found: Gaussians, table: pa.Table | Mapping[str, Any], reference_ba
         "bulge_to_total": bulge,
         "bulge_to_total_error": bulge_error,
     }
-    for name, (one, other) in CORRELATED_TARGETS.items():
+    for name, (row, column) in CORRELATED_TARGETS.items():
         with np.errstate(divide="ignore", invalid="ignore"):
-            values[f"{name}_correlation"] = found.covariance[:, one, other] / (sigma[one] * sigma[other])
+            values[f"{name}_correlation"] = targets.covariance[:, row, column] / (sigma[row] * sigma[column])
     return values
 
 
@@ -76,7 +76,7 @@ def shape(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndar
     Parameters
     ----------
     mean, covariance : ndarray
-        (N, 2) and (N, 2, 2) of eta_1 and eta_2, which are eta times cosine and sine of twice the position angle.
+        (N, 2) and (N, 2, 2) of eta_1 and eta_2: eta times the cosine and the sine of twice the position angle.
 
     Returns
     -------
@@ -95,16 +95,16 @@ def shape(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndar
     result[0, known] = ratio @ weight
     result[1, known] = np.sqrt(np.maximum(ratio**2 @ weight - result[0, known] ** 2, 0))
     direction = np.exp(1j * np.arctan2(eta[..., 1], eta[..., 0])) @ weight
-    # Twice, because a tiny negative angle becomes 180 the first time.
+    # The modulus is taken twice, because the first one turns a tiny negative angle into 180.
     result[2, known] = np.mod(np.mod(np.rad2deg(np.angle(direction)) / 2, 180), 180)
-    # Circular standard deviation of twice the angle, halved.
+    # Half the circular standard deviation of twice the angle.
     circular = np.rad2deg(np.sqrt(-2 * np.log(np.clip(np.abs(direction), 1e-6, 1)))) / 2
     result[3, known] = np.minimum(circular, UNKNOWN_ANGLE_DEVIATION)
     return result[0], result[1], result[2], result[3]
 
 
 def bulge_to_total(logit: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of the share of the bulge, whose logit is normally distributed.
+    """Return mean and standard deviation of the bulge-to-total ratio, whose logit is normally distributed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The recipe for profile parameters: the networks' posterior, refined by a fit, combined, in units of the sky."""
+"""The recipe for profile parameters: the networks' posterior, combined with a fit and converted to units of the sky."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,23 +22,23 @@ from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
 from tuningfork.simulate.light.sersic import N_RANGE, sersic_beyond
 
 MAX_LIGHT_BEYOND_STAMP = 0.1
-"""Share of a profile's light beyond the edge of the stamp above which it counts as truncated."""
+"""Share of a profile's light beyond the edge of the stamp above which the profile counts as truncated."""
 MAX_MASKED_FRACTION = 0.2
-"""Share of the pixels within two half-light radii that are masked as neighbours above which a source is blended."""
+"""Share of masked pixels within two half-light radii above which a source counts as blended."""
 WEIGHT_TARGETS = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
-"""Column -> the target whose weight of the fit counts for its error."""
+"""Column -> the target whose weight of the fit enters the model of the column's error."""
 
 
 @dataclass(frozen=True)
 class MeasuredProfiles:
-    """What was measured on N stamps.
+    """The profiles measured on N stamps.
 
     Attributes
     ----------
     answers : StructureAnswers
     estimates : ProfileEstimates
     refinement : Refinement or None
-        None if nothing was fitted.
+        None without a fit.
     """
 
     answers: StructureAnswers
@@ -49,7 +49,7 @@ class MeasuredProfiles:
 def measure_profiles(
     answers: StructureAnswers, table: pa.Table, light: np.ndarray, band: str, settings: Structure, device: torch.device
 ) -> MeasuredProfiles:
-    """Fit a profile to every stamp, starting from the networks' answer, if the settings say so.
+    """Fit a profile to every stamp, starting from the networks' answer, if the settings ask for a fit.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def measure_profiles(
         The reference band.
     settings : Structure
     device : torch.device
-        Where the fits run.
+        Device on which the fits run.
 
     Returns
     -------
@@ -78,12 +78,12 @@ def measure_profiles(
 
 
 def can_be_refined(answers: StructureAnswers) -> bool:
-    """Return whether the networks know every parameter of a Sersic profile, from which a fit can start."""
+    """Return whether the networks estimate every parameter of a Sersic profile, so that a fit has a start."""
     return set(PROFILE) <= targets_of(answers.learned)
 
 
 def without_fit(network: Gaussians) -> ProfileEstimates:
-    """Return the estimates where nothing was fitted."""
+    """Return the estimates of the networks with an empty fit."""
     number, size = len(network), len(PROFILE)
     nothing = Gaussians(np.full((number, size), np.nan), np.full((number, size, size), np.nan))
     return ProfileEstimates(network, nothing, np.full(number, np.nan), np.zeros(number, dtype=bool))
@@ -103,7 +103,7 @@ def profile_columns(
     measured : MeasuredProfiles
         Of N stamps.
     combination : Combination
-        Of its estimates.
+        Combination of these estimates.
     calibration : StructureCalibration
         Its models of the published errors are applied.
     table : pyarrow.Table or mapping
@@ -114,7 +114,7 @@ def profile_columns(
     Returns
     -------
     dict
-        Column -> N values, null where nothing is known.
+        Column -> N values, null without an estimate.
     """
     network = measured.answers.posterior
     values: dict[str, Any] = physical(combination.joint, table, band)
@@ -144,7 +144,7 @@ def structure_flags(measured: MeasuredProfiles, combination: Combination, size: 
     measured : MeasuredProfiles
         Of N stamps.
     combination : Combination
-        Of its estimates.
+        Combination of these estimates.
     size : int
         Width of the stamps (px).
 
@@ -168,13 +168,14 @@ def structure_flags(measured: MeasuredProfiles, combination: Combination, size: 
 
 
 def light_beyond(mean: np.ndarray, size: int) -> np.ndarray:
-    """Return the share of the light of profiles beyond the edge of a stamp of `size` pixels, along the major axis.
+    """Return the share of each profile's light beyond the edge of the stamp along the major axis.
 
     Parameters
     ----------
     mean : ndarray
-        (N, 6) targets; the result is NaN where size or index is not known.
+        (N, 6) targets; the result is NaN where the half-light radius or the Sersic index is NaN.
     size : int
+        Width of the stamps (px).
 
     Returns
     -------
@@ -187,7 +188,7 @@ def light_beyond(mean: np.ndarray, size: int) -> np.ndarray:
 
 
 def outside_range(mean: np.ndarray, limits: dict[str, list[float]]) -> np.ndarray:
-    """Return which sources lie at the edge of the range of magnitude, size or Sersic index that was trained on.
+    """Return which sources lie outside the range of magnitude, size or Sersic index of the training galaxies.
 
     Parameters
     ----------

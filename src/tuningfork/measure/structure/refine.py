@@ -1,4 +1,4 @@
-"""The networks' answer as the start of a least-squares fit of a PSF-convolved Sersic profile to each stamp."""
+"""Least-squares fits of PSF-convolved Sersic profiles to the stamps, starting from the networks' answers."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import PROFILE
 
 MIN_RADIUS_PSF = 0.1
-"""Circularised half-light radius, in widths of the PSF (FWHM), below which the fit found a point: a star, perhaps."""
+"""Circularised half-light radius, in units of the PSF's FWHM, below which a fit is rejected as a point source."""
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """Fits of N sources; NaN and False where nothing was fitted.
+    """Fits of N sources; NaN and False without a fit.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class Refinement:
     reduced_chi2 : ndarray
         (N,)
     fitted : ndarray
-        (N,) bool, converged to something possible.
+        (N,) bool, whether the fit converged to a possible profile.
     misfit : ndarray
-        (N,) root of the excess of chi^2 over its expectation, near the galaxy; see :func:`misfit_of`.
+        (N,) square root of the excess of chi^2 near the galaxy; see :func:`misfit_of`.
     masked_fraction : ndarray
         (N,) share of the pixels within two half-light radii that are masked as neighbours.
     """
@@ -50,7 +50,7 @@ def refine(
     settings: Structure,
     device: torch.device,
 ) -> Refinement:
-    """Fit every stamp whose profile the networks know.
+    """Fit every stamp for which the networks give a profile.
 
     Parameters
     ----------
@@ -78,15 +78,15 @@ def refine(
     )
     known = np.flatnonzero(np.isfinite(network.mean[:, :size]).all(axis=1) & (beta > 1))
     length = settings.batch_size
-    of_fit = FitSettings(device=str(device), batch_size=length, sky_sigma=settings.sky_sigma)
+    fit_settings = FitSettings(device=str(device), batch_size=length, sky_sigma=settings.sky_sigma)
     parts = [known[first : first + length] for first in range(0, len(known), length)]
     for rows in track(parts, f"fits, {length} at a time", len(parts)):
         images, weights = in_noise_units(stamps[rows], noise[rows])
         psf = Moffat(width[rows] / scale[rows], beta[rows])
-        found = fit_profiles(images, weights, psf, network.mean[rows, :size], of_fit)
-        mean[rows], covariance[rows], chi2[rows] = found.mean, found.covariance, found.reduced_chi2
-        misfit[rows] = misfit_of(found.near_chi2, found.near_pixels)
-        converged[rows], masked[rows] = found.converged, found.masked_fraction
+        fitted = fit_profiles(images, weights, psf, network.mean[rows, :size], fit_settings)
+        mean[rows], covariance[rows], chi2[rows] = fitted.mean, fitted.covariance, fitted.reduced_chi2
+        misfit[rows] = misfit_of(fitted.near_chi2, fitted.near_pixels)
+        converged[rows], masked[rows] = fitted.converged, fitted.masked_fraction
     fit = Gaussians(mean, covariance)
     return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, masked)
 
@@ -113,12 +113,12 @@ def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, n
 
 
 def misfit_of(chi2: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Return the root of the excess of chi^2 over its expectation and its standard deviation, 0 if there is none.
+    """Return the square root of the excess of chi^2 over its expectation plus one standard deviation, at least 0.
 
     Parameters
     ----------
     chi2, pixels : ndarray
-        (N,) chi^2, and the number of pixels behind it.
+        (N,) chi^2, and the number of pixels in it.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def misfit_of(chi2: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 
 def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
-    """Return which fits ended as something extended and smaller than the stamp, with finite, positive variances.
+    """Return which fits ended at an extended profile smaller than the stamp, with finite, positive variances.
 
     Parameters
     ----------
@@ -146,8 +146,8 @@ def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    A Sersic index at the end of its range is not refused: with a low signal its error is large, and magnitude and size
-    are better known than by the network alone.
+    A Sersic index at the end of its range is accepted: at low signal its error is large, but the fit still improves the
+    network's magnitude and size.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         size = np.exp(fit.mean[:, 1])

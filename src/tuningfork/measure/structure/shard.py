@@ -25,7 +25,7 @@ def structure_shard(
         Of the stage structure.
     stamps : StampFiles
     answers : Path
-        What the structure networks say about the shard.
+        Answers of the structure networks about the shard.
     calibration : Path
         calibration/structure.json.
     output : Path
@@ -38,9 +38,11 @@ def structure_shard(
     """
     _, band = survey_of(stamps.table)
     table, light = open_store(stamps, [band], band)
-    found = read_structure(answers, table["source_id"])
+    network_answers = read_structure(answers, table["source_id"])
     learned = read_calibration(calibration, "structure", StructureCalibration)
-    measured = measure_profiles(found, table, light, band, parameters.configuration.structure, choose_device())
+    measured = measure_profiles(
+        network_answers, table, light, band, parameters.configuration.structure, choose_device()
+    )
     combination = combine(measured.estimates, learned)
     values = profile_columns(measured, combination, learned, table, band)
     north, left = numpy_column(table, "north_angle"), left_handed(table["east_is_left"])

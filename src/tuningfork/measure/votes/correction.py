@@ -1,8 +1,9 @@
 """The correction of predicted votes.
 
 Two numbers correct the votes on each question. The temperature T replaces the expected vote fractions m by m^(1/T),
-scaled to a sum of one (Guo+ 2017, ICML, applied to fractions): above one they were too extreme. The other factor
-multiplies the Dirichlet concentrations: below one the networks were too sure of their fractions.
+scaled to a sum of one (Guo+ 2017, ICML, applied to fractions); T is above one where the predicted fractions were too
+extreme. The second number multiplies the Dirichlet concentrations; it is below one where the networks overestimated the
+precision of their fractions.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ class VoteCorrection:
     Attributes
     ----------
     temperature, concentration : float
-        See the module's text; one changes nothing.
+        Temperature and factor of the concentrations, defined in the module's docstring; a value of one changes nothing.
     """
 
     temperature: float = 1.0
@@ -30,17 +31,17 @@ class VoteCorrection:
 
 @dataclass(frozen=True)
 class LearnedCorrection:
-    """What held-out galaxies taught about the votes on one question.
+    """The correction of the votes on one question, as learned from held-out galaxies.
 
     Attributes
     ----------
     correction : VoteCorrection
     applied : bool
-        Whether the correction makes the votes on galaxies that it was not learned from more likely.
+        Whether the correction raises the likelihood of the votes on galaxies that it was not learned from.
     learned_from : str
-        `volunteers` or `simulated`: whose votes.
+        Source of the votes: `volunteers` or `simulated`.
     n : int
-        Galaxies that were asked the question.
+        Number of galaxies with votes on the question.
     gain, gain_error : float or None
         Change of ln likelihood per galaxy in cross-validation, and its standard error.
     """
@@ -55,7 +56,7 @@ class LearnedCorrection:
 
 @dataclass(frozen=True)
 class VoteCalibration:
-    """What held-out galaxies taught about the votes on every question.
+    """The corrections of the votes on all questions, as learned from held-out galaxies.
 
     Attributes
     ----------
@@ -67,7 +68,7 @@ class VoteCalibration:
 
     @property
     def applied(self) -> dict[str, VoteCorrection]:
-        """The corrections that help, by question."""
+        """The corrections that are applied, by question."""
         return {name: entry.correction for name, entry in self.questions.items() if entry.applied}
 
 
@@ -101,9 +102,9 @@ def correct(
     Parameters
     ----------
     fraction, error, concentration : ndarray
-        (N, A) of all answers; see :func:`tuningfork.infer.votes.join_concentrations`.
+        (N, A) values of all answers; see :func:`tuningfork.infer.votes.join_concentrations`.
     corrections : mapping
-        Question -> its correction; other questions are left as they are.
+        Question -> its correction; the votes on other questions stay unchanged.
     """
     for entry in questions():
         if entry.name in corrections:

@@ -1,4 +1,4 @@
-"""The recipe for vote fractions and classes: the networks' answers, corrected as held-out galaxies taught."""
+"""The recipe for vote fractions and classes: the networks' answers with the corrections from held-out galaxies."""
 
 from collections.abc import Mapping
 
@@ -10,24 +10,24 @@ from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.votes.correction import VoteCorrection, correct
 
 
-def vote_columns_of(found: MorphologyAnswers, corrections: Mapping[str, VoteCorrection]) -> dict[str, np.ndarray]:
+def vote_columns_of(predicted: MorphologyAnswers, corrections: Mapping[str, VoteCorrection]) -> dict[str, np.ndarray]:
     """Return the columns of the stage classify.
 
     Parameters
     ----------
-    found : MorphologyAnswers
-        About N stamps.
+    predicted : MorphologyAnswers
+        The networks' answers about N stamps.
     corrections : mapping
-        Question -> what held-out galaxies taught about its votes; a question without one keeps the networks' answer.
+        Question -> correction of its votes; a question without a correction keeps the networks' answer.
 
     Returns
     -------
     dict
         Column -> array (N,): `{answer}_fraction`, `{answer}_fraction_error`, `{answer}_dirichlet`, `p_bar` (NaN
-        without a stamp) and `morphology` (None without one).
+        without a stamp) and `morphology` (None without a stamp).
     """
     fraction, error, concentration = (
-        np.array(part, dtype=float) for part in (found.fraction, found.fraction_error, found.concentration)
+        np.array(part, dtype=float) for part in (predicted.fraction, predicted.fraction_error, predicted.concentration)
     )
     correct(fraction, error, concentration, corrections)
     values: dict[str, np.ndarray] = {}
@@ -41,7 +41,7 @@ def vote_columns_of(found: MorphologyAnswers, corrections: Mapping[str, VoteCorr
 
 
 def share_of_all(fraction: np.ndarray, answer: str) -> np.ndarray:
-    """Return the share of all volunteers who are expected to come to a question and to give an answer.
+    """Return the expected share of all volunteers who reach a question and give a certain answer.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def share_of_all(fraction: np.ndarray, answer: str) -> np.ndarray:
     Returns
     -------
     ndarray
-        (N,) the product of the answer's fraction and of those of the answers that lead to its question.
+        (N,) the product of the fraction of the answer and the fractions of the answers that lead to its question.
     """
     names = list(answers())
     result = np.ones(len(fraction))

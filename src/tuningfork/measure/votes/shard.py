@@ -1,4 +1,4 @@
-"""The stage classify: vote fractions of every source of a shard, their uncertainty, and the class that follows."""
+"""The stage classify: vote fractions of every source of a shard, their uncertainties and the resulting class."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def classify_shard(parameters: Parameters, *, answers: Path, masks: Path, calibr
     parameters : Parameters
         Of the stage classify.
     answers, masks : Path
-        What the morphology networks say about the shard.
+        Answers of the morphology networks about the shard.
     calibration : Path
         calibration/votes.json.
     output : Path
@@ -31,8 +31,8 @@ def classify_shard(parameters: Parameters, *, answers: Path, masks: Path, calibr
         A file is missing or damaged.
     """
     keys = read_table(answers, ["source_id", "flags"])
-    found = read_morphology(answers, masks, keys["source_id"])
+    predicted = read_morphology(answers, masks, keys["source_id"])
     corrections = read_calibration(calibration, "votes", VoteCalibration).applied
-    columns = {"source_id": keys["source_id"], "flags": keys["flags"], **vote_columns_of(found, corrections)}
+    columns = {"source_id": keys["source_id"], "flags": keys["flags"], **vote_columns_of(predicted, corrections)}
     lineage = parameters.lineage(lineage_of(answers, calibration))
     write_table(output, shard_table("classify", columns), lineage, members=detail_of(answers, "members"))

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array, replacing
 from tuningfork.core.flags import decode
 from tuningfork.core.tables import numpy_column, read_table, require_same_sources, write_table
 from tuningfork.networks.inputs import measurable
-from tuningfork.stamps.store import StampFiles, open_store, survey_of
+from tuningfork.stamps.store import CHECKSUM_COLUMN, StampFiles, open_store, survey_of
 from tuningfork.surveys.lists.labels.placed import Placed
 from tuningfork.training.labels.matching import Matches, list_sources, match
 
@@ -93,12 +94,14 @@ def write_matched(
     used = matches.used
     with new_array(outputs.part.pixels, (len(used), *_shape(stamps[0], bands, reference)), np.float32) as array:
         _copy_stamps(stamps, matches.source[used], bands, reference, array)
+        checksums = row_checksums(array)
     rows, imaging = placed.rows.iloc[used], stamped.take(matches.source[used])
     values: dict[str, Any] = {
         "index": np.arange(len(rows)),
         "source_id": imaging["source_id"],
         "split": [split_of(value) for value in imaging["source_id"].to_pylist()],
         "class": [""] * len(rows),
+        CHECKSUM_COLUMN: checksums,
         **columns(rows, imaging),
         **{name: imaging[name] for name in imaging.column_names if name.startswith(IMAGING_PREFIXES)},
     }

@@ -1,4 +1,4 @@
-"""Profile fits: PSF-convolved Sersic models of many galaxies at once, by least squares.
+"""Least-squares fits of PSF-convolved Sersic profiles to many galaxies at once.
 
 >>> fit = fit_profiles(images, inverse_variance, Moffat(fwhm_px, beta), start)
 """

@@ -1,4 +1,4 @@
-"""Galaxies that share a window, on the device: normal equations, masks and the fit itself."""
+"""The fit of galaxies that share a window, on the device: normal equations, masks and the fit itself."""
 
 from dataclasses import dataclass, field
 
@@ -13,12 +13,13 @@ from tuningfork.measure.structure.fit.settings import FitSettings
 from tuningfork.measure.structure.fit.spectra import ETA_1, ETA_2, LOG_N, LOG_R, MAG, SKY, X, Y
 
 PROFILE_COLUMNS = [MAG, LOG_R, LOG_N, ETA_1, ETA_2]
-"""Free parameters that make a profile; its radius is the semi-major one."""
+"""Columns of the free parameters that describe the profile; results give the semi-major radius instead of LOG_R."""
 LN_FLUX_PER_MAG = 0.4 * np.log(10)
 PIXELS_DRAWN_AT_ONCE = {"cpu": 2**17, "gpu": 2**24}
-"""Pixels that are drawn at once: on a CPU so few that they stay in its cache."""
+"""Number of pixels that are drawn at once; on a CPU they must fit into its cache."""
 MIN_KEPT_MASK_SHARE = 0.25
-"""A mask that shrinks to this part of its pixels with the fitted model was made with a poor one."""
+"""Share of a mask's pixels that the fitted model must still mask; below it, the mask came from a poor model and the
+galaxy is fitted again with the new mask."""
 
 
 @dataclass
@@ -28,16 +29,16 @@ class Batch:
     Attributes
     ----------
     grid : Grid
-        W x W pixels.
+        Grid of W x W pixels.
     transfer : tuple of Tensor
-        Of :meth:`Grid.prepare`.
+        Result of :meth:`Grid.prepare`.
     image, weight : Tensor
         float32 (M, W, W), zero where there are no data; the weight is the inverse variance.
     fwhm : Tensor
-        Of the PSFs (pixel), (M,).
+        (M,) full widths at half maximum of the PSFs (pixel).
     settings : FitSettings
     root_weight : Tensor
-        (M, W, W), root of the weights in the fit: zero where masked.
+        (M, W, W), square root of the weights in the fit, zero where masked.
     masked : Tensor
         bool (M, W, W)
     """
@@ -52,7 +53,7 @@ class Batch:
     masked: Tensor = field(init=False)
 
     def fit(self, start: Tensor) -> solve.Solution:
-        """Mask neighbours and fit; the masks stay in `masked`.
+        """Mask the neighbours and fit the galaxies; the masks are kept in `masked`.
 
         Parameters
         ----------
@@ -70,7 +71,7 @@ class Batch:
         for _ in range(1, settings.mask_passes):
             rows = rows[(self.masked & (self.weight > 0))[rows].flatten(1).any(dim=1)]
             masked, weight = self._masks(state.parameters, rows)
-            # What shrinks a little stays: a fit takes some of the light of neighbours for the galaxy's own.
+            # A mask that shrinks only a little is kept: a fit attributes some light of neighbours to the galaxy.
             data = self.weight[rows] > 0
             before, after = ((mask & data).sum(dim=(1, 2)) for mask in (self.masked[rows], masked))
             poor = after < MIN_KEPT_MASK_SHARE * before
@@ -87,7 +88,7 @@ class Batch:
         parameters : Tensor
             (m, 8) free parameters.
         rows : Tensor
-            (m,) which galaxies of the batch they belong to.
+            (m,) rows of these galaxies in the batch.
 
         Returns
         -------
@@ -98,14 +99,14 @@ class Batch:
         return tuple(torch.cat(values) for values in zip(*parts, strict=True))  # type: ignore[return-value]
 
     def models(self, parameters: Tensor, rows: Tensor) -> Tensor:
-        """Return images of the galaxies without sky.
+        """Return images of the models without sky.
 
         Parameters
         ----------
         parameters : Tensor
             (m, 8) free parameters.
         rows : Tensor
-            (m,) which galaxies of the batch they belong to.
+            (m,) rows of these galaxies in the batch.
 
         Returns
         -------
@@ -142,7 +143,7 @@ class Batch:
         return normal, products[:, :8, 8] * scale, products[:, 8, 8]
 
     def _match_flux(self, parameters: Tensor) -> None:
-        """Give the start, in place, the flux that the galaxy's core has."""
+        """Set the flux of the start, in place, to that of the galaxy's core."""
         rows = torch.arange(len(parameters), device=parameters.device)
         model = self.models(parameters, rows)
         weighted = model * self.weight * (self._distance(parameters) <= self._core(parameters, rows))
@@ -151,7 +152,7 @@ class Batch:
         parameters[seen, MAG] -= torch.log(factor[seen].double()) / LN_FLUX_PER_MAG
 
     def _masks(self, parameters: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pixels to leave out and weights of the galaxies `rows`, given their models."""
+        """Return the masked pixels and the weights of the galaxies `rows`, given their models."""
         settings, parameters, weight = self.settings, parameters[rows], self.weight[rows]
         masked = weight <= 0
         if not len(rows):
@@ -176,12 +177,12 @@ class Batch:
         return isophote_distance(parameters, self.grid.size)
 
     def results(self, state: solve.Solution) -> dict[str, np.ndarray]:
-        """Return the values of :class:`~tuningfork.measure.structure.fit.profiles.Fit`, without images.
+        """Return the values of :class:`~tuningfork.measure.structure.fit.profiles.Fit` except its images.
 
         Returns
         -------
         dict
-            Field -> values of M rows.
+            Field -> values of the M galaxies.
         """
         parameters = state.parameters
         model = self.models(parameters, torch.arange(len(parameters), device=parameters.device))
@@ -212,7 +213,7 @@ def free_parameters(profile: np.ndarray, device: torch.device) -> Tensor:
     Parameters
     ----------
     profile : ndarray
-        (N, 5) profiles at the centre, without sky.
+        (N, 5) profiles; position and sky are set to zero.
     device : torch.device
 
     Returns
@@ -267,7 +268,7 @@ def isophote_distance(parameters: Tensor, size: int) -> Tensor:
 
 
 def _profile(state: solve.Solution) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and covariance with the semi-major instead of the circularised radius."""
+    """Return mean and covariance of the profile, with the semi-major instead of the circularised radius."""
     scale = state.normal.diagonal(dim1=1, dim2=2).clamp_min(1e-12).rsqrt()
     scaled = state.normal * scale[:, :, None] * scale[:, None, :]
     inverse = torch.linalg.pinv(scaled, hermitian=True)

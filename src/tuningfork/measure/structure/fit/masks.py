@@ -1,4 +1,4 @@
-"""Neighbours of the galaxy: light that its model cannot explain is left out of the fit."""
+"""Masks of neighbours: the fit ignores light that the galaxy's model cannot explain."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -6,20 +6,21 @@ from torch import Tensor
 from tuningfork.measure.structure.fit.settings import FitSettings
 
 GROWTH_SIGMA, GROWTH_BOX, GROWTH_SHARE, GROWTH_STEPS = 1.5, 7, 0.4, 10
-"""A neighbour reaches from its significant pixels, in steps of a pixel, as far as the mean of a box is seen to have
-light that the model lacks: this many standard deviations, and this part of the share that is asked of the first."""
+"""Growth of a mask from its significant pixels, by one pixel per step: the mean excess in a box around a pixel must
+exceed this number of standard deviations and this part of the `mask_share` required of the first pixels. The values
+are the significance, the width of the box (pixel), the part of the share, and the number of steps."""
 
 
 def neighbours(residual: Tensor, model: Tensor, weight: Tensor, outside: Tensor, settings: FitSettings) -> Tensor:
-    """Return which pixels hold light of neighbours.
+    """Return which pixels contain light of neighbours.
 
     Parameters
     ----------
     residual, model, weight : Tensor
         (N, S, S): image minus model, the galaxy's model without the sky, and inverse variance (0 = no data).
     outside : Tensor
-        bool (N, S, S): beyond the galaxy's core, within which nothing is masked, because the model's own failures are
-        there.
+        bool (N, S, S): pixels beyond the galaxy's core. Nothing is masked within the core, where residuals come from
+        errors of the model.
     settings : FitSettings
 
     Returns
@@ -28,22 +29,22 @@ def neighbours(residual: Tensor, model: Tensor, weight: Tensor, outside: Tensor,
         bool (N, S, S).
     """
     excess, sigma = _mean(residual, weight, 3)
-    found = outside & (excess > settings.mask_share * model) & (excess > settings.mask_threshold * sigma)
-    some = found.flatten(1).any(dim=1)
+    masks = outside & (excess > settings.mask_share * model) & (excess > settings.mask_threshold * sigma)
+    some = masks.flatten(1).any(dim=1)
     if not bool(some.any()):
-        return found
+        return masks
     excess, sigma = _mean(residual[some], weight[some], GROWTH_BOX)
     seen = (excess > GROWTH_SHARE * settings.mask_share * model[some]) & (excess > GROWTH_SIGMA * sigma)
-    reached = found[some].float()
-    allowed = ((outside[some] & seen) | found[some]).to(reached.dtype)
+    reached = masks[some].float()
+    allowed = ((outside[some] & seen) | masks[some]).to(reached.dtype)
     for _ in range(GROWTH_STEPS):
         reached = _dilated(reached) * allowed
-    found[some] = (_dilated(reached) > 0) & outside[some]
-    return found
+    masks[some] = (_dilated(reached) > 0) & outside[some]
+    return masks
 
 
 def _mean(images: Tensor, weight: Tensor, box: int) -> tuple[Tensor, Tensor]:
-    """Return weighted means over boxes around every pixel and their standard deviations."""
+    """Return the weighted means over boxes around all pixels, and their standard deviations."""
     total = _box(weight, box).clamp_min(1e-20)
     return _box(images * weight, box) / total, total.rsqrt()
 

@@ -28,8 +28,8 @@ class Grid:
     size : int
         Width and height (pixel, even); the centre is the pixel [size // 2, size // 2].
     reach : float
-        Largest wave number in units of Nyquist's: 2 folds the first aliases in, less than 1 leaves modes out that no
-        light reaches through the PSF.
+        Largest wave number in units of Nyquist's. A value of 2 adds the first aliases; a value below 1 omits modes that
+        the PSF does not transmit.
     device : torch.device
     """
 
@@ -43,12 +43,12 @@ class Grid:
         self._ky = step * rows * torch.fft.fftfreq(rows, dtype=torch.float64, device=device)
         ky, kx = torch.meshgrid(self._ky, self._kx, indexing="ij")
         self.modes = Modes(kx.reshape(-1), ky.reshape(-1))
-        # The centre of the window is a phase of +-1, the same in all models.
+        # The shift to the centre of the window is a factor of +1 or -1, the same for all models.
         self._centre = (1 - 2 * ((torch.round((kx + ky) / step) % 2).reshape(-1))).float()
         self.copies = Copies(size, device)
 
     def prepare(self, psf: Psf) -> tuple[Tensor, Tensor]:
-        """Return what :meth:`draw` needs of the PSFs: the transfer on the modes of the grid, and on those of the copies.
+        """Return the transfer of the PSFs on the modes of the grid and on those of the copies, for :meth:`draw`.
 
         Returns
         -------
@@ -64,15 +64,16 @@ class Grid:
         parameters : Tensor
             float64 (N, 8).
         transfer : tuple of Tensor
-            Of :meth:`prepare`, for the same galaxies.
+            Result of :meth:`prepare` for the same galaxies.
         drawn : int
+            Number of images per galaxy: `DRAWN_IMAGES`, or 1 for the model without its derivatives.
 
         Returns
         -------
         Tensor
             float32 (N, drawn, size, size).
         """
-        x, y = (parameters[:, place].float() for place in (X, Y))
+        x, y = (parameters[:, column].float() for column in (X, Y))
         phase = _turn(y, self._ky)[:, :, None] * _turn(x, self._kx)[:, None, :]
         base = transfer[0] * phase.reshape(len(parameters), -1)
         shapes = Shapes.of(parameters, self.table)
@@ -94,9 +95,10 @@ def _turn(shift: Tensor, k: Tensor) -> Tensor:
 class Copies:
     """The light of the periodic copies of the galaxy inside the window.
 
-    The copies are the difference between the sum over the modes of the grid and the integral over all modes. It
-    comes from wave numbers of a few times the grid's step; a window in Fourier space selects them. The integral is
-    taken in polar coordinates with nodes that crowd at the origin, so that light at any distance is accounted for.
+    The copies are the difference between the sum over the modes of the grid and the integral over all modes. This
+    difference arises at wave numbers of a few times the grid's step, which a window in Fourier space selects. The
+    integral is computed in polar coordinates with nodes concentrated at the origin, so that it includes light at any
+    distance.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ class Copies:
     """
 
     REACH, ORDER = 8.0, 6
-    """End of the window in Fourier space, in steps of the grid, and the order of its zero there."""
+    """End of the window in Fourier space, in steps of the grid, and the order of the window's zero at its end."""
     RADII, ANGLES, NODES = 24, 32, 12
 
     def __init__(self, size: int, device: torch.device) -> None:
@@ -115,8 +117,8 @@ class Copies:
         weight = weight * (1 - (np.hypot(kx, ky) / self.REACH) ** 4) ** self.ORDER / size**2
         self.modes = Modes(*(torch.from_numpy(values * step).to(device) for values in (kx, ky)))
         nodes = np.cos(np.pi * (np.arange(self.NODES) + 0.5) / self.NODES)
-        place = nodes * size / 2
-        x, y = np.meshgrid(place, place)
+        position = nodes * size / 2
+        x, y = np.meshgrid(position, position)
         angle = step * (kx[:, None] * x.ravel() + ky[:, None] * y.ravel())
         wave = np.stack([np.cos(angle), -np.sin(angle)], axis=1) * weight[:, None, None]
         self._wave = torch.from_numpy(wave.reshape(-1, self.NODES**2)).float().to(device)
@@ -126,7 +128,7 @@ class Copies:
         self._interpolation = torch.from_numpy(interpolation).float().to(device)
 
     def _integral(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return wave vectors (steps of the grid) and weights of the integral over the half plane, doubled."""
+        """Return wave vectors (steps of the grid) and doubled weights of the integral over half of the plane."""
         node, weight = np.polynomial.legendre.leggauss(self.RADII)
         node, weight = (node + 1) / 2, weight / 2
         k, dk = self.REACH * node**3, self.REACH * 3 * node**2 * weight
@@ -135,7 +137,7 @@ class Copies:
         return (k[:, None] * np.cos(angle)).ravel(), (k[:, None] * np.sin(angle)).ravel(), area.ravel()
 
     def _sum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the grid's own modes in half of the plane and their weights, negative, and doubled but at k = 0."""
+        """Return the grid's modes in half of the plane and their negative weights, doubled except at k = 0."""
         reach = int(self.REACH)
         kx, ky = (
             axis.ravel().astype(float) for axis in np.meshgrid(np.arange(-reach, reach + 1), np.arange(reach + 1))
@@ -145,7 +147,7 @@ class Copies:
         return kx, ky, np.where((kx == 0) & (ky == 0), -1.0, -2.0)
 
     def transfer(self, psf: Psf) -> Tensor:
-        """Return PSF times pixel response at the low frequencies.
+        """Return the product of the PSF's amplitude and the pixel response at the low frequencies.
 
         Returns
         -------
@@ -165,12 +167,12 @@ class Copies:
             (N, 8) free parameters.
         shapes : Shapes
         transfer : Tensor
-            Of :meth:`transfer`.
+            Result of :meth:`transfer`.
 
         Returns
         -------
         Tensor
-            `images`.
+            The array `images`.
         """
         number, drawn, size, _ = images.shape
         base = transfer * self.modes.phase(parameters[:, X].float(), parameters[:, Y].float())
@@ -185,14 +187,14 @@ class Copies:
 
 @lru_cache(maxsize=64)
 def grid_for(size: int, reach: float, device: torch.device) -> Grid:
-    """Return the grid; grids are kept.
+    """Return the grid of a window; grids are cached.
 
     Parameters
     ----------
     size : int
         Width of the images (pixel).
     reach : float
-        Highest frequency, in units of Nyquist's.
+        Highest frequency in units of Nyquist's.
     device : torch.device
 
     Returns

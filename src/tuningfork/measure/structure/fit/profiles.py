@@ -15,7 +15,7 @@ from tuningfork.measure.structure.fit.settings import FitSettings
 from tuningfork.measure.structure.fit.spectra import SKY, X, Y
 
 MAX_PIXELS_HELD = 2**26
-"""Of all windows on the device; each takes some tens of bytes."""
+"""Number of pixels of all windows on the device; each pixel takes some tens of bytes."""
 
 
 @dataclass(frozen=True)
@@ -27,25 +27,25 @@ class Fit:
     mean : ndarray
         float64 (N, 5): mag, ln(r_eff / px), ln n, eta_1, eta_2.
     covariance : ndarray
-        float64 (N, 5, 5), with place and sky marginalised, from the normal equations and not scaled by chi^2.
+        float64 (N, 5, 5), marginalised over position and sky, from the normal equations and not scaled by chi^2.
     reduced_chi2 : ndarray
-        (N,), of the unmasked pixels.
+        (N,), reduced chi^2 of the unmasked pixels.
     x, y : ndarray
-        (N,), place relative to the centre of the pixel [S // 2, S // 2] (pixel).
+        (N,), position relative to the centre of the pixel [S // 2, S // 2] (pixel).
     sky : ndarray
-        (N,), in sky noise of a pixel.
+        (N,), sky in units of the sky noise of one pixel.
     converged : ndarray
         bool (N,)
     iterations : ndarray
-        int (N,), models drawn.
+        int (N,), number of models drawn.
     masked_fraction : ndarray
-        (N,), share of the pixels within two half-light radii that have no data or hold a neighbour.
+        (N,), share of the pixels within two half-light radii that have no data or are masked as a neighbour.
     inside : ndarray
-        (N,), share of the model's flux in unmasked pixels of the window that was fitted.
+        (N,), share of the model's flux in unmasked pixels of the fitted window.
     near_chi2, near_pixels : ndarray
         (N,), chi^2 and number of the unmasked pixels within two half-light radii.
     models, residuals : ndarray or None
-        float32 (N, S, S) on request: galaxy and sky, and image minus that, zero where there are no data.
+        float32 (N, S, S) on request: the model with its sky, and the image minus the model, zero without data.
     """
 
     mean: np.ndarray
@@ -72,33 +72,33 @@ def fit_profiles(
     settings: FitSettings | None = None,
     images_wanted: bool = False,
 ) -> Fit:
-    """Fit one PSF-convolved Sersic (1968) profile, its place and a flat sky to each galaxy by least squares.
+    """Fit one PSF-convolved Sersic (1968) profile, its position and a flat sky to each galaxy by least squares.
 
     Parameters
     ----------
     images : ndarray
-        (N, S, S), flux in each pixel in units of the sky noise of one pixel; the galaxy is at the centre of the pixel
-        [S // 2, S // 2] within some pixels.
+        (N, S, S), flux in each pixel in units of the sky noise of one pixel; the galaxy lies within a few pixels of the
+        centre of the pixel [S // 2, S // 2].
     inverse_variance : ndarray
-        (N, S, S) in the same unit: of all noise, the galaxy's own too; 0 where there are no data.
+        (N, S, S) in the corresponding unit, of all noise including the galaxy's photon noise; 0 without data.
     psf : Moffat or PsfImages
         N point spread functions.
     start : ndarray
-        (N, 5), where the fit begins: mag (of a source of one unit of flux: 0), ln(semi-major half-light radius / px),
-        ln n, and eta = -ln(axis ratio) times cosine and sine of twice the position angle (from +y counter-clockwise).
+        (N, 5), start of the fit: mag (0 for one unit of flux), ln(semi-major half-light radius / px), ln n, and
+        eta = -ln(axis ratio) times the cosine and the sine of twice the position angle (from +y counter-clockwise).
     settings : FitSettings, optional
     images_wanted : bool
-        Return images of models and residuals as well.
+        Whether images of models and residuals are returned too.
 
     Returns
     -------
     Fit
-        Galaxies without any data, or with a start that is not finite, come back as not converged, with NaN.
+        Galaxies without any data, or with a start that is not finite, are marked as not converged and hold NaN.
 
     Raises
     ------
     InputError
-        The arrays' shapes do not belong together.
+        The shapes of the arrays do not match.
     """
     settings = settings or FitSettings()
     images, inverse_variance, start = _checked(images, inverse_variance, psf, start)
@@ -133,28 +133,29 @@ def model_images(
     size : int
         Width and height of the images (pixel).
     x, y : ndarray or float
-        Places relative to the centre of the pixel [size // 2, size // 2] (pixel).
+        Positions relative to the centre of the pixel [size // 2, size // 2] (pixel).
     sky : ndarray or float
-        Flat sky that is added (flux of a pixel).
+        Flat sky that is added (flux per pixel).
     device : str
+        Name of a torch device.
 
     Returns
     -------
     ndarray
         float32 (N, size, size), flux in each pixel; a flux of 1 is magnitude 0.
     """
-    place = torch.device(device)
-    parameters = free_parameters(np.asarray(profile, dtype=float), place)
+    torch_device = torch.device(device)
+    parameters = free_parameters(np.asarray(profile, dtype=float), torch_device)
     for column, values in ((X, x), (Y, y), (SKY, sky)):
-        parameters[:, column] = torch.as_tensor(values, dtype=torch.float64, device=place)
+        parameters[:, column] = torch.as_tensor(values, dtype=torch.float64, device=torch_device)
     images = np.empty((len(parameters), size, size), dtype=np.float32)
     width = size + size % 2
     reach = windows.reach_of(psf)
     for value in np.unique(reach):
-        grid = grid_for(width, float(value), place)
+        grid = grid_for(width, float(value), torch_device)
         members = np.flatnonzero(reach == value)
         for rows in np.array_split(members, -(-len(members) // 32)):
-            some = parameters[torch.from_numpy(rows).to(place)]
+            some = parameters[torch.from_numpy(rows).to(torch_device)]
             drawn = grid.draw(some, grid.prepare(psf[rows]), 1)[:, 0] * flux_of(some).float()[:, None, None]
             drawn += some[:, SKY].float()[:, None, None]
             first = width // 2 - size // 2
@@ -169,7 +170,7 @@ def _checked(
     inverse_variance = np.asarray(inverse_variance, dtype=np.float32)
     start = np.asarray(start, dtype=float)
     if images.ndim != 3 or images.shape[1] != images.shape[2] or images.shape[1] < 16:
-        raise InputError(f"images of shape {images.shape}: expected (N, S, S) with S of 16 pixels at least")
+        raise InputError(f"images of shape {images.shape}: expected (N, S, S) with S of at least 16 pixels")
     if inverse_variance.shape != images.shape:
         raise InputError(
             f"inverse variance of shape {inverse_variance.shape}: expected that of the images, {images.shape}"
@@ -206,7 +207,7 @@ def _fit_batch(
     reach: float,
     settings: FitSettings,
 ) -> None:
-    """Fit galaxies that share a window and write the results into their rows of `out`."""
+    """Fit galaxies that share a window and write their results into the rows of `out`."""
     device = torch.device(settings.device)
     grid = grid_for(width, reach, device)
     image, weight = (windows.cut(values, rows, width, device) for values in (images, inverse_variance))
@@ -226,6 +227,6 @@ def _fit_batch(
 
 
 def _within(parameters: Tensor, settings: FitSettings) -> Tensor:
-    """Move a start into the limits."""
+    """Return a start that is moved into the limits of the parameters."""
     low, high = solve.limits(settings, parameters.device)
     return solve.round_enough(torch.clamp(parameters, low, high), settings)

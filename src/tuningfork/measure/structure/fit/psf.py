@@ -1,7 +1,8 @@
 """Fourier amplitudes of the point spread functions with which models are convolved.
 
-A Moffat is told WITHOUT the pixel's own response, which the model applies besides; an image of a PSF, as stars give
-it, usually contains the pixel already and says so. To get this wrong biases the Sersic index by some per cent.
+The parameters of a Moffat profile must NOT include the response of the pixel, which the model applies separately. An
+image of a PSF, as measured from stars, usually includes the response of the pixel; `contains_pixel` states whether it
+does. An error here biases the Sersic index by some per cent.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from torch import Tensor
 from tuningfork.core.errors import InputError
 
 INVERSE_BETA_RANGE = (0.04, 0.68)
-"""Range of 1/beta in the table; a Moffat of beta 25 is nearly a Gaussian, and one below 1.5 has no finite width."""
+"""Range of 1/beta in the table; a Moffat profile with beta = 25 is nearly a Gaussian, and one with beta < 1.5 has no
+finite width."""
 BETA_STEPS, K_STEPS, K_FWHM_MAX = 129, 4097, 64.0
 
 
@@ -60,7 +62,7 @@ class Moffat:
         return np.asarray(self.fwhm_px, dtype=float)
 
     def reach(self, amplitude: float) -> np.ndarray:
-        """Return the wave number (rad/pixel) beyond which amplitudes are smaller than `amplitude`.
+        """Return the wave number (rad/pixel) beyond which the amplitudes are smaller than `amplitude`.
 
         Returns
         -------
@@ -88,10 +90,10 @@ class Moffat:
         """
         device = kx.device
         table = torch.from_numpy(_moffat_table()).to(device)
-        place = (1 / np.asarray(self.beta, dtype=float) - INVERSE_BETA_RANGE[0]) / _beta_step()
-        place = np.clip(place, 0, BETA_STEPS - 1.001)
-        low = torch.from_numpy(place.astype(int)).to(device)
-        rest = torch.from_numpy((place % 1).astype(np.float32)).to(device)[:, None]
+        position = (1 / np.asarray(self.beta, dtype=float) - INVERSE_BETA_RANGE[0]) / _beta_step()
+        position = np.clip(position, 0, BETA_STEPS - 1.001)
+        low = torch.from_numpy(position.astype(int)).to(device)
+        rest = torch.from_numpy((position % 1).astype(np.float32)).to(device)[:, None]
         rows = table[low] * (1 - rest) + table[low + 1] * rest
         width = torch.as_tensor(self.fwhm(), dtype=torch.float32, device=device)
         scaled = torch.hypot(kx, ky) * (width[:, None] * ((K_STEPS - 1) / K_FWHM_MAX))
@@ -109,7 +111,7 @@ class PsfImages:
     array : ndarray
         (N, P, P), centred on the pixel [P // 2, P // 2]; each is divided by its sum.
     contains_pixel : bool
-        The response of the pixel is in the images already (as it is in images of stars); it is then not applied again.
+        Whether the images include the response of the pixel, as images of stars do; it is then not applied again.
     """
 
     array: np.ndarray
@@ -118,7 +120,7 @@ class PsfImages:
     def __post_init__(self) -> None:
         shape = np.shape(self.array)
         if len(shape) != 3 or shape[1] != shape[2] or min(shape[1:]) < 3:
-            raise InputError(f"PSF images of shape {shape}: expected (N, P, P) with P of 3 pixels at least")
+            raise InputError(f"PSF images of shape {shape}: expected (N, P, P) with P of at least 3 pixels")
         total = np.asarray(self.array, dtype=float).sum(axis=(1, 2))
         if not np.all(np.isfinite(total) & (total > 0)):
             raise InputError("PSF images: each must be finite and have a positive sum")
@@ -130,7 +132,7 @@ class PsfImages:
         return PsfImages(self.array[rows], self.contains_pixel)
 
     def fwhm(self) -> np.ndarray:
-        """Return the width of a Gaussian of the same peak and flux (pixel).
+        """Return the full width at half maximum of a Gaussian with the same peak and flux (pixel).
 
         Returns
         -------
@@ -142,7 +144,7 @@ class PsfImages:
         return np.asarray(np.sqrt(4 * np.log(2) / (np.pi * peak)))
 
     def reach(self, amplitude: float) -> np.ndarray:
-        """Return the Nyquist wave number (rad/pixel), beyond which an image holds nothing.
+        """Return the Nyquist wave number (rad/pixel), beyond which an image has no amplitudes.
 
         Returns
         -------

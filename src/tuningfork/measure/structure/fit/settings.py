@@ -1,4 +1,4 @@
-"""Settings of the profile fit, with their units."""
+"""Settings of the profile fit and their units."""
 
 from dataclasses import dataclass
 
@@ -7,40 +7,40 @@ from tuningfork.core.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What the fit assumes and how long it tries.
+    """Assumptions of the fit and limits of its iterations.
 
     Attributes
     ----------
     device : str
-        Of torch: "cpu", "cuda", ...
+        Name of a torch device: "cpu", "cuda", ...
     centre_sigma : float
-        Standard deviation of the galaxy's place about the centre of the stamp, each axis (pixel).
+        Standard deviation of the galaxy's position about the centre of the stamp along each axis (pixel).
     sky_sigma : float
-        Standard deviation of the flat sky that is left in the stamps (sky noise of a pixel); 0 fixes it to zero.
+        Standard deviation of the residual flat sky in the stamps (sky noise of one pixel); 0 fixes the sky to zero.
     r_eff_limits : tuple of float
-        Limits of the semi-major half-light radius times the root of the axis ratio (pixel).
+        Limits of the semi-major half-light radius times the square root of the axis ratio (pixel).
     sersic_n_limits : tuple of float
     axis_ratio_min : float
     systematic : float
-        Error of the model as a fraction of its light, in quadrature with the noise: keeps the bright core of a
-        galaxy that is no Sersic profile from ruling the fit.
+        Error of the model as a fraction of its light, added in quadrature to the noise. It prevents the bright core of
+        a galaxy that is no Sersic profile from dominating the fit.
     iterations : int
-        Largest number of models drawn of a galaxy.
+        Largest number of models drawn per galaxy.
     tolerance : float
         The fit has converged when the next step would lower chi^2 by less than this.
     mask_passes : int
-        How often neighbours are looked for at most: with the start's model, and then with the fit's, which may
-        explain what the start did not. 0: every pixel with a positive inverse variance is used.
+        Largest number of searches for neighbours: the first uses the model of the start, the later ones that of the
+        fit, which may explain more light. With 0, every pixel with a positive inverse variance is used.
     mask_threshold : float
-        Significance, over 3 x 3 pixels, from which a residual belongs to a neighbour.
+        Significance of a residual, over 3 x 3 pixels, above which it may belong to a neighbour.
     mask_share : float
-        ... and its height in units of the model's light there.
+        Ratio of the residual to the model's light above which it may belong to a neighbour.
     mask_core : float
-        Within this many half-light radii (and two FWHM of the PSF) nothing is masked.
+        Radius within which nothing is masked (half-light radii), at least two FWHM of the PSF.
     crop : bool
-        Faint small galaxies are fitted in the window that holds their light; False: always in the whole stamp.
+        Whether small galaxies are fitted in a window that contains their light; otherwise the fit uses the whole stamp.
     batch_size : int
-        Galaxies that are held on the device at once, fewer if their windows are large.
+        Largest number of galaxies on the device at once; fewer are used if their windows are large.
     """
 
     device: str = "cpu"

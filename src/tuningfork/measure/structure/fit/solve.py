@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt for a batch of galaxies, each with its own damping; those that have converged leave it."""
+"""Levenberg-Marquardt iterations for a batch of galaxies, each with its own damping, until each has converged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from tuningfork.measure.structure.fit.spectra import ETA_1, ETA_2, LOG_N, LOG_R,
 FREE_PARAMETERS = 8
 DAMPING_START, DAMPING_LIMITS = 1e-3, (1e-7, 1e8)
 DAMPING_FACTOR, MIN_RAISED_DAMPING = 8.0, 0.1
-"""By which the damping changes, and what it is at least after a step that was too long."""
+"""Factor by which the damping changes, and its smallest value after a rejected step."""
 MAX_PARAMETER_STEPS = (1.5, 2.0, 2.0, 0.7, 0.7, 0.7, 0.7, 1e9)
-"""Of each parameter in one step: beyond it the linearised model means nothing."""
+"""Largest change of each parameter in one step; the linearised model is not valid beyond it."""
 WALL_ETA, WALL_SIGMA = 2.5, 0.2
-"""Where the wall against needles begins (axis ratio 0.08) and how steep it is."""
+"""Ellipticity at which the quadratic penalty begins (axis ratio 0.08), and the ellipticity beyond it that adds 1 to
+chi^2."""
 CHI2_ROUNDING = 1e-6
-"""Relative error of chi^2 in single precision; a step that raises it by less is no worse."""
+"""Relative error of chi^2 in single precision; a step that raises chi^2 by less is accepted."""
 
 Equations = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """Parameters (M, 8) and the rows (M,) of the galaxies -> J^T W J (M, 8, 8), J^T W r (M, 8), chi^2 (M,); float64."""
@@ -33,17 +34,17 @@ class Solution:
     parameters : Tensor
         float64 (N, 8).
     normal : Tensor
-        (N, 8, 8), normal matrix with the priors.
+        (N, 8, 8), normal matrix including the priors.
     gradient : Tensor
         (N, 8), minus half the derivative of `chi2`.
     chi2 : Tensor
-        (N,), with the priors' part.
+        (N,), chi^2 including the priors.
     damping : Tensor
         (N,)
     converged : Tensor
         bool (N,)
     iterations : Tensor
-        (N,), models drawn.
+        (N,), number of models drawn.
     """
 
     parameters: Tensor
@@ -84,12 +85,12 @@ def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSett
     state : Solution
         Of N galaxies, changed in place.
     rows : Tensor
-        (M,) the galaxies that are fitted.
+        (M,) rows of the galaxies that are fitted.
     equations : callable
         See `Equations`.
     settings : FitSettings
     iterations : int
-        Models of each galaxy, at most.
+        Largest number of models drawn per galaxy.
     """
     if not len(rows):
         return
@@ -110,7 +111,7 @@ def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSett
         trial, promise = _steps(state, rows, settings)
         done = (promise < settings.tolerance) & torch.isfinite(state.chi2[rows])
         state.converged[rows] = done
-        # The last step is so small that nothing need be drawn to see that it is right.
+        # The last step is so small that it is accepted without drawing another model.
         state.parameters[rows[done]] = trial[done]
         rows, trial, promise = rows[~done], trial[~done], promise[~done]
         if not len(rows):
@@ -118,7 +119,7 @@ def solve(state: Solution, rows: Tensor, equations: Equations, settings: FitSett
 
 
 def _next_damping(damping: Tensor, gain: Tensor, promise: Tensor) -> Tensor:
-    """Return the damping after a step that lowered chi^2 by `gain` where a linear model would have by `promise`."""
+    """Return the damping after a step that lowered chi^2 by `gain`, where a linear model predicts `promise`."""
     kept = gain / promise.clamp_min(1e-12)
     factor = torch.where(kept > 0.75, 1 / DAMPING_FACTOR, 1.0)
     raised = torch.clamp(damping * DAMPING_FACTOR, min=MIN_RAISED_DAMPING)
@@ -130,7 +131,7 @@ def _next_damping(damping: Tensor, gain: Tensor, promise: Tensor) -> Tensor:
 def _with_priors(
     parameters: Tensor, normal: Tensor, gradient: Tensor, chi2: Tensor, settings: FitSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Add the Gaussian priors of place and sky."""
+    """Add the Gaussian priors of position and sky."""
     precision = torch.zeros(FREE_PARAMETERS, dtype=torch.float64, device=parameters.device)
     precision[[X, Y]] = settings.centre_sigma**-2
     precision[SKY] = max(settings.sky_sigma, 1e-6) ** -2
@@ -143,7 +144,7 @@ def _with_priors(
 
 
 def _add_wall(parameters: Tensor, normal: Tensor, gradient: Tensor, chi2: Tensor) -> None:
-    """Add, in place, the quadratic wall that keeps what is not resolved from becoming a needle."""
+    """Add, in place, the quadratic penalty that prevents extremely flat fits of unresolved sources."""
     etas = parameters[:, [ETA_1, ETA_2]]
     eta = torch.hypot(*etas.unbind(1)).clamp_min(1e-9)
     excess = (eta - WALL_ETA).clamp_min(0) / WALL_SIGMA
@@ -154,10 +155,10 @@ def _add_wall(parameters: Tensor, normal: Tensor, gradient: Tensor, chi2: Tensor
 
 
 def _steps(state: Solution, rows: Tensor, settings: FitSettings) -> tuple[Tensor, Tensor]:
-    """Return the next trial parameters and by how much they should lower chi^2 if the model were linear."""
+    """Return the next trial parameters and the decrease of chi^2 that a linear model predicts for them."""
     parameters, gradient = state.parameters[rows], state.gradient[rows]
     low, high = limits(settings, parameters.device)
-    # At a limit that the gradient pushes against, the parameter is held.
+    # A parameter at a limit is held fixed if the gradient points beyond the limit.
     held = ((parameters <= low) & (gradient < 0)) | ((parameters >= high) & (gradient > 0))
     free = (~held).double()
     normal = state.normal[rows] * free[:, :, None] * free[:, None, :]
@@ -197,7 +198,7 @@ def limits(settings: FitSettings, device: torch.device) -> tuple[Tensor, Tensor]
 
 
 def round_enough(parameters: Tensor, settings: FitSettings) -> Tensor:
-    """Return the parameters with an ellipticity no larger than that of the smallest axis ratio.
+    """Return the parameters with ellipticities of at most that of the smallest axis ratio.
 
     Parameters
     ----------

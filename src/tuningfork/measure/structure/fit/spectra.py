@@ -16,15 +16,18 @@ from tuningfork.measure.structure.fit.psf import Psf
 from tuningfork.simulate.light.sersic import sersic_table
 
 MAG, X, Y, LOG_R, LOG_N, ETA_1, ETA_2, SKY = range(8)
-"""Columns of the free parameters; LOG_R is that of the circularised radius r_eff sqrt(q), which is smooth at q = 1."""
+"""Columns of the free parameters. LOG_R is the logarithm of the circularised radius r_eff sqrt(q), which is smooth at
+q = 1."""
 DRAWN_IMAGES = 7
-"""Images that are drawn: the model of unit flux and its derivatives by x, y, LOG_R, LOG_N, ETA_1 and ETA_2."""
+"""Number of images that are drawn: the model of unit flux and its derivatives with respect to x, y, LOG_R, LOG_N, ETA_1
+and ETA_2."""
 MIN_SQUARED_WAVE_NUMBER = 1e-30
+"""Smallest (k r_eff)^2 of which the logarithm is taken."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The Sersic table on a device: amplitudes (I, K), even in ln n and ln(k r_eff)."""
+    """The Sersic table on a device: amplitudes (I, K) on even grids of ln n and ln(k r_eff)."""
 
     values: Tensor
     log_n: float
@@ -35,7 +38,7 @@ class Table:
     def rows(self, log_n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the amplitude, its step to the next wave number and its derivative with respect to ln n.
 
-        The cubic in ln n has a continuous derivative; steps in it would keep the fit from converging.
+        The cubic interpolation in ln n has a continuous derivative; jumps of the derivative would prevent convergence.
 
         Parameters
         ----------
@@ -47,10 +50,10 @@ class Table:
         amplitude, step, derivative : Tensor
             (N, K - 1)
         """
-        place = ((log_n - self.log_n) / self.log_n_step).clamp(0, len(self.values) - 1.001)
-        low = place.long()
-        t = (place - low)[:, None]
-        # Catmull-Rom weights of four neighbours; at the ends of the table the outermost row stands for the next one.
+        position = ((log_n - self.log_n) / self.log_n_step).clamp(0, len(self.values) - 1.001)
+        low = position.long()
+        t = (position - low)[:, None]
+        # Catmull-Rom weights of four neighbours; at the ends of the table the outermost row is repeated.
         weights = torch.cat(
             [t * (-1 + t * (2 - t)), 2 + t * t * (3 * t - 5), t * (1 + t * (4 - 3 * t)), t * t * (t - 1)], 1
         )
@@ -72,15 +75,16 @@ def table_on(device: torch.device) -> Table:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What spectra of N profiles are made from.
+    """The shapes of N profiles, from which their spectra are computed.
 
     Attributes
     ----------
     table : Table
     forms : Tensor
-        float32 (N, 3, 3): the quadratic form (k r_eff)^2 and its derivatives by eta_1 and eta_2, see `Modes`.
+        float32 (N, 3, 3): the quadratic form (k r_eff)^2 and its derivatives with respect to eta_1 and eta_2, on the
+        basis `quadratic` of :class:`Modes`.
     values, steps, by_log_n : Tensor
-        float32 (N, K - 1), of :meth:`Table.rows`.
+        float32 (N, K - 1), results of :meth:`Table.rows`.
     """
 
     table: Table
@@ -91,7 +95,7 @@ class Shapes:
 
     @classmethod
     def of(cls, parameters: Tensor, table: Table) -> "Shapes":
-        """Return the shapes of free parameters.
+        """Return the shapes of the profiles with some free parameters.
 
         Parameters
         ----------
@@ -103,7 +107,7 @@ class Shapes:
 
 
 class Modes:
-    """Wave vectors (M,), rad/pixel, at which spectra are wanted."""
+    """Wave vectors (M,), rad/pixel, at which spectra are computed."""
 
     def __init__(self, kx: Tensor, ky: Tensor) -> None:
         self.kx, self.ky = kx.float(), ky.float()
@@ -111,7 +115,7 @@ class Modes:
         self.pixel = (torch.sinc(kx / (2 * np.pi)) * torch.sinc(ky / (2 * np.pi))).float()
 
     def transfer(self, psf: Psf) -> Tensor:
-        """Return PSF times pixel response.
+        """Return the product of the PSF's amplitude and the pixel response.
 
         Returns
         -------
@@ -122,12 +126,12 @@ class Modes:
         return amplitude if psf.contains_pixel else amplitude * self.pixel
 
     def phase(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the phase factors of places.
+        """Return the phase factors of positions.
 
         Parameters
         ----------
         x, y : Tensor
-            (N,) places (pixel).
+            (N,) positions (pixel).
 
         Returns
         -------
@@ -146,7 +150,7 @@ class Modes:
         base : Tensor
             complex64 (N, M): transfer times phase.
         drawn : int
-            1: only the model.
+            Number of spectra: `DRAWN_IMAGES`, or 1 for the model without its derivatives.
 
         Returns
         -------
@@ -158,11 +162,11 @@ class Modes:
         forms = shapes.forms[:, : 1 if drawn == 1 else 3]
         square, *by_eta = (forms.reshape(-1, 3) @ self.quadratic).reshape(number, -1, modes).unbind(1)
         square = square.clamp_min_(MIN_SQUARED_WAVE_NUMBER)
-        place = square.log().mul_(0.5 / table.log_k_step).sub_(table.log_k / table.log_k_step)
-        place = place.clamp_(0, table.values.shape[1] - 1.001)
-        index = place.long()
+        position = square.log().mul_(0.5 / table.log_k_step).sub_(table.log_k / table.log_k_step)
+        position = position.clamp_(0, table.values.shape[1] - 1.001)
+        index = position.long()
         slope = shapes.steps.gather(1, index)
-        amplitude = torch.addcmul(shapes.values.gather(1, index), place.sub_(index), slope)
+        amplitude = torch.addcmul(shapes.values.gather(1, index), position.sub_(index), slope)
         out = torch.empty(number, drawn, modes, dtype=torch.complex64, device=base.device)
         torch.mul(base, amplitude, out=out[:, 0])
         if drawn == 1:
@@ -180,7 +184,7 @@ class Modes:
 
 
 def _quadratic_forms(parameters: Tensor) -> Tensor:
-    """Return the form (k r_eff)^2 and its derivatives by eta_1 and eta_2, (N, 3, 3), on the basis of `Modes`."""
+    """Return the form (k r_eff)^2 and its derivatives with respect to eta_1 and eta_2, (N, 3, 3); see `Shapes`."""
     first, second = parameters[:, ETA_1], parameters[:, ETA_2]
     eta = torch.hypot(first, second).clamp_min(1e-4)
     even = torch.sinh(eta) / eta

@@ -1,4 +1,4 @@
-"""Which part of a stamp a galaxy needs, and how many of the frequencies pass its PSF: galaxies alike are fitted at once."""
+"""Windows of the fits: galaxies that need the same part of a stamp and the same frequencies are fitted together."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,16 @@ from tuningfork.measure.structure.fit.psf import Psf
 from tuningfork.measure.structure.fit.settings import FitSettings
 
 WINDOW_WIDTHS = (64, 96, 128, 160, 192, 256, 320, 384, 512)
-"""Widths (pixel) of which the FFT is fast."""
+"""Widths (pixel) for which the FFT is fast."""
 MIN_ALIASED_AMPLITUDE = 1e-2
-"""Amplitude of the PSF at Nyquist's frequency from which aliases are drawn; less biases no parameter by 0.02 %."""
+"""Amplitude of the PSF at Nyquist's frequency above which aliases are drawn; smaller amplitudes bias every parameter by
+less than 0.02 %."""
 
 
 def groups(
     start: np.ndarray, psf: Psf, size: int, usable: np.ndarray, settings: FitSettings
 ) -> list[tuple[tuple[int, float], np.ndarray]]:
-    """Return the windows (pixel) and reaches, each with the rows of the galaxies that share them.
+    """Return the pairs of window (pixel) and reach, each with the rows of the galaxies that share it.
 
     Parameters
     ----------
@@ -28,24 +29,24 @@ def groups(
     size : int
         Width of the stamps (pixel).
     usable : ndarray
-        bool (N,); others are in no group.
+        bool (N,); all other galaxies are in no group.
     settings : FitSettings
 
     Returns
     -------
     list of tuple
-        (window, reach), and the rows.
+        Each is (window, reach) and the rows of its galaxies.
     """
     width = np.full(len(start), size + size % 2)
     if settings.crop:
         width = np.array([_next(needed, size) for needed in np.where(usable, widths_needed(start, psf), 0)])
     keys = np.stack([width, reach_of(psf)], axis=1)
-    found = np.unique(keys[usable], axis=0)
-    return [((int(w), float(r)), np.flatnonzero(usable & (keys == (w, r)).all(axis=1))) for w, r in found]
+    pairs = np.unique(keys[usable], axis=0)
+    return [((int(w), float(r)), np.flatnonzero(usable & (keys == (w, r)).all(axis=1))) for w, r in pairs]
 
 
 def widths_needed(start: np.ndarray, psf: Psf) -> np.ndarray:
-    """Return the width (pixel) of the window that a galaxy needs.
+    """Return the widths (pixel) of the windows that the galaxies need.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def widths_needed(start: np.ndarray, psf: Psf) -> np.ndarray:
 
 
 def reach_of(psf: Psf) -> np.ndarray:
-    """Return how far each PSF lets frequencies pass, in units of Nyquist's: 1, or 2 with aliases.
+    """Return the highest frequency that each PSF transmits, in units of Nyquist's: 1, or 2 with aliases.
 
     Returns
     -------
@@ -73,16 +74,16 @@ def reach_of(psf: Psf) -> np.ndarray:
 
 
 def cut(images: np.ndarray, rows: np.ndarray, width: int, device: torch.device) -> Tensor:
-    """Return central windows; beyond the stamp they hold zero.
+    """Return the central windows of stamps; they are zero beyond the stamp.
 
     Parameters
     ----------
     images : ndarray
         (N, S, S)
     rows : ndarray
-        (M,) the images that are cut.
+        (M,) rows of the images that are cut.
     width : int
-        Of the windows (pixel).
+        Width of the windows (pixel).
     device : torch.device
 
     Returns
