@@ -70,7 +70,8 @@ def test_the_commands_of_a_page_work_as_printed(clone: Path, page: str) -> None:
     if ACTIVATE not in printed:
         commands.insert(0, ACTIVATE)
     script = "set -euo pipefail\n" + "\n".join(f"echo '+ {k}' >&2\n{command}" for k, command in enumerate(commands))
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(clone), "PYTHONPATH": str(clone / "src")}
+    # The environment is that of the tests: nothing may be installed into it.
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(clone), "PYTHONPATH": str(clone / "src"), "PIP_DRY_RUN": "1"}
     environment |= {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
     done = subprocess.run(
         ["bash", "-c", script], cwd=clone, env=environment, capture_output=True, text=True, timeout=900

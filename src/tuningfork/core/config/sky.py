@@ -87,8 +87,8 @@ class Sky(Section):
         Box(), "the area to process: kind box, cone, polygon, moc, tiles or table", plan=True
     )
     shard_order: int = option(
-        8,
-        "HEALPix order of the shards, one job each: 8 (0.05 square degrees) suits a test, 5 (3.4) a survey; choose it "
+        7,
+        "HEALPix order of the shards, one job each: 7 (0.2 square degrees) suits a test, 5 (3.4) a survey; choose it "
         "before you start",
         plan=True,
         ge=0,

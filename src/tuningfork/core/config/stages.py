@@ -30,14 +30,14 @@ class Simulate(Section):
     """The training set."""
 
     size: int = option(
-        8000,
+        3000,
         "number of simulated galaxies, split 8:1:1 into training, validation and test; more give better networks and "
-        "take proportionally longer",
+        "calibrations and take proportionally longer: the default suits a laptop, 8000 or more suit a survey",
         plan=True,
         ge=100,
         le=10_000_000,
     )
-    galaxies_per_part: int = option(1000, "galaxies drawn by one job", ge=10, le=100_000)
+    galaxies_per_part: int = option(750, "galaxies drawn by one job", ge=10, le=100_000)
     volunteers: int = option(40, "simulated volunteers per galaxy", ge=1, le=1000)
     neighbour_density: float = option(
         6000.0, "density of neighbouring galaxies and stars", unit="1/deg2", ge=0, le=500_000
@@ -130,7 +130,7 @@ class MorphologyTraining(Training):
         ge=0,
         le=64,
     )
-    epochs: int = option(2, "passes over the training set; training time is proportional", ge=1, le=1000)
+    epochs: int = option(1, "passes over the training set; training time is proportional", ge=1, le=1000)
     evidence: float = option(
         15.0,
         "weight in the loss of the term that makes saliency maps follow the bar: it penalises derivatives of the bar "
@@ -162,6 +162,7 @@ class StructureTraining(Training):
     """The training of the structure networks."""
 
     members: int = option(2, "networks in the ensemble, each trained by a job of its own", plan=True, ge=1, le=64)
+    epochs: int = option(1, "passes over the training set; training time is proportional", ge=1, le=1000)
     targets: list[Literal["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"]] = option(
         ["mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total"],
         "parameters that are learned; the others are null in the catalogue",
