@@ -54,7 +54,9 @@ def test_networks_and_training_sets_need_nothing_of_the_survey(fresh: StubWorkfl
     assert jobs | {"parameters": 0, "models": 0} == {
         "simulate": 2,
         "train": 2,
-        "profiles": 1,
+        "infer_held_out_structure": 1,
+        "calibrate_structure": 1,
+        "evaluate_structure": 1,
         "parameters": 0,
         "models": 0,
     }
