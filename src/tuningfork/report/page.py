@@ -38,9 +38,10 @@ def build_report(parameters: Parameters, files: ReportFiles, output: Path) -> No
     Raises
     ------
     InputError
-        A file cannot be used, or two files were made with different parameters.
+        A file cannot be used, or files were made with different parameters or not with the present ones.
     """
     inputs = read_inputs(files)
+    parameters.lineage(inputs.lineage)
     with style():
         write_text(output, render(inputs, parameters.configuration.report.gallery))
 
