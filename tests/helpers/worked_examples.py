@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-COPIED = ("src", "config", "scripts", "workflow", "envs", "tests", "docs", "slurm")
+COPIED = ("src", "config", "scripts", "workflow", "profiles", "envs", "tests", "docs", "slurm")
 
 
 def copy_repository(root: Path, clone: Path) -> Path:

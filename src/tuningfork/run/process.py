@@ -7,8 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -84,10 +82,11 @@ def _run_quietly(options: RunOptions, root: Path, folder: Path) -> int:
     file = EventFile(events)
     with output.open("wb") as stream:
         command = snakemake_command(options, root, events)
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, process_group=0
-        )
-        with _signals_passed_to(process, display):
+        with _Signals(display) as signals:
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, process_group=0
+            )
+            signals.pass_to(process)
             ended = False
             while not ended:
                 # The end is looked at first, so that the last events are read after it.
@@ -125,29 +124,49 @@ def _print_end(display: Display, status: int, output: str, duration: str) -> Non
         _print(f"Snakemake's own log: {display.snakemake_log}")
 
 
-@contextmanager
-def _signals_passed_to(process: subprocess.Popen[bytes], display: Display) -> Iterator[None]:
-    """Pass signals on to Snakemake and its jobs, which form a process group of their own, while the block runs.
+class _Signals:
+    """Passes signals on to Snakemake and its jobs, which form a process group of their own, while the block runs.
 
     A terminal sends Ctrl-C and Ctrl-Z to this process alone, so every process gets each signal once, wherever it
-    comes from.
+    comes from. What is ignored here, as in a command that `nohup` starts, stays ignored.
+
+    Parameters
+    ----------
+    display : Display
+        It is told that the run was interrupted.
     """
 
-    def forward(number: int, frame: FrameType | None) -> None:
-        if process.poll() is None:
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "_Signals":
+        heard = [number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._forward) for number in heard}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def pass_to(self, process: subprocess.Popen[bytes]) -> None:
+        """Pass on to this process, also what came before it was there."""
+        self._process = process
+        for number in self._early:
             os.killpg(process.pid, number)
-        if number in ENDING and not display.interrupted:
-            display.interrupted = True
+
+    def _forward(self, number: int, frame: FrameType | None) -> None:
+        if self._process is None:
+            self._early.append(number)
+        elif self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+        if number in ENDING and not self._display.interrupted:
+            self._display.interrupted = True
             _print("interrupted: the running jobs are stopped")
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
-
-    before = {number: signal.signal(number, forward) for number in FORWARDED}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _status(returncode: int) -> int:

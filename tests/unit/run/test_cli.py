@@ -37,6 +37,6 @@ def test_accept_keeps_the_results_of_older_code(
     main(["accept", "report"])
     assert capsys.readouterr().out == "report: its results are kept\n"
     main(["accept", "report"])
-    assert capsys.readouterr().out == "report: its results are those of the present code\n"
+    assert capsys.readouterr().out == "report: its code has not changed\n"
     with pytest.raises(SystemExit, match="'no-stage' is no stage"):
         main(["accept", "no-stage"])

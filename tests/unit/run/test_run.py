@@ -153,7 +153,13 @@ def started_jobs(folder: Path) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_the_jobs_and_leaves_no_lock(folder: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
-        command(folder, WAITS), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(folder, WAITS),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # As on a terminal: where the tests run in the background, interrupts are ignored.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     jobs = started_jobs(folder)
     process.send_signal(number)
