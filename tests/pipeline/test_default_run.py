@@ -93,11 +93,12 @@ def test_held_out_floors_are_reached(evaluation: dict) -> None:
     assert structure["bulge_to_total"]["r2"] >= 0.75
     for name, network in evaluation["structure_network"].items():
         assert structure[name]["scatter"] < 1.06 * network["scatter"], name
-        assert abs(structure[name]["coverage68"] - 0.6827) < 0.07, name
+        # Four standard deviations of the binomial distribution.
+        assert abs(structure[name]["coverage68"] - 0.6827) < 4 * np.sqrt(0.6827 * 0.3173 / structure[name]["n"]), name
     assert evaluation["bar_auc"]["clear"]["auc"] >= 0.95
     assert evaluation["confusion"]["accuracy"] >= 0.8
     bars = evaluation["bars"]
-    # 120 bars: the correlations have errors of 0.03 to 0.04.
+    # 90 bars: the correlations have errors of 0.03 to 0.06.
     assert bars["recommended"]["r"] >= 0.87
     assert bars["recommended"]["scatter"] < 0.13
     assert abs(bars["recommended"]["bias"]) < 0.04
