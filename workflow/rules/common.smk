@@ -25,6 +25,17 @@ def frozen(stage):
     return paths.PARAMETERS.format(stage=stage)
 
 
+def force_outdated(wildcards):
+    """Have Snakemake write frozen parameters anew that differ from the present ones; return no input.
+
+    The file itself says so, because Snakemake's own records, in .snakemake, can be gone.
+    """
+    file = frozen(wildcards.stage)
+    if file in outdated:
+        workflow.dag.forcefiles.add(file)
+    return []
+
+
 def log_of(stage, item="{shard}"):
     """Return the log of a job."""
     return paths.LOG.format(stage=stage, item=item)

@@ -5,17 +5,6 @@ localrules:
     parameters,
 
 
-def force_outdated(wildcards):
-    """Have Snakemake write frozen parameters anew that differ from the present ones; return no input.
-
-    The file itself says so, because Snakemake's own records, in .snakemake, can be gone.
-    """
-    file = frozen(wildcards.stage)
-    if file in outdated:
-        workflow.dag.forcefiles.add(file)
-    return []
-
-
 rule parameters:
     """Freeze the parameters and the source hash of one stage: the only way by which a setting reaches a job."""
     input:

@@ -63,7 +63,7 @@ def test_the_default_is_what_the_workflow_will_do(tmp_path: Path) -> None:
     assert jobs["simulate"] == len(plan.parts)
     assert jobs["train"] == sum(len(numbers) for numbers in plan.members.values())
     lines = entries(survey_plan(None, ROOT, cores=2))
-    assert lines["shards"].startswith(f"{len(shards)} order 8")
+    assert lines["shards"].startswith(f"{len(shards)} order 7")
     assert lines["tiles"] == str(len(tiles))
     assert lines["images"].startswith(f"{3 * len(tiles)} rendered here")
     assert lines["jobs"] == str(sum(jobs.values()))
