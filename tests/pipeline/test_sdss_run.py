@@ -12,7 +12,7 @@ import yaml
 from helpers.sdss_server import GALAXY_ZOO, Field, SdssServer, shared_field
 from scipy import special
 
-from pipeline.workflow import Run, go_on_from, run_workflow
+from pipeline.workflow import NETWORKS, Run, go_on_from, run_workflow
 from tuningfork.core.flags import Flag
 
 APERTURE = 6 * 0.396
@@ -31,7 +31,7 @@ def run(
 ) -> Iterator[Run]:
     """The example of docs/surveys.md in a copy of the default run, whose networks serve SDSS as well."""
     directory = tmp_path_factory.mktemp("sdss")
-    go_on_from(default_run, directory, "results/training", "results/models", "results/params")
+    go_on_from(default_run, directory, *NETWORKS)
     with SdssServer(real_data, field) as server:
         configuration = yaml.safe_load((root / "config" / "examples" / "sdss-stripe82.yaml").read_text())
         configuration["survey"]["sdss"] = server.settings
@@ -62,7 +62,7 @@ def isolated(field: Field) -> pd.DataFrame:
 def test_the_networks_are_not_trained_again(run: Run) -> None:
     """Same kind of images, same training set: only the sky is new."""
     assert "rule sources:" in run.output
-    assert not any(f"rule {name}:" in run.output for name in ("simulate", "pretrain", "train", "profiles", "evaluate"))
+    assert not any(f"rule {name}:" in run.output for name in ("simulate", "train", "infer_held_out", "calibrate_bars", "evaluate"))
 
 
 def test_every_galaxy_of_the_field_has_a_row(run: Run, field: Field, catalogue: pd.DataFrame) -> None:

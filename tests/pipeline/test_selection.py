@@ -32,11 +32,12 @@ def galaxies(run: Run) -> pd.DataFrame:
 
 def test_only_its_own_jobs_and_the_report_run(run: Run, default_run: Run) -> None:
     logs = {path.name: len(list(path.iterdir())) for path in (run.results / "logs").iterdir()}
-    assert logs == {"parameters": 2, "inject": 1, "selection": 1, "report": 1}
-    written = {"report.html", "plan.json"}
+    # The report's own parameters name the shards with injected galaxies.
+    assert logs == {"parameters": 3, "inject": 1, "selection_function": 1, "report": 1}
+    written = {"report.html", "plan.json", "params/report.json"}
     for path in default_run.results.rglob("*"):
         name = path.relative_to(default_run.results)
-        if path.is_file() and "logs" not in name.parts:
+        if path.is_file() and not {"logs", "benchmarks"} & set(name.parts):
             assert path.samefile(run.results / name) == (str(name) not in written), name
     assert f"{GALAXIES} simulated barred galaxies" in (run.results / "report.html").read_text()
 

@@ -12,6 +12,10 @@ from pathlib import Path
 import psutil
 
 
+NETWORKS = tuple(f"results/{name}" for name in ("training", "models", "held_out", "calibration", "evaluation", "params"))
+"""Folders of a run with its networks and all that was learned about them without the survey's sky."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run of the workflow.
@@ -58,7 +62,7 @@ def run_workflow(root: Path, directory: Path, *options: str) -> Run:
 
 
 def go_on_from(finished: Run, directory: Path, *folders: str) -> None:
-    """Put folders of a finished run, without its logs, into a directory where another run goes on from them.
+    """Put folders of a finished run, without its logs and benchmarks, into a directory where another run goes on from them.
 
     Files are links, since jobs replace files and never change them; Snakemake changes its records, which are copied.
     """
@@ -67,7 +71,7 @@ def go_on_from(finished: Run, directory: Path, *folders: str) -> None:
             finished.directory / name,
             directory / name,
             copy_function=os.link,
-            ignore=shutil.ignore_patterns("logs"),
+            ignore=shutil.ignore_patterns("logs", "benchmarks"),
         )
     shutil.copytree(finished.directory / ".snakemake" / "metadata", directory / ".snakemake" / "metadata")
 
