@@ -98,7 +98,7 @@ def test_examples_and_growth_make_exactly_their_rules_stale(finished: StubWorkfl
 def test_growing_a_run_keeps_what_is_there(finished: StubWorkflow, tmp_path: Path) -> None:
     """More sky leaves the networks and the finished shards alone; more galaxies leave the finished parts alone."""
     path = tmp_path / "grown.yaml"
-    path.write_text(yaml.safe_dump(nested(TINY, {"sky.footprint.ra_max": 210.5})))
+    path.write_text(yaml.safe_dump(nested(TINY, {"sky.footprint.ra_max": 211.5})))
     jobs = finished.jobs_to_run("--configfile", str(path), "--nolock")
     more = jobs["sources"]
     assert more > 1

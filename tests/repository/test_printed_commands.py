@@ -22,7 +22,7 @@ ACTIVATE = "source .venv/bin/activate"
 NOT_RUN = {
     r"git clone|cd tuningfork": "the copy of the repository stands for the clone",
     r"ssh ": "needs another machine",
-    r"\S*python3? -m (venv|pip)|pip install": "installs the environment, which `make` does before the tests",
+    r"\S*python3? -m (venv|pip)|(\S*/)?pip install": "installs the environment, which `make` does before the tests",
     r"tuningfork accept STAGE": "STAGE stands for a stage with results of an older version; tests/unit/core does it",
     r"pytest tests/dag": "takes minutes, and `make test` runs it",
 }

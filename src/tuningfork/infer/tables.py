@@ -96,7 +96,7 @@ def write_structure(
         Number of networks in the ensemble.
     """
     mean, covariance = structure.posterior.mean, structure.posterior.covariance
-    columns = {"mean": column_of(mean), "covariance": column_of(covariance.reshape(len(mean), -1))}
+    columns = {"mean": column_of(mean), "covariance": column_of(covariance.reshape(len(mean), mean.shape[1] ** 2))}
     details = {"learned": sorted(structure.learned), "limits": structure.limits, "members": members}
     write_table(path, pa.table(dict(keys) | columns), lineage, **details)
 
