@@ -62,7 +62,9 @@ def isolated(field: Field) -> pd.DataFrame:
 def test_the_networks_are_not_trained_again(run: Run) -> None:
     """Same kind of images, same training set: only the sky is new."""
     assert "rule sources:" in run.output
-    assert not any(f"rule {name}:" in run.output for name in ("simulate", "train", "infer_held_out", "calibrate_bars", "evaluate"))
+    assert not any(
+        f"rule {name}:" in run.output for name in ("simulate", "train", "infer_held_out", "calibrate_bars", "evaluate")
+    )
 
 
 def test_every_galaxy_of_the_field_has_a_row(run: Run, field: Field, catalogue: pd.DataFrame) -> None:

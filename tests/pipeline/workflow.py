@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 
-
-NETWORKS = tuple(f"results/{name}" for name in ("training", "models", "held_out", "calibration", "evaluation", "params"))
+NETWORKS = tuple(
+    f"results/{name}" for name in ("training", "models", "held_out", "calibration", "evaluation", "params")
+)
 """Folders of a run with its networks and all that was learned about them without the survey's sky."""
 
 

@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from helpers.moments_network import moments
 from helpers.small_sets import stamp_files, write_stamps
 
 from tuningfork.core.config.stages import Infer
+from tuningfork.infer.answers import StructureAnswers
 from tuningfork.infer.structure import ask_structure, undone_signs
+from tuningfork.infer.tables import read_structure, write_structure
 from tuningfork.networks.inputs import ORIENTATIONS, dihedral_angle
+from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import TARGETS, shear_of
 from tuningfork.stamps.store import open_store
 
@@ -34,3 +38,12 @@ def test_components_turn_back(turn: int) -> None:
     seen = np.stack(shear_of(np.full(3, 0.4), dihedral_angle(angle, turn)))
     signs = undone_signs(turn)[[TARGETS.index("eta_1"), TARGETS.index("eta_2")]]
     np.testing.assert_allclose(seen * signs[:, None], np.stack(shear_of(np.full(3, 0.4), angle)), atol=1e-12)
+
+
+def test_a_shard_without_sources_has_a_posterior_of_none(tmp_path: Path) -> None:
+    none = StructureAnswers(Gaussians(np.zeros((0, 6)), np.zeros((0, 6, 6))), frozenset(["mag"]), {})
+    keys = pa.chunked_array([pa.array([], pa.int64())])
+    write_structure(tmp_path / "none.parquet", {"source_id": keys}, none, {}, 1)
+    read = read_structure(tmp_path / "none.parquet", keys)
+    assert read.posterior.mean.shape == (0, 6)
+    assert read.posterior.covariance.shape == (0, 6, 6)
