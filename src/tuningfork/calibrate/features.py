@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tuningfork.calibrate.held_out import HeldOutAnswers
+from tuningfork.calibrate.held_out import HeldOutAnswers, morphology_of_split
 from tuningfork.calibrate.held_out_features import held_out_features, predictors_of
 from tuningfork.core.calibration_file import read_calibration, write_calibration
 from tuningfork.core.stage.parameters import Parameters
@@ -71,9 +71,8 @@ def calibrate_features(
     ensemble = load_ensemble(models, "morphology")
     corrections = read_calibration(votes, "votes", VoteCalibration).applied
     number, settings = configuration.calibrate.features, configuration.features
-    frame = held_out_features(
-        ensemble, training, held_out, corrections, "validation", number, configuration.seed, settings
-    )
+    rows, answers = morphology_of_split([part.table for part in training], held_out, "validation")
+    frame = held_out_features(ensemble, training, rows, answers, corrections, number, configuration.seed, settings)
     lineage = parameters.lineage(lineage_of(*(part.table for part in training), held_out.table, votes, *models))
     write_calibration(output, "features", FeatureCalibration(learn_fractions(frame)), lineage)
     write_table(table, pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), lineage)

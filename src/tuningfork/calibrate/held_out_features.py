@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from tuningfork.calibrate.held_out import HeldOutAnswers, chosen_stamps, first_of, morphology_of_split
+from tuningfork.calibrate.held_out import chosen_stamps, first_of
 from tuningfork.core.config.stages import Features
 from tuningfork.explain.feature_maps import FEATURE_TARGETS, map_features
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.estimators import psf_pixels
 from tuningfork.measure.features.calibration import ARMS, BULGE, answer_of, predictors
 from tuningfork.measure.features.maps import measure_features
@@ -24,14 +26,14 @@ SHARE_COLUMNS = {BULGE: "features_bulge", ARMS: "features_arms"}
 def held_out_features(
     ensemble: Ensemble,
     training: Sequence[StampFiles],
-    held_out: HeldOutAnswers,
+    rows: pa.Table,
+    answers: MorphologyAnswers,
     corrections: Mapping[str, VoteCorrection],
-    split: str,
     number: int,
     seed: int,
     settings: Features,
 ) -> pd.DataFrame:
-    """Return the truth, votes and measurements of the first galaxies of a split.
+    """Return the truth, votes and measurements of the first of some held-out galaxies.
 
     Parameters
     ----------
@@ -39,11 +41,12 @@ def held_out_features(
         Of morphology networks.
     training : sequence of StampFiles
         Parts of the training set.
-    held_out : HeldOutAnswers
+    rows : pyarrow.Table
+        Rows of held-out galaxies.
+    answers : MorphologyAnswers
+        About these galaxies.
     corrections : mapping
         Question -> correction of its votes.
-    split : str
-        validation or test.
     number : int
         Largest number of galaxies.
     seed : int
@@ -56,7 +59,6 @@ def held_out_features(
         The columns of the training table; `psf` (px); the columns of the stage classify; `MEASURED_FIELDS` as
         `features_...`, NaN without a measurement.
     """
-    rows, answers = morphology_of_split([part.table for part in training], held_out, split)
     frame = rows.to_pandas().assign(
         psf=psf_pixels(rows, ensemble.reference_band), **vote_columns_of(answers, corrections)
     )
@@ -90,7 +92,22 @@ def predictors_of(name: str, frame: pd.DataFrame) -> np.ndarray:
     ndarray
         (N, K); see :func:`tuningfork.measure.features.calibration.predictors`.
     """
-    votes = {str(column): frame[column].to_numpy() for column in frame if str(column).endswith("_fraction")}
     end = frame["features_end"].to_numpy(dtype=float)
     share = frame[SHARE_COLUMNS[name]].to_numpy(dtype=float)
-    return predictors(name, share, answer_of(name, votes), frame["psf"].to_numpy(), end)
+    return predictors(name, share, answer_of(name, votes_of(frame)), frame["psf"].to_numpy(), end)
+
+
+def votes_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the expected vote fractions in a table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        N rows.
+
+    Returns
+    -------
+    dict
+        `{answer}_fraction` -> (N,)
+    """
+    return {str(column): frame[column].to_numpy() for column in frame if str(column).endswith("_fraction")}

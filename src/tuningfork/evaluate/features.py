@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tuningfork.calibrate.features import fit_fraction
-from tuningfork.calibrate.held_out_features import SHARE_COLUMNS, predictors_of
+from tuningfork.calibrate.held_out_features import SHARE_COLUMNS, predictors_of, votes_of
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.statistics import (
     FEWEST,
@@ -62,22 +62,6 @@ def baseline_predictors(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]
         "answer_and_light": predictors(name, light, answer, psf, end),
         "size_only": np.column_stack([np.log(psf), size]),
     }
-
-
-def votes_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return the expected vote fractions in a table.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        N rows.
-
-    Returns
-    -------
-    dict
-        `{answer}_fraction` -> (N,)
-    """
-    return {str(column): frame[column].to_numpy() for column in frame if str(column).endswith("_fraction")}
 
 
 def recommended_fractions(frame: pd.DataFrame, calibration: FeatureCalibration) -> dict[str, np.ndarray]:

@@ -29,7 +29,7 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.decision_tree import answers, question, questions, vote_columns
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import detail_of, lineage_of, read_table, write_table
+from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.evaluate.agreement import vote_agreement
 from tuningfork.evaluate.bars import (
     RECOMMENDED,
@@ -42,11 +42,12 @@ from tuningfork.evaluate.bars import (
 )
 from tuningfork.evaluate.features import recommended_fractions, score_features
 from tuningfork.evaluate.scores import question_scores
+from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars
 from tuningfork.measure.bars.estimators import psf_pixels
 from tuningfork.measure.bars.recipe import counts_as_barred
 from tuningfork.measure.features.calibration import FEATURES, FeatureCalibration
-from tuningfork.measure.votes.correction import VoteCalibration, VoteCorrection
+from tuningfork.measure.votes.correction import VoteCalibration
 from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.stamps.store import StampFiles
@@ -123,12 +124,15 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
     configuration = parameters.configuration
     seed, method = configuration.seed, configuration.bars.method
     votes = read_calibration(inputs.votes, "votes", VoteCalibration)
-    rows, test = _classified(inputs, votes.applied)
+    rows, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     ensemble = load_ensemble(inputs.models, "morphology")
-    lengths = _bar_lengths(inputs, ensemble, rows, configuration)
+    test = rows.to_pandas().assign(
+        psf=psf_pixels(rows, ensemble.reference_band), **vote_columns_of(predicted, votes.applied)
+    )
+    lengths = _bar_lengths(inputs, ensemble, rows, predicted, configuration)
     features = read_calibration(inputs.features, "features", FeatureCalibration)
     featured = held_out_features(
-        ensemble, inputs.training, inputs.held_out, votes.applied, "test", configuration.evaluate.features, seed,
+        ensemble, inputs.training, rows, predicted, votes.applied, configuration.evaluate.features, seed,
         configuration.features,
     )  # fmt: skip
     test = test.join(read_table(inputs.structure_table).to_pandas().set_index("index"), on="index")
@@ -144,7 +148,7 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
             "lineage": lineage,
             "splits": splits(inputs.tables),
             "morphology": vote_scores(test, inputs.tables),
-            "agreement": _agreement(inputs, rows, votes, seed),
+            "agreement": _agreement(inputs, rows, predicted, votes, seed),
             "confusion": confusion(test),
             "bar_auc": bar_auc(test),
             **{name: figures for name, figures in read_json(inputs.structure).items() if name != "lineage"},
@@ -156,19 +160,14 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
     )
 
 
-def _classified(inputs: EvaluationInputs, corrections: dict[str, VoteCorrection]) -> tuple[pa.Table, pd.DataFrame]:
-    """Return the rows of the test galaxies, and a table that adds `psf` (px) and the columns of the stage classify."""
-    rows, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
-    band = detail_of(inputs.tables[0], "reference_band")
-    frame = rows.to_pandas().assign(psf=psf_pixels(rows, band), **vote_columns_of(predicted, corrections))
-    return rows, frame
-
-
 def _bar_lengths(
-    inputs: EvaluationInputs, ensemble: Ensemble, rows: pa.Table, configuration: Configuration
+    inputs: EvaluationInputs,
+    ensemble: Ensemble,
+    rows: pa.Table,
+    predicted: MorphologyAnswers,
+    configuration: Configuration,
 ) -> dict[str, BarLengths]:
     """Return the bar lengths of the test galaxies by every estimator and baseline."""
-    _, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     mapped = first_of(rows, configuration.evaluate.bars, barred=True)
     seed, method, band = configuration.seed, configuration.bars.method, ensemble.reference_band
     estimates = held_out_bars(ensemble, inputs.training, rows, predicted, mapped, seed, configuration.saliency, method)
@@ -185,9 +184,10 @@ def _published(test: pd.DataFrame, min_fraction: float) -> np.ndarray:
     return counts_as_barred(fractions, test["morphology"].to_numpy(), min_fraction)
 
 
-def _agreement(inputs: EvaluationInputs, rows: pa.Table, votes: VoteCalibration, seed: int) -> dict[str, Any]:
+def _agreement(
+    inputs: EvaluationInputs, rows: pa.Table, predicted: MorphologyAnswers, votes: VoteCalibration, seed: int
+) -> dict[str, Any]:
     """Return the agreement of predicted votes with simulated and real volunteers, and the calibration."""
-    _, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     result: dict[str, Any] = {
         "calibration": as_dict(votes),
         "simulated": vote_agreement(inputs.tables, rows, predicted, votes.applied, seed),

@@ -147,10 +147,7 @@ def infer_held_out_structure(
 
 
 def held_out_chunks(
-    training: Sequence[StampFiles],
-    bands: Sequence[str],
-    reference_band: str,
-    splits: Sequence[str] = HELD_OUT_SPLITS,
+    training: Sequence[StampFiles], bands: Sequence[str], reference_band: str
 ) -> Iterator[tuple[pa.Table, np.ndarray]]:
     """Yield the rows and stamps of the held-out galaxies, a bounded number at a time.
 
@@ -161,8 +158,6 @@ def held_out_chunks(
     bands : sequence of str
         Bands that are read.
     reference_band : str
-    splits : sequence of str
-        The splits that are read: validation, test or both.
 
     Yields
     ------
@@ -172,7 +167,7 @@ def held_out_chunks(
     """
     for part in track(training, "parts of the training set", len(training)):
         table, pixels = open_store(part, bands, reference_band)
-        kept = np.flatnonzero(np.isin(table["split"].to_numpy(), list(splits)))
+        kept = np.flatnonzero(np.isin(table["split"].to_numpy(), HELD_OUT_SPLITS))
         for first in range(0, max(len(kept), 1), GALAXIES_AT_ONCE):
             chosen = kept[first : first + GALAXIES_AT_ONCE]
             yield table.take(chosen), pixels[chosen]
