@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tuningfork.core.flags import Flag
 from tuningfork.core.stage import paths
 
 SHOWN_FLAGS = 5
@@ -37,7 +38,8 @@ def summary(folder: Path = Path()) -> str:
 def _contents(account: dict[str, Any], flagged: int | None) -> list[str]:
     lines = ["", f"{account['sources_in']} sources in, {account['rows_out']} rows in the catalogue"]
     if flagged is not None:
-        frequent = sorted(account["flags"].items(), key=lambda item: -item[1])[:SHOWN_FLAGS]
+        doubts = [item for item in account["flags"].items() if item[0] != Flag.NOT_BARRED.name]
+        frequent = sorted(doubts, key=lambda item: -item[1])[:SHOWN_FLAGS]
         names = ", ".join(f"{name} {number}" for name, number in frequent if number)
         lines.append(f"{flagged} of them are flagged" + (f" (most often: {names})" if names else ""))
     classes = sorted(account["classes"].items(), key=lambda item: -item[1])
@@ -48,13 +50,14 @@ def _contents(account: dict[str, Any], flagged: int | None) -> list[str]:
 
 
 def _flagged(catalogue: Path) -> int | None:
-    """Return how many rows have a flag."""
+    """Return how many rows have a flag; NOT_BARRED describes a galaxy and casts no doubt on its row."""
     if not catalogue.is_file():
         return None
     # Imported here, since the command starts faster without it.
     import pyarrow.parquet as pq
 
-    return sum(value != 0 for value in pq.read_table(catalogue, columns=["flags"])["flags"].to_pylist())
+    flags = pq.read_table(catalogue, columns=["flags"])["flags"].to_pylist()
+    return sum(value & ~Flag.NOT_BARRED != 0 for value in flags)
 
 
 def _files(folder: Path) -> list[str]:
