@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuningfork.core.errors import TuningforkError
+from tuningfork.core.errors import ConfigurationError, TuningforkError
 from tuningfork.core.files import write_text
 from tuningfork.core.stage import paths
 
@@ -195,6 +195,26 @@ def _measure_folder(options: argparse.Namespace) -> None:
         print(f"{options.gallery}: {number} pictures" if number else f"{options.gallery}: no picture to show")
 
 
+def _picture_votes_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", type=Path, metavar="FOLDER", help="JPEG and PNG pictures with one galaxy in the middle")
+    parser.add_argument(
+        "--votes", type=Path, required=True, metavar="TABLE", help="table (.csv): column file, and votes per answer"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="TABLE", help="table to write, .parquet")
+    parser.add_argument("--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch (5.5)")
+
+
+def _picture_votes(options: argparse.Namespace) -> None:
+    from tuningfork.pictures.measure import PictureSettings
+    from tuningfork.pictures.votes import write_picture_votes
+
+    if options.out.suffix != ".parquet":
+        raise ConfigurationError(f"--out {options.out}: expected a name that ends in .parquet")
+    stretch = PictureSettings(**({} if options.stretch is None else {"stretch": options.stretch})).stretch
+    used, given = write_picture_votes(options.images, options.votes, options.out, stretch)
+    print(f"{options.out}: {used} of {given} pictures; name it in train.morphology.picture_votes")
+
+
 def _calibrate_pictures_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models", type=Path, nargs="+", default=[], metavar="CARD", help="networks that read one band"
@@ -273,6 +293,9 @@ COMMANDS = (
     Command("missing", "list the tiles that could not be fetched, and fetch them again", _missing, _missing_options),
     Command("accept", "keep the results of stages after an upgrade of their code", _accept, _accept_options),
     Command("measure-folder", "measure bars on a folder of pictures", _measure_folder, _measure_folder_options),
+    Command(
+        "picture-votes", "prepare pictures with the votes of people for the training", _picture_votes, _picture_votes_options
+    ),
     Command(
         "calibrate-pictures",
         "calibrate networks for measure-folder, on simulated pictures",

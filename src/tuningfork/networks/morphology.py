@@ -162,11 +162,13 @@ class MorphologyNetwork(nn.Module):
         self.mask = BarMask(depth)
         self.votes = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, len(answers()) + len(questions()))
         self.evidence = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 1)
+        self.barred = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 1)
         self.length = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 2)
         self.angle = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 2)
         biases = (
             (self.votes, 0.0),
             (self.evidence, 0.0),
+            (self.barred, 0.0),
             (self.length, 0.0),
             (self.angle, 0.0),
             (self.mask, MASK_START_LOGIT),
@@ -190,7 +192,8 @@ class MorphologyNetwork(nn.Module):
         dict
             float32 tensors: `concentrations` (N, A) of the Dirichlet distributions of all answers, in the order of
             the decision tree; `bar_logit` (N,), the log ratio of the expected votes for and against a bar;
-            `bar_evidence` (N,), the same by a head whose derivative is trained to lie on the bar;
+            `bar_evidence` (N,), the same by a head whose derivative is trained to lie on the bar; `barred` (N,), the
+            logit of the probability that the galaxy has a bar, whether or not volunteers see it;
             `log_bar_length` (N, 2), mean and log standard deviation of ln(full bar length / px); `bar_mask`
             (N, S / 4, S / 4), the logit that a cell lies on the bar; `bar_angle` (N, 2), cosine and sine of twice the
             position angle in the pixel frame, a vector that is shorter than one if the angle is uncertain; `features`
@@ -211,6 +214,7 @@ class MorphologyNetwork(nn.Module):
                 "concentrations": torch.cat(parts, dim=1) + CONCENTRATION_MIN,
                 "bar_logit": scores[:, bar.first] - scores[:, bar.first + 1],
                 "bar_evidence": self.evidence(vector)[:, 0],
+                "barred": self.barred(vector)[:, 0],
                 "log_bar_length": torch.stack([mean + LOG_LENGTH_MEAN, bounded(log_sigma, *LOG_LENGTH_SIGMA)], dim=1),
                 "bar_mask": mask[:, 0],
                 "bar_angle": self.angle(vector),

@@ -16,11 +16,18 @@ Hart+ 2016).
 import numpy as np
 
 from tuningfork.core.decision_tree import questions
+from tuningfork.simulate.galaxies.artifacts import ARTIFACT
 from tuningfork.simulate.galaxies.draw import Galaxy
 
 ARTIFACT_VOTES = 0.01
 MISTAKEN_VOTES = 0.04
 """Probability of reporting a feature that is not there."""
+EDGE_ON_AXIS_RATIO = 0.4
+"""Half of the volunteers call a disc without visible arms edge-on at this axis ratio: as seen, PSF and bulge included,
+the galaxies of the Galaxy Zoo 1 class `edge-on` have a median axis ratio of 0.41, and a tenth above 0.6."""
+PLAIN_DISC_AXIS_RATIOS, PLAIN_DISC_VOTES = (0.35, 0.45, 0.6, 1.0), (0.95, 0.6, 0.25, 0.15)
+"""Axis ratios, and the share of volunteers who call a disc without arms featured if they see its disc. Nearly face-on
+lenticulars look smooth to people."""
 RING_TAKEN_FOR_ARMS = 0.3
 """Part of those who notice a ring without arms and speak of arms."""
 
@@ -91,21 +98,25 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
     dict
         Name of the question -> ndarray (A,), one probability per answer.
     """
+    if galaxy.kind == ARTIFACT:
+        return _of_an_artifact()
     size = galaxy.r_eff / psf_fwhm
     pattern_seen, arms_seen = _pattern_and_arms_seen(galaxy, signal, size)
     barred = galaxy.bar_strength > 0
     bar_seen = visibility(signal, galaxy.bar_length / 2 / psf_fwhm, bar_contrast(galaxy)) if barred else 0.0
     edge_on_seen = visibility(signal, size, 1.5) if galaxy.kind == "edge_on" else 0.0
     bulge = _bulge(galaxy)
-    disc_seen = 0.0 if bulge == 1 else visibility(signal, size, 0.4 * (1 - bulge))
+    disc_seen = 0.0 if bulge == 1 else visibility(signal, size, 0.4 * (1 - bulge)) * _noticed_without_arms(galaxy)
     looks_featured = 0.3 if galaxy.kind == "lens" else 0.7
     disturbed_seen = visibility(signal, size, galaxy.disturbance / 0.2) if galaxy.disturbance else 0.0
     featured = 1 - np.prod(
         1 - 0.97 * np.array([pattern_seen, bar_seen, edge_on_seen, disc_seen, looks_featured * disturbed_seen])
     )
     featured = (1 - ARTIFACT_VOTES) * (MISTAKEN_VOTES + (1 - MISTAKEN_VOTES) * featured)
-    # Strongly inclined discs are taken for edge-on ones now and then.
-    inclined = 0.0 if galaxy.kind == "edge_on" else 0.5 / (1 + np.exp((galaxy.axis_ratio - 0.3) / 0.05))
+    # Strongly inclined discs are taken for edge-on ones unless their arms or their bar are seen.
+    patterns = (1 - arms_seen) * (1 - bar_seen)
+    inclined = 0.9 / (1 + np.exp((galaxy.axis_ratio - EDGE_ON_AXIS_RATIO) / 0.04)) * (0.25 + 0.75 * patterns)
+    inclined = 0.0 if galaxy.kind == "edge_on" else inclined
     return {
         "smooth_or_featured": np.array([1 - ARTIFACT_VOTES - featured, featured, ARTIFACT_VOTES]),
         "edge_on": _yes(0.02 + 0.95 * max(edge_on_seen, inclined)),
@@ -139,6 +150,22 @@ def draw_votes(rng: np.random.Generator, probabilities: dict[str, np.ndarray], v
         counts = rng.multinomial(asked, probabilities[question.name])
         votes |= dict(zip(question.labels, counts.tolist(), strict=True))
     return np.array(list(votes.values()), dtype=np.int32)
+
+
+def _noticed_without_arms(galaxy: Galaxy) -> float:
+    return float(np.interp(galaxy.axis_ratio, PLAIN_DISC_AXIS_RATIOS, PLAIN_DISC_VOTES))
+
+
+def _of_an_artifact() -> dict[str, np.ndarray]:
+    """Return the answers about what is no galaxy; some volunteers take a star for a smooth galaxy."""
+    return {
+        "smooth_or_featured": np.array([0.04, 0.03, 0.93]),
+        "edge_on": _yes(0.3),
+        "bar": _yes(MISTAKEN_VOTES),
+        "spiral_arms": _yes(MISTAKEN_VOTES),
+        "bulge_size": _bulge_size(0.1),
+        "merging": np.array([0.96, 0.03, 0.01]),
+    }
 
 
 def _yes(probability: float) -> np.ndarray:

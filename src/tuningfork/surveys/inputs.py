@@ -55,6 +55,7 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
     if read_measured(measured) is not None:
         inputs["match_measurements"] = {"table": _content(str(measured.table))}
     inputs["match_votes"] = _of_the_votes(configuration)
+    inputs["train-morphology"] = _of_the_pictures(configuration)
     if isinstance(catalogue, HatsCatalogue):
         hats = Hats(catalogue)
         hats.check()
@@ -91,6 +92,16 @@ def _of_the_votes(configuration: Configuration) -> dict[str, str]:
         raise InputError(f"train.morphology.votes.table: {votes.table}: no such file")
     inputs = {"tree": hashlib.sha256(tree_file(votes.tree).read_bytes()).hexdigest()}
     return inputs | ({"table": _content(votes.table)} if votes.table is not None else {})
+
+
+def _of_the_pictures(configuration: Configuration) -> dict[str, str]:
+    table = configuration.train.morphology.picture_votes
+    if table is None:
+        return {}
+    for path in (Path(table), Path(table).with_suffix(".npy")):
+        if not path.is_file():
+            raise InputError(f"train.morphology.picture_votes: {path}: no such file; tuningfork picture-votes makes it")
+    return {"pictures": _content(table)}
 
 
 def checked_table(configuration: Configuration) -> UserTable | None:

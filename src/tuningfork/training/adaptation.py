@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tuningfork.core.config.stages import StructureTraining
+from tuningfork.core.config.training import StructureTraining
 from tuningfork.core.errors import InputError
 from tuningfork.core.running.ahead import ahead
 from tuningfork.core.seeds import generator_for

@@ -144,6 +144,25 @@ def answer_loss(logit: Tensor, votes: Tensor) -> Tensor:
     return torch.where(asked > 0, each, 0).sum() / (asked > 0).sum().clamp(min=1)
 
 
+def presence_loss(logit: Tensor, barred: Tensor, known: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the probability that a galaxy has a bar.
+
+    Parameters
+    ----------
+    logit : Tensor
+        (N,)
+    barred, known : Tensor
+        bool (N,), whether the galaxy has a bar, and the galaxies that count.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
+    each = functional.binary_cross_entropy_with_logits(logit, barred.float(), reduction="none")
+    return torch.where(known, each, 0).sum() / known.sum().clamp(min=1)
+
+
 def evidence_loss(model: nn.Module, batch: TrainingBatch, barred: Tensor, bars: Tensor) -> Tensor:
     """Return how much the derivative of the evidence for a bar differs from the bar; see :func:`divergence`.
 

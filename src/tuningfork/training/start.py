@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tuningfork.core.config.stages import Training
+from tuningfork.core.config.training import Training
 from tuningfork.core.errors import InputError
 from tuningfork.core.seeds import generator_for, seed_for
 from tuningfork.networks.compact import start_card

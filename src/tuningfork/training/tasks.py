@@ -13,7 +13,7 @@ from tuningfork.networks.inputs import dihedral_angle
 from tuningfork.networks.losses import gaussian_nll, mean_of_known, multivariate_nll, vote_nll
 from tuningfork.networks.structure import COLUMNS, TARGETS, bulge_logit, shear_of
 from tuningfork.training import metrics
-from tuningfork.training.evidence import angle_loss, answer_loss, bars_of, evidence_loss, mask_loss
+from tuningfork.training.evidence import angle_loss, answer_loss, bars_of, evidence_loss, mask_loss, presence_loss
 from tuningfork.training.sets.dataset import Targets, TrainingBatch, TrainingSet
 
 MIN_RESOLVED_RADIUS_PSF = 1.5
@@ -104,7 +104,8 @@ def morphology_targets(columns: TruthColumns, turns: np.ndarray) -> TrainingBatc
     -------
     dict
         `votes` (N, answers); `log_bar_length`, `bar_axis_ratio` and `bar_angle` (deg, in the turned image), each (N,),
-        NaN without a bar or where unknown; `bar_known` (N,), whether it is known if the galaxy has a bar.
+        NaN without a bar or where unknown; `bar_known` (N,), whether it is known if the galaxy has a bar, and `barred`
+        (N,), whether it is known to have one.
     """
     votes = np.stack([columns[name] for name in vote_columns()], axis=1)
     return {
@@ -113,6 +114,7 @@ def morphology_targets(columns: TruthColumns, turns: np.ndarray) -> TrainingBatc
         "bar_axis_ratio": _tensor(columns["bar_axis_ratio"]),
         "bar_angle": _tensor(turned_angles(columns["bar_position_angle"], turns)),
         "bar_known": torch.from_numpy(np.isfinite(columns["bar_strength"])),
+        "barred": torch.from_numpy(columns["bar_strength"] > 0),
     }
 
 
@@ -158,6 +160,7 @@ def morphology_loss(evidence: float) -> Callable[[nn.Module, TrainingBatch], Ten
                 + mean_of_known(length, batch["log_bar_length"])
                 + angle_loss(prediction["bar_angle"], batch["bar_angle"])
                 + mask_loss(prediction["bar_mask"], bars, batch["bar_known"])
+                + presence_loss(prediction["barred"], batch["barred"], batch["bar_known"])
                 + answer_loss(prediction["bar_evidence"], batch["votes"][:, question("bar").slice])
             )
         if evidence and torch.is_grad_enabled():

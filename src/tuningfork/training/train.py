@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tuningfork.core.config.stages import MorphologyTraining, StructureTraining
+from tuningfork.core.config.training import MorphologyTraining, StructureTraining
 from tuningfork.core.errors import InputError
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
@@ -147,7 +147,12 @@ def _parts(settings: Settings, inputs: TrainingInputs) -> list[StampFiles]:
     parts = list(inputs.simulated)
     if isinstance(settings, MorphologyTraining):
         parts += [part for part in (inputs.volunteer_votes, inputs.expert_labels) if part is not None]
+        parts += [_picture_votes(settings.picture_votes)] if settings.picture_votes is not None else []
     return parts
+
+
+def _picture_votes(table: str) -> StampFiles:
+    return StampFiles(Path(table), Path(table).with_suffix(".npy"))
 
 
 def _training_set(settings: Settings, inputs: TrainingInputs) -> TrainingSet:
@@ -217,6 +222,7 @@ def _training_facts(
         "galaxies": len(rows),
         "expert_labels": inputs.expert_labels is not None,
         "volunteer_votes": inputs.volunteer_votes is not None,
+        "picture_votes": isinstance(settings, MorphologyTraining) and settings.picture_votes is not None,
         "classes": account(classes_of(training_set)[rows], _balance(settings)),
         "start": settings.start,
         **{name: value for name, value in recipe.__dict__.items() if name != "section"},
@@ -246,6 +252,7 @@ def _heads(settings: Settings, training_set: TrainingSet) -> dict[str, Any]:
             "votes": "Dirichlet concentrations of all answers",
             "log_bar_length": "mean and ln(sigma) of ln(length / px)",
             "bar_evidence": "logit of a bar, by the head whose derivative is trained to lie on the bar",
+            "barred": "logit of the probability that there is a bar, seen by volunteers or not",
             "bar_mask": "logit that a cell of 4 x 4 px lies on the bar",
             "bar_angle": "cosine and sine of twice the position angle in the pixel frame",
         }

@@ -8,7 +8,7 @@ from tuningfork.core.config.base import Section, option
 
 ORDERED = (
     "mag", "r_eff", "bar_length", "sersic_n", "elliptical_n", "bulge_n", "bulge_fraction", "pitch", "bar_axis_ratio",
-    "einstein_radius", "surface_brightness",
+    "einstein_radius", "surface_brightness", "bar_relative_length",
 )  # fmt: skip
 """Quantities with a smallest and a largest value, which a validator compares."""
 
@@ -22,6 +22,7 @@ class ClassFractions(Section):
     edge_on: float = option(0.12, "discs seen edge-on", ge=0)
     merger: float = option(0.08, "mergers", ge=0)
     sersic: float = option(0.0, "galaxies with a single Sersic profile, as most fitting codes assume", ge=0)
+    artifact: float = option(0.0, "stars, trails, ghosts, pieces of large galaxies and noise: no galaxies", ge=0)
     lens: float = option(0.01, "ellipticals that lens a galaxy behind them into arcs or an Einstein ring", ge=0)
 
     @model_validator(mode="after")
@@ -86,6 +87,21 @@ class Population(Section):
         le=1,
     )
     outer_ring_fraction: float = option(0.0, "share of the disc galaxies with an additional outer ring", ge=0, le=1)
+    bar_light_max: float = option(0.3, "largest share of a barred galaxy's light in its bar", ge=0.13, le=0.7)
+    bar_relative_length_min: float = option(
+        0.35, "shortest bar in half-light radii of the galaxy: full length as seen", unit="half-light radius", gt=0, le=2
+    )
+    bar_relative_length_max: float = option(
+        2.4, "longest bar in half-light radii of the galaxy: full length as seen", unit="half-light radius", gt=0, le=10
+    )
+    oval_fraction: float = option(0.0, "share of the bars in an oval lens, flat and with a sharp edge", ge=0, le=1)
+    barlens_fraction: float = option(0.0, "share of the bars with a barlens, their thick inner part", ge=0, le=1)
+    ansae_fraction: float = option(0.0, "share of the bars with spots of light at their ends", ge=0, le=1)
+    bar_dust_fraction: float = option(0.0, "share of the bars with dust lanes along their edges", ge=0, le=1)
+    flocculent_fraction: float = option(
+        0.0, "share of the disc galaxies with arms whose arms are flocculent: many short pieces", ge=0, le=1
+    )
+    lopsided_fraction: float = option(0.0, "share of the disc galaxies whose disc is off-centre", ge=0, le=1)
     dust_lane_fraction: float = option(0.5, "share of the edge-on discs with a dust lane", ge=0, le=1)
     einstein_radius_min: float = option(1.0, "smallest Einstein radius of lenses", unit="arcsec", gt=0, le=30)
     einstein_radius_max: float = option(4.0, "largest Einstein radius of lenses", unit="arcsec", gt=0, le=30)

@@ -17,15 +17,14 @@ from tuningfork.core.config.stages import (
     Features,
     Infer,
     Label,
-    Pretrain,
     Report,
     Saliency,
     Simulate,
     Stamps,
     Structure,
-    Train,
 )
 from tuningfork.core.config.survey import Survey
+from tuningfork.core.config.training import Pretrain, Train
 from tuningfork.core.config.transfer import Transfer
 
 

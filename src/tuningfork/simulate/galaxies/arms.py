@@ -86,6 +86,36 @@ def spiral_arms(
     return knots_in_disc(radius, angle, width * radius, weight, cos_inclination, position_angle)
 
 
+def flocculent(
+    rng: np.random.Generator, pitch: float, scale: float, cos_inclination: float, position_angle: float
+) -> Knots:
+    """Return many short pieces of logarithmic arms, spread over an exponential disc.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    pitch : float
+        Pitch angle (deg); its sign gives the sense of winding.
+    scale : float
+        Scale radius of the disc (arcsec).
+    cos_inclination, position_angle : float
+        Of the disc; see :func:`knots_in_disc`.
+
+    Returns
+    -------
+    Knots
+    """
+    pieces, knots = int(rng.integers(12, 36)), 8
+    along = np.linspace(0, rng.uniform(0.25, 0.6), knots)
+    begin = rng.gamma(2.5, 0.7 * scale, pieces) + 0.3 * scale
+    radius = begin[:, None] * np.exp(along)
+    turns = rng.uniform(0, 2 * np.pi, pieces)[:, None] + along / np.tan(np.deg2rad(pitch))
+    width = radius * rng.uniform(0.06, 0.12)
+    weight = np.exp(-radius / scale) * radius * rng.lognormal(0, 0.5, (pieces, 1)) * np.sin(np.pi * (along + 0.1))
+    flat = (values.ravel() for values in (radius, turns, width, np.maximum(weight, 0)))
+    return knots_in_disc(*flat, cos_inclination, position_angle)
+
+
 def star_formation(
     rng: np.random.Generator, number: int, scale: float, cos_inclination: float, position_angle: float
 ) -> Knots:

@@ -4,6 +4,7 @@ import numpy as np
 
 from tuningfork.core.config.population import Population
 from tuningfork.simulate.galaxies import arms
+from tuningfork.simulate.galaxies.bar_companions import draw_companions
 from tuningfork.simulate.galaxies.boxy import Bar, draw_boxiness
 from tuningfork.simulate.galaxies.priors import log_uniform
 from tuningfork.simulate.galaxies.shape import Shape, flattened
@@ -12,6 +13,10 @@ from tuningfork.simulate.truth import Part, growth_radii
 
 HALF_LIGHT_OF_SCALE = 1.678
 """Half-light radius of an exponential disc in scale radii."""
+MAX_INNER_LIGHT = 0.75
+"""Largest part of a barred galaxy's light in the bar and what comes with it; a bulge may add a tenth."""
+LOPSIDEDNESS = (0.05, 0.25)
+"""Distance of an off-centre disc from the centre, in its scale radii."""
 RADIUS_TOLERANCE = 0.07
 """How far the half-light radius of a barred galaxy may be off, as a part of it, before another is drawn."""
 DUST_DEPTH, DUST_REACH = (0.15, 0.6), 0.9
@@ -64,23 +69,31 @@ def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population
     low, high = population.bar_length_min, population.bar_length_max
     for _ in range(20):
         cos_i, angle, in_plane = rng.uniform(0.45, 1.0), rng.uniform(0, 180), rng.uniform(0, 2 * np.pi)
-        length = log_uniform(rng, np.clip(0.35 * r_eff, low, high / 1.05), np.clip(2.4 * r_eff, low * 1.05, high))
+        shortest, longest = (
+            r_eff * limit for limit in (population.bar_relative_length_min, population.bar_relative_length_max)
+        )
+        length = log_uniform(rng, np.clip(shortest, low, high / 1.05), np.clip(longest, low * 1.05, high))
         bar = _bar(rng, length, in_plane, cos_i, angle, population)
-        bar_strength = log_uniform(rng, np.clip(0.05 * length / r_eff, 0.05, 0.12), 0.3)
+        bar_strength = log_uniform(rng, np.clip(0.05 * length / r_eff, 0.05, 0.12), population.bar_light_max)
+        companions = draw_companions(rng, bar, cos_i, angle, population)
+        # What comes with a bar leaves a part of the light to the disc.
+        bar_strength = min(bar_strength, MAX_INNER_LIGHT / (1 + companions.light))
         bulge = log_uniform(rng, population.bulge_fraction_min, _largest_barred_bulge(population))
+        bulge = min(bulge, MAX_INNER_LIGHT + 0.1 - bar_strength * (1 + companions.light))
+        inner = bar_strength * (1 + companions.light)
         strength = rng.uniform(0.08, 0.3) if rng.uniform() < population.arms_fraction else rng.uniform(0.0, 0.04)
-        strength *= 1 - bulge - bar_strength
+        strength *= 1 - bulge - inner
         ringed = rng.uniform() < population.inner_ring_fraction
-        outer = _outer_ring(rng, population) * (1 - bulge - bar_strength)
+        outer = _outer_ring(rng, population) * (1 - bulge - inner)
         seed, axis_ratio = int(rng.integers(2**62)), flattened(cos_i, population.disc_thickness)
         scale = r_eff / HALF_LIGHT_OF_SCALE
         for _ in range(3):
             # The bar stays as it is; the same disc around it is drawn larger or smaller.
             again = np.random.default_rng(seed)
-            parts = _disc(again, scale, bulge, strength + outer + bar_strength, cos_i, angle, population)
+            parts = _disc(again, scale, bulge, strength + outer + inner, cos_i, angle, population)
             end = bar.length / 2 / np.hypot(np.cos(in_plane), np.sin(in_plane) * cos_i)
             pattern = _around_bar(again, ringed, end, in_plane, scale, cos_i, angle, population)
-            parts += [Part(pattern, strength, "young"), Part(bar, bar_strength, "old")]
+            parts += [Part(pattern, strength, "young"), Part(bar, bar_strength, "old"), *companions.of(bar_strength)]
             if outer:
                 # About where the outer Lindblad resonance of a bar lies, which ends near its corotation.
                 parts.append(Part(arms.ring(again, end * again.uniform(1.8, 2.4), cos_i, angle), outer, "young"))
@@ -183,6 +196,8 @@ def _arms(
     population: Population,
 ) -> Knots:
     pitch = rng.uniform(population.pitch_min, population.pitch_max) * rng.choice([-1, 1])
+    if rng.uniform() < population.flocculent_fraction:
+        return arms.flocculent(rng, pitch, scale, cos_i, angle)
     return arms.spiral_arms(rng, number, pitch, begin, start, scale * rng.uniform(0.9, 1.3), cos_i, angle)
 
 
@@ -204,8 +219,17 @@ def _disc(
         angle,
     )
     disc = Sersic(1.0, scale * HALF_LIGHT_OF_SCALE, flattened(cos_i, population.disc_thickness), angle)
+    x, y = _off_centre(rng, scale, population)
     return [
-        Part(disc, 1 - bulge - others - regions, "disc"),
+        Part(disc, 1 - bulge - others - regions, "disc", x, y),
         Part(spheroid, bulge, "old"),
         Part(arms.star_formation(rng, int(rng.integers(15, 60)), scale, cos_i, angle), regions, "young"),
     ]
+
+
+def _off_centre(rng: np.random.Generator, scale: float, population: Population) -> tuple[float, float]:
+    """Return where the disc's centre lies (arcsec); mostly on that of the galaxy."""
+    if rng.uniform() >= population.lopsided_fraction:
+        return 0.0, 0.0
+    distance, direction = scale * rng.uniform(*LOPSIDEDNESS), rng.uniform(0, 2 * np.pi)
+    return float(distance * np.cos(direction)), float(distance * np.sin(direction))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tuningfork.core.config.population import Population
+from tuningfork.simulate.galaxies.artifacts import ARTIFACT, NOMINAL_RADIUS, draw_artifact
 from tuningfork.simulate.galaxies.colours import relative_fluxes
 from tuningfork.simulate.galaxies.kinds import KINDS
 from tuningfork.simulate.galaxies.priors import draw_kind, draw_magnitude, draw_radius
@@ -21,7 +22,7 @@ class Galaxy:
     Attributes
     ----------
     kind : str
-        A key of `tuningfork.simulate.galaxies.kinds.KINDS`.
+        A key of `tuningfork.simulate.galaxies.kinds.KINDS`, or `artifact` for what is not a galaxy.
     mag : float
         Total magnitude in the reference band.
     r_eff : float
@@ -155,6 +156,8 @@ def _draw_nearby(rng: np.random.Generator, population: Population) -> Galaxy:
     """Return a galaxy with the magnitude, the radius and the bar length that the configuration states."""
     kind = draw_kind(rng, population)
     mag = float(draw_magnitude(rng, population.mag_min, population.mag_max, population.mag_slope))
+    if kind == ARTIFACT:
+        return _artifact(rng, mag)
     r_eff = draw_radius(rng, mag, population)
     shape = KINDS[kind](rng, r_eff, population)
     measured, sersic_n = equivalents(shape.parts, shape.axis_ratio, shape.position_angle)
@@ -178,3 +181,14 @@ def _draw_nearby(rng: np.random.Generator, population: Population) -> Galaxy:
         [part.scaled(factor) for part in shape.parts],
         ring_strength=shape.ring_strength,
     )
+
+
+def _artifact(rng: np.random.Generator, mag: float) -> Galaxy:
+    """Return something that is not a galaxy; its radius, index, shape and angle mean nothing."""
+    parts, brighter = draw_artifact(rng)
+    nothing = {
+        "bar_length": np.nan, "bar_position_angle": np.nan, "bar_axis_ratio": np.nan, "bar_strength": 0.0,
+        "bulge_fraction": np.nan, "arm_strength": 0.0, "cos_inclination": 1.0, "disturbance": 0.0,
+    }  # fmt: skip
+    shape = {"r_eff": NOMINAL_RADIUS, "sersic_n": 1.0, "axis_ratio": 1.0, "position_angle": 0.0}
+    return Galaxy(ARTIFACT, mag - brighter, **shape, **nothing, reddening=float(rng.normal(0, 0.3)), parts=parts)

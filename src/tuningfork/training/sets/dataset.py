@@ -25,7 +25,7 @@ Targets = Callable[[Mapping[str, np.ndarray], np.ndarray], TrainingBatch]
 
 TRUTH_COLUMNS = (
     "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total", "bar_length", "bar_position_angle",
-    "bar_axis_ratio", "bar_strength",
+    "bar_axis_ratio", "bar_strength", "picture",
 )  # fmt: skip
 IMAGING_COLUMNS = ("zero_point", "pixel_scale", "psf_beta")
 
@@ -137,7 +137,8 @@ class TrainingSet:
         if generator is not None:
             spoil(images, columns, self.bands, self.reference_band, generator)
             if self.pictures:
-                as_pictures(images, columns, self.reference_band, self.pictures, generator)
+                stamps = np.flatnonzero(columns["picture"] != 1)
+                as_pictures(images, columns, self.reference_band, self.pictures, generator, stamps)
             turns = generator.integers(0, ORIENTATIONS, len(rows))
         inputs, conditions = prepare_images(images, columns, self.bands, self.reference_band)
         for k in range(1, ORIENTATIONS):

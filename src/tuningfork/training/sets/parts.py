@@ -17,6 +17,7 @@ from tuningfork.core.seeds import generator_for
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.stamp_scale import stamp_steps
 from tuningfork.core.tables import write_table
+from tuningfork.simulate.galaxies.artifacts import ARTIFACT
 from tuningfork.simulate.galaxies.draw import Galaxy, draw_galaxy
 from tuningfork.simulate.imaging.conditions import Conditions, coarser, draw_settings
 from tuningfork.simulate.imaging.observe import draw_native_size, listed_radius, observe
@@ -98,7 +99,7 @@ def simulate_galaxy(
     fwhm, noise = float(conditions.psf_fwhm[reference]), float(conditions.sky_noise[reference])
     signal = signal_to_noise(galaxy, noise, fwhm, scale, description.zero_point)
     votes = draw_votes(rng, answer_probabilities(galaxy, signal, fwhm), settings.volunteers)
-    row: dict[str, Any] = {"class": galaxy.kind} | {name: getattr(galaxy, name) for name in SIMULATED_TRUTH}
+    row: dict[str, Any] = {"class": galaxy.kind} | {name: _truth(galaxy, name) for name in SIMULATED_TRUTH}
     row["bulge_to_total"] = galaxy.bulge_fraction
     row |= {"native_size": native, "pixel_scale": step * scale, "zero_point": description.zero_point}
     row["psf_beta"] = conditions.psf_beta
@@ -109,6 +110,13 @@ def simulate_galaxy(
         f"sky_noise_{band}": float(value) for band, value in zip(description.bands, sky_noise(stamp[1]), strict=True)
     }
     return stamp, row | dict(zip(vote_columns(), votes.tolist(), strict=True))
+
+
+def _truth(galaxy: Galaxy, name: str) -> float:
+    """Return a true parameter; what is no galaxy has none, except that it has no bar."""
+    if galaxy.kind == ARTIFACT and name != "bar_strength":
+        return np.nan
+    return float(getattr(galaxy, name))
 
 
 def _step(rng: np.random.Generator, galaxy: Galaxy, description: Description, form: Stamps) -> float:

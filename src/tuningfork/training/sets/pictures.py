@@ -31,6 +31,7 @@ def as_pictures(
     band: str,
     share: float,
     generator: np.random.Generator,
+    rows: np.ndarray | None = None,
 ) -> None:
     """Replace some stamps by what is recovered from a picture of them, in place.
 
@@ -47,9 +48,12 @@ def as_pictures(
     share : float
         Share of the stamps that are replaced.
     generator : numpy Generator
+    rows : ndarray, optional
+        int, the rows that may be replaced, in ascending order; without it all.
     """
     noise = columns[f"sky_noise_{band}"]
-    for row in np.flatnonzero(generator.random(len(images)) < share):
+    rows = np.arange(len(images)) if rows is None else rows
+    for row in rows[generator.random(len(rows)) < share]:
         seen = as_seen_in_a_picture(images[row, 0], float(noise[row]), generator)
         images[row, 0] = seen.image
         noise[row] = seen.sky_noise
