@@ -41,6 +41,7 @@ from tuningfork.measure.features.maps import (
     profile_heights,
     without_specks,
 )
+from tuningfork.measure.votes.correction import uncorrected
 from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
@@ -125,7 +126,7 @@ def held_out(ensemble: Ensemble, number: int, settings: Features) -> tuple[pd.Da
     rows = pa.Table.from_pandas(frame)
     frame["split"] = np.where(np.arange(number) % 2, "test", "validation")
     frame["psf"] = frame[f"psf_fwhm_{band}"] / frame["pixel_scale"]
-    frame = frame.assign(**vote_columns_of(ask_morphology(ensemble, rows, pixels, Infer()), {}))
+    frame = frame.assign(**vote_columns_of(ask_morphology(ensemble, rows, pixels, Infer()), uncorrected()))
     names = ("bulge", "arms", "end", "concentration", "residual")
     values: dict[str, Any] = {f"features_{name}": np.full(number, np.nan) for name in names}
     begin = time.process_time()

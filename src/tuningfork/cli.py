@@ -196,7 +196,9 @@ def _measure_folder(options: argparse.Namespace) -> None:
 
 
 def _picture_votes_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", type=Path, metavar="FOLDER", help="JPEG and PNG pictures with one galaxy in the middle")
+    parser.add_argument(
+        "images", type=Path, metavar="FOLDER", help="JPEG and PNG pictures with one galaxy in the middle"
+    )
     parser.add_argument(
         "--votes", type=Path, required=True, metavar="TABLE", help="table (.csv): column file, and votes per answer"
     )
@@ -294,7 +296,10 @@ COMMANDS = (
     Command("accept", "keep the results of stages after an upgrade of their code", _accept, _accept_options),
     Command("measure-folder", "measure bars on a folder of pictures", _measure_folder, _measure_folder_options),
     Command(
-        "picture-votes", "prepare pictures with the votes of people for the training", _picture_votes, _picture_votes_options
+        "picture-votes",
+        "prepare pictures with the votes of people for the training",
+        _picture_votes,
+        _picture_votes_options,
     ),
     Command(
         "calibrate-pictures",

@@ -40,7 +40,7 @@ def gathering(name: str) -> set[str]:
     [
         ({}, set()),
         ({"seed": 7}, changed_rules(MATRIX["keys"]["seed"])),
-        ({"bars.min_fraction": 0.6}, changed_rules(MATRIX["keys"]["bars.min_fraction"])),
+        ({"bars.min_probability": 0.6}, changed_rules(MATRIX["keys"]["bars.min_probability"])),
         (GROWN, changed_rules(["sources"])),
         ({"pretrain.shards": ["8-416155"]}, {"sources", "tiles", "stamps"} | STALE["pretrain"]),
         ({"train.morphology.members": 3}, STALE["train-morphology"]),
@@ -103,7 +103,7 @@ def test_a_smaller_footprint_publishes_anew(own: StubWorkflow) -> None:
 
 
 def test_a_change_of_what_the_target_does_not_need_waits(own: StubWorkflow) -> None:
-    own.configure({"bars.min_fraction": 0.6})
+    own.configure({"bars.min_probability": 0.6})
     assert own.jobs_to_run("training_set") == {}
 
 

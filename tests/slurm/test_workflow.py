@@ -29,7 +29,7 @@ TINY = {
     "explain": {"sources": 2},
     "label": {"queue": 5},
 }
-EDITED = TINY | {"seed": 1, "infer": {"rotations": 1}, "bars": {"min_fraction": 0.9}}
+EDITED = TINY | {"seed": 1, "infer": {"rotations": 1}, "bars": {"min_probability": 0.9}}
 ON_GPU = {
     "pretrain", "train", "infer_held_out", "infer_held_out_structure", "calibrate_structure", "calibrate_bars",
     "calibrate_features", "evaluate_structure", "evaluate", "infer_morphology", "infer_structure", "structure", "saliency",
@@ -144,7 +144,7 @@ def test_an_edit_of_the_configuration_during_the_run_reaches_no_job(clone: Clone
     assert frozen["sources"]["seed"] != 1
     assert frozen["train-morphology"]["seed"] != 1
     assert frozen["infer_morphology"]["infer"]["rotations"] != 1
-    assert frozen["bars"]["bars"]["min_fraction"] != 0.9
+    assert frozen["bars"]["bars"]["min_probability"] != 0.9
     digests = {path.stem: read_parameters(path).digest for path in (clone.results / "params").glob("*.json")}
     outputs = [*clone.results.rglob("*.parquet"), *clone.results.glob("models/*/member-*.json")]
     outputs = [path for path in outputs if "catalogue/" not in str(path)]

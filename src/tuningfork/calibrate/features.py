@@ -69,7 +69,7 @@ def calibrate_features(
     """
     configuration = parameters.configuration
     ensemble = load_ensemble(models, "morphology")
-    corrections = read_calibration(votes, "votes", VoteCalibration).applied
+    corrections = read_calibration(votes, "votes", VoteCalibration)
     number, settings = configuration.calibrate.features, configuration.features
     rows, answers = morphology_of_split([part.table for part in training], held_out, "validation")
     frame = held_out_features(ensemble, training, rows, answers, corrections, number, configuration.seed, settings)

@@ -1,6 +1,6 @@
 """Bulges and spiral arms of held-out galaxies, measured with the pipeline's own recipe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.estimators import psf_pixels
 from tuningfork.measure.features.calibration import ARMS, BULGE, answer_of, predictors
 from tuningfork.measure.features.maps import measure_features
-from tuningfork.measure.votes.correction import VoteCorrection
+from tuningfork.measure.votes.correction import VoteCalibration
 from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.stamps.store import StampFiles, in_bands
@@ -28,7 +28,7 @@ def held_out_features(
     training: Sequence[StampFiles],
     rows: pa.Table,
     answers: MorphologyAnswers,
-    corrections: Mapping[str, VoteCorrection],
+    corrections: VoteCalibration,
     number: int,
     seed: int,
     settings: Features,
@@ -45,8 +45,8 @@ def held_out_features(
         Rows of held-out galaxies.
     answers : MorphologyAnswers
         About these galaxies.
-    corrections : mapping
-        Question -> correction of its votes.
+    corrections : VoteCalibration
+        Of the votes.
     number : int
         Largest number of galaxies.
     seed : int

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from scipy.optimize import minimize
-from scipy.special import gammaln
+from scipy.special import gammaln, logit
 
 from tuningfork.calibrate.held_out import HeldOutAnswers, morphology_of_split
 from tuningfork.core.calibration_file import write_calibration
@@ -16,7 +16,14 @@ from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.statistics import FEWEST
 from tuningfork.core.tables import lineage_of
 from tuningfork.infer.answers import MorphologyAnswers
-from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection, corrected
+from tuningfork.measure.votes.correction import (
+    MIN_PROBABILITY,
+    LearnedCorrection,
+    PresenceCorrection,
+    VoteCalibration,
+    VoteCorrection,
+    corrected,
+)
 
 MIN_GALAXIES = 5 * FEWEST
 """Smallest number of galaxies from which a correction is learned."""
@@ -67,7 +74,41 @@ def calibrate_votes(
         files += [volunteers, volunteers_answers.table]
     learned = {entry.name: _learn_question(entry.name, known) for entry in questions()}
     lineage = parameters.lineage(lineage_of(*files))
-    write_calibration(output, "votes", VoteCalibration(learned), lineage)
+    write_calibration(output, "votes", VoteCalibration(learned, learn_presence(*known["simulated"])), lineage)
+
+
+def learn_presence(rows: pa.Table, predicted: MorphologyAnswers) -> PresenceCorrection:
+    """Learn the correction of the probability of a bar from simulated galaxies, which have a bar or have none.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        N rows of a simulated training set.
+    predicted : MorphologyAnswers
+        The networks' answers about these galaxies.
+
+    Returns
+    -------
+    PresenceCorrection
+        One that changes nothing for fewer than `MIN_GALAXIES`.
+    """
+    strength, probability = rows["bar_strength"].to_numpy().astype(float), predicted.bar_probability
+    good = np.isfinite(strength) & np.isfinite(probability)
+    barred, probability = strength[good] > 0, np.clip(probability[good], MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    n = len(barred)
+    if n < MIN_GALAXIES or barred.all() or not barred.any():
+        return PresenceCorrection()
+    # Platt's targets keep the slope finite where the two kinds can be separated without an error.
+    ones, zeros = np.count_nonzero(barred), np.count_nonzero(~barred)
+    target = np.where(barred, (ones + 1) / (ones + 2), 1 / (zeros + 2))
+    x = logit(probability)
+
+    def loss(values: np.ndarray) -> float:
+        answer = values[0] * x + values[1]
+        return float((np.logaddexp(0, answer) - target * answer).mean())
+
+    slope, offset = minimize(loss, [1.0, 0.0], method="L-BFGS-B", bounds=[(0.05, 20), (-10, 10)]).x
+    return PresenceCorrection(float(slope), float(offset), n)
 
 
 def _learn_question(name: str, known: dict[str, tuple[pa.Table, MorphologyAnswers]]) -> LearnedCorrection:

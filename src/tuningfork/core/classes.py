@@ -7,6 +7,9 @@ from tuningfork.core.decision_tree import answers, question, questions
 CLASSES = ("artifact", "merger", "elliptical", "edge_on", "barred_spiral", "spiral")
 """The classes in the order in which they are tried."""
 
+DISC_CLASSES = ("spiral", "barred_spiral")
+"""Classes of discs that are not seen edge-on."""
+
 
 def class_of(fraction: np.ndarray) -> np.ndarray:
     """Return the class of each galaxy, None where the fractions are NaN.

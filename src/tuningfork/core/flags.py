@@ -50,7 +50,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.STRUCTURE_TRUNCATED: "more than a tenth of the profile's light lies beyond the edge of the stamp",
     Flag.STRUCTURE_BLENDED: "more than a fifth of the pixels within two half-light radii belong to neighbours",
     Flag.STRUCTURE_NOT_REFINED: "the least-squares fit failed or disagrees with the network; the profile is that of the network alone",
-    Flag.NOT_BARRED: "edge-on, no disc, or an expected bar vote fraction below the threshold; bar_length is null, its estimators are kept",
+    Flag.NOT_BARRED: "edge-on, an artifact, or a bar_probability below the threshold; bar_length is null, its estimators are kept",
     Flag.BAR_SHORTER_THAN_PSF: "the bar is shorter than the PSF's full width at half maximum",
     Flag.BAR_REACHES_EDGE: "the bar reaches the edge of the stamp in the saliency map; its length is a lower limit",
     Flag.BAR_OFF_CENTRE: "the bar in the saliency map is not centred on the galaxy",

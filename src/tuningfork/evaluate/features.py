@@ -7,6 +7,7 @@ import pandas as pd
 
 from tuningfork.calibrate.features import fit_fraction
 from tuningfork.calibrate.held_out_features import SHARE_COLUMNS, predictors_of, votes_of
+from tuningfork.core.classes import DISC_CLASSES
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.statistics import (
     FEWEST,
@@ -16,7 +17,6 @@ from tuningfork.core.statistics import (
     partial_correlation,
     robust_scatter,
 )
-from tuningfork.measure.bars.recipe import DISC_CLASSES
 from tuningfork.measure.features.calibration import (
     ARMS,
     BULGE,

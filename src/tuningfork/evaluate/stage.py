@@ -26,7 +26,7 @@ from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.classes import CLASSES
 from tuningfork.core.columns import PROFILE
 from tuningfork.core.config import Configuration
-from tuningfork.core.decision_tree import answers, question, questions, vote_columns
+from tuningfork.core.decision_tree import answers, questions, vote_columns
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, write_table
@@ -41,6 +41,7 @@ from tuningfork.evaluate.bars import (
     score_bars,
 )
 from tuningfork.evaluate.features import recommended_fractions, score_features
+from tuningfork.evaluate.presence import presence_scores
 from tuningfork.evaluate.scores import question_scores
 from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars
@@ -126,20 +127,18 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
     votes = read_calibration(inputs.votes, "votes", VoteCalibration)
     rows, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     ensemble = load_ensemble(inputs.models, "morphology")
-    test = rows.to_pandas().assign(
-        psf=psf_pixels(rows, ensemble.reference_band), **vote_columns_of(predicted, votes.applied)
-    )
+    test = rows.to_pandas().assign(psf=psf_pixels(rows, ensemble.reference_band), **vote_columns_of(predicted, votes))
     lengths = _bar_lengths(inputs, ensemble, rows, predicted, configuration)
     features = read_calibration(inputs.features, "features", FeatureCalibration)
     featured = held_out_features(
-        ensemble, inputs.training, rows, predicted, votes.applied, configuration.evaluate.features, seed,
+        ensemble, inputs.training, rows, predicted, votes, configuration.evaluate.features, seed,
         configuration.features,
     )  # fmt: skip
     test = test.join(read_table(inputs.structure_table).to_pandas().set_index("index"), on="index")
     fractions = pd.DataFrame({"index": featured["index"], **recommended_fractions(featured, features)})
     test = test.join(fractions.set_index("index"), on="index")
     scored = first_of(rows, configuration.evaluate.bars, barred=True) & resolved_bars(test, test["psf"].to_numpy())
-    published = scored & _published(test, configuration.bars.min_fraction)
+    published = scored & _published(test, configuration.bars.min_probability)
     lineage = parameters.lineage(lineage_of(*inputs.with_lineage))
     write_table(table, galaxy_table(test, lengths), lineage)
     write_json(
@@ -151,6 +150,7 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
             "agreement": _agreement(inputs, rows, predicted, votes, seed),
             "confusion": confusion(test),
             "bar_auc": bar_auc(test),
+            "bar_presence": presence_scores(test, configuration.bars.min_probability),
             **{name: figures for name, figures in read_json(inputs.structure).items() if name != "lineage"},
             "bars": score_bars(test, lengths, scored, seed),
             "bars_published": score_bars(test, lengths, published, seed),
@@ -178,10 +178,9 @@ def _bar_lengths(
     return pipeline_lengths(bars, combined, calibration.lengths) | baselines
 
 
-def _published(test: pd.DataFrame, min_fraction: float) -> np.ndarray:
+def _published(test: pd.DataFrame, min_probability: float) -> np.ndarray:
     """Return the galaxies for which the catalogue would publish a bar length."""
-    fractions = test[f"{question('bar').labels[0]}_fraction"].to_numpy()
-    return counts_as_barred(fractions, test["morphology"].to_numpy(), min_fraction)
+    return counts_as_barred(test["bar_probability"].to_numpy(), test["morphology"].to_numpy(), min_probability)
 
 
 def _agreement(
@@ -275,7 +274,7 @@ def galaxy_table(test: pd.DataFrame, lengths: dict[str, BarLengths]) -> pa.Table
     names = ["index", "split", "class", *PARAMETERS, "redshift", "bar_length", "bar_position_angle", *vote_columns()]
     names += [f"{name}_{kind}" for name in PARAMETERS for kind in ("predicted", "error")]
     names += [*(f"{column.name}_network" for column in PROFILE), "structure_method", "reduced_chi2", "signal_to_noise"]
-    names += ["morphology", "p_bar", *(f"{label}_fraction" for label in answers())]
+    names += ["morphology", "p_bar", "bar_probability", *(f"{label}_fraction" for label in answers())]
     names += ["arm_strength", *(f"{name}{kind}" for name in FEATURES for kind in ("", "_error"))]
     scale = test["pixel_scale"].to_numpy()
     table = test.reindex(columns=names).assign(psf_fwhm=test["psf"] * scale)

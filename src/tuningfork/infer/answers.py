@@ -20,6 +20,8 @@ class MorphologyAnswers:
         (N,) regressed full bar length (px), and the standard deviation of its logarithm.
     bar_angle, bar_angle_spread : ndarray
         (N,) position angle of the bar in the pixel frame and its standard error (deg).
+    bar_probability : ndarray
+        (N,) probability that the galaxy has a bar, before calibration.
     features : ndarray
         float16 (N, D), the feature vector of the first network, averaged over the orientations.
     bar_masks : ndarray
@@ -33,6 +35,7 @@ class MorphologyAnswers:
     bar_length_spread: np.ndarray
     bar_angle: np.ndarray
     bar_angle_spread: np.ndarray
+    bar_probability: np.ndarray
     features: np.ndarray
     bar_masks: np.ndarray
 

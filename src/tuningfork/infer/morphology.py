@@ -17,9 +17,9 @@ from tuningfork.networks.ensemble import Ensemble
 from tuningfork.networks.inputs import undo_dihedral, undo_dihedral_angle
 from tuningfork.networks.morphology import MASK_SHRINK, MORPHOLOGY_VECTOR_LENGTH
 
-BAR_NUMBERS = 4
+BAR_NUMBERS = 5
 """Number of outputs about the bar: mean and logarithm of the standard deviation of ln(length), cosine and sine of twice
-the angle."""
+the angle, and the probability that there is one."""
 
 
 def mask_shape(ensemble: Ensemble, pixels: np.ndarray) -> tuple[int, int, int, int]:
@@ -70,11 +70,11 @@ def ask_morphology(
         return np.full((number, *shape), np.nan)
 
     features = unread(MORPHOLOGY_VECTOR_LENGTH).astype(np.float16)
-    answered = MorphologyAnswers(
-        unread(tree), unread(tree), unread(tree), unread(), unread(), unread(), unread(), features, masks
-    )
+    fraction, fraction_error, concentration = (unread(tree) for _ in range(3))
+    length, length_spread, angle, angle_spread, probability = (unread() for _ in range(5))
+    bar = length, length_spread, angle, angle_spread, probability
+    answered = MorphologyAnswers(fraction, fraction_error, concentration, *bar, features, masks)
     votes = answered.fraction, answered.fraction_error, answered.concentration
-    bar = answered.bar_length, answered.bar_length_spread, answered.bar_angle, answered.bar_angle_spread
     orientations = max(settings.rotations, settings.bar_rotations)
     for places, values, turns in answers_of(ensemble, rows, pixels, orientations, settings.batch_size, _answers):
         alpha = values[: settings.rotations * members, :, :tree]
@@ -93,17 +93,19 @@ def ask_morphology(
 def _answers(output: dict[str, Tensor]) -> Tensor:
     """Return all outputs of a network that are kept as one tensor (N, ...)."""
     cells = torch.sigmoid(output["bar_mask"]).flatten(1)
-    parts = (output["concentrations"], output["log_bar_length"], output["bar_angle"], cells, output["features"])
+    probability = torch.sigmoid(output["barred"].float())[:, None]
+    numbers = (output["log_bar_length"], output["bar_angle"], probability)
+    parts = (output["concentrations"], *numbers, cells, output["features"])
     return torch.cat([part.float() for part in parts], dim=1)
 
 
-def _bar_numbers(values: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the length, its spread, the angle and its error, (N,) each, from answers (K, N, 4).
+def _bar_numbers(values: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """Return the length, its spread, the angle, its error and the probability of a bar, (N,) each, from answers (K, N, 5).
 
     The lengths regressed by all networks in all orientations form an equal mixture of normal distributions.
     """
     log_length, spread = mixture(values[..., 0], np.exp(values[..., 1]))
-    return np.exp(log_length), spread, *_mean_angle(values[..., 2:], turns)
+    return np.exp(log_length), spread, *_mean_angle(values[..., 2:4], turns), values[..., 4].mean(axis=0)
 
 
 def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:

@@ -76,7 +76,7 @@ def measure_sources(
     keys = {"source_id": rows["source_id"], "flags": rows["flags"]}
     band, settings = ensemble.reference_band, configuration.bars
     answers = ask_morphology(ensemble, rows, pixels, configuration.infer)
-    classes = shard_table("classify", keys | vote_columns_of(answers, calibrations.votes.applied))
+    classes = shard_table("classify", keys | vote_columns_of(answers, calibrations.votes))
     maps = np.zeros((len(pixels), len(ensemble.members), *pixels.shape[-2:]), dtype=np.float16)
     source_id = numpy_column(rows, "source_id")
     map_stamps(ensemble, rows, pixels, source_id, configuration.seed, configuration.saliency, maps)

@@ -20,6 +20,7 @@ from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars, uncalibrated
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
 from tuningfork.measure.bars.recipe import bar_flags, counts_as_barred, raw_estimates
+from tuningfork.measure.votes.correction import uncorrected
 from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
@@ -257,7 +258,7 @@ def measure(
     band = ensemble.reference_band
     answers = ask_morphology(ensemble, rows, pixels, PICTURE_INFERENCE)
     estimates = raw_estimates(answers, maps, rows, pixels, band, Bars().method)
-    votes = vote_columns_of(answers, {})
+    votes = vote_columns_of(answers, uncorrected())
     for name, column in picture_columns(estimates, votes, rows, band, calibration).items():
         values[name][good] = column
     with np.errstate(invalid="ignore"):
@@ -303,10 +304,12 @@ def picture_columns(
     scale, psf = rows["pixel_scale"].to_numpy(), psf_pixels(rows, band)
     bars = calibrated_bars(estimates, calibration, psf)
     fractions = votes["bar_yes_fraction"]
-    barred = counts_as_barred(fractions, votes["morphology"].astype(str), Bars().min_fraction)
+    probability = votes["bar_probability"]
+    barred = counts_as_barred(probability, votes["morphology"].astype(str), Bars().min_probability)
     return {
         "morphology": votes["morphology"],
         "p_bar": votes["p_bar"],
+        "bar_probability": probability,
         "bar_yes_fraction": fractions,
         "bar_length_pixels": bars.length * scale,
         "bar_length_pixels_error": bars.length * scale * bars.length_error,

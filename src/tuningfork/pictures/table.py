@@ -49,6 +49,14 @@ COLUMNS = [
         FOLDER_STAGE,
     ),
     Column(
+        "bar_probability",
+        F4,
+        None,
+        "stat.probability",
+        "probability that the galaxy has a bar, by the networks",
+        FOLDER_STAGE,
+    ),
+    Column(
         "bar_yes_fraction",
         F4,
         None,

@@ -41,7 +41,7 @@ FAVOURED = ("smooth_or_featured_featured", "edge_on_no", "bar_yes", "merging_non
 SECTIONS = {
     "infer": {"rotations": 2, "bar_rotations": 4},
     "saliency": {"samples": 2, "batch_size": 8},
-    "bars": {"min_fraction": 0.3},
+    "bars": {"min_probability": 0.3},
 }
 VOTES = VoteCalibration({"bar": LearnedCorrection(VoteCorrection(1.4, 0.6), True, "simulated", 100)})
 LENGTHS = {
@@ -179,7 +179,7 @@ def test_held_out_galaxies_are_measured_like_sources(shard: Shard, tmp_path: Pat
         "moments",
     )
     same_lengths(shard, {name: estimates[name] for name in ESTIMATORS}, np.arange(NUMBER))
-    votes = vote_columns_of(answers, VOTES.applied)
+    votes = vote_columns_of(answers, VOTES)
     for name in ("bar_yes_fraction", "bar_yes_dirichlet", "p_bar", "spiral_arms_yes_fraction"):
         np.testing.assert_array_equal(np.float32(votes[name]), shard.classes[name].to_numpy(), err_msg=name)
     assert votes["morphology"].tolist() == shard.classes["morphology"].to_pylist()
@@ -190,7 +190,7 @@ def test_pictures_are_measured_like_sources(shard: Shard) -> None:
     rows, estimates = read_table(shard.stamps), shard.estimates()
     same_lengths(shard, estimates, np.arange(NUMBER))
     answers = read_morphology(shard.answers, shard.masks, rows["source_id"])
-    found = picture_columns(estimates, vote_columns_of(answers, VOTES.applied), rows, "r", BARS)
+    found = picture_columns(estimates, vote_columns_of(answers, VOTES), rows, "r", BARS)
     for name in ESTIMATORS:
         np.testing.assert_array_equal(
             np.float32(found[f"bar_length_{name}_pixels"]), in_stage(shard, f"bar_length_{name}"), err_msg=name

@@ -16,6 +16,14 @@ def morphology() -> list[Column]:
             "expected share of all volunteers who report a bar; not the probability that the galaxy has one",
             "classify",
         ),
+        Column(
+            "bar_probability",
+            F4,
+            None,
+            "stat.probability",
+            "probability that the galaxy has a bar, whether or not volunteers would see it; calibrated on simulated galaxies",
+            "classify",
+        ),
     ]
     for question in questions():
         for answer, label in zip(question.answers, question.labels, strict=True):

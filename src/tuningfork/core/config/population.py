@@ -89,7 +89,11 @@ class Population(Section):
     outer_ring_fraction: float = option(0.0, "share of the disc galaxies with an additional outer ring", ge=0, le=1)
     bar_light_max: float = option(0.3, "largest share of a barred galaxy's light in its bar", ge=0.13, le=0.7)
     bar_relative_length_min: float = option(
-        0.35, "shortest bar in half-light radii of the galaxy: full length as seen", unit="half-light radius", gt=0, le=2
+        0.35,
+        "shortest bar in half-light radii of the galaxy: full length as seen",
+        unit="half-light radius",
+        gt=0,
+        le=2,
     )
     bar_relative_length_max: float = option(
         2.4, "longest bar in half-light radii of the galaxy: full length as seen", unit="half-light radius", gt=0, le=10

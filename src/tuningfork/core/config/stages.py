@@ -216,9 +216,9 @@ class Bars(Section):
         "measurement on the saliency map: moments, rotation-invariant second moments; paper, the published algorithm "
         "(Bhambra+ 2022), which makes bars along the pixel axes too short",
     )
-    min_fraction: float = option(
+    min_probability: float = option(
         0.5,
-        "smallest bar_yes_fraction of a barred galaxy; below it bar_length is null and NOT_BARRED is set. Lower: more "
+        "smallest bar_probability of a barred galaxy; below it bar_length is null and NOT_BARRED is set. Lower: more "
         "bars, with less certain lengths",
         ge=0,
         le=1,

@@ -46,7 +46,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "calibrate_bars": ("seed", "calibrate.bars", "saliency", "bars.method"),
     "calibrate_features": ("seed", "calibrate.features", "features"),
     "evaluate_structure": ("structure",),
-    "evaluate": ("seed", "evaluate", "saliency", "bars.method", "bars.min_fraction", "features"),
+    "evaluate": ("seed", "evaluate", "saliency", "bars.method", "bars.min_probability", "features"),
     "audit_votes": ("seed",),
     "infer_morphology": ("infer",),
     "infer_structure": ("infer",),

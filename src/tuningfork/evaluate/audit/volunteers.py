@@ -64,7 +64,7 @@ def held_out_volunteers(files: VolunteerFiles) -> pd.DataFrame:
     InputError
         A file is missing, damaged or about other galaxies.
     """
-    corrections = read_calibration(files.calibration, "votes", VoteCalibration).applied
+    corrections = read_calibration(files.calibration, "votes", VoteCalibration)
     listed = pd.concat([read_table(path, ["source_id", *SOURCE_LIST_COLUMNS]).to_pandas() for path in files.sources])
     listed = listed.drop_duplicates("source_id").set_index("source_id").rename(columns=SOURCE_LIST_COLUMNS)
     rows = held_out_rows([files.table])

@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from tuningfork.core.columns import MAPPED
 from tuningfork.core.config.stages import Bars
-from tuningfork.core.decision_tree import question
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import numpy_column
 from tuningfork.infer.answers import MorphologyAnswers
@@ -29,8 +28,8 @@ from tuningfork.measure.bars.estimators import (
 from tuningfork.measure.bars.geometry import deprojected, kiloparsecs
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
-DISC_CLASSES = ["spiral", "barred_spiral"]
-"""Classes that can show a bar; edge-on discs are not among them."""
+BARLESS_CLASSES = ["edge_on", "artifact"]
+"""Classes in which no bar is measured. Galaxies of all other classes can have one: people call many lenticulars smooth."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +82,17 @@ def raw_estimates(
     }
 
 
-def counts_as_barred(fractions: np.ndarray, morphology: np.ndarray, min_fraction: float) -> np.ndarray:
-    """Return which sources count as barred: discs not seen edge-on, by class, with a sufficient vote fraction.
+def counts_as_barred(probability: np.ndarray, morphology: np.ndarray, min_probability: float) -> np.ndarray:
+    """Return which sources count as barred: galaxies not seen edge-on that have a bar with sufficient probability.
 
     Parameters
     ----------
-    fractions : ndarray
-        (N,) expected fraction of "yes" among the votes on the bar; a source with NaN is not barred.
+    probability : ndarray
+        (N,) probability of a bar; a source with NaN is not barred.
     morphology : ndarray
         (N,) classes.
-    min_fraction : float
-        Smallest fraction of a barred galaxy.
+    min_probability : float
+        Smallest probability of a barred galaxy.
 
     Returns
     -------
@@ -101,7 +100,7 @@ def counts_as_barred(fractions: np.ndarray, morphology: np.ndarray, min_fraction
         (N,) bool.
     """
     with np.errstate(invalid="ignore"):
-        return np.asarray((fractions >= min_fraction) & np.isin(morphology, DISC_CLASSES))
+        return np.asarray((probability >= min_probability) & ~np.isin(morphology, BARLESS_CLASSES))
 
 
 def bar_columns(
@@ -131,15 +130,16 @@ def bar_columns(
     rows, classes = tables.stamps, tables.classes
     scale, psf = numpy_column(rows, "pixel_scale").astype(float), psf_pixels(rows, band)
     bars = calibrated_bars(estimates, calibration, psf)
-    fractions = numpy_column(classes, f"{question('bar').labels[0]}_fraction")
-    barred = counts_as_barred(fractions, classes["morphology"].cast(pa.string()).to_numpy(), settings.min_fraction)
+    probability = numpy_column(classes, "bar_probability")
+    morphology = classes["morphology"].cast(pa.string()).to_numpy(zero_copy_only=False)
+    barred = counts_as_barred(probability, morphology, settings.min_probability)
     length = np.where(barred, bars.length * scale, np.nan)
     given = np.isfinite(length)
     north, east_left = numpy_column(rows, "north_angle"), left_handed(rows["east_is_left"])
     angle = np.where(given, pixel_to_sky_angle(bars.angle, north, east_left), np.nan)
     disc = [numpy_column(tables.profiles, name).astype(float) for name in ("axis_ratio", "position_angle")]
     redshift = numpy_column(tables.sources, "redshift").astype(float)
-    bits = bar_flags(estimates, length, psf * scale, barred, np.isfinite(fractions))
+    bits = bar_flags(estimates, length, psf * scale, barred, np.isfinite(probability))
     values = {
         "source_id": rows["source_id"],
         "flags": numpy_column(rows, "flags") | numpy_column(classes, "flags") | bits,

@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
 from tuningfork.core.decision_tree import questions
 from tuningfork.infer.votes import MIN_CONCENTRATION
+
+MIN_PROBABILITY = 1e-4
+"""Probabilities of a bar are kept this far from 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,40 @@ class LearnedCorrection:
 
 
 @dataclass(frozen=True)
+class PresenceCorrection:
+    """The correction of the probability that a galaxy has a bar (Platt 1999): its logit becomes slope x logit + offset.
+
+    Attributes
+    ----------
+    slope, offset : float
+        1 and 0 change nothing.
+    n : int
+        Number of galaxies from which it was learned.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+    n: int = 0
+
+    def apply(self, probability: np.ndarray) -> np.ndarray:
+        """Return corrected probabilities.
+
+        Parameters
+        ----------
+        probability : ndarray
+            (N,)
+
+        Returns
+        -------
+        ndarray
+            (N,)
+        """
+        return np.asarray(
+            expit(self.slope * logit(np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)) + self.offset)
+        )
+
+
+@dataclass(frozen=True)
 class VoteCalibration:
     """The corrections of the votes on all questions, as learned from held-out galaxies.
 
@@ -62,14 +100,22 @@ class VoteCalibration:
     ----------
     questions : dict
         Question -> :class:`LearnedCorrection`.
+    presence : PresenceCorrection
+        Of the probability that there is a bar.
     """
 
     questions: dict[str, LearnedCorrection]
+    presence: PresenceCorrection
 
     @property
     def applied(self) -> dict[str, VoteCorrection]:
         """The corrections that are applied, by question."""
         return {name: entry.correction for name, entry in self.questions.items() if entry.applied}
+
+
+def uncorrected() -> VoteCalibration:
+    """Return the calibration that changes nothing."""
+    return VoteCalibration({}, PresenceCorrection())
 
 
 def corrected(alpha: np.ndarray, correction: VoteCorrection) -> np.ndarray:

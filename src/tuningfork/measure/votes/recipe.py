@@ -1,41 +1,40 @@
 """The recipe for vote fractions and classes: the networks' answers with the corrections from held-out galaxies."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from tuningfork.core.classes import class_of
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.infer.answers import MorphologyAnswers
-from tuningfork.measure.votes.correction import VoteCorrection, correct
+from tuningfork.measure.votes.correction import VoteCalibration, correct
 
 
-def vote_columns_of(predicted: MorphologyAnswers, corrections: Mapping[str, VoteCorrection]) -> dict[str, np.ndarray]:
+def vote_columns_of(predicted: MorphologyAnswers, calibration: VoteCalibration) -> dict[str, np.ndarray]:
     """Return the columns of the stage classify.
 
     Parameters
     ----------
     predicted : MorphologyAnswers
         The networks' answers about N stamps.
-    corrections : mapping
-        Question -> correction of its votes; a question without a correction keeps the networks' answer.
+    calibration : VoteCalibration
+        Corrections from held-out galaxies; a question without one keeps the networks' answer.
 
     Returns
     -------
     dict
-        Column -> array (N,): `{answer}_fraction`, `{answer}_fraction_error`, `{answer}_dirichlet`, `p_bar` (NaN
-        without a stamp) and `morphology` (None without a stamp).
+        Column -> array (N,): `{answer}_fraction`, `{answer}_fraction_error`, `{answer}_dirichlet`, `p_bar`,
+        `bar_probability` (NaN without a stamp) and `morphology` (None without a stamp).
     """
     fraction, error, concentration = (
         np.array(part, dtype=float) for part in (predicted.fraction, predicted.fraction_error, predicted.concentration)
     )
-    correct(fraction, error, concentration, corrections)
+    correct(fraction, error, concentration, calibration.applied)
     values: dict[str, np.ndarray] = {}
     for column, label in enumerate(answers()):
         values[f"{label}_fraction"] = fraction[:, column]
         values[f"{label}_fraction_error"] = error[:, column]
         values[f"{label}_dirichlet"] = concentration[:, column]
     values["p_bar"] = share_of_all(fraction, "bar_yes")
+    values["bar_probability"] = calibration.presence.apply(np.asarray(predicted.bar_probability, dtype=float))
     values["morphology"] = class_of(fraction)
     return values
 

@@ -32,7 +32,7 @@ def classify_shard(parameters: Parameters, *, answers: Path, masks: Path, calibr
     """
     keys = read_table(answers, ["source_id", "flags"])
     predicted = read_morphology(answers, masks, keys["source_id"])
-    corrections = read_calibration(calibration, "votes", VoteCalibration).applied
+    corrections = read_calibration(calibration, "votes", VoteCalibration)
     columns = {"source_id": keys["source_id"], "flags": keys["flags"], **vote_columns_of(predicted, corrections)}
     lineage = parameters.lineage(lineage_of(answers, calibration))
     write_table(output, shard_table("classify", columns), lineage, members=detail_of(answers, "members"))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tuningfork.measure.bars.recipe import DISC_CLASSES
+from tuningfork.core.classes import DISC_CLASSES
 from tuningfork.measure.features.calibration import ARMS, BULGE, TRUTH_COLUMNS
 from tuningfork.report.figures.quality import Comparison
 from tuningfork.report.gallery import Entry, Picture, draw, shown, title

@@ -112,8 +112,8 @@ def flocculent(
     turns = rng.uniform(0, 2 * np.pi, pieces)[:, None] + along / np.tan(np.deg2rad(pitch))
     width = radius * rng.uniform(0.06, 0.12)
     weight = np.exp(-radius / scale) * radius * rng.lognormal(0, 0.5, (pieces, 1)) * np.sin(np.pi * (along + 0.1))
-    flat = (values.ravel() for values in (radius, turns, width, np.maximum(weight, 0)))
-    return knots_in_disc(*flat, cos_inclination, position_angle)
+    radius, turns, width, weight = (values.ravel() for values in (radius, turns, width, np.maximum(weight, 0)))
+    return knots_in_disc(radius, turns, width, weight, cos_inclination, position_angle)
 
 
 def star_formation(

@@ -55,11 +55,11 @@ def _saturated_star(rng: np.random.Generator) -> Drawn:
     ]
     if spikes:
         length, width = core * rng.uniform(1.5, 5), rng.uniform(0.2, 0.6)
-        parts += [
-            Part(EdgeOn(length, width, angle + 90 * turn), spikes / number, "disc") for turn in range(number)
-        ]
+        parts += [Part(EdgeOn(length, width, angle + 90 * turn), spikes / number, "disc") for turn in range(number)]
     if bleed:
-        parts.append(Part(EdgeOn(core * rng.uniform(1, 4), rng.uniform(0.3, 0.8), float(rng.choice([0, 90]))), bleed, "old"))
+        parts.append(
+            Part(EdgeOn(core * rng.uniform(1, 4), rng.uniform(0.3, 0.8), float(rng.choice([0, 90]))), bleed, "old")
+        )
     return parts, rng.uniform(1, SATURATED_BRIGHTER)
 
 
