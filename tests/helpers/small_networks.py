@@ -104,6 +104,7 @@ def morphology_table(path: Path, stamps: Path, barred: np.ndarray) -> Path:
         "flags": rows["flags"],
         "morphology": names,
         "bar_yes_fraction": np.where(good, fraction, np.nan),
+        "bar_probability": np.where(good, fraction, np.nan),
         "p_bar": np.where(good, 0.9 * fraction, np.nan),
     }
     write_table(path, shard_table("classify", values), LINEAGE | {"classify": "c0"})

@@ -11,9 +11,16 @@ from tuningfork.measure.bars.length_calibration import LengthCalibration, identi
 CLIPPING_SCATTERS = 4.0
 """Limit to which errors are clipped, in robust scatters, so that a few wrong bars do not dominate the weights."""
 
+MIN_RESPONSE = 0.1
+"""Smallest change of ln(raw length) with ln(true length) that can be inverted."""
+
 
 def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm: np.ndarray) -> LengthCalibration:
     """Fit a calibration by least squares in the logarithms, with one rejection of galaxies beyond three scatters.
+
+    The raw length is fitted as a function of the true one, and the relation is inverted. The other way round, calibrated
+    lengths would regress to the mean: short bars would come out too long and long bars too short (Isobe+ 1990, ApJ 364,
+    104).
 
     Parameters
     ----------
@@ -24,18 +31,22 @@ def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm
     Returns
     -------
     LengthCalibration
-        The identity, with a note, for fewer than ten galaxies.
+        The identity, with a note, for fewer than ten galaxies, and for raw lengths that do not follow the true ones.
     """
     good = np.isfinite(raw) & np.isfinite(truth) & (raw > 0) & (truth > 0) & np.isfinite(psf_fwhm)
     n = int(np.count_nonzero(good))
     if n < FEWEST:
         return identity(n)
     x, y = np.log(raw[good]), np.log(truth[good])
-    design = np.stack([np.ones(n), x, np.log(psf_fwhm[good])], axis=1)
+    log_psf = np.log(psf_fwhm[good])
+    design = np.stack([np.ones(n), y, log_psf], axis=1)
     keep = np.ones(n, dtype=bool)
     for _ in range(2):
-        solution = np.linalg.lstsq(design[keep], y[keep], rcond=None)[0]
-        miss = design @ solution - y
+        zero, response, psf_response = np.linalg.lstsq(design[keep], x[keep], rcond=None)[0]
+        if response < MIN_RESPONSE:
+            return identity(n, "the lengths hardly depend on the true ones")
+        solution = np.array([-zero, 1.0, -psf_response]) / response
+        miss = solution[0] + solution[1] * x + solution[2] * log_psf - y
         scatter = robust_scatter(miss)
         keep = np.abs(miss) <= 3 * max(scatter, 1e-6)
     stated = np.median((solution[1] * np.nan_to_num(spread[good])) ** 2)

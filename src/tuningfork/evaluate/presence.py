@@ -48,7 +48,7 @@ def presence_scores(test: pd.DataFrame, min_probability: float) -> dict[str, Any
         "barred": int(barred.sum()),
         "area_under_curve": area_under_curve(probability, barred),
         "brier": float(np.mean((probability - barred) ** 2)) if len(test) else None,
-        "brier_constant": share * (1 - share),
+        "brier_constant": share * (1 - share) if len(test) else None,
         "reliability": _reliability(probability, barred),
         "completeness": share_of(taken[resolved]),
         "purity": share_of(barred[taken]),

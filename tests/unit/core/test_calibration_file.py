@@ -16,14 +16,17 @@ from tuningfork.measure.bars.length_calibration import LengthCalibration
 from tuningfork.measure.features.calibration import ARMS, BULGE, FeatureCalibration, FractionCalibration
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting
 from tuningfork.measure.structure.intervals import ErrorModel
-from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection
+from tuningfork.measure.votes.correction import LearnedCorrection, PresenceCorrection, VoteCalibration, VoteCorrection
 
 LENGTH = LengthCalibration(0.1, 0.9, 0.2, 0.05, 0.11, 300, "")
 COMBINATION = BarCombination(["direct", "mask"], [[1.0, 0.2], [0.2, 3.0]], 1.2, {"direct": 4.0}, 3.5, 120)
 FRACTION = FractionCalibration([0.1, 1 / 3, -0.2], True, [0.2, 0.6], [0.05, 0.1], 90)
 LEARNED = LearnedCorrection(VoteCorrection(1.3, 0.7), True, "volunteers", 200, 0.02, 0.004)
 CALIBRATIONS = {
-    "votes": VoteCalibration({"bar": LEARNED, "merging": LearnedCorrection(VoteCorrection(), False, "simulated", 0)}),
+    "votes": VoteCalibration(
+        {"bar": LEARNED, "merging": LearnedCorrection(VoteCorrection(), False, "simulated", 0)},
+        PresenceCorrection(1.1, 0.2, 50),
+    ),
     "bars": BarCalibration({"direct": LENGTH, "mask": replace(LENGTH, scatter=None)}, LENGTH, COMBINATION),
     "features": FeatureCalibration({BULGE: FRACTION, ARMS: FractionCalibration([], False, [], [], 3, "too few")}),
     "structure": StructureCalibration({"mag": Weighting(0.1, 0.2, shared=1 / 7)}, 50, 45, "", {"mag": ErrorModel(0.1)}),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.classes import CLASSES
 from tuningfork.core.columns import MAPPED
 from tuningfork.core.config.stages import Bars
 from tuningfork.core.flags import Flag
@@ -28,8 +29,8 @@ from tuningfork.measure.bars.estimators import (
 from tuningfork.measure.bars.geometry import deprojected, kiloparsecs
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
 
-BARLESS_CLASSES = ["edge_on", "artifact"]
-"""Classes in which no bar is measured. Galaxies of all other classes can have one: people call many lenticulars smooth."""
+BAR_CLASSES = [name for name in CLASSES if name not in ("edge_on", "artifact")]
+"""Classes in which bars are measured. Smooth galaxies are among them: people call many barred lenticulars smooth."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def counts_as_barred(probability: np.ndarray, morphology: np.ndarray, min_probab
         (N,) bool.
     """
     with np.errstate(invalid="ignore"):
-        return np.asarray((probability >= min_probability) & ~np.isin(morphology, BARLESS_CLASSES))
+        return np.asarray((probability >= min_probability) & np.isin(morphology, BAR_CLASSES))
 
 
 def bar_columns(

@@ -52,11 +52,11 @@ def test_a_flag_needs_half_of_the_networks() -> None:
     assert average([[shape(20, flags=edge), shape(20)]]).flags.tolist() == [edge]
 
 
-def test_a_bar_needs_the_votes_and_a_disc_that_is_not_edge_on() -> None:
-    fractions = np.array([0.6, 0.6, 0.4, np.nan, 0.6])
+def test_a_bar_needs_its_probability_and_a_galaxy_that_is_not_edge_on() -> None:
+    probability = np.array([0.6, 0.6, 0.4, np.nan, 0.6])
     classes = np.array(["barred_spiral", "edge_on", "spiral", None, None], dtype=object)
-    assert counts_as_barred(fractions, classes, 0.5).tolist() == [True, False, False, False, False]
-    assert counts_as_barred(fractions, classes, 0.3).tolist() == [True, False, True, False, False]
+    assert counts_as_barred(probability, classes, 0.5).tolist() == [True, False, False, False, False]
+    assert counts_as_barred(probability, classes, 0.3).tolist() == [True, False, True, False, False]
 
 
 def calibration(path: Path, first: str = "direct", **lengths: float) -> Path:

@@ -14,7 +14,7 @@ from tuningfork.core.classes import class_of
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.errors import InputError
 from tuningfork.core.tables import detail_of, lineage_of, read_table
-from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection
+from tuningfork.measure.votes.correction import LearnedCorrection, PresenceCorrection, VoteCalibration, VoteCorrection
 from tuningfork.measure.votes.recipe import share_of_all
 from tuningfork.measure.votes.shard import classify_shard
 
@@ -35,7 +35,9 @@ def calibration(folder: Path, **corrections: VoteCorrection) -> Path:
         )
         for entry in questions()
     }
-    write_calibration(folder / "votes.json", "votes", VoteCalibration(learned), {"calibrate_votes": "v"})
+    write_calibration(
+        folder / "votes.json", "votes", VoteCalibration(learned, PresenceCorrection()), {"calibrate_votes": "v"}
+    )
     return folder / "votes.json"
 
 
@@ -93,7 +95,7 @@ def test_the_calibration_of_another_recipe_is_refused(tmp_path: Path) -> None:
     stamps, models = write_stamps(tmp_path / "shard.parquet"), [write_model(tmp_path / "m.json", "morphology")]
     table, masks = morphology_answers(stamps, models)
     wrong = tmp_path / "bars.json"
-    write_calibration(wrong, "bars", VoteCalibration({}), {})
+    write_calibration(wrong, "bars", VoteCalibration({}, PresenceCorrection()), {})
     with pytest.raises(InputError, match=r"bars\.json: a calibration of bars.* expected votes"):
         classify_shard(
             parameters("classify"), answers=table, masks=masks, calibration=wrong, output=tmp_path / "o.parquet"

@@ -3,7 +3,13 @@
 import numpy as np
 
 from tuningfork.core.decision_tree import answers, question
-from tuningfork.measure.votes.correction import LearnedCorrection, VoteCalibration, VoteCorrection, correct
+from tuningfork.measure.votes.correction import (
+    LearnedCorrection,
+    PresenceCorrection,
+    VoteCalibration,
+    VoteCorrection,
+    correct,
+)
 
 
 def test_only_questions_whose_correction_helps_are_changed() -> None:
@@ -16,7 +22,8 @@ def test_only_questions_whose_correction_helps_are_changed() -> None:
         {
             "bar": LearnedCorrection(entry, True, "simulated", 100),
             "merging": LearnedCorrection(entry, False, "simulated", 100),
-        }
+        },
+        PresenceCorrection(),
     )
     correct(fraction, error, concentration, learned.applied)
     bar = question("bar").slice

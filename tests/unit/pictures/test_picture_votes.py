@@ -1,0 +1,79 @@
+"""Pictures with votes become a part of a training set."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tuningfork.core.errors import InputError
+from tuningfork.core.tables import read_table
+from tuningfork.pictures.votes import write_picture_votes
+from tuningfork.stamps.store import StampFiles
+from tuningfork.training.sets.dataset import open_training_set
+
+
+def draw(path, sigma=9.0, size=160):
+    y, x = np.mgrid[:size, :size] - size / 2
+    light = np.exp(-(x**2 + y**2) / (2 * sigma**2)) + 0.02 * np.random.default_rng(1).standard_normal((size, size))
+    Image.fromarray(np.uint8(np.clip(20 + 220 * light, 0, 255))).convert("RGB").save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    names = [f"galaxy-{number}.png" for number in range(12)]
+    for name in names:
+        draw(tmp_path / "pictures" / name)
+    (tmp_path / "pictures" / "text.png").write_text("no picture")
+    votes = pd.DataFrame({"file": [*names, "text.png"], "smooth_or_featured_smooth_votes": 17.0, "bar_yes_votes": 2.5})
+    votes.to_csv(tmp_path / "votes.csv", index=False)
+    return tmp_path
+
+
+def test_the_part_has_the_stamps_and_the_votes_of_the_pictures_that_can_be_read(folder):
+    used, given = write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "part.parquet", 5.5)
+    assert (used, given) == (12, 13)
+    table = read_table(folder / "part.parquet")
+    assert "text.png" not in table["file"].to_pylist()
+    assert set(table["split"].to_pylist()) <= {"train", "validation", "test"}
+    training = open_training_set([StampFiles(folder / "part.parquet", folder / "part.npy")], needs_rows=False)
+    assert training.columns["bar_yes_votes"].tolist() == [2.5] * 12
+    assert training.columns["edge_on_yes_votes"].tolist() == [0.0] * 12
+    assert np.isnan(training.columns["bar_strength"]).all()
+
+
+def test_the_split_of_a_picture_does_not_depend_on_the_others(folder):
+    write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "all.parquet", 5.5)
+    pd.read_csv(folder / "votes.csv").iloc[5:].to_csv(folder / "fewer.csv", index=False)
+    write_picture_votes(folder / "pictures", folder / "fewer.csv", folder / "fewer.parquet", 5.5)
+    everything, fewer = (
+        read_table(folder / f"{name}.parquet").to_pandas().set_index("file")["split"] for name in ("all", "fewer")
+    )
+    assert (everything[fewer.index] == fewer).all()
+
+
+def test_pictures_are_not_drawn_as_pictures_a_second_time(folder):
+    write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "part.parquet", 5.5)
+    part = StampFiles(folder / "part.parquet", folder / "part.npy")
+    training = open_training_set([part], needs_rows=False)
+    object.__setattr__(training, "pictures", 1.0)
+    rows = np.arange(12)
+    scale = []
+    training.batch(rows, lambda columns, turns: scale.append(columns["pixel_scale"]) or {}, np.random.default_rng(0))
+    np.testing.assert_allclose(scale[0], read_table(part.table)["pixel_scale"].to_numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="file"), "needed are file"),
+        (lambda t: t[["file"]], "at least one of"),
+        (lambda t: t.assign(bar_yes_votes=-1), "row 1 has negative votes"),
+        (lambda t: t.assign(file="../" + t["file"]), "names without a folder"),
+        (lambda t: t.assign(file="missing.png"), "none of 13 pictures"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_with_its_fault(folder, change, message):
+    change(pd.read_csv(folder / "votes.csv")).to_csv(folder / "bad.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        write_picture_votes(folder / "pictures", folder / "bad.csv", folder / "part.parquet", 5.5)
