@@ -96,9 +96,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
-    parser.add_argument(
-        "--bandwidth", type=float, default=20.0, metavar="MB/S", help="total download rate (20 MB/s)"
-    )
+    parser.add_argument("--bandwidth", type=float, default=20.0, metavar="MB/S", help="total download rate (20 MB/s)")
     parser.add_argument("--cores", type=int, metavar="N", help="cores to compute on (those of this machine)")
 
 
