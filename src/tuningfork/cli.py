@@ -96,9 +96,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
-    parser.add_argument(
-        "--bandwidth", type=float, default=20.0, metavar="MB/S", help="what the service sends in all (20 MB/s)"
-    )
+    parser.add_argument("--bandwidth", type=float, default=20.0, metavar="MB/S", help="total download rate (20 MB/s)")
     parser.add_argument("--cores", type=int, metavar="N", help="cores to compute on (those of this machine)")
 
 
@@ -254,10 +252,15 @@ def _label_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=Path(paths.RESULTS))
     parser.add_argument("--labels", type=Path, default=Path(paths.LABELS))
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; any but this machine's asks for a token"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (127.0.0.1); other addresses than this machine's require a token",
     )
     parser.add_argument("--port", type=int, default=8765)
-    parser.add_argument("--token", help="what the page asks for on another address; made up and printed without it")
+    parser.add_argument(
+        "--token",
+        help="password of the page; where --host is not this machine, it is generated and printed if not given",
+    )
 
 
 def _label(options: argparse.Namespace) -> None:

@@ -78,12 +78,13 @@ def atlas():
 def stamps(root: Path, atlas: Service, tmp_path_factory: pytest.TempPathFactory):
     """Table and pixels of the stamps that the copy of the repository cuts."""
     clone, run = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("run")
-    for name in ("src", "config", "scripts"):
+    for name in ("src", "config", "scripts", "tests"):
         shutil.copytree(root / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     page = section(root / "docs" / "surveys.md", "A survey of your own")
     (clone / "src/tuningfork/surveys/atlas.py").write_text(blocks(page, "python")[0])
     (clone / "config/surveys/atlas.yaml").write_text(blocks(page, "yaml")[0])
-    apply_diff(blocks(page, "diff")[0], clone)
+    for diff in blocks(page, "diff"):
+        apply_diff(diff, clone)
     settings = {
         "sky": {"footprint": {"kind": "cone", "ra": 210.005, "dec": 0.1, "radius": 0.01}, "shard_order": 5},
         "survey": {"name": "atlas", "atlas": {"url": atlas.url}},

@@ -51,11 +51,24 @@ def test_a_column(root: Path, tmp_path: Path) -> None:
     clone.test("tests/unit/measure/structure/test_structure.py")
 
 
+def test_a_vote_question(root: Path, tmp_path: Path) -> None:
+    clone = Clone(root, tmp_path, "A vote question")
+    clone.test("tests/unit/simulate/test_votes.py")
+    assert "| `ring_yes_fraction` | float |" in clone.python("-m", "tuningfork.cli", "columns")
+    code = "from tuningfork.surveys.lists.labels.trees.tree import read_tree; print(read_tree('gz2').meaning['ring'])"
+    assert "t08_odd_feature.a19_ring" in clone.python("-c", code)
+    code = (
+        "from tuningfork.networks import compact, model_file\n"
+        "try:\n    model_file.load(compact.compact_card('morphology'))\nexcept Exception as error:\n    print(error)"
+    )
+    assert "start from random weights" in clone.python("-c", code)
+
+
 @pytest.fixture(scope="module")
 def with_stage(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy with the stage asymmetry."""
     clone = Clone(root, tmp_path_factory.mktemp("stage"), "A stage")
-    assert len(clone.written) == 3
+    assert len(clone.written) == 4
     clone.python("-m", "tuningfork.cli", "config", "--write", ".")
     return clone
 

@@ -176,12 +176,12 @@ def shard_files(files: CatalogueFiles) -> list[ShardFiles]:
         The stages have tables of different shards, or in another order.
     """
     names = [path.stem for path in files.sources]
-    for paths in (*files.stages.values(), files.tiles):
-        if [path.stem for path in paths] != names:
-            odd = next((path for path, name in zip(paths, names, strict=False) if path.stem != name), "no such table")
+    for stage, paths in (files.stages | {"tiles": files.tiles}).items():
+        if len(paths) != len(names):
+            raise InputError(f"the stage {stage} has {len(paths)} tables for {len(names)} shards; give one per shard")
+        if odd := next((path for path, name in zip(paths, names, strict=True) if path.stem != name), None):
             raise InputError(
-                f"{odd}: the tables of every stage must belong to the same "
-                f"{len(names)} shards, in the same order ({len(paths)} given)"
+                f"{odd}: the tables of every stage must belong to the same {len(names)} shards, in the same order"
             )
     if len(set(names)) != len(names):
         raise InputError(f"{files.sources[0].parent}: a shard is given twice; give each table once")

@@ -22,8 +22,8 @@ NOTES = {
     "whose concentrations are published: the larger their sum, the surer the network. A `_fraction` is the share among\n"
     "the volunteers who are asked the question; `p_bar` is the share among all volunteers, including those who are not\n"
     "asked about a bar because they see no disc or an edge-on one. `p_bar` is not the probability that a galaxy has a\n"
-    "bar: volunteers miss many bars, and of 20 simulated galaxies with `p_bar` between 0.2 and 0.4, 17 have one. An\n"
-    "error is the standard deviation of the fraction.",
+    "bar: volunteers miss many bars, and of the 54 galaxies of the default run with `p_bar` between 0.2 and 0.4, 48\n"
+    "have one. An error is the standard deviation of the fraction.",
     "structure": "One Sersic profile, deconvolved from the PSF, in the reference band. A network gives a first answer, a\n"
     "least-squares fit that starts from it gives a second; both are combined with weights learned on simulated\n"
     "validation galaxies, parameter by parameter, and `structure_method` is `network` where the fit was not used. An\n"
@@ -32,13 +32,13 @@ NOTES = {
     "distribution, which give any other interval, are in `results/calibration/structure.json`. `r_eff` and `sersic_n`\n"
     "are medians, `axis_ratio` and `bulge_to_total` means of their distributions. A parameter that the network did not\n"
     "learn is null.",
-    "bars": "Bar lengths are full lengths (both sides of the centre), as seen on the sky: not deprojected.\n"
-    "`bar_length` is null where the flag NOT_BARRED is set; the columns of the single estimators stay, for those who\n"
-    "set their own threshold in `p_bar`. The direct estimator gives a length for every source with a stamp. The others\n"
-    "are null where they see no bar: about a fifth of all sources by the mask and by the Fourier harmonics, hardly any\n"
-    "by the saliency map. Errors are lengths times errors of ln(length). That of `bar_length` holds 68 % of the\n"
-    "validation bars; those of single estimators are standard deviations.",
-    "features": "Given wherever the galaxy can be seen, whatever its class: arms only mean something in a disc that is\n"
+    "bars": "Bar lengths are full lengths, from end to end, as seen on the sky: not deprojected. `bar_length` is null\n"
+    "where the flag NOT_BARRED is set. The lengths of the single estimators are kept there, for those who set their own\n"
+    "threshold in `p_bar`. The direct estimator gives a length for every source with a stamp. The others are null where\n"
+    "they see no bar: in the default run, the mask in 15 % of the sources, the Fourier harmonics in 24 %, the saliency\n"
+    "map in none. The error of a length is the length times the error of its logarithm. The error of `bar_length` holds\n"
+    "68 % of the validation bars; the errors of single estimators are standard deviations.",
+    "features": "Every galaxy that can be seen has these columns, but spiral arms mean something only in a disc that is\n"
     "not edge-on. `bulge_fraction` follows what volunteers would say; `bulge_to_total` is the better estimate. Errors\n"
     "hold 68 % of the validation galaxies. The masks of the arms are in `results/features/<shard>.npy`, see\n"
     "docs/features.md.",

@@ -1,4 +1,15 @@
-"""Bit flags of the catalogue: why a measurement is missing or should be doubted."""
+"""Bit flags of the catalogue: why a measurement is missing or should be doubted.
+
+Each stage sets its own bits and hands on those of its input; `catalogue/merge.py` combines the tables with OR:
+
+* sources: NO_POSITION and DUPLICATE_ID (`surveys/lists/sources/rows.py`), BLENDED (`surveys/detection/detection.py`,
+  `surveys/des/survey.py`);
+* stamps: OUTSIDE_TILES to BAD_WCS (`stamps/shard.py`);
+* structure: STRUCTURE_... (`measure/structure/recipe.py`);
+* bars: NOT_BARRED and BAR_... (`measure/bars/recipe.py`; those of the saliency map in `measure/bars/maps.py`).
+
+For loose pictures, `pictures/table.py` takes the place of sources and stamps.
+"""
 
 from enum import IntFlag
 

@@ -137,8 +137,8 @@ def require_same_sources(reference: pa.Table, other: pa.Table, path: str | Path)
     """
     if not reference["source_id"].equals(other["source_id"]):
         raise InputError(
-            f"{path}: its {other.num_rows} sources are not the {reference.num_rows} of the shard, in their order; "
-            "delete it and run again"
+            f"{path}: its {other.num_rows} sources differ from the shard's list of {reference.num_rows}, or are in another "
+            "order; delete it and run again"
         )
 
 

@@ -1,6 +1,6 @@
 """The stage evaluate: all figures of merit, measured on test galaxies from which nothing was learned.
 
-Only the report depends on its outputs, so that a change of a figure does not require new measurements of the survey.
+Only audit_votes and the report depend on its outputs, so a new figure needs no new measurement of the survey.
 """
 
 from collections.abc import Sequence

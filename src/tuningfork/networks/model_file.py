@@ -143,7 +143,8 @@ def load(card_path: str | Path, task: str | None = None) -> tuple[nn.Module, dic
     Raises
     ------
     InputError
-        A file is missing, the weights are not those of the card, or the task is another one.
+        A file is missing, the weights are not those of the card, the task is another one, or the network answers other
+        questions than those of the decision tree.
     """
     card = read_card(card_path)
     if task is not None and card["task"] != task:
@@ -152,13 +153,27 @@ def load(card_path: str | Path, task: str | None = None) -> tuple[nn.Module, dic
     try:
         if _sha256(weights) != card["weights_sha256"]:
             raise InputError(f"{weights}: not the weights that {card_path} describes (sha256 differs); train again")
-        network = build(card["architecture"])
-        network.load_state_dict(load_file(weights))
+        network, state = build(card["architecture"]), load_file(weights)
+        _require_same_questions(card_path, network, state)
+        network.load_state_dict(state)
     except FileNotFoundError:
         raise InputError(f"{weights}: no such file; {card_path} needs it: train again") from None
     except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
         raise InputError(f"{weights}: cannot be read as the network of {card_path} ({error}); train again") from None
     return network.eval().requires_grad_(False), card
+
+
+def _require_same_questions(card_path: str | Path, network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Check that the weights of a morphology network have an output for every answer and question of the tree."""
+    if not isinstance(network, MorphologyNetwork):
+        return
+    found, needed = len(state["votes.bias"]), network.votes.out_features
+    if found != needed:
+        raise InputError(
+            f"{card_path}: this network answers other questions: it has {found} outputs for votes, but "
+            f"core/decision_tree.yaml needs {needed}; start from random weights (train.morphology.start: random), or train "
+            "it anew (config/examples/bars.yaml with that start)"
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -207,6 +207,13 @@ def test_tables_in_another_order_are_refused(tmp_path: Path) -> None:
         build(run, bars=run.paths("bars")[::-1])
 
 
+def test_a_missing_table_is_refused_with_its_stage(tmp_path: Path) -> None:
+    run = results(tmp_path, galaxies=4)
+    number = len(run.shards)
+    with pytest.raises(InputError, match=f"the stage bars has {number - 1} tables for {number} shards"):
+        build(run, bars=run.paths("bars")[:-1])
+
+
 def test_a_source_outside_its_shard_is_refused(tmp_path: Path) -> None:
     run = results(tmp_path, galaxies=4)
     path = run.paths("sources")[0]

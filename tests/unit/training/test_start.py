@@ -1,10 +1,15 @@
-"""A trained network of one band as the start of one for several."""
+"""The network from which a training starts: of one band for several, and of other questions for none."""
 
 import numpy as np
+import pytest
 import torch
 
+from tuningfork.core.decision_tree import Question, answers, questions
+from tuningfork.core.errors import InputError
+from tuningfork.networks import morphology
+from tuningfork.networks.compact import compact_card
 from tuningfork.networks.inputs import prepare
-from tuningfork.networks.model_file import build
+from tuningfork.networks.model_file import build, load
 from tuningfork.training.start import with_more_bands
 
 BANDS = ["g", "r", "i"]
@@ -28,3 +33,14 @@ def test_a_network_that_is_given_more_bands_answers_as_before() -> None:
         other = larger(*prepare(stamps, columns, BANDS, "r"))
     for name, values in one.items():
         torch.testing.assert_close(other[name], values, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_that_answers_other_questions_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a new question in the decision tree: the shipped network has no output for it."""
+    ring = Question("ring", "Is there a ring?", ("yes", "no"), None, len(answers()))
+    here, there = len(answers()) + len(questions()), len(answers()) + len(questions()) + 3
+    monkeypatch.setattr(morphology, "answers", lambda: (*answers(), *ring.labels))
+    monkeypatch.setattr(morphology, "questions", lambda: (*questions(), ring))
+    cause = rf"compact/morphology.json: .*{here} outputs.*needs {there}.*train.morphology.start: random.*bars.yaml"
+    with pytest.raises(InputError, match=cause):
+        load(compact_card("morphology"), "morphology")

@@ -10,7 +10,7 @@ ESTIMATORS = {
 }
 """Ways to measure a bar, and what each one uses."""
 MISSING = {
-    "direct": "null without a stamp alone",
+    "direct": "null only where there is no stamp",
     "mask": "null where the mask shows no bar near the centre",
     "saliency": "null where the map has no region near the centre, which is rare",
     "fourier": "null where no neighbouring rings share a position angle or the harmonics are weak",
@@ -19,11 +19,11 @@ MISSING = {
 MAPPED = ("mask", "saliency", "fourier")
 """Estimators that measure the length on an image, and give an angle."""
 
-LENGTH_ERROR = "bar_length times the error of ln(bar_length) that 68 % of the validation bars lie within"
+LENGTH_ERROR = "bar_length times the error of ln(bar_length), scaled so that it holds 68 % of the validation bars"
 SAME_RELATIVE_ERROR = "{} times the relative error of bar_length; the errors of {} are not included"
 ESTIMATOR_ERROR = (
-    "bar_length_{} times the standard deviation of ln(bar_length_{}), the estimator's own and the scatter on validation "
-    "bars in quadrature"
+    "bar_length_{} times the standard deviation of ln(bar_length_{}): the estimator's own error and the scatter about the "
+    "validation bars, added in quadrature"
 )
 
 
@@ -77,7 +77,7 @@ BARS = [
     *(_angle(f"bar_position_angle_{name}", f"position angle of the bar {ESTIMATORS[name]}") for name in MAPPED),
 ]
 
-FRACTION_ERROR = "68 % of the validation galaxies with such a fraction lie within this error"
+FRACTION_ERROR = "error that holds 68 % of the validation galaxies with a similar fraction"
 FEATURES = [
     *with_error(
         Column(

@@ -30,10 +30,14 @@ STRUCTURE = [
             F4,
             None,
             "stat.correlation",
-            f"correlation of the errors of {first} and {second}, taken of the magnitude and of the logarithms of the others",
+            f"correlation of the errors of {text}",
             "structure",
         )
-        for first, second in (("mag", "r_eff"), ("mag", "sersic_n"), ("r_eff", "sersic_n"))
+        for first, second, text in (
+            ("mag", "r_eff", "mag and ln r_eff"),
+            ("mag", "sersic_n", "mag and ln sersic_n"),
+            ("r_eff", "sersic_n", "ln r_eff and ln sersic_n"),
+        )
     ),
     *(
         Column(

@@ -13,7 +13,7 @@ from tuningfork.core.config.root import Configuration
 HEADER = """\
 # The default configuration: a simulated sky that needs no downloads.
 # Written from the models in src/tuningfork/core/config by `tuningfork config`; a test fails when they differ.
-# A configuration of your own holds only what differs from this one: snakemake --configfile mine.yaml
+# A configuration of your own holds only what differs from this one: tuningfork run mine.yaml
 """
 
 

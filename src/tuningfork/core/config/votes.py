@@ -42,7 +42,7 @@ class Votes(Section):
     )
     max_shards: int = option(
         64,
-        "largest number of shards that are matched, evenly spread over the footprint; their stamps (0.5 MB per source) "
+        "largest number of shards that are matched, evenly spread over the footprint; their stamps (0.4 MB per source in three bands) "
         "must exist before the training",
         plan=True,
         ge=1,

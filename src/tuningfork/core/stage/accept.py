@@ -13,10 +13,10 @@ from tuningfork.core.stage.parameters import ACCEPTED, canonical, frozen_digest,
 
 
 def accept_results(stage: str, tokens: Mapping[str, str], results: Path = Path(paths.RESULTS)) -> bool:
-    """Take the present results of a stage for those of the present code.
+    """Mark the existing results of a stage as made by the present code.
 
-    The file of frozen parameters gets the new token and remembers the earlier hash under `accepted`, by which the
-    lineage of all that follows says so. Its time stays, so that nothing reruns.
+    The file of frozen parameters gets the new token and keeps the earlier hash under `accepted`; the lineage of all that
+    is made later names both. The file's time stays, so nothing reruns.
 
     Parameters
     ----------

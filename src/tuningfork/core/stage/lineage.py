@@ -24,7 +24,11 @@ class Lineage(dict[str, str]):
         )
 
     def add(self, path: str | Path, lineage: Mapping[str, str]) -> None:
-        """Add the lineage of the file `path`; a hash that tells of an acceptance takes the place of one that does not."""
+        """Add the lineage of the file `path`.
+
+        Where a hash `<earlier>+<present>` meets the plain `<earlier>`, the former is kept: it says that the results were
+        accepted after an upgrade.
+        """
         for stage, digest in lineage.items():
             if len(digest) > len(self.get(stage, "")):
                 self[stage] = digest

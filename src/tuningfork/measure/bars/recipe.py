@@ -171,7 +171,7 @@ def _estimator_columns(
 
 
 def _with_error(name: str, values: np.ndarray, relative: np.ndarray) -> dict[str, np.ndarray]:
-    """Return a length and its standard deviation as columns."""
+    """Return a length and its error as columns."""
     return {name: values, f"{name}_error": np.where(np.isfinite(values), values * relative, np.nan)}
 
 

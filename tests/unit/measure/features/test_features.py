@@ -222,6 +222,6 @@ def test_maps_repeat_and_those_of_other_sources_or_another_length_are_refused(tm
     for name in ("map_table", "morphology"):
         other = tmp_path / f"other_{name}.parquet"
         write_table(other, read_table(getattr(inputs, name)).take([1, 0, 2, 3, 4]))
-        with pytest.raises(InputError, match=f"other_{name}.parquet: its 5 sources are not"):
+        with pytest.raises(InputError, match=f"other_{name}.parquet: its 5 sources differ from"):
             features_shard(parameters("features"), inputs=replace(inputs, **{name: other}), **outputs)
     assert not outputs["output"].exists()
