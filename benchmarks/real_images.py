@@ -5,7 +5,7 @@ DECaLS pictures. A new head on the network's vector, the whole network trained f
 mean of both, whichever is better on a part of the rest. Vote fractions of the DECaLS pictures, before and after the same
 training.
 Then bars without any training on real images: the bars of EFIGI galaxies, drawn as pictures, beside their attribute
-Bar_Length, and p_bar beside the votes of Galaxy Zoo 2.
+Bar_Length, and bar_vote_share beside the votes of Galaxy Zoo 2.
 
     TUNINGFORK_REAL_DATA=... python benchmarks/real_images.py [--quick] [--model CARD] [--gallery FILE.png]
 """
@@ -109,7 +109,7 @@ def bars_of_efigi(card: Path, data: Path, gallery: Path | None) -> dict[str, flo
     found = {
         "scaled": rows["bar_length_scaled"],
         "expected": rows["bar_length_scaled"] * rows["bar_yes_fraction"],
-        "p_bar": rows["p_bar"],
+        "bar_vote_share": rows["bar_vote_share"],
         "size": rows["r90"],
     }
     figures: dict[str, float] = {"n_efigi": int(known.sum())}
@@ -144,7 +144,7 @@ def draw(path: Path, folder: Path) -> Path:
 
 
 def bars_of_votes(card: Path, data: Path, quick: bool) -> dict[str, float]:
-    """Print and return the rank correlation of p_bar with the debiased bar votes of Galaxy Zoo 2."""
+    """Print and return the rank correlation of bar_vote_share with the debiased bar votes of Galaxy Zoo 2."""
     paths, _, table = labelled(data, "rings")
     votes = table["gz2s82_bar_debiased"].to_numpy(dtype=float)
     chosen = np.flatnonzero(np.isfinite(votes))[: 8 if quick else None]

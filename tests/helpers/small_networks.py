@@ -105,7 +105,7 @@ def morphology_table(path: Path, stamps: Path, barred: np.ndarray) -> Path:
         "morphology": names,
         "bar_yes_fraction": np.where(good, fraction, np.nan),
         "bar_probability": np.where(good, fraction, np.nan),
-        "p_bar": np.where(good, 0.9 * fraction, np.nan),
+        "bar_vote_share": np.where(good, 0.9 * fraction, np.nan),
     }
     write_table(path, shard_table("classify", values), LINEAGE | {"classify": "c0"})
     return path

@@ -19,6 +19,7 @@ from tuningfork.core.tables import write_table
 from tuningfork.evaluate.audit.bias import audit_votes
 from tuningfork.evaluate.bars import bar_auc, baseline_lengths, pipeline_lengths, resolved_bars, score_bars
 from tuningfork.evaluate.features import recommended_fractions, score_features
+from tuningfork.evaluate.presence import presence_scores
 from tuningfork.evaluate.scores import question_scores
 from tuningfork.evaluate.stage import confusion, galaxy_table
 from tuningfork.evaluate.structure import challenge, network_scores, signal_scores, structure_scores
@@ -138,7 +139,9 @@ def _held_out(count: int) -> pd.DataFrame:
             "psf": 3.0,
             "pixel_scale": SCALE,
             "morphology": np.where(rng.uniform(size=count) < 0.8, kinds, rng.choice(CLASSES, count)),
-            "p_bar": np.clip(np.where(bar, 0.7, 0.3) + rng.normal(0, 0.2, count), 0, 1),
+            "bar_vote_share": np.clip(np.where(bar, 0.7, 0.3) + rng.normal(0, 0.2, count), 0, 1),
+            "bar_probability": np.clip(np.where(bar, 0.8, 0.2) + rng.normal(0, 0.2, count), 0, 1),
+            "bar_strength": np.where(bar, 0.2, 0.0),
         }
     )
     for name, scatter in SCATTERS.items():
@@ -210,6 +213,7 @@ def _evaluation(count: int) -> tuple[dict[str, Any], pa.Table]:
         "bars_published": scores,
         "bar_method": "moments",
         "bar_auc": bar_auc(test),
+        "bar_presence": presence_scores(test, 0.5),
         "features": score_features(validation, test, features, 0),
     }
     return values, galaxy_table(test, lengths)

@@ -258,7 +258,8 @@ def _saliency(angle: float, length: float) -> np.ndarray:
 def _votes(kinds: np.ndarray, good: np.ndarray, bar: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
     values: dict[str, Any] = {
         "morphology": [kind if ok else None for kind, ok in zip(kinds, good, strict=True)],
-        "p_bar": np.where(good, np.where(bar, 0.8, 0.1), np.nan),
+        "bar_vote_share": np.where(good, np.where(bar, 0.8, 0.1), np.nan),
+        "bar_probability": np.where(good, np.where(bar, 0.9, 0.1), np.nan),
     }
     for label in answers():
         values[f"{label}_fraction"] = np.where(good, rng.uniform(0, 1, len(kinds)), np.nan)

@@ -55,9 +55,9 @@ def test_every_source_is_accounted_for(default_run: Run, catalogue) -> None:
     ]
     assert sorted(catalogue["source_id"]) == sorted(itertools.chain(*sources))
     measured = catalogue["flags"] & int(Flag.NO_POSITION | Flag.OUTSIDE_TILES | Flag.BAD_TILE) == 0
-    for column in ("p_bar", "mag", "r_eff", "bar_length_saliency_raw"):
+    for column in ("bar_vote_share", "mag", "r_eff", "bar_length_saliency_raw"):
         assert catalogue.loc[~measured, column].isna().all()
-    assert catalogue.loc[measured, ["p_bar", "mag", "r_eff", "morphology"]].notna().all().all()
+    assert catalogue.loc[measured, ["bar_vote_share", "mag", "r_eff", "morphology"]].notna().all().all()
 
 
 def test_a_second_run_does_nothing(root: Path, default_run: Run) -> None:
@@ -75,7 +75,7 @@ def test_the_survey_itself_is_measured_as_well_as_the_held_out_simulations(truth
     ratio = np.log(truth["r_eff"] / truth["true_r_eff"])
     assert abs(ratio.median()) < 0.1
     barred = truth["true_class"] == "barred_spiral"
-    rank = truth["p_bar"].rank()
+    rank = truth["bar_vote_share"].rank()
     n_barred, n_other = barred.sum(), (~barred).sum()
     area = (rank[barred].sum() - n_barred * (n_barred + 1) / 2) / (n_barred * n_other)
     assert area > 0.8
@@ -114,7 +114,7 @@ def test_bulges_and_arms_are_measured_on_every_galaxy_that_is_seen(default_run: 
     # 200 galaxies: the correlations have errors of 0.02 to 0.05.
     assert features["bulge_fraction"]["recommended"]["r"] >= 0.8
     assert features["spiral_arm_fraction"]["recommended"]["r"] >= 0.6
-    seen = truth["p_bar"].notna()
+    seen = truth["bar_vote_share"].notna()
     for name in ("bulge_fraction", "spiral_arm_fraction"):
         assert truth.loc[seen, name].notna().mean() > 0.9
         assert truth.loc[~seen, name].isna().all()

@@ -44,7 +44,7 @@ def test_only_its_own_jobs_and_the_report_run(run: Run, default_run: Run) -> Non
 
 def test_every_galaxy_is_measured_and_is_none_of_the_catalogue(run: Run, galaxies: pd.DataFrame) -> None:
     assert len(galaxies) == galaxies["source_id"].nunique() == GALAXIES
-    assert galaxies[["tile", "morphology", "p_bar", "true_bar_length", "psf_fwhm"]].notna().all().all()
+    assert galaxies[["tile", "morphology", "bar_vote_share", "true_bar_length", "psf_fwhm"]].notna().all().all()
     catalogue = pq.read_table(run.results / "catalogue.parquet", columns=["source_id"])["source_id"].to_pylist()
     assert not set(galaxies["source_id"]) & set(catalogue)
 

@@ -20,10 +20,9 @@ NOTES = {
     "stamps": "Columns that end in a band exist for each band of the survey; here for g, r and i.",
     "classify": "Fractions are the expected vote fractions of a group of volunteers. They follow a Dirichlet distribution\n"
     "whose concentrations are published: the larger their sum, the surer the network. A `_fraction` is the share among\n"
-    "the volunteers who are asked the question; `p_bar` is the share among all volunteers, including those who are not\n"
-    "asked about a bar because they see no disc or an edge-on one. `p_bar` is not the probability that a galaxy has a\n"
-    "bar: volunteers miss many bars, and of the 54 galaxies of the default run with `p_bar` between 0.2 and 0.4, 48\n"
-    "have one. An error is the standard deviation of the fraction.",
+    "the volunteers who are asked the question; `bar_vote_share` is the share among all volunteers, including those who are not\n"
+    "asked about a bar because they see no disc or an edge-on one. `bar_vote_share` is not the probability that a galaxy has a\n"
+    "bar, because volunteers miss many bars; that is `bar_probability`. An error is the standard deviation of the fraction.",
     "structure": "One Sersic profile, deconvolved from the PSF, in the reference band. A network gives a first answer, a\n"
     "least-squares fit that starts from it gives a second; both are combined with weights learned on simulated\n"
     "validation galaxies, parameter by parameter, and `structure_method` is `network` where the fit was not used. An\n"
@@ -34,7 +33,7 @@ NOTES = {
     "learn is null.",
     "bars": "Bar lengths are full lengths, from end to end, as seen on the sky: not deprojected. `bar_length` is null\n"
     "where the flag NOT_BARRED is set. The lengths of the single estimators are kept there, for those who set their own\n"
-    "threshold in `p_bar`. The direct estimator gives a length for every source with a stamp. The others are null where\n"
+    "threshold in `bar_probability`. The direct estimator gives a length for every source with a stamp. The others are null where\n"
     "they see no bar: in the default run, the mask in 15 % of the sources, the Fourier harmonics in 24 %, the saliency\n"
     "map in none. The error of a length is the length times the error of its logarithm. The error of `bar_length` holds\n"
     "68 % of the validation bars; the errors of single estimators are standard deviations.",
@@ -64,7 +63,7 @@ table = Table.read("results/catalogue.parquet")  # with units; a missing text re
 
 import duckdb
 
-duckdb.sql("select source_id, bar_length from 'results/catalogue.parquet' where p_bar > 0.8 and flags & 65 = 0")
+duckdb.sql("select source_id, bar_length from 'results/catalogue.parquet' where bar_vote_share > 0.8 and flags & 65 = 0")
 
 from tuningfork.core.flags import decode
 

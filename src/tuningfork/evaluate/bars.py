@@ -177,12 +177,12 @@ def coverage(miss: np.ndarray, error: np.ndarray) -> float | None:
 
 
 def bar_auc(test: pd.DataFrame) -> dict[str, Any]:
-    """Return the area under the curve of `p_bar`, for all test galaxies and for clear cases.
+    """Return the area under the curve of `bar_probability`, for all test galaxies and for clear cases.
 
     Parameters
     ----------
     test : DataFrame
-        N test galaxies: truth, `p_bar`, `psf` (px).
+        N test galaxies: truth, `bar_probability`, `psf` (px).
 
     Returns
     -------
@@ -191,7 +191,7 @@ def bar_auc(test: pd.DataFrame) -> dict[str, Any]:
         a clear case.
     """
     barred = test["bar_length"].notna().to_numpy()
-    good = test["p_bar"].notna().to_numpy()
+    good = test["bar_probability"].notna().to_numpy()
     psf = test["psf"] * test["pixel_scale"]
     resolved = np.where(
         barred, test["bar_length"] > MIN_BAR_LENGTH_PSF * psf, test["r_eff"] > MIN_DISC_RADIUS_PSF * psf
@@ -203,7 +203,7 @@ def bar_auc(test: pd.DataFrame) -> dict[str, Any]:
         & (test["axis_ratio"] > MIN_FACE_ON_AXIS_RATIO).to_numpy()
         & test["class"].isin(CLEAR_CLASSES).to_numpy()
     )
-    score = test["p_bar"].to_numpy()
+    score = test["bar_probability"].to_numpy()
     return {
         "all": area_under_curve(score[good], barred[good]),
         "clear": area_under_curve(score[clear], barred[clear]),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tuningfork.core.statistics import FEWEST, area_under_curve
+from tuningfork.core.statistics import FEWEST
 from tuningfork.evaluate.bars import resolved_bars
 from tuningfork.measure.bars.recipe import counts_as_barred
 
@@ -30,7 +30,7 @@ def presence_scores(test: pd.DataFrame, min_probability: float) -> dict[str, Any
     Returns
     -------
     dict
-        `n`, `barred`; `area_under_curve`; `brier` and `brier_constant`, the mean squared error of the probability and
+        `n`, `barred`; `brier` and `brier_constant`, the mean squared error of the probability and
         of the share of barred galaxies; `reliability`, per bin of the probability the mean probability, the share of
         barred galaxies and its binomial error; `completeness` of bars longer than the limit of
         :func:`tuningfork.evaluate.bars.resolved_bars`, `purity`, each with its binomial error; and
@@ -46,7 +46,6 @@ def presence_scores(test: pd.DataFrame, min_probability: float) -> dict[str, Any
     return {
         "n": len(test),
         "barred": int(barred.sum()),
-        "area_under_curve": area_under_curve(probability, barred),
         "brier": float(np.mean((probability - barred) ** 2)) if len(test) else None,
         "brier_constant": share * (1 - share) if len(test) else None,
         "reliability": _reliability(probability, barred),

@@ -274,7 +274,7 @@ def galaxy_table(test: pd.DataFrame, lengths: dict[str, BarLengths]) -> pa.Table
     names = ["index", "split", "class", *PARAMETERS, "redshift", "bar_length", "bar_position_angle", *vote_columns()]
     names += [f"{name}_{kind}" for name in PARAMETERS for kind in ("predicted", "error")]
     names += [*(f"{column.name}_network" for column in PROFILE), "structure_method", "reduced_chi2", "signal_to_noise"]
-    names += ["morphology", "p_bar", "bar_probability", *(f"{label}_fraction" for label in answers())]
+    names += ["morphology", "bar_vote_share", "bar_probability", *(f"{label}_fraction" for label in answers())]
     names += ["arm_strength", *(f"{name}{kind}" for name in FEATURES for kind in ("", "_error"))]
     scale = test["pixel_scale"].to_numpy()
     table = test.reindex(columns=names).assign(psf_fwhm=test["psf"] * scale)

@@ -38,7 +38,7 @@ TRUTH_FIELDS = (
 """True properties of a galaxy that are written, as `true_...`."""
 STAMP_COLUMNS = ("pixel_scale", "psf_fwhm", "sky_noise", "valid_fraction")
 """Properties of its stamp that are written; `psf_fwhm` (arcsec) and `sky_noise` are those of the reference band."""
-VOTE_COLUMNS = ("p_bar", "bar_yes_fraction")
+VOTE_COLUMNS = ("bar_vote_share", "bar_yes_fraction")
 SCHEMA = pa.schema(
     [
         ("source_id", pa.int64()),

@@ -308,7 +308,7 @@ def picture_columns(
     barred = counts_as_barred(probability, votes["morphology"].astype(str), Bars().min_probability)
     return {
         "morphology": votes["morphology"],
-        "p_bar": votes["p_bar"],
+        "bar_vote_share": votes["bar_vote_share"],
         "bar_probability": probability,
         "bar_yes_fraction": fractions,
         "bar_length_pixels": bars.length * scale,

@@ -41,7 +41,7 @@ COLUMNS = [
     Column("psf_fwhm", F4, PIXEL_UNIT, "instr.obsty.seeing", "full width at half maximum of the PSF", FOLDER_STAGE),
     Column("morphology", NAMES, None, "src.morph.type", "class of the galaxy by the expected votes", FOLDER_STAGE),
     Column(
-        "p_bar",
+        "bar_vote_share",
         F4,
         None,
         "stat.probability",
@@ -98,7 +98,13 @@ def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
     for name in ("x", "y", "r50", "r90"):
         values[name] = np.array([_in_picture(reading, name) for reading in readings], dtype=float)
     texts = ("morphology", "bar_length_method")
-    numbers = ("p_bar", "bar_yes_fraction", "bar_position_angle", "bar_position_angle_error", "bar_ellipticity")
+    numbers = (
+        "bar_vote_share",
+        "bar_yes_fraction",
+        "bar_position_angle",
+        "bar_position_angle_error",
+        "bar_ellipticity",
+    )
     lengths = [f"bar_length_{name}" for name in ("pixels", "pixels_error", "scaled", "scaled_error")]
     lengths += [f"bar_length_{name}_pixels" for name in ESTIMATORS]
     values |= {name: np.full(number, np.nan) for name in (*numbers, *lengths)}

@@ -82,7 +82,7 @@ CHARTS: dict[str, ChartEntry] = {
     "roc": ChartEntry(
         lambda inputs: quality.roc(*comparisons.bar_scores(inputs.held_out)),
         "Share of bars found against share of unbarred galaxies called barred.",
-        "Share of barred and of unbarred test galaxies above a threshold in p_bar, for every threshold. Use it to choose "
+        "Share of barred and of unbarred test galaxies above a threshold in bar_probability, for every threshold. Use it to choose "
         "a threshold of your own.",
     ),
     "structure": ChartEntry(

@@ -139,7 +139,7 @@ def _barred_entry(inputs: ReportInputs, galaxy: Any) -> Entry:
     truth = None
     facts = [
         f"bar {_with_error(galaxy.bar_length, galaxy.bar_length_error, 2)}″ ({galaxy.bar_length_method})",
-        f"PA {_with_error(galaxy.bar_position_angle, galaxy.bar_position_angle_error, 0)}°, p_bar {galaxy.p_bar:.2f}",
+        f"PA {_with_error(galaxy.bar_position_angle, galaxy.bar_position_angle_error, 0)}°, bar_vote_share {galaxy.bar_vote_share:.2f}",
     ]
     true_length = getattr(galaxy, "true_bar_length", np.nan)
     if np.isfinite(true_length):

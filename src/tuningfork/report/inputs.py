@@ -24,7 +24,7 @@ MAX_OVERVIEW_ROWS = 20_000
 """Rows of the catalogue that the map and the histograms show; a larger catalogue is thinned evenly."""
 MAX_LABEL_ERRORS = 100
 """Number of likely label errors that are read."""
-OVERVIEW_COLUMNS = ["ra", "dec", "morphology", "mag", "r_eff", "sersic_n", "axis_ratio", "p_bar", "bar_length"]
+OVERVIEW_COLUMNS = ["ra", "dec", "morphology", "mag", "r_eff", "sersic_n", "axis_ratio", "bar_vote_share", "bar_length"]
 ORIENTATION_COLUMNS = ["north_angle", "east_is_left"]
 
 

@@ -65,6 +65,8 @@ def render(inputs: ReportInputs, max_barred: int) -> str:
         agreement=summary.agreement_rows(inputs.evaluation),
         learned_classes=summary.class_rows(inputs),
         auc=summary.auc_rows(inputs.evaluation),
+        presence=inputs.evaluation.get("bar_presence"),
+        presence_rows=summary.presence_rows(inputs.evaluation),
         structure=summary.structure_rows(inputs.evaluation),
         bars=summary.bar_rows(inputs.evaluation),
         features=rows_of(inputs.evaluation),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tuningfork.calibrate.bars import MIN_BAR_LENGTH_PSF
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.flags import MEANINGS, Flag
 from tuningfork.report.figures.structure import PARAMETER_NAMES
@@ -122,6 +123,16 @@ def auc_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     scores = evaluation.get("bar_auc") or {}
     names = {"all": "all held-out galaxies", "clear": "clear cases: bright, well resolved, at low inclination"}
     return [(label, scores[key]) for key, label in names.items() if scores.get(key)]
+
+
+def presence_rows(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return completeness and purity of the galaxies that count as barred, each with its binomial error."""
+    scores = evaluation.get("bar_presence") or {}
+    names = {
+        "completeness": f"completeness: bars longer than {MIN_BAR_LENGTH_PSF:g} PSF FWHM that count as barred",
+        "purity": "purity: galaxies that count as barred and have a bar",
+    }
+    return [(label, scores[key]) for key, label in names.items() if (scores.get(key) or {}).get("share") is not None]
 
 
 def structure_rows(evaluation: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

@@ -51,7 +51,12 @@ def test_every_source_is_one_row_with_exactly_the_published_columns(run: Results
 
 def test_values_stay_with_their_source(run: Results) -> None:
     table = pq.read_table(run.folder / "catalogue.parquet").to_pandas().set_index("source_id")
-    for stage, name in [("structure", "r_eff"), ("bars", "bar_length"), ("morphology", "p_bar"), ("sources", "ra")]:
+    for stage, name in [
+        ("structure", "r_eff"),
+        ("bars", "bar_length"),
+        ("morphology", "bar_vote_share"),
+        ("sources", "ra"),
+    ]:
         for path in run.paths(stage):
             part = pq.read_table(path).to_pandas().set_index("source_id")
             np.testing.assert_array_equal(table.loc[part.index, name], part[name])
@@ -141,7 +146,7 @@ def test_pandas_and_duckdb_read_both_forms(run: Results) -> None:
     frame = pd.read_parquet(run.folder / "catalogue.parquet")
     assert len(frame) == 60
     assert set(frame["morphology"].dropna()) <= set(CLASSES)
-    query = "select count(*), count(bar_length), max(p_bar) from read_parquet(?)"
+    query = "select count(*), count(bar_length), max(bar_vote_share) from read_parquet(?)"
     single = duckdb.execute(query, [str(run.folder / "catalogue.parquet")]).fetchone()
     pattern = str(run.folder / "catalogue/dataset/*/*/*.parquet")
     assert single == duckdb.execute(query, [pattern]).fetchone()

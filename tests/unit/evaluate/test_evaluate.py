@@ -46,7 +46,7 @@ def galaxies(number: int, seed: int) -> pd.DataFrame:
             "psf_fwhm_r": np.full(number, 3 * SCALE),
             "psf": np.full(number, 3.0),
             "r_eff": size,
-            "p_bar": np.clip(np.where(barred, 0.7, 0.3) + generator.normal(0, 0.1, number), 0, 1),
+            "bar_probability": np.clip(np.where(barred, 0.7, 0.3) + generator.normal(0, 0.1, number), 0, 1),
             "mag": generator.uniform(14, 18, number),
             "axis_ratio": np.full(number, 0.8),
             "class": np.where(barred, "barred_spiral", "spiral"),

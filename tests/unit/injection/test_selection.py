@@ -267,7 +267,7 @@ def test_the_job_measures_every_galaxy_in_the_images_of_a_simulated_sky(tmp_path
     assert len(rows) == 4
     assert shard.contains(rows["ra"].to_numpy(), rows["dec"].to_numpy()).all()
     assert rows["tile"].isin([tile.name for tile in tiles]).all()
-    for name in ("true_bar_length", "psf_fwhm", "sky_noise", "p_bar", "bar_length_direct"):
+    for name in ("true_bar_length", "psf_fwhm", "sky_noise", "bar_vote_share", "bar_length_direct"):
         assert np.isfinite(rows[name].astype(float)).all(), name
     assert (rows["recovered"] == rows["bar_length"].notna()).all()
     selection = Parameters("selection_function", "digest", validate({}), None)

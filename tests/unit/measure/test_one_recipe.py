@@ -182,7 +182,7 @@ def test_held_out_galaxies_are_measured_like_sources(shard: Shard, tmp_path: Pat
     )
     same_lengths(shard, {name: estimates[name] for name in ESTIMATORS}, np.arange(NUMBER))
     votes = vote_columns_of(answers, VOTES)
-    for name in ("bar_yes_fraction", "bar_yes_dirichlet", "p_bar", "spiral_arms_yes_fraction"):
+    for name in ("bar_yes_fraction", "bar_yes_dirichlet", "bar_vote_share", "spiral_arms_yes_fraction"):
         np.testing.assert_array_equal(np.float32(votes[name]), shard.classes[name].to_numpy(), err_msg=name)
     assert votes["morphology"].tolist() == shard.classes["morphology"].to_pylist()
 
@@ -200,7 +200,7 @@ def test_pictures_are_measured_like_sources(shard: Shard) -> None:
     np.testing.assert_array_equal(np.float32(found["bar_length_pixels"]), in_stage(shard, "bar_length"))
     np.testing.assert_array_equal(np.float32(found["bar_length_pixels_error"]), in_stage(shard, "bar_length_error"))
     np.testing.assert_array_equal(np.float32(found["bar_ellipticity"]), in_stage(shard, "bar_ellipticity"))
-    np.testing.assert_array_equal(np.float32(found["p_bar"]), shard.classes["p_bar"].to_numpy())
+    np.testing.assert_array_equal(np.float32(found["bar_vote_share"]), shard.classes["bar_vote_share"].to_numpy())
 
 
 def test_light_in_one_band_is_that_of_all_bands(shard: Shard) -> None:

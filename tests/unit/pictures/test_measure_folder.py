@@ -90,7 +90,13 @@ def test_every_file_is_a_row_and_sub_folders_are_not_entered(measured) -> None:
     assert rows.loc["black.png", "flags"] == Flag.NO_SIGNAL
     good = rows.loc[["galaxy.jpg", "galaxy.png", "turned.png", "twice.png"]]
     assert (good["reason"] == "").all()
-    numbers = ("bar_length_pixels", "bar_length_scaled", "bar_position_angle", "p_bar", "bar_length_pixels_error")
+    numbers = (
+        "bar_length_pixels",
+        "bar_length_scaled",
+        "bar_position_angle",
+        "bar_vote_share",
+        "bar_length_pixels_error",
+    )
     assert np.isfinite(good[[*numbers, "bar_length_scaled_error", "r50", "r90", "psf_fwhm"]].to_numpy(float)).all()
     assert rows.loc[["$empty$.png", "black.png"], list(numbers)].isna().all(axis=None)
 

@@ -9,7 +9,7 @@ def morphology() -> list[Column]:
     rows = [
         Column("morphology", NAMES, None, "src.morph.type", "most likely class", "classify"),
         Column(
-            "p_bar",
+            "bar_vote_share",
             F4,
             None,
             "stat.probability",

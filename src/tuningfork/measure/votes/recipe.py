@@ -21,7 +21,7 @@ def vote_columns_of(predicted: MorphologyAnswers, calibration: VoteCalibration) 
     Returns
     -------
     dict
-        Column -> array (N,): `{answer}_fraction`, `{answer}_fraction_error`, `{answer}_dirichlet`, `p_bar`,
+        Column -> array (N,): `{answer}_fraction`, `{answer}_fraction_error`, `{answer}_dirichlet`, `bar_vote_share`,
         `bar_probability` (NaN without a stamp) and `morphology` (None without a stamp).
     """
     fraction, error, concentration = (
@@ -33,7 +33,7 @@ def vote_columns_of(predicted: MorphologyAnswers, calibration: VoteCalibration) 
         values[f"{label}_fraction"] = fraction[:, column]
         values[f"{label}_fraction_error"] = error[:, column]
         values[f"{label}_dirichlet"] = concentration[:, column]
-    values["p_bar"] = share_of_all(fraction, "bar_yes")
+    values["bar_vote_share"] = share_of_all(fraction, "bar_yes")
     values["bar_probability"] = calibration.presence.apply(np.asarray(predicted.bar_probability, dtype=float))
     values["morphology"] = class_of(fraction)
     return values

@@ -126,7 +126,7 @@ def reliability_bins(scores: dict[str, Any]) -> list[tuple[Question, Any]]:
 
 
 def bar_scores(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return p_bar of each test galaxy, and whether it has a bar.
+    """Return bar_probability of each test galaxy, and whether it has a bar.
 
     Parameters
     ----------
@@ -135,14 +135,14 @@ def bar_scores(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    p_bar : ndarray
-        (N,) expected share of volunteers who report a bar.
+    bar_probability : ndarray
+        (N,)
     barred : ndarray of bool
         (N,) whether the galaxy was simulated with one.
     """
-    if not {"p_bar", "class"} <= set(table):
+    if not {"bar_probability", "class"} <= set(table):
         return np.array([]), np.array([], dtype=bool)
-    return _numbers(table, "p_bar"), (table["class"] == "barred_spiral").to_numpy()
+    return _numbers(table, "bar_probability"), (table["class"] == "barred_spiral").to_numpy()
 
 
 def evidence(explanations: pd.DataFrame) -> tuple[list[str], list[str]]:

@@ -19,7 +19,7 @@ HISTOGRAM_COLUMNS = {
     "r_eff": ("half-light radius", "arcsec", True),
     "sersic_n": ("Sersic index", "", True),
     "axis_ratio": ("axis ratio", "", False),
-    "p_bar": ("expected share who see a bar", "", False),
+    "bar_vote_share": ("expected share who see a bar", "", False),
     "bar_length": ("bar length", "arcsec", True),
 }
 """Column -> title, unit, whether its axis is logarithmic."""

@@ -54,7 +54,7 @@ def test_every_source_has_a_row_and_those_without_a_stamp_are_null(tmp_path: Pat
     table = classified(tmp_path, write_stamps(tmp_path / "shard.parquet"), models)
     assert list(table["source_id"]) == list(range(100, 107))
     assert list(table["flags"]) == [0, 4, 0, 0, 4, 0, 0]
-    missing = table["p_bar"].isna()
+    missing = table["bar_vote_share"].isna()
     assert list(np.flatnonzero(missing)) == [1, 4]
     assert list(np.flatnonzero(table["morphology"].isna())) == [1, 4]
     for question in questions():
@@ -82,7 +82,7 @@ def test_what_calibration_has_learned_is_applied(tmp_path: Path) -> None:
     total = [table["bar_yes_dirichlet"] + table["bar_no_dirichlet"] for table in (plain, calibrated)]
     np.testing.assert_allclose(total[1], 2 * total[0], rtol=1e-3)
     leading = share_of_all(calibrated[[f"{name}_fraction" for name in NAMES]].to_numpy(), "bar_yes")
-    np.testing.assert_allclose(calibrated["p_bar"], leading, rtol=1e-5)
+    np.testing.assert_allclose(calibrated["bar_vote_share"], leading, rtol=1e-5)
     np.testing.assert_array_equal(plain["merging_merger_fraction"], calibrated["merging_merger_fraction"])
 
 
