@@ -58,8 +58,9 @@ def bootstrap(statistic: Callable[[np.ndarray], float], number: int) -> tuple[fl
     if number < FEWEST:
         return np.nan, np.nan
     rng = np.random.default_rng(0)
-    again = [statistic(rng.integers(0, number, number)) for _ in range(RESAMPLINGS)]
-    return float(statistic(np.arange(number))), float(np.nanstd(again))
+    again = np.array([statistic(rng.integers(0, number, number)) for _ in range(RESAMPLINGS)])
+    again = again[np.isfinite(again)]
+    return float(statistic(np.arange(number))), float(again.std()) if again.size else np.nan
 
 
 def galaxies(table: pd.DataFrame) -> pd.DataFrame:
