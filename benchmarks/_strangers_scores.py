@@ -64,12 +64,30 @@ def bootstrap(statistic: Callable[[np.ndarray], float], number: int) -> tuple[fl
 
 
 def galaxies(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of galaxies."""
+    """Return the rows of galaxies.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     return table[table["kind"].isin(GALAXIES)]
 
 
 def resolved(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of bars that are scored."""
+    """Return the rows of bars that are scored.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     return table[table["barred"] & (table["bar_length"] > LEAST_WIDTHS * table["psf_fwhm"])]
 
 
@@ -203,7 +221,16 @@ def coverage(rows: pd.DataFrame, name: str) -> dict[int, tuple[float, float]]:
 
 
 def angles(rows: pd.DataFrame) -> tuple[float, float]:
-    """Return the median of the absolute error of the bar's angle (deg), and its error."""
+    """Return the median of the absolute error of the bar's angle (deg), and its error.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+
+    Returns
+    -------
+    tuple of float
+    """
     miss = np.abs(
         angle_difference(rows["angle"].to_numpy(dtype=float), rows["bar_position_angle"].to_numpy(dtype=float))
     )

@@ -79,7 +79,13 @@ def images(scenes: int, seed: int, folder: Path, catalogue: Path | None, run: bo
 
 
 def report(table: pd.DataFrame) -> None:
-    """Print the tables, and as the last line the figures."""
+    """Print the tables, and as the last line the figures.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Truths and measurements.
+    """
     bars = resolved(table)
     published = bars[bars["published"]]
     figures: dict[str, object] = {"scenes": len(table), "bars": len(bars), "published": len(published)}

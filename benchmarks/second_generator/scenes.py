@@ -180,31 +180,33 @@ def truth_of(
     r_eff = half_light_radius(light, grid, model.axis_ratio, model.position_angle)
     area = 2.5 * np.log10(2 * np.pi * r_eff**2 * model.axis_ratio)
     low, high = (np.clip(brightness - area, *MAGS) for brightness in SURFACE_BRIGHTNESS)
-    turn, bar = conditions.rotation, model.bar
-    values = (
-        {}
-        if bar is None
-        else {
-            "bar_length": bar.length,
-            "bar_half_length": bar.half_length,
-            "bar_position_angle": (bar.position_angle + turn) % 180,
-            "bar_axis_ratio": bar.axis_ratio,
-            "bar_share": model.shares["bar"],
-            "bar_contrast": model.shares["contrast"],
-        }
-    )
     return Truth(
         plan.kind,
-        bar is not None,
+        model.bar is not None,
         bulge_share=model.shares.get("bulge", np.nan),
         inclination=float(np.rad2deg(np.arccos(model.cos_inclination))),
-        position_angle=(model.position_angle + turn) % 180,
+        position_angle=(model.position_angle + conditions.rotation) % 180,
         axis_ratio=model.axis_ratio,
         mag=float(rng.uniform(low, high)),
         r_eff=r_eff,
         details=model.details,
-        **values,
+        **_truth_of_bar(model, conditions.rotation),
     )
+
+
+def _truth_of_bar(model: Model, rotation: float) -> dict[str, float]:
+    """Return what the truth says about a bar."""
+    bar = model.bar
+    if bar is None:
+        return {}
+    return {
+        "bar_length": bar.length,
+        "bar_half_length": bar.half_length,
+        "bar_position_angle": (bar.position_angle + rotation) % 180,
+        "bar_axis_ratio": bar.axis_ratio,
+        "bar_share": model.shares["bar"],
+        "bar_contrast": model.shares["contrast"],
+    }
 
 
 def _artefact(rng: np.random.Generator, index: int, kind: str, conditions: Conditions) -> Scene:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from second_generator.arms import draw_arms, draw_ring, flocculent
-from second_generator.discs import add_clumps, draw_disc
+from second_generator.arms import Arms, Patches, Ring, draw_arms, draw_ring, flocculent
+from second_generator.discs import Disc, add_clumps, draw_disc
 from second_generator.frame import Brightness, Grid, Plane, log_uniform
 from second_generator.model import Layer, Model, Plan
 from second_generator.spheroids import Spheroid
@@ -32,6 +32,15 @@ def _bulge(rng: np.random.Generator, plane: Plane, scale: float, largest: float)
     return Spheroid(radius, rng.uniform(0.8, 4.5), float(flattening), plane.position_angle)
 
 
+def _pattern(rng: np.random.Generator, name: str, disc: Disc) -> Arms | Patches | Ring:
+    """Return arms, patches or a ring of an unbarred disc."""
+    if name == "arms":
+        return draw_arms(rng, disc.scale, disc.scale * rng.uniform(0.3, 1.0), None)
+    if name == "patches":
+        return flocculent(rng, disc)
+    return draw_ring(rng, disc.scale * rng.uniform(0.8, 2.2), rng.uniform(0.85, 1.0), rng.uniform(0, np.pi))
+
+
 def plan_spiral(rng: np.random.Generator, psf_fwhm: float) -> Plan:
     """Return an unbarred disc with arms, patches or a ring.
 
@@ -53,13 +62,7 @@ def plan_spiral(rng: np.random.Generator, psf_fwhm: float) -> Plan:
         pattern = rng.choice(["arms", "patches", "ring"], p=[0.6, 0.27, 0.13])
         disc, bulge = draw_disc(rng, scale), log_uniform(rng, 0.01, 0.35)
         light = grid.drawn(_in_plane(plane, disc.light))
-        part = {
-            "arms": lambda: draw_arms(rng, scale, scale * rng.uniform(0.3, 1.0), None),
-            "patches": lambda: flocculent(rng, disc),
-            "ring": lambda: draw_ring(
-                rng, scale * rng.uniform(0.8, 2.2), rng.uniform(0.85, 1.0), rng.uniform(0, np.pi)
-            ),
-        }[pattern]()
+        part = _pattern(rng, pattern, disc)
         young = part.light(x, y) * (1 if pattern == "ring" else light)
         young = (young / young.sum(dtype=float)).astype(np.float32)
         share = (1 - bulge) * rng.uniform(0.12, 0.45 if pattern != "ring" else 0.25)
@@ -194,6 +197,26 @@ def _tail(radius: float, turn: float, start: float, sense: int, opening: float, 
     return value
 
 
+def _member(
+    rng: np.random.Generator, grid: Grid, radius: float, west: float, north: float
+) -> tuple[np.ndarray, float, float]:
+    """Return the light, axis ratio and position angle of a galaxy of a merger."""
+    if rng.uniform() < 0.4:
+        stars = draw_elliptical(rng, radius)
+        return grid.drawn(stars.brightness(), west, north), stars.axis_ratio, stars.position_angle
+    plane = Plane(float(rng.uniform(0.4, 1.0)), float(rng.uniform(0, 180)))
+    disc, arms = draw_disc(rng, radius / 1.6), flocculent(rng, draw_disc(rng, radius / 1.6))
+
+    def light(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        x, y = plane.inside(x, y)
+        return disc.light(x, y) * (1 + 0.5 * arms.light(x, y))
+
+    bulge = _bulge(rng, plane, radius / 1.6, 0.5).brightness()
+    share = np.float32(rng.uniform(0.1, 0.4))
+    both = (1 - share) * grid.drawn(light, west, north) + share * grid.drawn(bulge, west, north)
+    return both, plane.cos_inclination, plane.position_angle
+
+
 def plan_merger(rng: np.random.Generator, psf_fwhm: float) -> Plan:
     """Return two galaxies with tidal tails.
 
@@ -211,27 +234,9 @@ def plan_merger(rng: np.random.Generator, psf_fwhm: float) -> Plan:
     distance, direction = size * rng.uniform(1.2, 3.0), rng.uniform(0, 2 * np.pi)
     place = float(distance * np.cos(direction)), float(distance * np.sin(direction))
 
-    def member(
-        rng: np.random.Generator, grid: Grid, radius: float, west: float, north: float
-    ) -> tuple[np.ndarray, float, float]:
-        if rng.uniform() < 0.4:
-            stars = draw_elliptical(rng, radius)
-            return grid.drawn(stars.brightness(), west, north), stars.axis_ratio, stars.position_angle
-        plane = Plane(float(rng.uniform(0.4, 1.0)), float(rng.uniform(0, 180)))
-        disc, arms = draw_disc(rng, radius / 1.6), flocculent(rng, draw_disc(rng, radius / 1.6))
-
-        def light(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-            x, y = plane.inside(x, y)
-            return disc.light(x, y) * (1 + 0.5 * arms.light(x, y))
-
-        bulge = _bulge(rng, plane, radius / 1.6, 0.5).brightness()
-        share = np.float32(rng.uniform(0.1, 0.4))
-        both = (1 - share) * grid.drawn(light, west, north) + share * grid.drawn(bulge, west, north)
-        return both, plane.cos_inclination, plane.position_angle
-
     def build(rng: np.random.Generator, grid: Grid) -> Model:
-        main, flat, angle = member(rng, grid, size, 0.0, 0.0)
-        other, _, _ = member(rng, grid, size * rng.uniform(0.5, 0.9), *place)
+        main, flat, angle = _member(rng, grid, size, 0.0, 0.0)
+        other, _, _ = _member(rng, grid, size * rng.uniform(0.5, 0.9), *place)
         tails = rng.uniform(0.08, 0.25)
         layers = [Layer("disc", (1 - ratio) * (1 - tails), main), Layer("old", ratio * (1 - tails), other)]
         for k in range(int(rng.choice([1, 2, 2]))):
