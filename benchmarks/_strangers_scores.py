@@ -107,7 +107,7 @@ def detection(table: pd.DataFrame) -> Figures:
     others = others[~others["barred"]]
     both = pd.concat([bars, others])
     figures: Figures = {}
-    for name in ("p_bar", "bar_yes_fraction"):
+    for name in ("bar_probability", "bar_yes_fraction"):
         area = area_under_curve(both[name].to_numpy(), both["barred"].to_numpy())
         figures[f"auc_{name}"] = area["auc"], area["auc_error"]
     clear = bars[bars["bar_contrast"] > CLEAR_CONTRAST]

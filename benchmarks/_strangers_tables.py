@@ -1,6 +1,6 @@
 """What was measured of scenes of the second generator, beside their truth: one table for pictures and for catalogues.
 
-Columns beside the truths: `morphology`, `p_bar`, `bar_yes_fraction`, `flags`; `published`, whether the bar counts as one;
+Columns beside the truths: `morphology`, `bar_probability`, `bar_yes_fraction`, `flags`; `published`, whether the bar counts as one;
 `length_{estimator}` and `error_{estimator}` (arcsec); `angle` (deg on the sky).
 """
 
@@ -13,7 +13,7 @@ from tuningfork.core.flags import Flag
 
 ESTIMATORS = ("direct", "mask", "saliency", "fourier")
 RECOMMENDED = "recommended"
-COMMON = ["flags", "morphology", "p_bar", "bar_yes_fraction"]
+COMMON = ["flags", "morphology", "bar_probability", "bar_yes_fraction"]
 """Columns that both kinds of measurements have."""
 
 
@@ -69,7 +69,7 @@ def of_catalogue(truth: pd.DataFrame, catalogue: pd.DataFrame) -> pd.DataFrame:
 def _with_published(table: pd.DataFrame) -> pd.DataFrame:
     flags = table["flags"].fillna(int(Flag.NOT_BARRED)).astype(np.int64)
     table["published"] = ((flags & int(Flag.NOT_BARRED)) == 0) & table[f"length_{RECOMMENDED}"].notna()
-    for name in ("p_bar", "bar_yes_fraction"):
+    for name in ("bar_probability", "bar_yes_fraction"):
         table[name] = table[name].fillna(0.0)
     table["morphology"] = table["morphology"].fillna("not measured")
     return table
