@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,15 @@ QUICK = 40
 PROGRAM = [sys.executable, "-m", "tuningfork.cli"]
 
 
-def pictures(scenes: int, seed: int, folder: Path) -> pd.DataFrame:
+def pictures(scenes: int, seed: int, folder: Path, further: Sequence[str] = ()) -> pd.DataFrame:
     """Draw pictures, measure them, and return truths and measurements.
 
     Parameters
     ----------
     scenes, seed : int
     folder : Path
+    further : sequence of str
+        Further options of measure-folder.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def pictures(scenes: int, seed: int, folder: Path) -> pd.DataFrame:
     """
     truth = write_pictures(draw_scenes(seed, scenes), seed, folder)
     output = folder / "measured.parquet"
-    command = [*PROGRAM, "measure-folder", str(folder / "pictures"), "--out", str(output)]
+    command = [*PROGRAM, "measure-folder", str(folder / "pictures"), "--out", str(output), *further]
     subprocess.run(command, check=True, stdout=sys.stderr)
     return of_pictures(truth, pd.read_parquet(output))
 
@@ -173,6 +176,11 @@ def _number(value: object) -> object:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
+def _further(options: argparse.Namespace) -> list[str]:
+    models = ["--models", *options.models] if options.models else []
+    return models + (["--calibration", options.calibration] if options.calibration else [])
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -186,6 +194,8 @@ def main() -> None:
     parser.add_argument("--catalogue", type=Path, help="catalogue that the workflow has made of the FITS images")
     parser.add_argument("--run", action="store_true", help="run the workflow on the FITS images: an hour or more")
     parser.add_argument("--cores", default="all", help="for the workflow")
+    parser.add_argument("--models", nargs="+", default=[], metavar="CARD", help="for measure-folder")
+    parser.add_argument("--calibration", metavar="FILE", help="for measure-folder")
     options = parser.parse_args()
     scenes = QUICK if options.quick else options.scenes
     with tempfile.TemporaryDirectory() as temporary:
@@ -193,7 +203,7 @@ def main() -> None:
         table = (
             images(scenes, options.seed, folder, options.catalogue, options.run, options.cores)
             if options.fits
-            else pictures(scenes, options.seed, folder)
+            else pictures(scenes, options.seed, folder, _further(options))
         )
         if table is not None:
             report(table)

@@ -86,7 +86,7 @@ def _write(readings: list[Reading], table: pd.DataFrame, output: Path) -> None:
     values: dict[str, Any] = {
         "index": np.arange(len(table)),
         FILE_COLUMN: table[FILE_COLUMN].to_list(),
-        "split": [split_of(_key(name)) for name in table[FILE_COLUMN]],
+        "split": [split_of_file(name) for name in table[FILE_COLUMN]],
         "class": [""] * len(table),
         "picture": np.ones(len(table), dtype=bool),
         CHECKSUM_COLUMN: row_checksums(pixels),
@@ -96,5 +96,6 @@ def _write(readings: list[Reading], table: pd.DataFrame, output: Path) -> None:
     write_table(output, pa.table(values), {}, bands=[PICTURE_BAND], reference_band=PICTURE_BAND)
 
 
-def _key(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+def split_of_file(name: str) -> str:
+    """Return whether a picture is for training, validation or test (8:1:1), by its name alone."""
+    return split_of(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))

@@ -16,6 +16,8 @@ EVERYTHING = Population(
     classes={"barred_spiral": 1, "elliptical": 0, "spiral": 0, "edge_on": 0, "merger": 0, "lens": 0},
 )  # fmt: skip
 
+PLAIN = Population(oval_fraction=0, barlens_fraction=0, ansae_fraction=0, bar_dust_fraction=0)
+
 
 @pytest.mark.parametrize("seed", range(40))
 def test_the_light_of_a_barred_galaxy_adds_up_and_no_disc_is_negative(seed):
@@ -26,7 +28,7 @@ def test_the_light_of_a_barred_galaxy_adds_up_and_no_disc_is_negative(seed):
 
 def test_companions_lie_on_the_bar_and_point_along_it():
     bar = bar_on_sky(20.0, 0.3, 0.4, 1.0, 2.0, 0.8, 30.0)
-    population = Population(ansae_fraction=1.0, bar_dust_fraction=1.0)
+    population = Population(oval_fraction=0, barlens_fraction=0, ansae_fraction=1.0, bar_dust_fraction=1.0)
     companions = draw_companions(np.random.default_rng(1), bar, 0.8, 30.0, population)
     ansae = next(part for part in companions.parts if part.population == "old")
     distance = np.hypot(ansae.profile.x, ansae.profile.y)
@@ -40,7 +42,7 @@ def test_companions_lie_on_the_bar_and_point_along_it():
 
 def test_without_shares_nothing_comes_with_a_bar():
     bar = bar_on_sky(20.0, 0.3, 0.4, 1.0, 2.0, 0.8, 30.0)
-    assert draw_companions(np.random.default_rng(1), bar, 0.8, 30.0, Population()).light == 0
+    assert draw_companions(np.random.default_rng(1), bar, 0.8, 30.0, PLAIN).light == 0
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -22,7 +22,7 @@ class ClassFractions(Section):
     edge_on: float = option(0.12, "discs seen edge-on", ge=0)
     merger: float = option(0.08, "mergers", ge=0)
     sersic: float = option(0.0, "galaxies with a single Sersic profile, as most fitting codes assume", ge=0)
-    artifact: float = option(0.0, "stars, trails, ghosts, pieces of large galaxies and noise: no galaxies", ge=0)
+    artifact: float = option(0.03, "stars, trails, ghosts, pieces of large galaxies and noise: no galaxies", ge=0)
     lens: float = option(0.01, "ellipticals that lens a galaxy behind them into arcs or an Einstein ring", ge=0)
 
     @model_validator(mode="after")
@@ -49,7 +49,7 @@ class Population(Section):
         24.0, "faintest mean surface brightness within the half-light radius", unit="mag/arcsec2", ge=5, le=40
     )
     bar_length_min: float = option(3.0, "shortest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
-    bar_length_max: float = option(12.0, "longest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
+    bar_length_max: float = option(24.0, "longest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
     sersic_n_min: float = option(
         0.3, "lowest Sersic index of the kind `sersic`, drawn uniformly in its logarithm", ge=0.2, le=8
     )
@@ -77,7 +77,7 @@ class Population(Section):
     bar_axis_ratio_min: float = option(0.2, "smallest axis ratio of a bar in the plane of the disc", ge=0.1, le=0.8)
     bar_axis_ratio_max: float = option(0.45, "largest axis ratio of a bar in the plane of the disc", ge=0.1, le=0.8)
     bar_boxiness_max: float = option(
-        2.0, "largest exponent of the generalised ellipses that are a bar's isophotes; 2: ellipses only", ge=2, le=6
+        3.0, "largest exponent of the generalised ellipses that are a bar's isophotes; 2: ellipses only", ge=2, le=6
     )
     inner_ring_fraction: float = option(
         0.2,
@@ -86,26 +86,26 @@ class Population(Section):
         ge=0,
         le=1,
     )
-    outer_ring_fraction: float = option(0.0, "share of the disc galaxies with an additional outer ring", ge=0, le=1)
-    bar_light_max: float = option(0.3, "largest share of a barred galaxy's light in its bar", ge=0.13, le=0.7)
+    outer_ring_fraction: float = option(0.1, "share of the disc galaxies with an additional outer ring", ge=0, le=1)
+    bar_light_max: float = option(0.45, "largest share of a barred galaxy's light in its bar", ge=0.13, le=0.7)
     bar_relative_length_min: float = option(
-        0.35,
+        0.3,
         "shortest bar in half-light radii of the galaxy: full length as seen",
         unit="half-light radius",
         gt=0,
         le=2,
     )
     bar_relative_length_max: float = option(
-        2.4, "longest bar in half-light radii of the galaxy: full length as seen", unit="half-light radius", gt=0, le=10
+        3.2, "longest bar in half-light radii of the galaxy: full length as seen", unit="half-light radius", gt=0, le=10
     )
-    oval_fraction: float = option(0.0, "share of the bars in an oval lens, flat and with a sharp edge", ge=0, le=1)
-    barlens_fraction: float = option(0.0, "share of the bars with a barlens, their thick inner part", ge=0, le=1)
-    ansae_fraction: float = option(0.0, "share of the bars with spots of light at their ends", ge=0, le=1)
-    bar_dust_fraction: float = option(0.0, "share of the bars with dust lanes along their edges", ge=0, le=1)
+    oval_fraction: float = option(0.2, "share of the bars in an oval lens, flat and with a sharp edge", ge=0, le=1)
+    barlens_fraction: float = option(0.15, "share of the bars with a barlens, their thick inner part", ge=0, le=1)
+    ansae_fraction: float = option(0.1, "share of the bars with spots of light at their ends", ge=0, le=1)
+    bar_dust_fraction: float = option(0.1, "share of the bars with dust lanes along their edges", ge=0, le=1)
     flocculent_fraction: float = option(
-        0.0, "share of the disc galaxies with arms whose arms are flocculent: many short pieces", ge=0, le=1
+        0.2, "share of the disc galaxies with arms whose arms are flocculent: many short pieces", ge=0, le=1
     )
-    lopsided_fraction: float = option(0.0, "share of the disc galaxies whose disc is off-centre", ge=0, le=1)
+    lopsided_fraction: float = option(0.1, "share of the disc galaxies whose disc is off-centre", ge=0, le=1)
     dust_lane_fraction: float = option(0.5, "share of the edge-on discs with a dust lane", ge=0, le=1)
     einstein_radius_min: float = option(1.0, "smallest Einstein radius of lenses", unit="arcsec", gt=0, le=30)
     einstein_radius_max: float = option(4.0, "largest Einstein radius of lenses", unit="arcsec", gt=0, le=30)
@@ -134,9 +134,16 @@ class Population(Section):
         return self
 
 
+class SkyFractions(ClassFractions):
+    """Relative frequencies of the kinds of galaxies of a simulated sky, which lists no artifacts as sources."""
+
+    artifact: float = option(0.0, "stars, trails, ghosts, pieces of large galaxies and noise: no galaxies", ge=0)
+
+
 class SkyPopulation(Population):
     """The galaxies of a simulated sky, with more faint than bright ones, as on the real sky."""
 
     mag_slope: float = option(
         0.25, "slope of log10(counts) with magnitude: 0 is uniform, 0.6 Euclidean", unit="1/mag", ge=-1, le=1
     )
+    classes: SkyFractions = option(SkyFractions(), "relative frequencies of the kinds of galaxies")
