@@ -59,11 +59,10 @@ def bars(data: Path, further: Sequence[str]) -> dict[str, float]:
     """Print and return how well the bars that people measured are found and measured."""
     folder = data / "barred_with_lengths"
     truth = pd.read_csv(folder / "lengths.csv")
-    key = next(name for name in truth.columns if truth[name].dtype == object)
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
     table = measure(files, further)
-    table = table.merge(truth.assign(name=truth[key].map(lambda file: Path(str(file)).stem)), on="name")
-    called = (table["flags"] & Flag.NOT_BARRED) == 0
+    table = table.merge(truth.assign(name=truth["file"].map(lambda file: Path(file).stem)).drop(columns="file"), on="name")
+    called = (table["flags"] & int(Flag.NOT_BARRED)) == 0
     print(f"{len(table)} galaxies with bars measured by people; {int(called.sum())} are called barred")
     figures: dict[str, float] = {"n_bars": len(table), "called_barred": int(called.sum())}
     true = table["length_scaled"].to_numpy(dtype=float)

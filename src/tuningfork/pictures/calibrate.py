@@ -15,6 +15,7 @@ from tuningfork.calibrate.bars import learn_bars
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
 from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import Configuration, validate
+from tuningfork.core.config.population import ClassFractions
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import new_array
@@ -37,8 +38,13 @@ CALIBRATION_SEED = 2718
 """Seed of the galaxies; no network may have been trained with it."""
 GALAXY_NUMBER_RANGE = (10, 100_000)
 """Fewest and most galaxies from which a calibration is learned."""
-BARRED_ALONE = {"elliptical": 0, "spiral": 0, "barred_spiral": 1, "edge_on": 0, "merger": 0, "lens": 0}
+BARRED_ALONE = dict.fromkeys(ClassFractions.model_fields, 0.0) | {"barred_spiral": 1.0}
 """Shares of the classes in the population."""
+PICTURED = {
+    "seeing": (0.7, 2.6), "noise": (0.4, 2.5), "neighbour_density": 15_000.0,
+    "population": {"r_eff_max": 18.0, "bar_length_min": 1.8, "bar_length_max": 32.0, "classes": BARRED_ALONE},
+}  # fmt: skip
+"""The simulated galaxies: pictures come from any survey, and show galaxies of any size."""
 
 
 def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, output: Path) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, outpu
     values = {
         "seed": CALIBRATION_SEED,
         "survey": {"simulated": {"bands": ensemble.bands}},
-        "simulate": {"population": {"classes": BARRED_ALONE}},
+        "simulate": PICTURED,
     }
     configuration = validate(values)
     return calibrate_pictures(number, ensemble, configuration, describe(configuration, surveys), output)
