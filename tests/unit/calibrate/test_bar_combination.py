@@ -79,3 +79,25 @@ def test_without_galaxies_the_first_stands_alone() -> None:
     np.testing.assert_allclose(length, found["direct"])
     np.testing.assert_allclose(error, unit)
     assert set(method) == {"direct"}
+
+
+def test_an_estimator_that_is_far_off_hardly_moves_the_length_and_the_error_grows() -> None:
+    combination = learn_combination(*drawn(4000, 1))
+    unit = np.full(2, 0.1)
+    agreeing = {"direct": np.array([20.0, 20.0]), "mask": np.array([20.0, 20.5]), "fourier": np.array([20.0, 19.5])}
+    strange = agreeing | {"direct": np.array([8.0, 8.0])}
+    (usual, error, _), (length, larger, _) = (combination.lengths(found, unit) for found in (agreeing, strange))
+    assert usual == pytest.approx([20, 20], rel=0.02)
+    assert np.all(np.abs(np.log(length / 20)) < 0.3 * np.abs(np.log(8 / 20)))
+    assert np.all(larger > 1.2 * error)
+
+
+def test_errors_hold_on_galaxies_whose_regressed_length_is_wrong_more_often() -> None:
+    combination = learn_combination(*drawn(4000, 1))
+    found, unit, truth, _, _ = drawn(4000, 5)
+    wrong = np.random.default_rng(6).uniform(size=4000) < 0.2
+    found["direct"] = np.where(wrong, truth * 0.4, found["direct"])
+    length, error, _ = combination.lengths(found, unit)
+    usual = np.abs(np.log(length / truth)) < error
+    assert np.mean(usual) > 0.6
+    assert np.median(np.abs(np.log(length / truth))[wrong]) < 0.3

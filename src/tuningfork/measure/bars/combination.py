@@ -4,6 +4,11 @@ Errors of ln(length) are divided by the error that the regressing network states
 are less precise for faint and small galaxies. With C the covariance of the resulting errors, the best linear unbiased
 estimate has the weights C^-1 1 / (1' C^-1 1) (Aitken 1936). An estimator whose weight would be below `MIN_WEIGHT` is
 left out.
+
+Weights and errors learned on simulated galaxies hold for galaxies that resemble them. On a strange galaxy the estimators
+disagree by more than their errors. An estimator that is more than `OUTLIER_SIGMA` of its errors from the combination then
+counts with an error as large as its distance requires (Huber 1964), and the error of the combination grows with the
+disagreement (Birge 1932).
 """
 
 from collections.abc import Mapping
@@ -15,6 +20,10 @@ UNIT_ESTIMATOR = "direct"
 """The estimator whose stated error is the unit of all errors; it is used alone where no weights could be learned."""
 MIN_WEIGHT = 0.03
 """Smallest weight of an estimator that is used."""
+OUTLIER_SIGMA = 2.0
+"""Distance from the combination, in errors of an estimator, beyond which it counts less."""
+ROBUST_STEPS = 5
+"""Number of times that the combination and the distances from it are computed in turn."""
 
 
 @dataclass(frozen=True)
@@ -73,25 +82,36 @@ class BarCombination:
         for pattern in np.unique(present, axis=0):
             if not pattern.any():
                 continue
-            rows = (present == pattern).all(axis=1)
-            weights, variance = self._weights(pattern)
+            rows = np.flatnonzero((present == pattern).all(axis=1))
+            weights, variance = _weights(np.array(self.covariance), pattern)
             mean[rows] = np.nan_to_num(logs[rows]) @ weights
             error[rows] = self.scale * np.sqrt(variance) * unit[rows]
-            method[rows] = "+".join(name for name, weight in zip(self.names, weights, strict=True) if weight > 0)
+            method[rows] = self._method(weights)
+            for row in rows[self._strange(logs[rows], mean[rows], unit[rows])]:
+                mean[row], error[row], method[row] = self._robust(logs[row], pattern, unit[row])
         return np.exp(mean), error, method
 
-    def _weights(self, present: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the weights (K,) of the estimators, zero for those not used, and the variance of the combination."""
-        covariance, used = np.array(self.covariance), np.flatnonzero(present)
-        while True:
-            solution = np.linalg.solve(covariance[np.ix_(used, used)], np.ones(len(used)))
-            weights = solution / solution.sum()
-            if len(used) == 1 or (weights >= MIN_WEIGHT).all():
-                break
-            used = np.delete(used, np.argmin(weights))
-        result = np.zeros(len(present))
-        result[used] = weights
-        return result, float(result @ covariance @ result)
+    def _method(self, weights: np.ndarray) -> str:
+        return "+".join(name for name, weight in zip(self.names, weights, strict=True) if weight > 0)
+
+    def _strange(self, logs: np.ndarray, mean: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Return which of N galaxies have an estimator (N, K) far from the combination."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            distance = np.abs(logs - mean[:, None]) / (unit[:, None] * np.sqrt(np.diag(self.covariance)))
+        return np.asarray((np.nan_to_num(distance) > OUTLIER_SIGMA).any(axis=1))
+
+    def _robust(self, logs: np.ndarray, present: np.ndarray, unit: float) -> tuple[float, float, str]:
+        """Return the combination of one galaxy's estimates (K,), its error and its method, with outliers counting less."""
+        deviation = unit * np.sqrt(np.diag(self.covariance))
+        mean = float(np.nanmedian(logs))
+        for _ in range(ROBUST_STEPS):
+            distance = np.nan_to_num(np.abs(logs - mean) / deviation)
+            inflation = np.maximum(distance / OUTLIER_SIGMA, 1.0)
+            weights, variance = _weights(np.array(self.covariance) * np.outer(inflation, inflation), present)
+            mean = float(np.nan_to_num(logs) @ weights)
+        distance = np.nan_to_num(np.abs(logs - mean) / (deviation * inflation))
+        disagreement = np.sqrt(max(float((distance**2).sum()) / max(np.count_nonzero(present) - 1, 1), 1.0))
+        return mean, self.scale * np.sqrt(variance) * unit * disagreement, self._method(weights)
 
     def angle(
         self, angles: Mapping[str, np.ndarray], spreads: Mapping[str, np.ndarray]
@@ -125,3 +145,17 @@ class BarCombination:
 def direct_alone() -> BarCombination:
     """Return the combination that uses `UNIT_ESTIMATOR` alone, for too few galaxies to learn from."""
     return BarCombination([UNIT_ESTIMATOR], [[1.0]], 1.0, {UNIT_ESTIMATOR: 1.0}, 0.0, 0)
+
+
+def _weights(covariance: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the weights (K,) of the estimators, zero for those not used, and the variance of the combination."""
+    used = np.flatnonzero(present)
+    while True:
+        solution = np.linalg.solve(covariance[np.ix_(used, used)], np.ones(len(used)))
+        weights = solution / solution.sum()
+        if len(used) == 1 or (weights >= MIN_WEIGHT).all():
+            break
+        used = np.delete(used, np.argmin(weights))
+    result = np.zeros(len(present))
+    result[used] = weights
+    return result, float(result @ covariance @ result)
