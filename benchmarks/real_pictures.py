@@ -61,7 +61,9 @@ def bars(data: Path, further: Sequence[str]) -> dict[str, float]:
     truth = pd.read_csv(folder / "lengths.csv")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
     table = measure(files, further)
-    table = table.merge(truth.assign(name=truth["file"].map(lambda file: Path(file).stem)).drop(columns="file"), on="name")
+    table = table.merge(
+        truth.assign(name=truth["file"].map(lambda file: Path(file).stem)).drop(columns="file"), on="name"
+    )
     called = (table["flags"] & int(Flag.NOT_BARRED)) == 0
     print(f"{len(table)} galaxies with bars measured by people; {int(called.sum())} are called barred")
     figures: dict[str, float] = {"n_bars": len(table), "called_barred": int(called.sum())}

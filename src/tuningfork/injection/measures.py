@@ -15,7 +15,7 @@ from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import BarCalibration
 from tuningfork.measure.bars.recipe import ShardTables, bar_columns, raw_estimates
 from tuningfork.measure.votes.correction import VoteCalibration
-from tuningfork.measure.votes.recipe import vote_columns_of
+from tuningfork.measure.votes.recipe import class_flags, vote_columns_of
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.stamps.store import in_bands
 
@@ -76,7 +76,9 @@ def measure_sources(
     keys = {"source_id": rows["source_id"], "flags": rows["flags"]}
     band, settings = ensemble.reference_band, configuration.bars
     answers = ask_morphology(ensemble, rows, pixels, configuration.infer)
-    classes = shard_table("classify", keys | vote_columns_of(answers, calibrations.votes))
+    votes = vote_columns_of(answers, calibrations.votes)
+    bits = {"flags": numpy_column(rows, "flags") | class_flags(votes["morphology"])}
+    classes = shard_table("classify", keys | votes | bits)
     maps = np.zeros((len(pixels), len(ensemble.members), *pixels.shape[-2:]), dtype=np.float16)
     source_id = numpy_column(rows, "source_id")
     map_stamps(ensemble, rows, pixels, source_id, configuration.seed, configuration.saliency, maps)

@@ -21,7 +21,7 @@ from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars,
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
 from tuningfork.measure.bars.recipe import bar_flags, counts_as_barred, raw_estimates
 from tuningfork.measure.votes.correction import uncorrected
-from tuningfork.measure.votes.recipe import vote_columns_of
+from tuningfork.measure.votes.recipe import class_flags, vote_columns_of
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.pictures.read import Reading, read_picture
@@ -317,6 +317,7 @@ def picture_columns(
         "bar_position_angle_error": bars.angle_error,
         "bar_ellipticity": 1 - bars.axis_ratio,
         "bar_length_method": bars.method,
-        "bar_flags": bar_flags(estimates, bars.length, psf, barred, np.ones(len(psf), dtype=bool)),
+        "bar_flags": class_flags(votes["morphology"])
+        | bar_flags(estimates, bars.length, psf, barred, np.ones(len(psf), dtype=bool)),
         **{f"bar_length_{name}_pixels": length * scale for name, length in bars.lengths.items()},
     }

@@ -88,7 +88,9 @@ def test_rings_come_as_often_as_stated_and_lie_in_the_disc(kind):
     for inner, outer in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
         for seed in range(5):
             galaxy = a(kind, seed, inner_ring_fraction=inner, outer_ring_fraction=outer)
-            knots = [part.profile for part in galaxy.parts if isinstance(part.profile, Knots) and len(part.profile.x) > 2]
+            knots = [
+                part.profile for part in galaxy.parts if isinstance(part.profile, Knots) and len(part.profile.x) > 2
+            ]
             radii = []
             for profile in knots:
                 along, across = to_axes(profile.x, profile.y, galaxy.position_angle)

@@ -110,7 +110,7 @@ class BarCombination:
             weights, variance = _weights(np.array(self.covariance) * np.outer(inflation, inflation), present)
             mean = float(np.nan_to_num(logs) @ weights)
         distance = np.nan_to_num(np.abs(logs - mean) / (deviation * inflation))
-        disagreement = np.sqrt(max(float((distance**2).sum()) / max(np.count_nonzero(present) - 1, 1), 1.0))
+        disagreement = np.sqrt(max(float((distance**2).sum()) / max(int(np.count_nonzero(present)) - 1, 1), 1.0))
         return mean, self.scale * np.sqrt(variance) * unit * disagreement, self._method(weights)
 
     def angle(

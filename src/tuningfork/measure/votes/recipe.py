@@ -4,6 +4,7 @@ import numpy as np
 
 from tuningfork.core.classes import class_of
 from tuningfork.core.decision_tree import answers, questions
+from tuningfork.core.flags import Flag
 from tuningfork.infer.answers import MorphologyAnswers
 from tuningfork.measure.votes.correction import VoteCalibration, correct
 
@@ -37,6 +38,22 @@ def vote_columns_of(predicted: MorphologyAnswers, calibration: VoteCalibration) 
     values["bar_probability"] = calibration.presence.apply(np.asarray(predicted.bar_probability, dtype=float))
     values["morphology"] = class_of(fraction)
     return values
+
+
+def class_flags(morphology: np.ndarray) -> np.ndarray:
+    """Return the bits that the class adds to the flags.
+
+    Parameters
+    ----------
+    morphology : ndarray
+        (N,) classes, None without a stamp.
+
+    Returns
+    -------
+    ndarray
+        (N,) int64.
+    """
+    return np.where(np.asarray(morphology, dtype=object) == "artifact", int(Flag.STAR_OR_ARTIFACT), 0).astype(np.int64)
 
 
 def share_of_all(fraction: np.ndarray, answer: str) -> np.ndarray:
