@@ -162,13 +162,11 @@ class MorphologyNetwork(nn.Module):
         self.mask = BarMask(depth)
         self.votes = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, len(answers()) + len(questions()))
         self.evidence = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 1)
-        self.barred = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 1)
         self.length = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 2)
         self.angle = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 2)
         biases = (
             (self.votes, 0.0),
             (self.evidence, 0.0),
-            (self.barred, 0.0),
             (self.length, 0.0),
             (self.angle, 0.0),
             (self.mask, MASK_START_LOGIT),
@@ -176,6 +174,7 @@ class MorphologyNetwork(nn.Module):
         for head, bias in biases:
             nn.init.normal_(head.weight, std=0.02)
             head.bias = nn.Parameter(torch.full_like(cast(Tensor, head.bias), bias))
+        self.barred = nn.Linear(MORPHOLOGY_VECTOR_LENGTH, 1)
 
     def forward(self, inputs: Tensor, conditions: Tensor) -> dict[str, Tensor]:
         """Predict.
