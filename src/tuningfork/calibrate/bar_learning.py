@@ -1,6 +1,7 @@
 """Learning of the calibrations of bar lengths and of the estimators' weights: arrays in, calibrations out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,16 +12,9 @@ from tuningfork.measure.bars.length_calibration import LengthCalibration, identi
 CLIPPING_SCATTERS = 4.0
 """Limit to which errors are clipped, in robust scatters, so that a few wrong bars do not dominate the weights."""
 
-MIN_RESPONSE = 0.1
-"""Smallest change of ln(raw length) with ln(true length) that can be inverted."""
-
 
 def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm: np.ndarray) -> LengthCalibration:
     """Fit a calibration by least squares in the logarithms, with one rejection of galaxies beyond three scatters.
-
-    The raw length is fitted as a function of the true one, and the relation is inverted. The other way round, calibrated
-    lengths would regress to the mean: short bars would come out too long and long bars too short (Isobe+ 1990, ApJ 364,
-    104).
 
     Parameters
     ----------
@@ -31,22 +25,18 @@ def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm
     Returns
     -------
     LengthCalibration
-        The identity, with a note, for fewer than ten galaxies, and for raw lengths that do not follow the true ones.
+        The identity, with a note, for fewer than ten galaxies.
     """
     good = np.isfinite(raw) & np.isfinite(truth) & (raw > 0) & (truth > 0) & np.isfinite(psf_fwhm)
     n = int(np.count_nonzero(good))
     if n < FEWEST:
         return identity(n)
     x, y = np.log(raw[good]), np.log(truth[good])
-    log_psf = np.log(psf_fwhm[good])
-    design = np.stack([np.ones(n), y, log_psf], axis=1)
+    design = np.stack([np.ones(n), x, np.log(psf_fwhm[good])], axis=1)
     keep = np.ones(n, dtype=bool)
     for _ in range(2):
-        zero, response, psf_response = np.linalg.lstsq(design[keep], x[keep], rcond=None)[0]
-        if response < MIN_RESPONSE:
-            return identity(n, "the lengths hardly depend on the true ones")
-        solution = np.array([-zero, 1.0, -psf_response]) / response
-        miss = solution[0] + solution[1] * x + solution[2] * log_psf - y
+        solution = np.linalg.lstsq(design[keep], y[keep], rcond=None)[0]
+        miss = design @ solution - y
         scatter = robust_scatter(miss)
         keep = np.abs(miss) <= 3 * max(scatter, 1e-6)
     stated = np.median((solution[1] * np.nan_to_num(spread[good])) ** 2)
@@ -103,11 +93,31 @@ def learn_combination(
     scatters = {name: _angle_scatter(values[together], true_angle[together]) for name, values in angles.items()}
     known = {name: scatter for name, scatter in scatters.items() if np.isfinite(scatter)}
     raw = BarCombination(names, covariance.tolist(), 1.0, known or {UNIT_ESTIMATOR: 1.0}, 0.0, n)
-    length, error, _ = raw.lengths({name: calibrated[name][together] for name in names}, unit[together])
-    scale = float(np.quantile(np.abs(np.log(length / truth[together])) / error, CENTRAL_68))
+    known_lengths = {name: calibrated[name][together] for name in names}
+    true = np.log(truth[together])
+    length, error, _ = raw.lengths(known_lengths, unit[together])
+    middle, regression = _regression(np.log(length), error, true)
+    raw = replace(raw, middle=middle, regression=regression)
+    length, error, _ = raw.lengths(known_lengths, unit[together])
+    scale = float(np.quantile(np.abs(np.log(length) - true) / error, CENTRAL_68))
     angle, _ = raw.angle({k: v[together] for k, v in angles.items()}, {k: np.zeros(n) for k in angles})
     scatter = _angle_scatter(angle, true_angle[together])
-    return BarCombination(names, raw.covariance, scale, raw.angles, scatter if np.isfinite(scatter) else 0.0, n)
+    # The regression is a function of the published error.
+    return replace(
+        raw, scale=scale, angle_scatter=scatter if np.isfinite(scatter) else 0.0, regression=regression / scale**2
+    )
+
+
+def _regression(measured: np.ndarray, error: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """Return `middle` and `regression` of a combination from measured and true ln(length) (N,) and the errors.
+
+    Least squares with weights 1 / error^2, clipped so that a few wrong bars do not decide.
+    """
+    middle = float(np.median(true))
+    distance = true - middle
+    miss = _clipped((measured - true) / error) * error
+    total = float((error**2 * distance**2).sum())
+    return middle, max(-float((miss * distance).sum()) / total, 0.0) if total > 0 else 0.0
 
 
 def _clipped(values: np.ndarray) -> np.ndarray:

@@ -100,6 +100,7 @@ def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
     texts = ("morphology", "bar_length_method")
     numbers = (
         "bar_vote_share",
+        "bar_probability",
         "bar_yes_fraction",
         "bar_position_angle",
         "bar_position_angle_error",

@@ -1,5 +1,7 @@
 """Estimators joined: on errors whose covariance is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,7 @@ def test_weights_are_those_of_the_best_linear_unbiased_estimate() -> None:
 
 def test_what_is_missing_is_left_out_and_nothing_is_lost() -> None:
     found, unit, truth, angles, angle = drawn(500, 3)
-    combination = learn_combination(found, unit, truth, angles, angle)
+    combination = replace(learn_combination(found, unit, truth, angles, angle), regression=0.0)
     full = combination.lengths(found, unit)
     holes = {name: values.copy() for name, values in found.items()}
     holes["mask"][:3], holes["direct"][1], holes["fourier"][2:4] = np.nan, np.nan, np.nan
@@ -101,3 +103,27 @@ def test_errors_hold_on_galaxies_whose_regressed_length_is_wrong_more_often() ->
     usual = np.abs(np.log(length / truth)) < error
     assert np.mean(usual) > 0.6
     assert np.median(np.abs(np.log(length / truth))[wrong]) < 0.3
+
+
+def test_lengths_do_not_regress_to_the_mean() -> None:
+    """Estimates that are posterior means, as networks give them, come out unbiased at every true length."""
+    rng = np.random.default_rng(8)
+    spread = 0.6
+
+    def posterior(number: int) -> tuple[np.ndarray, ...]:
+        logs, noise = rng.normal(3.0, spread, number), rng.uniform(0.05, 0.4, number)
+        reliability = spread**2 / (spread**2 + noise**2)
+        mean = 3.0 + reliability * (logs + rng.normal(0, noise) - 3.0)
+        return np.exp(mean), noise * np.sqrt(reliability), np.exp(logs)
+
+    length, unit, truth = posterior(20_000)
+    angle = np.zeros(20_000)
+    combination = learn_combination({"direct": length}, unit, truth, {"direct": angle}, angle)
+    length, unit, truth = posterior(20_000)
+    published, error, _ = combination.lengths({"direct": length}, unit)
+    for low, high in ((1.8, 2.2), (2.8, 3.2), (3.8, 4.2)):
+        here = (np.log(truth) > low) & (np.log(truth) < high)
+        before, after = (np.mean(np.log(values / truth)[here]) for values in (length, published))
+        assert abs(after) < 0.03
+        assert abs(after) < abs(before) + 0.01
+    assert np.mean(np.abs(np.log(published / truth)) < error) == pytest.approx(0.683, abs=0.02)

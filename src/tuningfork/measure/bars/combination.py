@@ -9,6 +9,10 @@ Weights and errors learned on simulated galaxies hold for galaxies that resemble
 disagree by more than their errors. An estimator that is more than `OUTLIER_SIGMA` of its errors from the combination then
 counts with an error as large as its distance requires (Huber 1964), and the error of the combination grows with the
 disagreement (Birge 1932).
+
+An estimator that was fitted to true lengths gives the mean of the lengths that are possible, so that lengths with large
+errors regress to the mean of the galaxies that it learned from: short bars come out too long and long ones too short.
+The last step takes this away, galaxy by galaxy, according to its error.
 """
 
 from collections.abc import Mapping
@@ -20,6 +24,8 @@ UNIT_ESTIMATOR = "direct"
 """The estimator whose stated error is the unit of all errors; it is used alone where no weights could be learned."""
 MIN_WEIGHT = 0.03
 """Smallest weight of an estimator that is used."""
+MIN_RESPONSE = 0.6
+"""Smallest factor by which a length that regresses to the mean is divided."""
 OUTLIER_SIGMA = 2.0
 """Distance from the combination, in errors of an estimator, beyond which it counts less."""
 ROBUST_STEPS = 5
@@ -44,6 +50,9 @@ class BarCombination:
         Scatter of the combined angle (deg).
     n : int
         Number of galaxies that it was learned from; with 0, only `UNIT_ESTIMATOR` is used.
+    middle, regression : float
+        Combined lengths regress to the mean: the expected ln(length) less `middle` is that of the true length times
+        1 - regression x error^2. Published lengths are divided by this factor; with `regression` 0 they stay as they are.
     """
 
     names: list[str]
@@ -52,6 +61,8 @@ class BarCombination:
     angles: dict[str, float]
     angle_scatter: float
     n: int
+    middle: float = 0.0
+    regression: float = 0.0
 
     def lengths(
         self, calibrated: Mapping[str, np.ndarray], unit: np.ndarray
@@ -89,7 +100,8 @@ class BarCombination:
             method[rows] = self._method(weights)
             for row in rows[self._strange(logs[rows], mean[rows], unit[rows])]:
                 mean[row], error[row], method[row] = self._robust(logs[row], pattern, unit[row])
-        return np.exp(mean), error, method
+        response = np.maximum(1 - self.regression * error**2, MIN_RESPONSE)
+        return np.exp(self.middle + (mean - self.middle) / response), error / response, method
 
     def _method(self, weights: np.ndarray) -> str:
         return "+".join(name for name, weight in zip(self.names, weights, strict=True) if weight > 0)

@@ -63,8 +63,7 @@ class LengthCalibration:
         return np.hypot(self.floor, self.slope * spread)
 
 
-def identity(n: int, cause: str = "") -> LengthCalibration:
-    """Return the identity, for too few galaxies to learn from or another cause."""
-    cause = cause or f"only {n} measurable held-out bars"
-    note = f"{cause}: lengths are not calibrated and errors are the estimator's own"
+def identity(n: int) -> LengthCalibration:
+    """Return the identity, for too few galaxies to learn from."""
+    note = f"only {n} measurable held-out bars: lengths are not calibrated and errors are the estimator's own"
     return LengthCalibration(0.0, 1.0, 0.0, 0.0, None, n, note)
