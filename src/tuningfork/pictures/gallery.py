@@ -103,7 +103,7 @@ def _draw(axes: Axes, path: Path, row: Mapping[str, Any]) -> None:
     shown = name if len(name) <= MAX_NAME_LENGTH else name[: MAX_NAME_LENGTH - 1] + "…"
     # Names are shown as they are: a dollar sign is no formula.
     axes.set_title(
-        f"{shown}\n{length:.0f} px = {row['bar_length_scaled']:.2f} of 2 r90, p(bar) {row['bar_vote_share']:.2f}",
+        f"{shown}\n{length:.0f} px = {row['bar_length_scaled']:.2f} of 2 r90, p(bar) {row['bar_probability']:.2f}",
         fontsize=5.5,
         fontweight="normal",
         loc="center",
