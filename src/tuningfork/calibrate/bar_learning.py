@@ -96,8 +96,8 @@ def learn_combination(
     known_lengths = {name: calibrated[name][together] for name in names}
     true = np.log(truth[together])
     length, error, _ = raw.lengths(known_lengths, unit[together])
-    middle, regression = _regression(np.log(length), error, true)
-    raw = replace(raw, middle=middle, regression=regression)
+    offset, middle, regression = _regression(np.log(length), error, true)
+    raw = replace(raw, offset=offset, middle=middle, regression=regression)
     length, error, _ = raw.lengths(known_lengths, unit[together])
     scale = float(np.quantile(np.abs(np.log(length) - true) / error, CENTRAL_68))
     angle, _ = raw.angle({k: v[together] for k, v in angles.items()}, {k: np.zeros(n) for k in angles})
@@ -108,16 +108,15 @@ def learn_combination(
     )
 
 
-def _regression(measured: np.ndarray, error: np.ndarray, true: np.ndarray) -> tuple[float, float]:
-    """Return `middle` and `regression` of a combination from measured and true ln(length) (N,) and the errors.
+def _regression(measured: np.ndarray, error: np.ndarray, true: np.ndarray) -> tuple[float, float, float]:
+    """Return `offset`, `middle` and `regression` of a combination from measured and true ln(length) (N,) and the errors.
 
     Least squares with weights 1 / error^2, clipped so that a few wrong bars do not decide.
     """
     middle = float(np.median(true))
-    distance = true - middle
-    miss = _clipped((measured - true) / error) * error
-    total = float((error**2 * distance**2).sum())
-    return middle, max(-float((miss * distance).sum()) / total, 0.0) if total > 0 else 0.0
+    design = np.stack([1 / error, -error * (true - middle)], axis=1)
+    offset, regression = np.linalg.lstsq(design, _clipped((measured - true) / error), rcond=None)[0]
+    return float(offset), middle, max(float(regression), 0.0)
 
 
 def _clipped(values: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def test_weights_are_those_of_the_best_linear_unbiased_estimate() -> None:
 
 def test_what_is_missing_is_left_out_and_nothing_is_lost() -> None:
     found, unit, truth, angles, angle = drawn(500, 3)
-    combination = replace(learn_combination(found, unit, truth, angles, angle), regression=0.0)
+    combination = replace(learn_combination(found, unit, truth, angles, angle), offset=0.0, regression=0.0)
     full = combination.lengths(found, unit)
     holes = {name: values.copy() for name, values in found.items()}
     holes["mask"][:3], holes["direct"][1], holes["fourier"][2:4] = np.nan, np.nan, np.nan

@@ -50,6 +50,9 @@ class BarCombination:
         Scatter of the combined angle (deg).
     n : int
         Number of galaxies that it was learned from; with 0, only `UNIT_ESTIMATOR` is used.
+    offset : float
+        Mean error of the combined ln(length), which is subtracted: estimators are calibrated on all bars, and resolved
+        ones have an offset of their own.
     middle, regression : float
         Combined lengths regress to the mean: the expected ln(length) less `middle` is that of the true length times
         1 - regression x error^2. Published lengths are divided by this factor; with `regression` 0 they stay as they are.
@@ -61,6 +64,7 @@ class BarCombination:
     angles: dict[str, float]
     angle_scatter: float
     n: int
+    offset: float = 0.0
     middle: float = 0.0
     regression: float = 0.0
 
@@ -101,7 +105,7 @@ class BarCombination:
             for row in rows[self._strange(logs[rows], mean[rows], unit[rows])]:
                 mean[row], error[row], method[row] = self._robust(logs[row], pattern, unit[row])
         response = np.maximum(1 - self.regression * error**2, MIN_RESPONSE)
-        return np.exp(self.middle + (mean - self.middle) / response), error / response, method
+        return np.exp(self.middle + (mean - self.offset - self.middle) / response), error / response, method
 
     def _method(self, weights: np.ndarray) -> str:
         return "+".join(name for name, weight in zip(self.names, weights, strict=True) if weight > 0)
