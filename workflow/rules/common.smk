@@ -28,7 +28,8 @@ def frozen(stage):
 def force_outdated(wildcards):
     """Have Snakemake write frozen parameters anew that differ from the present ones; return no input.
 
-    The file itself says so, because Snakemake's own records, in .snakemake, can be gone.
+    The file itself says so, or the results if it is missing: Snakemake's own records, in .snakemake, can be gone, and it
+    makes no missing file whose results are there.
     """
     file = frozen(wildcards.stage)
     if file in outdated:

@@ -11,7 +11,7 @@ import grimp
 PACKAGE = "tuningfork"
 REGISTRY = f"{PACKAGE}.surveys.registry"
 """The module that imports all surveys, of which a run uses one."""
-SURROUNDINGS = ("accept", "lineage", "outdated", "parameters", "paths", "program", "software", "source")
+SURROUNDINGS = ("accept", "lineage", "lock", "made", "outdated", "parameters", "paths", "program", "software", "source")
 EXEMPT = {
     f"{PACKAGE}.core.config": "every value that a stage reads stands in its frozen parameters",
     f"{PACKAGE}.core.errors": "names of faults",
