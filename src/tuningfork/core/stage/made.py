@@ -1,7 +1,6 @@
 """By which parameters the results of a stage were made: what the lineages in the files themselves say."""
 
 from collections.abc import Iterator
-from glob import iglob
 from pathlib import Path
 from string import Formatter
 
@@ -60,7 +59,7 @@ class Made:
         """Yield the stage's own files that are there."""
         for path in OUTPUTS[stage]:
             wildcards = {name: "*" for _, name, _, _ in Formatter().parse(path) if name}
-            yield from iglob(path.format(**wildcards))
+            yield from map(str, Path().glob(path.format(**wildcards)))
 
     def digests(self, stage: str) -> set[str]:
         """Return the hashes of the parameters by which the stage made what is there.
