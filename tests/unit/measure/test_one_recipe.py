@@ -100,8 +100,8 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Shard:
     write_table(sources, shard_table("sources", keys | {"redshift": np.full(NUMBER, 0.05)}), LINEAGE)
     write_table(structure, shard_table("structure", keys), LINEAGE)
     votes, bars = folder / "votes.json", folder / "bars.json"
-    write_calibration(votes, "votes", VOTES, {})
-    write_calibration(bars, "bars", BARS, {})
+    write_calibration(votes, "votes", VOTES, {"calibrate_votes": "v0"})
+    write_calibration(bars, "bars", BARS, {"calibrate_bars": "e0"})
     morphology, saliency = folder / "morphology.parquet", folder / "saliency.parquet"
     classify_shard(parameters("classify"), answers=answers, masks=masks, calibration=votes, output=morphology)
     maps = saliency.with_suffix(".npy")
