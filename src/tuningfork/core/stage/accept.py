@@ -57,7 +57,7 @@ def _accepted(stage: str, tokens: Mapping[str, str], made: Made) -> str | None:
     if stage not in tokens:
         raise InputError(f"{stage!r} is no stage; it is one of {', '.join(sorted(tokens))}")
     path = Path(paths.PARAMETERS.format(stage=stage))
-    if not made.digests(stage):
+    if not made.has_results(stage):
         raise InputError(f"{path}: the stage {stage} has no results in this folder that could be accepted")
     earlier, present = read_frozen(path), json.loads(tokens[stage])
     accepted = earlier.pop(ACCEPTED, [])

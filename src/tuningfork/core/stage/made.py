@@ -1,6 +1,6 @@
 """By which parameters the results of a stage were made: what the lineages in the files themselves say."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from string import Formatter
 
@@ -61,27 +61,40 @@ class Made:
             wildcards = {name: "*" for _, name, _, _ in Formatter().parse(path) if name}
             yield from map(str, Path().glob(path.format(**wildcards)))
 
-    def digests(self, stage: str) -> set[str]:
-        """Return the hashes of the parameters by which the stage made what is there.
+    def digests(self, stage: str) -> Iterator[str]:
+        """Yield the hashes of the parameters by which the stage made what is there, one a file.
 
         Parameters
         ----------
         stage : str
 
-        Returns
-        -------
-        set of str
-            Empty if the stage has made nothing; an empty hash stands for a file that does not say.
+        Yields
+        ------
+        str
+            Empty for a file that does not say.
         """
-        own = {(self._lineage(file) or {}).get(stage, "") for file in self.files(stage)}
-        return own or {digest for other in OUTPUTS for digest in self._among(other, stage)}
+        own = False
+        for file in self.files(stage):
+            own = True
+            yield (self._lineage(file) or {}).get(stage, "")
+        if not own:
+            for other in OUTPUTS:
+                yield from self._among(other, stage)
 
-    def _among(self, other: str, stage: str) -> set[str]:
-        """Return the hashes of a stage in the files of another one, of which the first says whether to read all."""
+    def has_results(self, stage: str) -> bool:
+        """Return whether the stage has made anything that is there, or from which something was made that is there."""
+        return next(self.digests(stage), None) is not None
+
+    def all_made_by(self, stage: str, made_so: Callable[[str], bool]) -> bool:
+        """Return whether a stage has results and `made_so` holds for the hashes of all; it stops at the first other one."""
+        return self.has_results(stage) and all(map(made_so, self.digests(stage)))
+
+    def _among(self, other: str, stage: str) -> Iterator[str]:
+        """Yield the hashes of a stage in the files of another one, of which the first says whether to read all."""
         first = next(self.files(other), None)
-        if first is None or stage not in (self._lineage(first) or {}):
-            return set()
-        return {(self._lineage(file) or {}).get(stage, "") for file in self.files(other)}
+        if first is not None and stage in (self._lineage(first) or {}):
+            for file in self.files(other):
+                yield (self._lineage(file) or {}).get(stage, "")
 
     def oldest(self, stage: str) -> int | None:
         """Return the time (ns) of the stage's oldest file, None if it has none."""

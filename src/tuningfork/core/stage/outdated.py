@@ -4,8 +4,10 @@ The comparison needs nothing but the files params/<stage>.json and the lineages 
 Snakemake's own records are gone.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from tuningfork.core.errors import InputError
@@ -40,16 +42,16 @@ def outdated_parameters(tokens: Mapping[str, str]) -> set[str]:
     return {
         file
         for stage, file in _files(tokens).items()
-        if (not _holds(file, tokens[stage]) if Path(file).is_file() else made.digests(stage))
+        if (not _holds(file, tokens[stage]) if Path(file).is_file() else made.has_results(stage))
     }
 
 
 def restore_parameters(tokens: Mapping[str, str]) -> list[str]:
-    """Write missing files of frozen parameters whose results are those of the present ones, and make new files old.
+    """Write the files of frozen parameters whose results are all those of the present ones, and make new files old.
 
-    Nothing then reruns because a file was deleted and is back, or was touched: Snakemake compares times alone. A file is
-    left as it is if any result of its stage was made by other parameters or does not say by which, if a run has locked
-    the folder, or if it cannot be written.
+    A file that is missing, or that an interrupted run of another configuration has written, thus reruns nothing; nor does
+    one that was touched, although Snakemake compares times. A file is left as it is if any result of its stage was made by
+    other parameters or does not say by which, if a run has locked the folder, or if it cannot be written.
 
     Parameters
     ----------
@@ -66,32 +68,25 @@ def restore_parameters(tokens: Mapping[str, str]) -> list[str]:
     made, restored = Made(), []
     for stage, file in _files(tokens).items():
         path = Path(file)
-        if path.is_file():
-            oldest = made.oldest(stage)
-            due = oldest is not None and path.stat().st_mtime_ns > oldest and _holds(file, tokens[stage])
+        holds = _holds(file, tokens[stage])
+        if holds:
+            oldest, present = made.oldest(stage), frozen_digest(path)
+            due = oldest is not None and path.stat().st_mtime_ns > oldest
+            due = due and made.all_made_by(stage, partial(same_digest, present))
         else:
-            due = True
-        if due and _made_by(
-            made.digests(stage), frozen_digest(path) if path.is_file() else token_digest(tokens[stage])
-        ):
-            try:
-                if not path.is_file():
+            due = made.all_made_by(stage, token_digest(tokens[stage]).__eq__)
+        if due:
+            with contextlib.suppress(OSError):
+                if not holds:
                     write_text(path, tokens[stage] + "\n")
                 os.utime(path, ns=(BEFORE_ALL_RESULTS, BEFORE_ALL_RESULTS))
-            except OSError:
-                continue
-            restored.append(file)
+                restored.append(file)
     return restored
 
 
 def _files(tokens: Mapping[str, str]) -> dict[str, str]:
     """Return stage -> the file of its frozen parameters."""
     return {stage: paths.PARAMETERS.format(stage=stage) for stage in tokens}
-
-
-def _made_by(digests: set[str], present: str) -> bool:
-    """Return whether there are results and all were made by the present parameters."""
-    return bool(digests) and all(same_digest(digest, present) for digest in digests)
 
 
 def _holds(file: str, token: str) -> bool:
