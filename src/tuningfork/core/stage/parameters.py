@@ -21,6 +21,7 @@ from tuningfork.core.config.base import Section
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
+from tuningfork.core.stage import paths
 from tuningfork.core.stage.lineage import base_digest, same_digest
 from tuningfork.core.stage.source import source_digest
 
@@ -134,11 +135,14 @@ class Parameters:
         return lineage | {self.stage: self.digest}
 
     def _current(self, stage: str) -> str | None:
-        """Return the present hash of a stage's parameters: "" if their file is missing, None if there is no folder."""
-        if self.folder is None:
-            return None
-        path = self.folder / f"{stage}.json"
-        return frozen_digest(path) if path.is_file() else ""
+        """Return the present hash of a stage's parameters, or if their file is missing, "" in a run and None elsewhere.
+
+        A run is where the plan is; elsewhere a program was given the parameters of its own stage alone.
+        """
+        path = self.folder / f"{stage}.json" if self.folder else None
+        if path is not None and path.is_file():
+            return frozen_digest(path)
+        return "" if self.folder and (self.folder.parent / Path(paths.PLAN).name).is_file() else None
 
     @property
     def survey(self) -> Description:
