@@ -57,7 +57,7 @@ class Made:
 
     def files(self, stage: str) -> Iterator[str]:
         """Yield the stage's own files that are there."""
-        for path in OUTPUTS[stage]:
+        for path in OUTPUTS.get(stage, ()):
             wildcards = {name: "*" for _, name, _, _ in Formatter().parse(path) if name}
             yield from map(str, Path().glob(path.format(**wildcards)))
 
