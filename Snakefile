@@ -18,9 +18,13 @@ if not workflow.overwrite_configfiles:
 
 try:
     if workflow.is_main_process:
-        from tuningfork.core.stage.outdated import outdated_parameters
+        from tuningfork.core.stage.outdated import (
+            outdated_parameters,
+            restore_parameters,
+        )
 
         plan = plan_run(config, Path(workflow.basedir))
+        restore_parameters(plan.tokens)
         outdated = outdated_parameters(plan.tokens)
     else:
         plan, outdated = read_plan(), set()

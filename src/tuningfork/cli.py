@@ -243,8 +243,7 @@ def _accept(options: argparse.Namespace) -> None:
     from tuningfork.plan import plan_run
 
     tokens = plan_run(load(options.configfile).model_dump() if options.configfile else {}, ROOT).tokens
-    for stage in options.stages:
-        changed = accept_results(stage, tokens)
+    for stage, changed in accept_results(options.stages, tokens).items():
         print(f"{stage}: {'its results are kept' if changed else 'its code has not changed'}")
 
 

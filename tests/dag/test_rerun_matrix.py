@@ -145,6 +145,20 @@ def test_new_votes_make_exactly_the_training_stages_stale(own: StubWorkflow) -> 
     assert jobs["train"] == Configuration().train.morphology.members
 
 
+def test_the_content_of_labels_counts_and_their_time_does_not(own: StubWorkflow) -> None:
+    """Labels can be saved while a network learns from earlier ones, or be copied with their old time."""
+    votes = own.directory / "labels" / "votes.parquet"
+    votes.parent.mkdir()
+    votes.with_suffix(".npy").write_text("stamps")
+    votes.write_text("votes")
+    own.run()
+    os.utime(votes)
+    assert own.jobs_to_run() == {}
+    votes.write_text("more votes")
+    os.utime(votes, ns=(1, 1))
+    assert set(own.jobs_to_run()) - {"parameters"} == STALE["train-morphology"]
+
+
 def test_measured_galaxies_reach_the_structure_networks_alone(own: StubWorkflow, tmp_path: Path) -> None:
     """A table adds one job and their training; its content, or how it is matched, repeats both and cuts no stamp."""
     table = tmp_path / "measured.csv"

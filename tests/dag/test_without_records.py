@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from dag.rerun_matrix import MATRIX, STALE, changed_rules
 from dag.stub_workflow import TINY, StubWorkflow, nested
+from tuningfork.core.stage.parameters import frozen_digest
+from tuningfork.core.tables import write_table
 from tuningfork.plan import GATHERED
 
 GROWN = {"sky.footprint.ra_max": 210.5}
@@ -100,6 +104,50 @@ def test_a_smaller_footprint_publishes_anew(own: StubWorkflow) -> None:
     own.configure({})
     rules = set(own.jobs_to_run()) - {"parameters"}
     assert STALE["catalogue"] <= rules <= STALE["catalogue"] | {"explain", "selection_function"}
+
+
+def say_how_made(workflow: StubWorkflow) -> None:
+    """Give the results of the stage sources the lineage that a real program writes, and their time."""
+    params = workflow.directory / "results" / "params" / "sources.json"
+    for path in (workflow.directory / "results" / "sources").glob("*.parquet"):
+        times = path.stat()
+        write_table(path, pa.table({}), {"sources": frozen_digest(params)})
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_missing_parameters_hide_no_change(own: StubWorkflow, records: bool) -> None:
+    if not records:
+        shutil.rmtree(own.directory / ".snakemake")
+    say_how_made(own)
+    shutil.rmtree(own.directory / "results" / "params")
+    own.configure({"seed": 7})
+    assert set(own.jobs_to_run()) - {"parameters"} >= STALE["sources"]
+
+
+def test_parameters_that_were_deleted_or_touched_rerun_nothing(own: StubWorkflow) -> None:
+    """Also where new jobs of the stage need them."""
+    say_how_made(own)
+    params = own.directory / "results" / "params" / "sources.json"
+    os.utime(params)
+    assert own.jobs_to_run() == {}
+    own.configure({"sky.footprint.ra_max": 211.5})
+    grown = own.jobs_to_run()
+    params.unlink()
+    assert own.jobs_to_run() == grown
+
+
+def test_a_run_that_is_interrupted_keeps_the_earlier_parameters(own: StubWorkflow) -> None:
+    """As Snakemake would remove them, with all that a failed job leaves."""
+    rule = own.root / "workflow" / "rules" / "parameters.smk"
+    text = rule.read_text()
+    rule.write_text(text.replace('"{{ printf', '"exit 1; {{ printf'))
+    before = {path.name: path.read_bytes() for path in (own.directory / "results" / "params").iterdir()}
+    own.configure({"seed": 7})
+    assert own.snakemake("--keep-going").returncode != 0
+    assert {path.name: path.read_bytes() for path in (own.directory / "results" / "params").iterdir()} == before
+    rule.write_text(text)
+    assert set(own.jobs_to_run()) - {"parameters"} == changed_rules(MATRIX["keys"]["seed"])
 
 
 def test_a_change_of_what_the_target_does_not_need_waits(own: StubWorkflow) -> None:

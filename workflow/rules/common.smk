@@ -28,7 +28,8 @@ def frozen(stage):
 def force_outdated(wildcards):
     """Have Snakemake write frozen parameters anew that differ from the present ones; return no input.
 
-    The file itself says so, because Snakemake's own records, in .snakemake, can be gone.
+    The file itself says so, or the results if it is missing: Snakemake's own records, in .snakemake, can be gone, and it
+    makes no missing file whose results are there.
     """
     file = frozen(wildcards.stage)
     if file in outdated:
@@ -133,11 +134,12 @@ def encoder_weights(wildcards):
 def expert_labels(wildcards):
     """Return table and stamps of the labels of astronomers, if there are any and the task learns from them.
 
-    The stamps are older than their rows, and change with them alone.
+    Their times do not count: labels can be saved while a network learns, or copied with an old time. The frozen
+    parameters have a hash of the table, which has the checksums of the stamps.
     """
     if not plan.labels or wildcards.task != "morphology":
         return []
-    return [paths.VOTES, ancient(paths.VOTES_STAMPS)]
+    return [ancient(paths.VOTES), ancient(paths.VOTES_STAMPS)]
 
 
 def volunteer_votes(wildcards):

@@ -10,7 +10,8 @@ rule parameters:
     input:
         force_outdated,
     output:
-        paths.PARAMETERS,
+        # Not removed before the job, and put back after one that failed: it says how the existing results were made.
+        update(paths.PARAMETERS),
     log:
         paths.LOG.format(stage="parameters", item="{stage}"),
     conda:
@@ -19,4 +20,4 @@ rule parameters:
         # Snakemake does not compare a parameter that depends on the output with its records; see force_outdated.
         token=lambda wildcards, output: plan.tokens[wildcards.stage],
     shell:
-        "printf '%s\\n' {params.token:q} > {output:q} 2> {log:q}"
+        "{{ printf '%s\\n' {params.token:q} > {output:q}.new && mv {output:q}.new {output:q}; }} 2> {log:q}"

@@ -72,7 +72,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
 
 
 def lineage_of(*paths: str | Path) -> Lineage:
-    """Return the merged lineage of Parquet files and of JSON files such as model cards.
+    """Return the merged lineage of Parquet files and of JSON files such as model cards, all made by stages.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def lineage_of(*paths: str | Path) -> Lineage:
     Raises
     ------
     InputError
-        A file is missing or unreadable, or two were made with different parameters of the same stage.
+        A file is missing, unreadable or without a lineage, so that nobody knows where it comes from, or two were made with different parameters of the same stage.
     """
     merged = Lineage()
     for path in paths:
@@ -104,14 +104,18 @@ def _lineage_in(path: str | Path) -> dict[str, str]:
     """Return the lineage that a file carries."""
     try:
         if str(path).endswith(".json"):
-            return dict(json.loads(Path(path).read_text(encoding="utf-8"))["lineage"])
-        return dict(json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE_KEY, b"{}")))
+            lineage = dict(json.loads(Path(path).read_text(encoding="utf-8")).get("lineage", {}))
+        else:
+            lineage = dict(json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE_KEY, b"{}")))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(
             f"{path}: neither a Parquet table nor a model card ({error}); delete it and run again"
         ) from None
+    if not lineage:
+        raise InputError(f"{path}: does not say by which stages it was made (no lineage); delete it and run again")
+    return lineage
 
 
 def detail_of(path: str | Path, key: str) -> Any:

@@ -8,6 +8,7 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.sources import Detection, HatsCatalogue, SurveyCatalogue, TableCatalogue
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.stage import paths
 from tuningfork.simulate.imaging.patches import SkyPatches, patch_files
 from tuningfork.simulate.imaging.psf_images import PsfStack
 from tuningfork.surveys.folder.survey import FolderSurvey
@@ -56,6 +57,9 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         inputs["match_measurements"] = {"table": _content(str(measured.table))}
     inputs["match_votes"] = _of_the_votes(configuration)
     inputs["train-morphology"] = _of_the_pictures(configuration)
+    if Path(paths.VOTES).is_file():
+        # The table has a checksum of every stamp.
+        inputs["train-morphology"]["labels"] = _content(paths.VOTES)
     if isinstance(catalogue, HatsCatalogue):
         hats = Hats(catalogue)
         hats.check()

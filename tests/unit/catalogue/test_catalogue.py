@@ -190,7 +190,7 @@ def test_the_same_tables_give_the_same_bytes(run: Results, tmp_path: Path) -> No
 def test_a_table_with_other_sources_is_refused_by_name(tmp_path: Path) -> None:
     run = results(tmp_path, galaxies=4)
     path = run.paths("structure")[0]
-    write_table(path, read_table(path).slice(1), {})
+    write_table(path, read_table(path).slice(1), lineage_of(path))
     with pytest.raises(InputError, match=f"structure/{run.shards[0].name}.parquet"):
         build(run)
     assert not (tmp_path / "catalogue").exists()
@@ -225,7 +225,7 @@ def test_a_source_outside_its_shard_is_refused(tmp_path: Path) -> None:
     table = read_table(path)
     place = table.column_names.index("dec")
     table = table.set_column(place, table.schema.field("dec"), pa.array([0.0, 0.0, 40.0, 0.0]))
-    write_table(path, table, {})
+    write_table(path, table, lineage_of(path))
     with pytest.raises(InputError, match=r"lie outside shard"):
         build(run)
 

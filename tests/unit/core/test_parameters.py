@@ -158,9 +158,3 @@ def test_inputs_that_other_parameters_made_are_refused_and_named(frozen: Freeze,
     frozen("sources", {})
     with pytest.raises(InputError, match=rf"/sources\.parquet was made with .* stage sources \({earlier}\).*run again"):
         bars.lineage(lineage_of(tmp_path / "sources.parquet"))
-
-
-def test_a_stage_without_frozen_parameters_here_is_taken_as_it_is(frozen: Freeze) -> None:
-    """Such as that of a network from elsewhere."""
-    bars = frozen("bars", {})
-    assert bars.lineage({"train-morphology": "0" * 16})["train-morphology"] == "0" * 16

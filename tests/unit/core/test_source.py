@@ -114,6 +114,53 @@ def test_what_a_rule_does_counts(digest, old: str, new: str) -> None:
     assert digest(old, new) != digest()
 
 
+HELPERS = '''
+def named(shards):
+    """Return."""
+    return [path_of(shard) for shard in shards]
+
+
+def path_of(shard):
+    return f"{FOLDER}/{shard}"
+
+
+def other(shard):
+    return shard
+
+
+FOLDER = "stamps"
+shell.prefix("set -e")
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("in shards]", "in shards[:1]]", True),
+        ('f"{FOLDER}/{shard}"', 'f"{FOLDER}/{shard}.npy"', True),
+        ('"stamps"', '"pixels"', True),
+        ("    return shard\n", "    return [shard]\n", False),
+        ("Return.", "Return the files.", False),
+        ("in shards]", "in shards]  # all", False),
+    ],
+)
+def test_the_functions_that_a_rule_names_count(tmp_path: Path, old: str, new: str, counts: bool) -> None:
+    assert old in HELPERS
+    (tmp_path / "bars.smk").write_text(RULE.replace("stamps=paths.STAMPS", "stamps=named(plan.shards)"))
+    codes = []
+    for text in (HELPERS, HELPERS.replace(old, new)):
+        (tmp_path / "common.smk").write_text(text)
+        codes.append(rule_code(tmp_path, "bars"))
+    assert (codes[0] != codes[1]) == counts
+
+
+def test_the_functions_of_the_workflow_are_found(root: Path) -> None:
+    code = rule_code(root / "workflow" / "rules", "infer_morphology")
+    assert "def cards(task)" in code
+    assert "def _cards(task)" in code
+    assert "def memory" not in code
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +77,17 @@ def test_flags_decode_to_what_was_set(flags: set[Flag]) -> None:
 def test_every_flag_has_a_meaning_and_fits_a_signed_integer() -> None:
     assert set(MEANINGS) == set(Flag)
     assert max(Flag) < 2**62
+
+
+@pytest.mark.parametrize("name", ["foreign.parquet", "empty.parquet", "card.json", "empty.json"])
+def test_a_file_without_lineage_is_refused_and_named(tmp_path: Path, name: str) -> None:
+    """It could be of any configuration."""
+    path = tmp_path / name
+    if name == "foreign.parquet":
+        pq.write_table(sources(), path)
+    elif name == "empty.parquet":
+        write_table(path, sources())
+    else:
+        write_json(path, {"lineage": {}} if name == "empty.json" else {"task": "morphology"})
+    with pytest.raises(InputError, match=rf"{name}: does not say by which stages it was made"):
+        lineage_of(path)

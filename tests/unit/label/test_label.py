@@ -157,7 +157,8 @@ def test_a_label_keeps_votes_stamp_and_origin(tmp_path: Path) -> None:
     assert {rows[0][name] for name in chosen} == {1}
     assert rows[0]["split"] == "train"
     assert json.loads(rows[0]["lineage"]) == {"stamps": "abc"}
-    assert lineage_of(tmp_path / "votes.parquet") == {}
+    with pytest.raises(InputError, match="no lineage"):
+        lineage_of(tmp_path / "votes.parquet")
     stored = np.load(tmp_path / "votes.npy")[: len(rows)]
     assert stored.shape == (2, 2, 3, 8, 8)
     assert (stored[0] == 7).all()

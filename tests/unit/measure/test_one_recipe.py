@@ -102,8 +102,8 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Shard:
     write_table(sources, shard_table("sources", keys | {"redshift": np.full(NUMBER, 0.05)}), LINEAGE)
     write_table(structure, shard_table("structure", keys), LINEAGE)
     votes, bars = folder / "votes.json", folder / "bars.json"
-    write_calibration(votes, "votes", VOTES, {})
-    write_calibration(bars, "bars", BARS, {})
+    write_calibration(votes, "votes", VOTES, {"calibrate_votes": "v0"})
+    write_calibration(bars, "bars", BARS, {"calibrate_bars": "e0"})
     morphology, saliency = folder / "morphology.parquet", folder / "saliency.parquet"
     classify_shard(parameters("classify"), answers=answers, masks=masks, calibration=votes, output=morphology)
     maps = saliency.with_suffix(".npy")
@@ -162,9 +162,8 @@ def test_held_out_galaxies_are_measured_like_sources(shard: Shard, tmp_path: Pat
     part = tmp_path / "part-0.parquet"
     truth = {"index": table["source_id"], "split": pa.array(["test"] * NUMBER)}
     truth |= {name: pa.nulls(NUMBER, pa.float64()) for name in ("bar_length", "bar_axis_ratio", "bar_position_angle")}
-    write_table(
-        part, pa.table({name: table[name] for name in table.column_names} | truth), bands=BANDS, reference_band="r"
-    )
+    columns = {name: table[name] for name in table.column_names} | truth
+    write_table(part, pa.table(columns), {"simulate": "s0"}, bands=BANDS, reference_band="r")
     part.with_suffix(".npy").symlink_to(shard.stamps.with_suffix(".npy"))
     ensemble = load_ensemble(shard.models, "morphology")
     held_out = held_out_answers([part], shard.models, **SECTIONS["infer"])

@@ -17,7 +17,7 @@ from helpers.synthetic_results import Results, parameters, results
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.flags import Flag
-from tuningfork.core.tables import read_table, write_table
+from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.report import page as report_page
 from tuningfork.report.gallery import bar_line
 from tuningfork.report.images import colour, heat
@@ -176,7 +176,7 @@ def test_names_cannot_inject_markup(tmp_path: Path) -> None:
         table = read_table(path)
         place = table.column_names.index("name")
         names = pa.array(["<script>alert(1)</script>"] * table.num_rows, pa.string())
-        write_table(path, table.set_column(place, table.schema.field("name"), names), {})
+        write_table(path, table.set_column(place, table.schema.field("name"), names), lineage_of(path))
     page, text = make(run)
     assert "<script" not in text
     assert "alert(1)" in page.text

@@ -21,6 +21,7 @@ from tuningfork.core.config.base import Section
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError
+from tuningfork.core.stage import paths
 from tuningfork.core.stage.lineage import base_digest, same_digest
 from tuningfork.core.stage.source import source_digest
 
@@ -112,26 +113,36 @@ class Parameters:
         Raises
         ------
         InputError
-            An input was made with other parameters of a stage than the present ones.
+            An input was made with other parameters of a stage than the present ones, or these are missing.
         """
         lineage = dict(upstream or {})
         for stage, digest in lineage.items():
             current = self._current(stage)
             if current is None:
                 continue
-            if not same_digest(current, digest):
-                file = getattr(upstream, "files", {}).get(stage)
+            if not current:
                 raise InputError(
-                    f"{file or 'an input'} was made with other parameters of the stage {stage} ({digest}) than "
-                    f"{self.folder}/{stage}.json has now ({current}); delete {'it' if file else 'that input'} and run again"
+                    f"{self.folder}/{stage}.json is missing, by which {_file_of(stage, upstream)} was made; run again, and "
+                    "the workflow writes it"
+                )
+            if not same_digest(current, digest):
+                file = _file_of(stage, upstream)
+                raise InputError(
+                    f"{file} was made with other parameters of the stage {stage} ({digest}) than "
+                    f"{self.folder}/{stage}.json has now ({current}); delete it and run again"
                 )
             lineage[stage] = current
         return lineage | {self.stage: self.digest}
 
     def _current(self, stage: str) -> str | None:
-        """Return the present hash of a stage's parameters, if their file is there."""
+        """Return the present hash of a stage's parameters, or if their file is missing, "" in a run and None elsewhere.
+
+        A run is where the plan is; elsewhere a program was given the parameters of its own stage alone.
+        """
         path = self.folder / f"{stage}.json" if self.folder else None
-        return frozen_digest(path) if path is not None and path.is_file() else None
+        if path is not None and path.is_file():
+            return frozen_digest(path)
+        return "" if self.folder and (self.folder.parent / Path(paths.PLAN).name).is_file() else None
 
     @property
     def survey(self) -> Description:
@@ -142,6 +153,11 @@ class Parameters:
                 "(core/stage/parameters.py)"
             )
         return self.description
+
+
+def _file_of(stage: str, upstream: Mapping[str, str] | None) -> str:
+    """Return the file that has the hash of a stage in a lineage."""
+    return str(getattr(upstream, "files", {}).get(stage, "an input"))
 
 
 def freeze(
@@ -262,6 +278,11 @@ def frozen_digest(path: str | Path) -> str:
         The file is missing or was not written by this pipeline.
     """
     return _digest(read_frozen(path))
+
+
+def token_digest(token: str) -> str:
+    """Return the hash of the frozen parameters that a token is the text of, as a lineage has it."""
+    return _digest(json.loads(token))
 
 
 def _digest(frozen: Mapping[str, Any]) -> str:

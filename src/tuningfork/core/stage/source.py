@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import grimp
 PACKAGE = "tuningfork"
 REGISTRY = f"{PACKAGE}.surveys.registry"
 """The module that imports all surveys, of which a run uses one."""
-SURROUNDINGS = ("accept", "lineage", "outdated", "parameters", "paths", "program", "software", "source")
+SURROUNDINGS = ("accept", "lineage", "lock", "made", "outdated", "parameters", "paths", "program", "software", "source")
 EXEMPT = {
     f"{PACKAGE}.core.config": "every value that a stage reads stands in its frozen parameters",
     f"{PACKAGE}.core.errors": "names of faults",
@@ -19,6 +20,8 @@ EXEMPT = {
     **{f"{PACKAGE}.core.stage.{name}": "how parameters, options and logs get to a stage" for name in SURROUNDINGS},
 }
 """Modules that cannot change a result, with the reason; their code does not count, nor what they alone import."""
+HELPERS = "common.smk"
+"""The file of rules with the functions that the clauses of all rules may name."""
 CLAUSES = ("input", "output", "params", "shell")
 """The parts of a rule that can change a result: resources, logs, environments and descriptions cannot."""
 DATA_FILES = {".yaml", ".html", ".css", ".js"}
@@ -27,7 +30,7 @@ DATA_FILES = {".yaml", ".html", ".css", ".js"}
 def source_digest(root: Path, stage: str, survey: str) -> str:
     """Return the hash of the code that a stage runs.
 
-    It covers the stage's rule (`CLAUSES`), its program and the modules of the package that the program imports,
+    It covers the stage's rule (`CLAUSES`) with the functions that it names, its program and the modules of the package that the program imports,
     directly or not, without those in `EXEMPT` and those of other surveys. Comments, docstrings, layout and dates of
     files do not count; data files of the package do.
 
@@ -119,12 +122,15 @@ def _module(name: str) -> bytes:
 
 def _normalised(path: Path) -> bytes:
     """Return the code of a file without comments, docstrings and layout."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return ast.unparse(_without_docstrings(ast.parse(path.read_text(encoding="utf-8")))).encode()
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         match getattr(node, "body", None):
             case [ast.Expr(ast.Constant(str())) as docstring, *_]:
                 docstring.value = ast.Constant("")
-    return ast.unparse(tree).encode()
+    return tree
 
 
 def rule_code(folder: Path, name: str) -> str:
@@ -140,10 +146,32 @@ def rule_code(folder: Path, name: str) -> str:
     Returns
     -------
     str
-        Its `CLAUSES` as Python writes them; empty if there is no such rule.
+        Its `CLAUSES` as Python writes them, and the functions of `HELPERS` that they name, directly or not; empty if
+        there is no such rule.
     """
     clauses = _clauses(folder, name)
-    return "\n".join(f"{clause}: {_code(clauses[clause])}" for clause in CLAUSES if clause in clauses)
+    code = {clause: _code(clauses[clause]) for clause in CLAUSES if clause in clauses}
+    return "\n".join([*(f"{clause}: {text}" for clause, text in code.items()), *_helpers(folder, code.values())])
+
+
+def _helpers(folder: Path, texts: Iterable[str]) -> list[str]:
+    """Return the code of the functions and constants of `HELPERS` that some code names, directly or not, by name."""
+    file = folder / HELPERS
+    tree = _without_docstrings(ast.parse(file.read_text(encoding="utf-8") if file.is_file() else ""))
+    known: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            known[node.name] = node
+        elif isinstance(node, ast.Assign):
+            known |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+    found: dict[str, str] = {}
+    waiting = list(texts)
+    while waiting:
+        names = {node.id for node in ast.walk(ast.parse(waiting.pop())) if isinstance(node, ast.Name)}
+        new = {name: ast.unparse(known[name]) for name in names & set(known) - set(found)}
+        found |= new
+        waiting += new.values()
+    return [found[name] for name in sorted(found)]
 
 
 def _clauses(folder: Path, name: str) -> dict[str, str]:
