@@ -11,8 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuningfork.core.calibration_checks import require, require_names, require_not_negative, require_range
 from tuningfork.core.decision_tree import questions
 from tuningfork.infer.votes import MIN_CONCENTRATION
+
+MAX_FACTOR = 1e3
+"""Largest factor of a correction, and the inverse of the smallest."""
+VOTE_SOURCES = ("volunteers", "simulated")
+"""Where the votes come from that a correction is learned from."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,9 @@ class VoteCorrection:
 
     temperature: float = 1.0
     concentration: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_range(self, 1 / MAX_FACTOR, MAX_FACTOR, "temperature", "concentration")
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,10 @@ class LearnedCorrection:
     gain: float | None = None
     gain_error: float | None = None
 
+    def __post_init__(self) -> None:
+        require(self.learned_from in VOTE_SOURCES, f"learned_from must be one of {', '.join(VOTE_SOURCES)}")
+        require_not_negative(self, "n", "gain_error")
+
 
 @dataclass(frozen=True)
 class VoteCalibration:
@@ -61,10 +74,13 @@ class VoteCalibration:
     Attributes
     ----------
     questions : dict
-        Question -> :class:`LearnedCorrection`.
+        Question -> :class:`LearnedCorrection`, for every question of the decision tree.
     """
 
     questions: dict[str, LearnedCorrection]
+
+    def __post_init__(self) -> None:
+        require_names("questions", self.questions, [entry.name for entry in questions()])
 
     @property
     def applied(self) -> dict[str, VoteCorrection]:
