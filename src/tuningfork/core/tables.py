@@ -104,8 +104,12 @@ def _lineage_in(path: str | Path) -> dict[str, str]:
     """Return the lineage that a file carries."""
     try:
         if str(path).endswith(".json"):
-            return dict(json.loads(Path(path).read_text(encoding="utf-8"))["lineage"])
-        return dict(json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE_KEY, b"{}")))
+            lineage = json.loads(Path(path).read_text(encoding="utf-8"))["lineage"]
+        else:
+            lineage = json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE_KEY, b"{}"))
+        if not isinstance(lineage, dict) or not all(isinstance(digest, str) for digest in lineage.values()):
+            raise ValueError("its lineage must give a text for each stage")
+        return lineage
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -181,10 +185,7 @@ def open_rows(path: str | Path, number: int, table: str | Path) -> np.ndarray:
     InputError
         The file is missing, damaged or of another length.
     """
-    try:
-        array = open_array(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from None
+    array = open_array(path)
     if array.ndim == 0 or len(array) != number:
         raise InputError(
             f"{path}: an array of the shape {array.shape} for the {number} rows of {table}; delete both and run again"

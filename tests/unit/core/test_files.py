@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array, open_array, replacing, write_json
 
 
@@ -41,6 +42,7 @@ def test_arrays_of_any_length_come_back(tmp_path: Path, shape: tuple[int, ...]) 
 
 PROGRAM = """
 import argparse, sys
+from tuningfork.core.errors import InputError
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import write_text
 from tuningfork.core.stage.program import run
@@ -97,3 +99,23 @@ def test_a_full_disk_is_reported_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert done.returncode == 1
     assert "no disk space left" in log[-1]
     assert "Traceback" not in "".join(log)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array", b"PK\x03\x04", b"cut", b"archive", None])
+def test_what_is_no_array_is_refused_in_one_line_with_the_name_of_the_file(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "a.npy"
+    if content == b"archive":
+        np.savez(tmp_path / "a.npz", np.ones(3))
+        (tmp_path / "a.npz").rename(path)
+    elif content == b"cut":
+        np.save(path, np.ones((100, 100)))
+        path.write_bytes(path.read_bytes()[:200])
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        open_array(path)
+    assert str(caught.value).startswith(f"{path}: cannot be read (")
+    assert str(caught.value).endswith("; delete it and run again")
+    assert "\n" not in str(caught.value)

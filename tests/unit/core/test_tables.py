@@ -1,9 +1,12 @@
 """Tables of a shard: types, nulls, lineage."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +16,15 @@ from tuningfork.core.columns.table import shard_table
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import write_json
 from tuningfork.core.flags import MEANINGS, Flag, count, decode
-from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, require_same_sources, write_table
+from tuningfork.core.tables import (
+    LINEAGE_KEY,
+    detail_of,
+    lineage_of,
+    numpy_column,
+    read_table,
+    require_same_sources,
+    write_table,
+)
 
 
 def sources(number: int = 3) -> pa.Table:
@@ -76,3 +87,16 @@ def test_flags_decode_to_what_was_set(flags: set[Flag]) -> None:
 def test_every_flag_has_a_meaning_and_fits_a_signed_integer() -> None:
     assert set(MEANINGS) == set(Flag)
     assert max(Flag) < 2**62
+
+
+@pytest.mark.parametrize("lineage", [{"simulate": 5}, {"simulate": None}, [["simulate", "a"]], "simulate", 3])
+@pytest.mark.parametrize("name", ["a.json", "a.parquet"])
+def test_a_lineage_that_is_no_text_per_stage_is_refused(tmp_path: Path, name: str, lineage: Any) -> None:
+    path = tmp_path / name
+    if name.endswith(".json"):
+        path.write_text(json.dumps({"lineage": lineage}))
+    else:
+        table = pa.table({"a": [1]}).replace_schema_metadata({LINEAGE_KEY: json.dumps(lineage)})
+        pq.write_table(table, path)
+    with pytest.raises(InputError, match=rf"{name}: .*its lineage must give a text for each stage.*; delete it"):
+        lineage_of(path)

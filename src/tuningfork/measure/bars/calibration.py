@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.core.calibration_checks import require_names
+from tuningfork.core.calibration_checks import require, require_names
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.measure.bars.combination import BarCombination, direct_alone
 from tuningfork.measure.bars.estimators import BarEstimate
@@ -31,6 +31,9 @@ class BarCalibration:
 
     def __post_init__(self) -> None:
         require_names("lengths", self.lengths, ESTIMATORS)
+        for field in ("names", "angles"):
+            known = set(getattr(self.combination, field)) <= set(ESTIMATORS)
+            require(known, f"combination.{field} may only have {', '.join(ESTIMATORS)}")
 
 
 @dataclass(frozen=True)
