@@ -1,7 +1,11 @@
-"""The JSON file in which a calibration waits for the stages that apply it: typed, small, with its lineage."""
+"""The JSON file in which a calibration waits for the stages that apply it: typed, small, with its lineage.
+
+The dataclasses of calibrations check their numbers with the functions `require...`, so that a fault names the field.
+"""
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,3 +112,62 @@ def _lacking(given: Any, whole: Any) -> str | None:
         if inner := _lacking(given[name], entry):
             return f"{name}.{inner}"
     return None
+
+
+def require(good: bool, fault: str) -> None:
+    """Raise ValueError with the message `fault` unless a condition holds."""
+    if not good:
+        raise ValueError(fault)
+
+
+def require_range(calibration: Any, lowest: float, highest: float, *names: str) -> None:
+    """Check that fields of a calibration lie within limits; None is left alone.
+
+    Parameters
+    ----------
+    calibration : dataclass instance
+    lowest, highest : float
+        Both belong to the range.
+    *names : str
+        The fields.
+
+    Raises
+    ------
+    ValueError
+        A field is outside, or not a number.
+    """
+    for name in names:
+        value = getattr(calibration, name)
+        if value is not None and not lowest <= value <= highest:
+            limits = f"{lowest:g} or more" if math.isinf(highest) else f"from {lowest:g} to {highest:g}"
+            raise ValueError(f"{name} is {value:g}, but must be {limits}")
+
+
+def require_not_negative(calibration: Any, *names: str) -> None:
+    """Check that fields of a calibration are zero or more; None is left alone.
+
+    Raises
+    ------
+    ValueError
+        A field is not.
+    """
+    require_range(calibration, 0, math.inf, *names)
+
+
+def require_names(what: str, given: Collection[str], expected: Collection[str]) -> None:
+    """Check that a field has an entry for every expected name, and no other.
+
+    Parameters
+    ----------
+    what : str
+        The field.
+    given, expected : collection of str
+
+    Raises
+    ------
+    ValueError
+        They differ.
+    """
+    lacking, unknown = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
+    require(not lacking, f"{what} lacks {', '.join(lacking)}")
+    require(not unknown, f"{what} has {', '.join(unknown)}, which this version does not know")

@@ -137,13 +137,33 @@ def require_same_sources(reference: pa.Table, other: pa.Table, path: str | Path)
     Raises
     ------
     InputError
-        A source is missing, added or out of order.
+        A source is missing, added or out of order, or the table has no identifiers.
     """
+    require_columns(other, ["source_id"], path)
     if not reference["source_id"].equals(other["source_id"]):
         raise InputError(
             f"{path}: its {other.num_rows} sources differ from the shard's list of {reference.num_rows}, or are in another "
             "order; delete it and run again"
         )
+
+
+def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> None:
+    """Check that a table has columns.
+
+    Parameters
+    ----------
+    table : Table
+    names : sequence of str
+    path : path
+        Where it was read from.
+
+    Raises
+    ------
+    InputError
+        A column is missing.
+    """
+    if lacking := [name for name in names if name not in table.column_names]:
+        raise InputError(f"{path}: without the columns {', '.join(lacking)}; delete it and run again")
 
 
 def numpy_column(table: pa.Table, name: str) -> np.ndarray:

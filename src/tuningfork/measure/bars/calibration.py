@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.core.calibration_checks import require, require_names
+from tuningfork.core.calibration_file import require, require_names
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.measure.bars.combination import BarCombination, direct_alone
 from tuningfork.measure.bars.estimators import BarEstimate

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.core.calibration_checks import require, require_not_negative, require_range
+from tuningfork.core.calibration_file import require, require_not_negative, require_range
 
 UNIT_ESTIMATOR = "direct"
 """The estimator whose stated error is the unit of all errors; it is used alone where no weights could be learned."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.core.calibration_checks import require_not_negative
+from tuningfork.core.calibration_file import require_not_negative
 
 
 @dataclass(frozen=True)

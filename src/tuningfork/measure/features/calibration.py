@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tuningfork.core.calibration_checks import require, require_names, require_not_negative
+from tuningfork.core.calibration_file import require, require_names, require_not_negative
 from tuningfork.core.decision_tree import question
 
 BULGE, ARMS = "bulge_fraction", "spiral_arm_fraction"

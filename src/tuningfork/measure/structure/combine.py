@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tuningfork.core.calibration_checks import require, require_names, require_not_negative, require_range
+from tuningfork.core.calibration_file import require, require_names, require_not_negative, require_range
 from tuningfork.core.records import take
 from tuningfork.measure.structure.estimates import FITTED_TARGETS, ProfileEstimates
 from tuningfork.measure.structure.intervals import ErrorModel

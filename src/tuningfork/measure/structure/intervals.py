@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import t as student
 
-from tuningfork.core.calibration_checks import require_range
+from tuningfork.core.calibration_file import require_range
 from tuningfork.core.statistics import CENTRAL_68
 
 REFERENCE_SIGNAL_TO_NOISE = 50.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.core.calibration_checks import require, require_names, require_not_negative, require_range
+from tuningfork.core.calibration_file import require, require_names, require_not_negative, require_range
 from tuningfork.core.decision_tree import questions
 from tuningfork.infer.votes import MIN_CONCENTRATION
 
