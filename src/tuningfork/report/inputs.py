@@ -207,8 +207,7 @@ def read_inputs(files: ReportFiles) -> ReportInputs:
         )
     opened = dict(zip(shards, _shards(files), strict=True))
     accounting, overview, galaxies = _catalogued(files, opened)
-    explanations = read_table(files.explanations)
-    _require_explained(files.explanations, explanations, opened)
+    explanations, explanation_maps = _explained(files, opened)
     return ReportInputs(
         accounting=accounting,
         evaluation=_summary(files.evaluation, EVALUATION_KEYS),
@@ -224,7 +223,7 @@ def read_inputs(files: ReportFiles) -> ReportInputs:
         masks={name: shard.masks for name, shard in opened.items()},
         bands=survey_of(stamp_tables[0])[0],
         explanations=explanations.to_pandas(),
-        explanation_maps=open_rows(files.explanation_maps, explanations.num_rows, files.explanations),
+        explanation_maps=explanation_maps,
         stage_costs=read_benchmarks(files.benchmarks),
         lineage=lineage,
     )
@@ -243,10 +242,8 @@ class _Shard:
 
 def _shards(files: ReportFiles) -> Iterator[_Shard]:
     """Yield the shown shards, after the checks that the stages make: the same sources everywhere, and their pixels."""
-    tables = zip(files.sources, files.saliency, files.features, strict=True)
-    for (sources, saliency, features), store, maps_path, masks_path in zip(
-        tables, files.stamps, files.saliency_maps, files.arm_masks, strict=True
-    ):
+    lists = (files.sources, files.saliency, files.features, files.stamps, files.saliency_maps, files.arm_masks)
+    for sources, saliency, features, store, maps_path, masks_path in zip(*lists, strict=True):
         rows, stamps = open_store(store, *survey_of(store.table))
         require_columns(rows, ["source_id", *ORIENTATION_COLUMNS], store.table)
         known, mapped = read_table(sources), read_table(saliency)
@@ -282,16 +279,18 @@ def _require_keys(path: Path, values: Any, keys: Sequence[str]) -> None:
         raise InputError(f"{path}: without {', '.join(lacking) or 'any key'}; delete it and run again")
 
 
-def _require_explained(path: Path, explanations: pa.Table, opened: Mapping[str, _Shard]) -> None:
-    """Check that the explained sources are those of the rows that the table names."""
-    require_columns(explanations, ["source_id", "shard", "row"], path)
-    for source_id, name, row in zip(
-        *(explanations[key].to_pylist() for key in ("source_id", "shard", "row")), strict=True
-    ):
-        shard = opened.get(name)
-        ids = shard.rows["source_id"] if shard else None
+def _explained(files: ReportFiles, opened: Mapping[str, _Shard]) -> tuple[pa.Table, np.ndarray]:
+    """Return the explanations and their maps; the sources must be those of the rows that the table names."""
+    path = files.explanations
+    table = read_table(path)
+    require_columns(table, ["source_id", "shard", "row"], path)
+    for source_id, name, row in zip(*(table[key].to_pylist() for key in ("source_id", "shard", "row")), strict=True):
+        ids = opened[name].rows["source_id"] if name in opened else None
         if ids is not None and not (0 <= row < len(ids) and ids[row].as_py() == source_id):
             raise InputError(f"{path}: row {row} of shard {name} is not source {source_id}; delete it and run again")
+    maps = open_rows(files.explanation_maps, table.num_rows, path)
+    require_checksums(table, maps, StampFiles(path, files.explanation_maps))
+    return table, maps
 
 
 def _catalogued(files: ReportFiles, opened: Mapping[str, _Shard]) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:

@@ -132,7 +132,7 @@ def judged_profiles(learned: Learned, folder: Path) -> tuple[Path, Path]:
 def test_tables_of_other_galaxies_or_another_configuration_are_refused(tmp_path: Path, name: str) -> None:
     training = [training_part(tmp_path / "part-0.parquet", 40, seed=0)]
     maps = {"samples": 2, "batch_size": 8}
-    sections = {"evaluate": {"bars": 4, "features": 4}, "calibrate": {"bars": 8}, "saliency": maps, "features": maps}
+    sections = {"evaluate": {"bars": 10, "features": 10}, "calibrate": {"bars": 10}, "saliency": maps, "features": maps}
     learned = learn_all(tmp_path, training, **sections)
     structure, structure_table = judged_profiles(learned, tmp_path)
     inputs = inputs_of(learned, structure, structure_table)

@@ -285,7 +285,7 @@ DAMAGE = {
     "accounting.json": ["empty", "half", "no file", "{}"],
     "evaluation.json": ["empty", "half", "no file", "{}"],
     "explanations.parquet": ["empty", "reversed", "shorter"],
-    "maps.npy": ["empty", "half", "no file", "shorter"],
+    "maps.npy": ["empty", "half", "no file", "reversed", "shorter", "one value"],
 }
 
 
