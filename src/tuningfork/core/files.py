@@ -47,6 +47,26 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def require_writable(path: str | Path) -> None:
+    """Check, before long work, that a file can be written; the folders above it need not exist yet.
+
+    Raises
+    ------
+    InputError
+        The name is that of a folder, or its folder cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: cannot be written, since it is a folder; choose another name")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise InputError(f"{path}: cannot be written, since {folder} is no folder; choose another name")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{path}: cannot be written, since {folder} is read-only; change its permissions or choose another"
+        )
+
+
 @contextlib.contextmanager
 def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
     """Yield a memory-mapped array that becomes the .npy file `path` when the block succeeds.

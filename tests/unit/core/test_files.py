@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import new_array, open_array, replacing, write_json
+from tuningfork.core.files import new_array, open_array, replacing, require_writable, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -119,3 +119,17 @@ def test_what_is_no_array_is_refused_in_one_line_with_the_name_of_the_file(
     assert str(caught.value).startswith(f"{path}: cannot be read (")
     assert str(caught.value).endswith("; delete it and run again")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_written_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    require_writable(tmp_path / "new" / "folder" / "a.csv")
+    require_writable(tmp_path / "file")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match=r"a\.csv: cannot be written, since .*file is no folder"):
+        require_writable(tmp_path / "file" / "a.csv")
+    with pytest.raises(InputError, match=r"cannot be written, since it is a folder"):
+        require_writable(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=r"a\.csv: cannot be written, since .* is read-only"):
+        require_writable(tmp_path / "a.csv")
