@@ -30,7 +30,10 @@ except TuningforkError as error:
 
 onstart:
     # Not earlier: a dry run, or one that finds the folder locked, must not touch the plan of a running workflow.
-    write_plan(plan)
+    try:
+        write_plan(plan)
+    except TuningforkError as error:
+        sys.exit(f"tuningfork: {error}")
 
 
 wildcard_constraints:
@@ -70,6 +73,7 @@ rule all:
     input:
         paths.CATALOGUE,
         paths.CATALOGUE_FILE,
+        paths.ACCOUNTING,
         paths.REPORT,
         paths.QUEUE,
 
