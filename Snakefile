@@ -24,7 +24,7 @@ try:
         outdated = outdated_parameters(plan.tokens)
     else:
         plan, outdated = read_plan(), set()
-except TuningforkError as error:
+except (TuningforkError, OSError) as error:
     sys.exit(f"tuningfork: {error}")
 
 

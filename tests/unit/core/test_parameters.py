@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from tuningfork.core.config import Configuration, validate
 from tuningfork.core.config.base import Section
 from tuningfork.core.description import describe
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.core.stage.parameters import STAGES, Parameters, freeze, read_parameters
+from tuningfork.core.stage.parameters import STAGES, Parameters, freeze, frozen_digest, read_parameters
 from tuningfork.core.tables import lineage_of, write_table
 
 Freeze = Callable[[str, dict], Parameters]
@@ -164,3 +165,11 @@ def test_a_stage_without_frozen_parameters_here_is_taken_as_it_is(frozen: Freeze
     """Such as that of a network from elsewhere."""
     bars = frozen("bars", {})
     assert bars.lineage({"train-morphology": "0" * 16})["train-morphology"] == "0" * 16
+
+
+@pytest.mark.parametrize("accepted", [3, [3], [{}], [{"digest": 5, "source": "s"}], [{"digest": "d"}]])
+def test_accepted_parameters_that_are_no_texts_are_refused(tmp_path: Path, accepted: Any) -> None:
+    path = tmp_path / "bars.json"
+    path.write_text(json.dumps({"stage": "bars", "values": {}, "accepted": accepted}))
+    with pytest.raises(InputError, match=r"bars\.json: no frozen parameters of a stage"):
+        frozen_digest(path)
