@@ -28,13 +28,16 @@ try:
         outdated = outdated_parameters(plan.tokens)
     else:
         plan, outdated = read_plan(), set()
-except TuningforkError as error:
+except (TuningforkError, OSError) as error:
     sys.exit(f"tuningfork: {error}")
 
 
 onstart:
     # Not earlier: a dry run, or one that finds the folder locked, must not touch the plan of a running workflow.
-    write_plan(plan)
+    try:
+        write_plan(plan)
+    except TuningforkError as error:
+        sys.exit(f"tuningfork: {error}")
 
 
 wildcard_constraints:
@@ -74,6 +77,7 @@ rule all:
     input:
         paths.CATALOGUE,
         paths.CATALOGUE_FILE,
+        paths.ACCOUNTING,
         paths.REPORT,
         paths.QUEUE,
 

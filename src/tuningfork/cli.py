@@ -1,6 +1,8 @@
 """The command `tuningfork`: runs the workflow, and small tools around it."""
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,8 +50,17 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         options.function(options)
-    except TuningforkError as error:
-        sys.exit(f"tuningfork: {error}")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output wants no more of it. What is left must not be written when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except (TuningforkError, OSError) as error:
+        from tuningfork.core.stage.program import cause_of_failure
+
+        # A wrong configuration has one line for each of its errors.
+        text = str(error) if isinstance(error, ConfigurationError) else cause_of_failure(error)
+        sys.exit(f"tuningfork: {text}")
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +139,10 @@ def _flags(options: argparse.Namespace) -> None:
 
     if options.value < 0:
         raise TuningforkError(f"flags {options.value}: expected a value of the column flags, zero or above")
-    for name in decode(options.value) or ["no flag is set"]:
+    unknown = options.value & ~sum(Flag)
+    if unknown:
+        print(f"unknown bits: {unknown}; this version has no flag for them")
+    for name in decode(options.value) or ([] if unknown else ["no flag is set"]):
         print(f"{name}: {MEANINGS[Flag[name]]}" if name in Flag.__members__ else name)
 
 
@@ -169,6 +183,7 @@ def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _measure_folder(options: argparse.Namespace) -> None:
+    from tuningfork.core.files import require_writable
     from tuningfork.pictures.gallery import check_gallery, draw_gallery
     from tuningfork.pictures.measure import PictureSettings, measure_files, summary
     from tuningfork.pictures.read import files_of
@@ -183,6 +198,9 @@ def _measure_folder(options: argparse.Namespace) -> None:
         **stretch,
     )
     check_name(options.out)
+    for path in (options.out, options.gallery):
+        if path:
+            require_writable(path)
     if options.gallery:
         check_gallery(options.gallery)
     files = files_of(options.images, tuple(path for path in (options.out, options.gallery) if path))
@@ -226,7 +244,10 @@ def _calibrate_pictures_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _calibrate_pictures(options: argparse.Namespace) -> None:
+    from tuningfork.core.files import require_writable
     from tuningfork.pictures.calibrate import calibrate_networks, figure_lines
+
+    require_writable(options.out)
 
     figures = calibrate_networks(options.models, options.galaxies, ROOT / "config" / "surveys", options.out)
     print(f"{figure_lines(figures)}\n{options.out}: learned from {options.galaxies} galaxies, tested on as many")

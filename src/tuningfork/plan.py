@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.errors import ConfigurationError, InputError, TuningforkError
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage import paths
 
@@ -222,8 +222,19 @@ def read_plan() -> Plan:
 
 
 def write_plan(plan: Plan) -> None:
-    """Write the plan for the jobs of this run, unless it is there already."""
+    """Write the plan for the jobs of this run, unless it is there already.
+
+    Raises
+    ------
+    TuningforkError
+        The disk is full, or the folder cannot be written to.
+    """
     path = Path(paths.PLAN)
     text = json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_json(path, asdict(plan))
+    try:
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_json(path, asdict(plan))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TuningforkError(
+            f"{path}: cannot be written ({error}); free some space or change its permissions"
+        ) from None

@@ -52,6 +52,20 @@ def test_a_failed_job_leaves_the_old_catalogue_and_is_not_forgotten(
     assert own.jobs_to_run() == {}
 
 
-def test_a_lost_catalogue_is_made_again(own: StubWorkflow) -> None:
-    (own.directory / "results" / "catalogue.parquet").unlink()
+@pytest.mark.parametrize("name", ["catalogue.parquet", "accounting.json"])
+def test_a_lost_catalogue_is_made_again(own: StubWorkflow, name: str) -> None:
+    (own.directory / "results" / name).unlink()
     assert set(own.jobs_to_run()) == {"catalogue", "queue_labels", "report"}
+
+
+def test_a_plan_that_cannot_be_written_ends_the_run_in_one_line(own: StubWorkflow) -> None:
+    plan = own.directory / "results" / "plan.json"
+    plan.unlink()
+    plan.mkdir()
+    own.configure({"catalogue.name": "another"})
+    done = own.snakemake()
+    text = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "Traceback" not in text
+    assert [line for line in text.splitlines() if line.startswith("tuningfork: results/plan.json: cannot be written (")]
+    assert not list((own.directory / ".snakemake" / "locks").glob("*"))

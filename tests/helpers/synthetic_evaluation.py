@@ -13,6 +13,7 @@ from tuningfork.calibrate.bars import learn_bars
 from tuningfork.calibrate.features import learn_fractions
 from tuningfork.calibrate.held_out_bars import raw_table
 from tuningfork.catalogue.merge import build_catalogue
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.files import new_array, write_json
 from tuningfork.core.tables import write_table
@@ -30,7 +31,7 @@ from tuningfork.measure.bars.calibration import calibrated_bars
 from tuningfork.measure.bars.estimators import BarEstimate
 from tuningfork.measure.features.calibration import FeatureCalibration
 from tuningfork.report.inputs import ReportFiles
-from tuningfork.stamps.store import paired
+from tuningfork.stamps.store import CHECKSUM_COLUMN, paired
 
 ESTIMATOR_SCATTERS = {"direct": 0.15, "mask": 0.2, "saliency": 0.35, "saliency-paper": 0.5, "fourier": 0.3}
 SCATTERS = {
@@ -251,6 +252,9 @@ def _explanations(run: Results) -> tuple[Path, Path]:
     maps = run.folder / "maps.npy"
     with new_array(maps, (len(rows), SIZE, SIZE), np.float16) as array:
         array[:] = np.hypot(*(np.mgrid[:SIZE, :SIZE] - SIZE / 2)) < SIZE / 5
+        array[:, 0, 0] = np.arange(len(rows))  # Every map is another one.
+    for row, checksum in zip(rows, row_checksums(np.load(maps)), strict=True):
+        row[CHECKSUM_COLUMN] = int(checksum)
     table = run.folder / "explanations.parquet"
     write_table(table, pa.Table.from_pylist(rows, schema=sample.schema(BANDS)), LINEAGE, bands=BANDS)
     return table, maps

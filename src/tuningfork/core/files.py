@@ -7,8 +7,11 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+
+from tuningfork.core.errors import InputError
 
 
 @contextlib.contextmanager
@@ -44,6 +47,26 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def require_writable(path: str | Path) -> None:
+    """Check, before long work, that a file can be written; the folders above it need not exist yet.
+
+    Raises
+    ------
+    InputError
+        The name is that of a folder, or its folder cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: cannot be written, since it is a folder; choose another name")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise InputError(f"{path}: cannot be written, since {folder} is no folder; choose another name")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{path}: cannot be written, since {folder} is read-only; change its permissions or choose another"
+        )
+
+
 @contextlib.contextmanager
 def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
     """Yield a memory-mapped array that becomes the .npy file `path` when the block succeeds.
@@ -73,8 +96,8 @@ def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[
             array.flush()
 
 
-def open_array(path: str | Path) -> np.ndarray:
-    """Return the array in a .npy file.
+def map_array(path: str | Path) -> np.ndarray:
+    """Return the array in a .npy file, or raise ValueError, without the name of the file, whatever is wrong with it.
 
     Parameters
     ----------
@@ -86,6 +109,36 @@ def open_array(path: str | Path) -> np.ndarray:
         A read-only memory map; an empty array is read plainly.
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:
-        return np.load(path, allow_pickle=False)
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError:
+            array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, TypeError, OverflowError, MemoryError, BadZipFile) as error:
+        raise ValueError(error.strerror if isinstance(error, OSError) and error.strerror else str(error)) from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError("an archive of several arrays")
+    return array
+
+
+def open_array(path: str | Path, remedy: str = "delete it and run again") -> np.ndarray:
+    """Return the array in a .npy file, as :func:`map_array` does.
+
+    Parameters
+    ----------
+    path : path
+    remedy : str
+        What the user can do if it cannot be read, for the message.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, or no .npy file.
+    """
+    try:
+        return map_array(path)
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read ({error}); {remedy}") from None

@@ -104,9 +104,12 @@ def _lineage_in(path: str | Path) -> dict[str, str]:
     """Return the lineage that a file carries."""
     try:
         if str(path).endswith(".json"):
-            lineage = dict(json.loads(Path(path).read_text(encoding="utf-8")).get("lineage", {}))
+            lineage = json.loads(Path(path).read_text(encoding="utf-8")).get("lineage", {})
         else:
-            lineage = dict(json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE_KEY, b"{}")))
+            lineage = json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE_KEY, b"{}"))
+        if not isinstance(lineage, dict) or not all(isinstance(digest, str) for digest in lineage.values()):
+            raise ValueError("its lineage must give a text for each stage")
+        return lineage
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -137,13 +140,33 @@ def require_same_sources(reference: pa.Table, other: pa.Table, path: str | Path)
     Raises
     ------
     InputError
-        A source is missing, added or out of order.
+        A source is missing, added or out of order, or the table has no identifiers.
     """
+    require_columns(other, ["source_id"], path)
     if not reference["source_id"].equals(other["source_id"]):
         raise InputError(
             f"{path}: its {other.num_rows} sources differ from the shard's list of {reference.num_rows}, or are in another "
             "order; delete it and run again"
         )
+
+
+def require_columns(table: pa.Table, names: Sequence[str], path: str | Path) -> None:
+    """Check that a table has columns.
+
+    Parameters
+    ----------
+    table : Table
+    names : sequence of str
+    path : path
+        Where it was read from.
+
+    Raises
+    ------
+    InputError
+        A column is missing.
+    """
+    if lacking := [name for name in names if name not in table.column_names]:
+        raise InputError(f"{path}: without the columns {', '.join(lacking)}; delete it and run again")
 
 
 def numpy_column(table: pa.Table, name: str) -> np.ndarray:
@@ -185,10 +208,7 @@ def open_rows(path: str | Path, number: int, table: str | Path) -> np.ndarray:
     InputError
         The file is missing, damaged or of another length.
     """
-    try:
-        array = open_array(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from None
+    array = open_array(path)
     if array.ndim == 0 or len(array) != number:
         raise InputError(
             f"{path}: an array of the shape {array.shape} for the {number} rows of {table}; delete both and run again"

@@ -27,9 +27,10 @@ from tuningfork.core.classes import CLASSES
 from tuningfork.core.columns import PROFILE
 from tuningfork.core.config import Configuration
 from tuningfork.core.decision_tree import answers, questions, vote_columns
+from tuningfork.core.errors import InputError
 from tuningfork.core.files import read_json, write_json
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import lineage_of, read_table, write_table
+from tuningfork.core.tables import lineage_of, read_table, require_columns, write_table
 from tuningfork.evaluate.agreement import vote_agreement
 from tuningfork.evaluate.bars import (
     RECOMMENDED,
@@ -100,6 +101,7 @@ class EvaluationInputs:
     def with_lineage(self) -> list[Path]:
         """All files that have a lineage."""
         files = [*self.tables, self.held_out.table, *self.models, self.votes, self.bars, self.features, self.structure]
+        files += [self.bars_table, self.features_table, self.structure_table]
         more = [self.volunteers, self.volunteers_answers.table if self.volunteers_answers else None]
         return [*files, *(path for path in more if path is not None)]
 
@@ -128,18 +130,22 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
     rows, predicted = morphology_of_split(inputs.tables, inputs.held_out, "test")
     ensemble = load_ensemble(inputs.models, "morphology")
     test = rows.to_pandas().assign(psf=psf_pixels(rows, ensemble.reference_band), **vote_columns_of(predicted, votes))
+    lineage = parameters.lineage(lineage_of(*inputs.with_lineage))
+    validation = morphology_of_split(inputs.tables, inputs.held_out, "validation")[0]
+    profiles = table_about(inputs.structure_table, rows, "test")
+    validated = table_about(inputs.features_table, validation, "validation")
+    table_about(inputs.bars_table, validation, "validation")
     lengths = _bar_lengths(inputs, ensemble, rows, predicted, configuration)
     features = read_calibration(inputs.features, "features", FeatureCalibration)
     featured = held_out_features(
         ensemble, inputs.training, rows, predicted, votes, configuration.evaluate.features, seed,
         configuration.features,
     )  # fmt: skip
-    test = test.join(read_table(inputs.structure_table).to_pandas().set_index("index"), on="index")
+    test = test.join(profiles.set_index("index"), on="index")
     fractions = pd.DataFrame({"index": featured["index"], **recommended_fractions(featured, features)})
     test = test.join(fractions.set_index("index"), on="index")
     scored = first_of(rows, configuration.evaluate.bars, barred=True) & resolved_bars(test, test["psf"].to_numpy())
     published = scored & _published(test, configuration.bars.min_probability)
-    lineage = parameters.lineage(lineage_of(*inputs.with_lineage))
     write_table(table, galaxy_table(test, lengths), lineage)
     write_json(
         output,
@@ -155,7 +161,7 @@ def evaluate(parameters: Parameters, *, inputs: EvaluationInputs, output: Path, 
             "bars": score_bars(test, lengths, scored, seed),
             "bars_published": score_bars(test, lengths, published, seed),
             "bar_method": method,
-            "features": score_features(read_table(inputs.features_table).to_pandas(), featured, features, seed),
+            "features": score_features(validated, featured, features, seed),
         },
     )
 
@@ -176,6 +182,39 @@ def _bar_lengths(
     bars = calibrated_bars(combined, calibration, psf_pixels(rows, band))
     baselines = baseline_lengths(read_table(inputs.bars_table).to_pandas(), raw_table(rows, estimates, band), estimates)
     return pipeline_lengths(bars, combined, calibration.lengths) | baselines
+
+
+def table_about(path: Path, rows: pa.Table, split: str) -> pd.DataFrame:
+    """Return a table about held-out galaxies, all of the test galaxies or some of the validation galaxies, in their order.
+
+    Parameters
+    ----------
+    path : Path
+    rows : pyarrow.Table
+        The galaxies of the split.
+    split : str
+        validation or test.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged or about other galaxies.
+    """
+    table = read_table(path)
+    require_columns(table, ["index"], path)
+    place_of = {index: place for place, index in enumerate(rows["index"].to_pylist())}
+    places = np.array([place_of.get(index, -1) for index in table["index"].to_pylist()], dtype=int)
+    ordered = bool((places >= 0).all() and (np.diff(places) > 0).all())
+    if not ordered or (split == "test" and len(places) != rows.num_rows):
+        raise InputError(
+            f"{path}: its {table.num_rows} galaxies are not the {split} galaxies, of which there are {rows.num_rows}, or are "
+            "in another order; delete it and run again"
+        )
+    return table.to_pandas()
 
 
 def _published(test: pd.DataFrame, min_probability: float) -> np.ndarray:

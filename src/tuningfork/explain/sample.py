@@ -9,6 +9,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.files import new_array
 from tuningfork.core.running.progress import track
@@ -20,7 +21,7 @@ from tuningfork.explain.gradcam import gradcam
 from tuningfork.explain.importance import REGIONS, band_importance, region_importance
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.networks.inputs import measurable, prepare
-from tuningfork.stamps.store import StampFiles, open_store
+from tuningfork.stamps.store import CHECKSUM_COLUMN, StampFiles, open_store
 
 DECISIVE_ANSWERS = {
     "elliptical": "smooth_or_featured_smooth",
@@ -84,7 +85,7 @@ def explain_sample(
     output : Path
         One row per explained source: its class, the answer that decides the class and the expected vote fraction of
         this answer; how much the fraction falls without each band (`band_{band}`) and without the structure in each
-        ring (`ring_{name}`); the smallest step that changes the bar answer (`adversarial_step`).
+        ring (`ring_{name}`); the smallest step that changes the bar answer (`adversarial_step`); the checksum of its map.
     maps : Path
         .npy, float16 (K, S, S): Grad-CAM of the answer, in the order of the rows.
     """
@@ -102,7 +103,9 @@ def explain_sample(
             part = slice(source.row, source.row + 1)
             values, cams[number] = explain_one(ensemble, table.slice(source.row, 1), pixels[part], source.kind)
             shard = detail_of(stamps[source.shard].table, "shard")
-            rows.append({"source_id": source.source_id, "shard": shard, "row": source.row, **values})
+            checksum = int(row_checksums(cams[number : number + 1])[0])
+            place_of = {"source_id": source.source_id, "shard": shard, "row": source.row}
+            rows.append(place_of | values | {CHECKSUM_COLUMN: checksum})
     table = pa.Table.from_pylist(rows, schema=schema(ensemble.bands))
     tables = [files.table for files in stamps]
     lineage = parameters.lineage(lineage_of(*tables, *morphology, *models))
@@ -127,6 +130,7 @@ def schema(bands: Sequence[str]) -> pa.Schema:
             ("morphology", pa.string()),
             ("answer", pa.string()),
             *((name, pa.float32()) for name in numbers),
+            (CHECKSUM_COLUMN, pa.uint32()),
         ]
     )
 

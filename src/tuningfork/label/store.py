@@ -139,7 +139,9 @@ class VoteStore:
             table = self._table(seen)
             row = _row_of(table, seen.source_id, labeller)
             new = pa.Table.from_pylist([entry], schema=table.schema)
-            if row is not None and np.array_equal(open_array(self.stamps_path)[row], seen.stamp, equal_nan=True):
+            if row is not None and np.array_equal(
+                open_array(self.stamps_path, "restore it")[row], seen.stamp, equal_nan=True
+            ):
                 table = _replaced(table, row, new)
             else:
                 if row is not None:
@@ -172,7 +174,7 @@ class VoteStore:
         """Return the table, which must hold stamps of the same kind."""
         if not self.path.is_file():
             return _schema(seen.bands).empty_table()
-        shape = open_array(self.stamps_path).shape[1:]
+        shape = open_array(self.stamps_path, "restore it").shape[1:]
         stored_kind = detail_of(self.path, "bands"), detail_of(self.path, "reference_band"), shape
         kind = seen.bands, seen.reference_band, seen.stamp.shape
         if stored_kind != kind:
@@ -189,8 +191,8 @@ class VoteStore:
 
     def _append_stamp(self, row: int, stamp: np.ndarray) -> None:
         """Write a stamp into `row`, the first that the table does not count."""
-        stored = open_array(self.stamps_path)[:row] if row else np.empty((0, *stamp.shape), np.float32)
-        if not row or row >= len(open_array(self.stamps_path)):
+        stored = open_array(self.stamps_path, "restore it")[:row] if row else np.empty((0, *stamp.shape), np.float32)
+        if not row or row >= len(open_array(self.stamps_path, "restore it")):
             with new_array(self.stamps_path, (row + max(MIN_SPARE_ROWS, row), *stamp.shape), np.float32) as longer:
                 longer[:row] = stored
         data = np.ascontiguousarray(stamp, dtype=np.float32)
@@ -207,7 +209,10 @@ class VoteStore:
             return
         if not self.stamps_path.is_file():
             raise InputError(f"{self.stamps_path} is missing, without which {self.path} is of no use; restore it")
-        rows, stamps_stored = read_table(self.path, ["source_id"]).num_rows, len(open_array(self.stamps_path))
+        rows, stamps_stored = (
+            read_table(self.path, ["source_id"]).num_rows,
+            len(open_array(self.stamps_path, "restore it")),
+        )
         if stamps_stored < rows:
             raise InputError(f"{self.stamps_path}: {stamps_stored} stamps for {rows} rows of {self.path}; restore both")
 

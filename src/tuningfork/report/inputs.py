@@ -1,24 +1,26 @@
 """What the report reads: summaries of the whole run, and the galaxies of some of its shards."""
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tuningfork.catalogue.hats import ORDER, first_pixel
 from tuningfork.core.columns import TRUTH
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import open_array, read_json
+from tuningfork.core.files import read_json
 from tuningfork.core.stage.benchmarks import StageCost, read_benchmarks
-from tuningfork.core.tables import detail_of, lineage_of, read_table
+from tuningfork.core.tables import lineage_of, open_rows, read_table, require_columns, require_same_sources
 from tuningfork.injection.function import SCHEMA
 from tuningfork.networks.model_file import read_card
 from tuningfork.sky.shards import Shard
-from tuningfork.stamps.store import StampFiles
+from tuningfork.stamps.store import StampFiles, open_store, require_checksums, survey_of
 
 MAX_OVERVIEW_ROWS = 20_000
 """Rows of the catalogue that the map and the histograms show; a larger catalogue is thinned evenly."""
@@ -26,6 +28,9 @@ MAX_LABEL_ERRORS = 100
 """Number of likely label errors that are read."""
 OVERVIEW_COLUMNS = ["ra", "dec", "morphology", "mag", "r_eff", "sersic_n", "axis_ratio", "bar_vote_share", "bar_length"]
 ORIENTATION_COLUMNS = ["north_angle", "east_is_left"]
+ACCOUNTING_KEYS = ("name", "survey", "bands", "reference_band", "versions", "shards", "total")
+TOTAL_KEYS = ("rows_out", "sources_in", "measured", "classes", "flags", "tiles")
+EVALUATION_KEYS = ("splits", "morphology", "agreement", "confusion", "bar_auc", "structure", "bars", "bars_published")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,49 +205,140 @@ def read_inputs(files: ReportFiles) -> ReportInputs:
         raise InputError(
             "the files of sources, stamps, saliency and features must belong to the same shards, in the same order"
         )
-    parts = [_galaxies(files.catalogue, *tables) for tables in zip(files.sources, stamp_tables, strict=True)]
-    stamps, maps, masks = ({path.stem: open_array(path) for path in paths} for paths in arrays)
+    opened = dict(zip(shards, _shards(files), strict=True))
+    accounting, overview, galaxies = _catalogued(files, opened)
+    explanations, explanation_maps = _explained(files, opened)
     return ReportInputs(
-        accounting=read_json(files.accounting),
-        evaluation=read_json(files.evaluation),
+        accounting=accounting,
+        evaluation=_summary(files.evaluation, EVALUATION_KEYS),
         held_out=read_table(files.evaluation_table).to_pandas(),
-        vote_bias=read_json(files.vote_bias),
+        vote_bias=_summary(files.vote_bias, ()),
         label_errors=read_table(files.label_errors)[:MAX_LABEL_ERRORS].to_pandas(),
         selection=(read_table(files.selection) if files.selection else SCHEMA.empty_table()).to_pandas(),
         cards=[read_card(path) | {"name": f"{path.parent.name}/{path.stem}"} for path in files.models],
-        overview=_thinned(files.catalogue),
-        galaxies=pd.concat(parts, ignore_index=True),
-        stamps=stamps,
-        maps=maps,
-        masks=masks,
-        bands=list(detail_of(stamp_tables[0], "bands")),
-        explanations=read_table(files.explanations).to_pandas(),
-        explanation_maps=open_array(files.explanation_maps),
+        overview=overview,
+        galaxies=galaxies,
+        stamps={name: shard.stamps for name, shard in opened.items()},
+        maps={name: shard.maps for name, shard in opened.items()},
+        masks={name: shard.masks for name, shard in opened.items()},
+        bands=survey_of(stamp_tables[0])[0],
+        explanations=explanations.to_pandas(),
+        explanation_maps=explanation_maps,
         stage_costs=read_benchmarks(files.benchmarks),
         lineage=lineage,
     )
 
 
-def _galaxies(catalogue: Path, sources: Path, stamps: Path) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Shard:
+    """The files of a shown shard: tables of sources and stamps, and arrays that stay on disk."""
+
+    sources: pa.Table
+    rows: pa.Table
+    stamps: np.ndarray
+    maps: np.ndarray
+    masks: np.ndarray
+
+
+def _shards(files: ReportFiles) -> Iterator[_Shard]:
+    """Yield the shown shards, after the checks that the stages make: the same sources everywhere, and their pixels."""
+    lists = (files.sources, files.saliency, files.features, files.stamps, files.saliency_maps, files.arm_masks)
+    for sources, saliency, features, store, maps_path, masks_path in zip(*lists, strict=True):
+        rows, stamps = open_store(store, *survey_of(store.table))
+        require_columns(rows, ["source_id", *ORIENTATION_COLUMNS], store.table)
+        known, mapped = read_table(sources), read_table(saliency)
+        for path, table in ((sources, known), (saliency, mapped), (features, read_table(features, ["source_id"]))):
+            require_same_sources(rows, table, path)
+        maps = open_rows(maps_path, rows.num_rows, saliency)
+        require_checksums(mapped, maps, StampFiles(saliency, maps_path))
+        masks = open_rows(masks_path, rows.num_rows, features)
+        size = stamps.shape[-1]
+        for path, array, shape in ((maps_path, maps, (size, size)), (masks_path, masks, (size, -(-size // 8)))):
+            if array.shape[-2:] != shape:
+                raise InputError(
+                    f"{path}: an array of the shape {array.shape} for stamps of {size} pixels; delete it and run again"
+                )
+        yield _Shard(known, rows, stamps, maps, masks)
+
+
+def _summary(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the content of a JSON file that must have these keys."""
+    try:
+        values = read_json(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the workflow, which makes it") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable ({error}); delete it and run again") from None
+    _require_keys(path, values, keys)
+    return dict(values)
+
+
+def _require_keys(path: Path, values: Any, keys: Sequence[str]) -> None:
+    lacking = [key for key in keys if key not in values] if isinstance(values, dict) else list(keys)
+    if lacking or not isinstance(values, dict):
+        raise InputError(f"{path}: without {', '.join(lacking) or 'any key'}; delete it and run again")
+
+
+def _explained(files: ReportFiles, opened: Mapping[str, _Shard]) -> tuple[pa.Table, np.ndarray]:
+    """Return the explanations and their maps; the sources must be those of the rows that the table names."""
+    path = files.explanations
+    table = read_table(path)
+    require_columns(table, ["source_id", "shard", "row"], path)
+    for source_id, name, row in zip(*(table[key].to_pylist() for key in ("source_id", "shard", "row")), strict=True):
+        ids = opened[name].rows["source_id"] if name in opened else None
+        if ids is not None and not (0 <= row < len(ids) and ids[row].as_py() == source_id):
+            raise InputError(f"{path}: row {row} of shard {name} is not source {source_id}; delete it and run again")
+    maps = open_rows(files.explanation_maps, table.num_rows, path)
+    require_checksums(table, maps, StampFiles(path, files.explanation_maps))
+    return table, maps
+
+
+def _catalogued(files: ReportFiles, opened: Mapping[str, _Shard]) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Return the accounting, the thinned catalogue and the galaxies of the shown shards; all must fit together."""
+    accounting = _summary(files.accounting, ACCOUNTING_KEYS)
+    _require_keys(files.accounting, accounting["total"], TOTAL_KEYS)
+    with _catalogue(files.catalogue) as catalogue:
+        number, counted = catalogue.metadata.num_rows, accounting["total"]["rows_out"]
+        if number != counted:
+            raise InputError(
+                f"{files.catalogue}: {number} rows, but {files.accounting} counts {counted}; delete both and run again"
+            )
+        overview = _thinned(catalogue)
+        galaxies = [_galaxies(files.catalogue, name, shard) for name, shard in opened.items()]
+    return accounting, overview, pd.concat(galaxies, ignore_index=True)
+
+
+@contextlib.contextmanager
+def _catalogue(path: Path) -> Iterator[pq.ParquetFile]:
+    """Yield the open catalogue; a fault while it is read is one of the file."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the workflow, which makes it") from None
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise InputError(f"{path}: not a readable catalogue ({error}); delete it and run again") from None
+
+
+def _galaxies(catalogue: Path, name: str, opened: _Shard) -> pd.DataFrame:
     """Return the catalogue's rows of one shard with truth, orientation, and place in the shard's files."""
-    shard = Shard.parse(sources.stem)
+    shard = Shard.parse(name)
     low = first_pixel(shard)
     high = low + (1 << 2 * (ORDER - shard.order))
     rows = pq.read_table(catalogue, filters=[("_healpix_29", ">=", low), ("_healpix_29", "<", high)]).to_pandas()
-    known = read_table(sources).to_pandas()
-    truth = [column.name for column in TRUTH if column.name in known]
-    places = read_table(stamps, ["source_id", *ORIENTATION_COLUMNS]).to_pandas()
-    places = pd.concat([places, known[truth]], axis=1).assign(row=np.arange(len(places)), shard=shard.name)
+    truth = [column.name for column in TRUTH if column.name in opened.sources.column_names]
+    places = opened.rows.select(["source_id", *ORIENTATION_COLUMNS]).to_pandas()
+    known = opened.sources.select(truth).to_pandas()
+    places = pd.concat([places, known], axis=1).assign(row=np.arange(len(places)), shard=name)
     # Of sources that share an identifier only the first is shown.
     places, rows = places.drop_duplicates("source_id"), rows.drop_duplicates("source_id")
     return rows.merge(places, on="source_id", how="inner", validate="1:1")
 
 
-def _thinned(catalogue: Path) -> pd.DataFrame:
+def _thinned(catalogue: pq.ParquetFile) -> pd.DataFrame:
     """Return evenly chosen rows of the catalogue, reading one row group at a time."""
-    file = pq.ParquetFile(catalogue)
-    step = max(1, -(-file.metadata.num_rows // MAX_OVERVIEW_ROWS))
-    return pd.concat(_every(file, step), ignore_index=True)
+    step = max(1, -(-catalogue.metadata.num_rows // MAX_OVERVIEW_ROWS))
+    return pd.concat(_every(catalogue, step), ignore_index=True)
 
 
 def _every(file: pq.ParquetFile, step: int) -> Iterator[pd.DataFrame]:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from tuningfork.core.errors import InputError
 
-CONFIGURATION_SUFFIXES = {".yaml", ".yml", ".json"}
+CONFIGURATION_SUFFIXES = {".yaml", ".yml"}
+CONFIGURATION_OPTIONS = {"--configfile", "--configfiles"}
+FILE_OPTIONS = {
+    "-s", "--snakefile", "-d", "--directory", "--workflow-profile", "--report-stylesheet", "--jobscript", "--wait-for-files-file",
+    "--jobname", "--conda-prefix", "--report", "--archive", "--log-handler-script",
+}  # fmt: skip
+"""Options of Snakemake's whose value is a file that is no configuration."""
 LOCAL_DEFAULTS = {
     # Frozen stage parameters replace Snakemake's own guesses about what has changed (docs/run.md).
     "--rerun-triggers": ["mtime", "params", "input"],
@@ -23,6 +29,8 @@ ANSWERS_ONLY = {
     "--list-params-changes", "--cleanup-metadata", "--conda-create-envs-only", "--containerize",
 }  # fmt: skip
 """Options with which Snakemake answers a question and runs no job: its own output is the answer."""
+SWITCHES = frozenset("DFSafhklnptv")
+"""Short options of Snakemake's without a value, which may stand together, as in `-np`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,30 @@ class RunOptions:
     @property
     def shows_snakemake(self) -> bool:
         """Whether Snakemake's own output is wanted."""
-        return self.verbose or bool({option.split("=")[0] for option in self.rest} & ANSWERS_ONLY)
+        return self.verbose or any(_answers_only(option) for option in self.rest)
+
+    @property
+    def folder(self) -> Path:
+        """The working directory of the run, which `--directory` may name."""
+        for place, option in enumerate(self.rest):
+            name, equals, value = option.partition("=")
+            if name in ("-d", "--directory"):
+                return Path(value if equals else "".join(self.rest[place + 1 : place + 2]))
+            if option.startswith("-d") and not option.startswith("--"):
+                return Path(option[2:])
+        return Path()
+
+
+def _answers_only(option: str) -> bool:
+    """Return whether an option, or one of the short ones that stand together, is among `ANSWERS_ONLY`."""
+    if option.startswith("--") or not option.startswith("-"):
+        return option.split("=")[0] in ANSWERS_ONLY
+    for letter in option[1:]:
+        if f"-{letter}" in ANSWERS_ONLY:
+            return True
+        if letter not in SWITCHES:
+            return False
+    return False
 
 
 def read_options(cores: str, profile: str | None, verbose: bool, rest: Sequence[str]) -> RunOptions:
@@ -64,7 +95,8 @@ def read_options(cores: str, profile: str | None, verbose: bool, rest: Sequence[
     profile : str, optional
     verbose : bool
     rest : sequence of str
-        All other arguments in order. A first one that names a YAML or JSON file is the configuration.
+        All other arguments in order. One that names a YAML file is the configuration wherever it stands, unless it is
+        the value of an option that takes files; a first one may be a JSON file as well.
 
     Returns
     -------
@@ -73,14 +105,40 @@ def read_options(cores: str, profile: str | None, verbose: bool, rest: Sequence[
     Raises
     ------
     InputError
-        The configuration file does not exist.
+        The configuration file does not exist, or there is more than one.
     """
-    first = Path(rest[0]) if rest else None
-    if first is None or first.suffix not in CONFIGURATION_SUFFIXES or str(first).startswith("-"):
+    places, given = _files_in(rest)
+    if len(places) + len(given) > 1:
+        names = ", ".join([*(rest[place] for place in places), *given])
+        raise InputError(f"{names}: more than one configuration file; give one")
+    if not places:
         return RunOptions(None, cores, profile, verbose, tuple(rest))
-    if not first.is_file():
-        raise InputError(f"{first}: no such configuration file")
-    return RunOptions(first, cores, profile, verbose, tuple(rest[1:]))
+    place = places[0]
+    file = Path(rest[place])
+    if not file.is_file():
+        raise InputError(f"{file}: no such configuration file")
+    return RunOptions(file, cores, profile, verbose, (*rest[:place], *rest[place + 1 :]))
+
+
+def _files_in(rest: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return the places of the arguments that name a configuration, and the values of `--configfile`."""
+    places, given, option = [], [], ""
+    for place, argument in enumerate(rest):
+        if argument.startswith("-"):
+            option, equals, value = argument.partition("=")
+            given += [value] if equals and option in CONFIGURATION_OPTIONS else []
+        elif option in CONFIGURATION_OPTIONS:
+            given.append(argument)
+        elif _names_configuration(argument, place == 0) and not (option in FILE_OPTIONS and rest[place - 1] == option):
+            places.append(place)
+    return places, given
+
+
+def _names_configuration(argument: str, first: bool) -> bool:
+    suffix = Path(argument).suffix.lower()
+    if "=" in argument and not Path(argument).is_file():
+        return False
+    return suffix in CONFIGURATION_SUFFIXES or (first and suffix == ".json")
 
 
 def snakemake_command(options: RunOptions, root: Path, events: Path | None = None) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuningfork.core.stage import paths
 from tuningfork.run.expected import expected_seconds, seconds_of
 from tuningfork.run.joblog import cause_of, last_line
 
@@ -59,12 +60,21 @@ class Display:
         When the run began (seconds since 1970).
     expected : mapping, optional
         Rule -> expected seconds per job; without it, those of an earlier run or the built-in ones.
+    folder : Path
+        The working directory of the run, in which its logs lie.
     """
 
-    def __init__(self, write: Callable[[str], None], began: float, expected: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        began: float,
+        expected: Mapping[str, float] | None = None,
+        folder: Path = Path(),
+    ) -> None:
         self._write = write
         self._began = began
-        self._expected = expected_seconds() if expected is None else expected
+        self._folder = folder
+        self._expected = expected_seconds(folder / paths.BENCHMARKS) if expected is None else expected
         self._jobs: dict[int, Job] = {}
         self._running: set[int] = set()
         self._last_line = began
@@ -85,7 +95,7 @@ class Display:
             self._plan(event["stats"] or {})
         elif name == "job_info":
             item = " ".join(str(value) for value in (event["wildcards"] or {}).values())
-            log = Path(event["log"][0]) if event["log"] else None
+            log = self._folder / event["log"][0] if event["log"] else None
             self._jobs[event["jobid"]] = Job(event["rule_name"], item, log, time)
         elif name == "job_started":
             for number in event["jobs"]:
@@ -148,7 +158,7 @@ class Display:
         self._running.discard(number)
         if self.interrupted:
             return
-        log = Path(event["log"][0]) if event["log"] else None
+        log = self._folder / event["log"][0] if event["log"] else None
         job = self._jobs.get(number) or Job(event["rule_name"], "", log, time)
         self.failed[job.name] = log
         cause, repeat = cause_of(log) if log else ("the rule has no log", None)

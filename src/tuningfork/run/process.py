@@ -1,5 +1,6 @@
 """Start Snakemake, print a line per job while it runs, and pass signals on to it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,10 +12,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from tuningfork.core.files import require_writable
+from tuningfork.core.stage import paths
 from tuningfork.run.command import RunOptions, snakemake_command
 from tuningfork.run.display import Display, clock
 from tuningfork.run.summary import summary
 
+ENDING_PATIENCE = 30.0
+"""Seconds that Snakemake has to stop its jobs and to remove its lock."""
 PAUSE = 0.2
 """Seconds between two looks at the events."""
 SHOWN_LINES = 20
@@ -74,8 +79,9 @@ def run_snakemake(options: RunOptions, root: Path) -> int:
 
 
 def _run_quietly(options: RunOptions, root: Path, folder: Path) -> int:
+    require_writable(options.folder / paths.PLAN)
     events, output = folder / "events.jsonl", folder / "output"
-    display = Display(_print, time.time())
+    display = Display(_print, time.time(), folder=options.folder)
     began = time.monotonic()
     # The plugin must be importable however the package is installed.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_source(), os.environ.get("PYTHONPATH")]))}
@@ -86,26 +92,46 @@ def _run_quietly(options: RunOptions, root: Path, folder: Path) -> int:
             process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, process_group=0
             )
-            signals.pass_to(process)
-            ended = False
-            while not ended:
-                # The end is looked at first, so that the last events are read after it.
-                ended = process.poll() is not None
-                for event in file.new():
-                    display.take(event)
-                display.tick(time.time())
-                if not ended:
-                    time.sleep(PAUSE)
+            try:
+                signals.pass_to(process)
+                _follow(process, file, display)
+            finally:
+                _stop(process)
     status = _status(process.returncode)
-    _print_end(display, status, output.read_text(encoding="utf-8", errors="replace"), clock(time.monotonic() - began))
+    said = output.read_text(encoding="utf-8", errors="replace")
+    _print_end(display, status, said, clock(time.monotonic() - began), options.folder)
     return status
 
 
-def _print_end(display: Display, status: int, output: str, duration: str) -> None:
+def _follow(process: subprocess.Popen[bytes], file: EventFile, display: Display) -> None:
+    """Print what Snakemake does until it ends."""
+    ended = False
+    while not ended:
+        # The end is looked at first, so that the last events are read after it.
+        ended = process.poll() is not None
+        for event in file.new():
+            display.take(event)
+        display.tick(time.time())
+        if not ended:
+            time.sleep(PAUSE)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End Snakemake and its jobs if they still run, since nobody would follow them or could stop them."""
+    for number, patience in ((signal.SIGTERM, ENDING_PATIENCE), (signal.SIGKILL, None)):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+
+
+def _print_end(display: Display, status: int, output: str, duration: str, folder: Path) -> None:
     if status == 0:
         _print("nothing to be done: all results are up to date" if display.up_to_date else f"done in {duration}")
         if display.up_to_date or "all" in display.rules:
-            _print(summary())
+            _print(summary(folder))
         return
     if display.interrupted:
         _print(f"stopped after {duration}: {display.jobs_done} of {display.jobs_in_all} jobs are done")

@@ -1,6 +1,7 @@
 """What a run has made, and what to do with it."""
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -25,14 +26,26 @@ def summary(folder: Path = Path()) -> str:
     Returns
     -------
     str
-        Lines about sources, flags, classes, files and the next commands.
+        Lines about sources, flags, classes, files and the next commands. A damaged file is named in one line.
     """
-    accounting = folder / paths.ACCOUNTING
+    accounting, catalogue = folder / paths.ACCOUNTING, folder / paths.CATALOGUE_FILE
     if not accounting.is_file():
         return ""
-    account = json.loads(accounting.read_text(encoding="utf-8"))
-    account = account.get("total", account)
-    return "\n".join([*_contents(account, _flagged(folder / paths.CATALOGUE_FILE)), *_files(folder), *_next_commands()])
+    try:
+        account = json.loads(accounting.read_text(encoding="utf-8"))
+        contents = _contents(account.get("total", account), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{accounting}: no account of a catalogue ({_one_line(error)}); delete it and run again"
+    try:
+        contents = _contents(account.get("total", account), _flagged(catalogue))
+    # PyArrow's faults are OSError, ValueError and KeyError as well.
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        contents.append(f"{catalogue}: not a readable catalogue ({_one_line(error)}); delete it and run again")
+    return "\n".join([*contents, *_files(folder), *_next_commands(folder)])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _contents(account: dict[str, Any], flagged: int | None) -> list[str]:
@@ -66,12 +79,13 @@ def _files(folder: Path) -> list[str]:
         paths.CATALOGUE: "the same as a HATS catalogue",
         paths.REPORT: "the report: open it in a browser",
     }
-    rows = [f"  {path:<28}{meaning}" for path, meaning in meanings.items() if (folder / path).exists()]
+    rows = [f"  {folder / path!s:<28}{meaning}" for path, meaning in meanings.items() if (folder / path).exists()]
     return ["", "made:", *rows]
 
 
-def _next_commands() -> list[str]:
-    commands = [READ.format(path=paths.CATALOGUE_FILE), "tuningfork label"]
+def _next_commands(folder: Path) -> list[str]:
+    commands = [f"cd {shlex.quote(str(folder))}"] if folder != Path() else []
+    commands += [READ.format(path=paths.CATALOGUE_FILE), "tuningfork label"]
     if shutil.which("tuningfork") is None and (activate := Path(sys.prefix) / "bin" / "activate").is_file():
         commands.insert(0, f"source {_short(activate)}")
     return ["", "next:", *(f"  {command}" for command in commands)]

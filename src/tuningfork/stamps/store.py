@@ -26,6 +26,9 @@ from tuningfork.core.tables import detail_of, numpy_column, read_table
 
 PIXEL_TYPE = np.dtype(np.float32)
 DISK_FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+STAMP_DIMENSIONS = 5
+LABELLER_COLUMN = "labeller"
+"""Column of the labels, whose array may have more stamps than the table has rows."""
 CHECKSUM_COLUMN = "pixels_checksum"
 """Column of a table with the checksum of each row of its array, see :mod:`tuningfork.core.checksums`."""
 
@@ -96,8 +99,8 @@ def open_store(files: StampFiles, bands: Sequence[str], reference_band: str) -> 
     Raises
     ------
     InputError
-        A file cannot be read, or the stamps lack a band, have another reference band, are fewer than the rows of the
-        table, or are not those of the table.
+        A file cannot be read, or the stamps lack a band, have another reference band, are not as many as the
+        rows of the table, or are not those of the table.
     """
     table = read_table(files.table)
     stored_bands, reference = survey_of(files.table)
@@ -107,15 +110,16 @@ def open_store(files: StampFiles, bands: Sequence[str], reference_band: str) -> 
             f"{files.table}: stamps in the bands {stored_bands} (reference {reference}), but the network was trained on "
             f"{list(bands)} (reference {reference_band}); train on this survey"
         )
-    try:
-        stamps = open_array(files.pixels)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{files.pixels}: cannot be read ({error}); delete it and run again") from None
-    # Labelling appends the stamp before the row: if it is killed in between, the last stamp has no row.
-    if len(stamps) < table.num_rows:
+    # Labels keep spare room, and the stamp of a label is there before its row.
+    spare = LABELLER_COLUMN in table.column_names
+    remedy = "restore both" if spare else "delete both and run again"
+    stamps = open_array(files.pixels, "restore it" if spare else "delete it and run again")
+    if stamps.ndim != STAMP_DIMENSIONS or stamps.shape[2] != len(stored_bands):
         raise InputError(
-            f"{files.pixels}: {len(stamps)} stamps for {table.num_rows} rows of {files.table}; delete both and run again"
+            f"{files.pixels}: an array of the shape {stamps.shape} for stamps in {len(stored_bands)} bands; {remedy}"
         )
+    if len(stamps) < table.num_rows or (len(stamps) > table.num_rows and not spare):
+        raise InputError(f"{files.pixels}: {len(stamps)} stamps for {table.num_rows} rows of {files.table}; {remedy}")
     require_checksums(table, stamps, files)
     return table, in_bands(stamps, stored_bands, bands)
 

@@ -1,5 +1,6 @@
 """The plan as a user reads it."""
 
+import math
 import os
 from pathlib import Path
 
@@ -50,8 +51,7 @@ def survey_plan(
     ConfigurationError
         The configuration is wrong, or cannot be planned without the network.
     """
-    if bandwidth <= 0 or (cores is not None and cores < 1):
-        raise ConfigurationError(f"bandwidth {bandwidth} MB/s, {cores} cores: expected numbers above zero")
+    _check(bandwidth, cores)
     chosen = load(configfile) if configfile else Configuration()
     description = describe(chosen, root / "config" / "surveys")
     offline = chosen.model_copy(update={"transfer": chosen.transfer.model_copy(update={"offline": True})})
@@ -77,6 +77,13 @@ def survey_plan(
     width = max(len(name) for name, _, _ in lines)
     middle = max(len(value) for _, value, _ in lines)
     return "".join(f"{name:<{width}}  {value:<{middle}}  {note}".rstrip() + "\n" for name, value, note in lines)
+
+
+def _check(bandwidth: float, cores: int | None) -> None:
+    if not 0 < bandwidth < math.inf:
+        raise ConfigurationError(f"--bandwidth {bandwidth:g}: expected MB/s above zero")
+    if cores is not None and cores < 1:
+        raise ConfigurationError(f"--cores {cores}: expected one or more")
 
 
 def _sky(

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuningfork.core.files import new_array, open_array, replacing, write_json
+from tuningfork.core.errors import InputError
+from tuningfork.core.files import new_array, open_array, replacing, require_writable, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -41,6 +42,7 @@ def test_arrays_of_any_length_come_back(tmp_path: Path, shape: tuple[int, ...]) 
 
 PROGRAM = """
 import argparse, sys
+from tuningfork.core.errors import InputError
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import write_text
 from tuningfork.core.stage.program import run
@@ -97,3 +99,37 @@ def test_a_full_disk_is_reported_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert done.returncode == 1
     assert "no disk space left" in log[-1]
     assert "Traceback" not in "".join(log)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array", b"PK\x03\x04", b"cut", b"archive", None])
+def test_what_is_no_array_is_refused_in_one_line_with_the_name_of_the_file(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "a.npy"
+    if content == b"archive":
+        np.savez(tmp_path / "a.npz", np.ones(3))
+        (tmp_path / "a.npz").rename(path)
+    elif content == b"cut":
+        np.save(path, np.ones((100, 100)))
+        path.write_bytes(path.read_bytes()[:200])
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        open_array(path)
+    assert str(caught.value).startswith(f"{path}: cannot be read (")
+    assert str(caught.value).endswith("; delete it and run again")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_written_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    require_writable(tmp_path / "new" / "folder" / "a.csv")
+    require_writable(tmp_path / "file")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match=r"a\.csv: cannot be written, since .*file is no folder"):
+        require_writable(tmp_path / "file" / "a.csv")
+    with pytest.raises(InputError, match=r"cannot be written, since it is a folder"):
+        require_writable(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=r"a\.csv: cannot be written, since .* is read-only"):
+        require_writable(tmp_path / "a.csv")

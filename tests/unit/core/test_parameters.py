@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from tuningfork.core.config import Configuration, validate
 from tuningfork.core.config.base import Section
 from tuningfork.core.description import describe
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.core.stage.parameters import STAGES, Parameters, freeze, read_parameters
+from tuningfork.core.stage.parameters import STAGES, Parameters, freeze, frozen_digest, read_parameters
 from tuningfork.core.tables import lineage_of, write_table
 
 Freeze = Callable[[str, dict], Parameters]
@@ -158,3 +159,11 @@ def test_inputs_that_other_parameters_made_are_refused_and_named(frozen: Freeze,
     frozen("sources", {})
     with pytest.raises(InputError, match=rf"/sources\.parquet was made with .* stage sources \({earlier}\).*run again"):
         bars.lineage(lineage_of(tmp_path / "sources.parquet"))
+
+
+@pytest.mark.parametrize("accepted", [3, [3], [{}], [{"digest": 5, "source": "s"}], [{"digest": "d"}]])
+def test_accepted_parameters_that_are_no_texts_are_refused(tmp_path: Path, accepted: Any) -> None:
+    path = tmp_path / "bars.json"
+    path.write_text(json.dumps({"stage": "bars", "values": {}, "accepted": accepted}))
+    with pytest.raises(InputError, match=r"bars\.json: no frozen parameters of a stage"):
+        frozen_digest(path)

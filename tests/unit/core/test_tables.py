@@ -1,6 +1,8 @@
 """Tables of a shard: types, nulls, lineage."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,15 @@ from tuningfork.core.columns.table import shard_table
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import write_json
 from tuningfork.core.flags import MEANINGS, Flag, count, decode
-from tuningfork.core.tables import detail_of, lineage_of, numpy_column, read_table, require_same_sources, write_table
+from tuningfork.core.tables import (
+    LINEAGE_KEY,
+    detail_of,
+    lineage_of,
+    numpy_column,
+    read_table,
+    require_same_sources,
+    write_table,
+)
 
 
 def sources(number: int = 3) -> pa.Table:
@@ -90,4 +100,17 @@ def test_a_file_without_lineage_is_refused_and_named(tmp_path: Path, name: str) 
     else:
         write_json(path, {"lineage": {}} if name == "empty.json" else {"task": "morphology"})
     with pytest.raises(InputError, match=rf"{name}: does not say by which stages it was made"):
+        lineage_of(path)
+
+
+@pytest.mark.parametrize("lineage", [{"simulate": 5}, {"simulate": None}, [["simulate", "a"]], "simulate", 3])
+@pytest.mark.parametrize("name", ["a.json", "a.parquet"])
+def test_a_lineage_that_is_no_text_per_stage_is_refused(tmp_path: Path, name: str, lineage: Any) -> None:
+    path = tmp_path / name
+    if name.endswith(".json"):
+        path.write_text(json.dumps({"lineage": lineage}))
+    else:
+        table = pa.table({"a": [1]}).replace_schema_metadata({LINEAGE_KEY: json.dumps(lineage)})
+        pq.write_table(table, path)
+    with pytest.raises(InputError, match=rf"{name}: .*its lineage must give a text for each stage.*; delete it"):
         lineage_of(path)

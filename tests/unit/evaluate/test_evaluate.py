@@ -19,7 +19,8 @@ from tuningfork.calibrate.structure import calibrate_structure
 from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.decision_tree import questions
-from tuningfork.core.tables import lineage_of, read_table
+from tuningfork.core.errors import InputError
+from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.evaluate.bars import bar_auc, baseline_lengths, pipeline_lengths, score_bars
 from tuningfork.evaluate.stage import EvaluationInputs, confusion, evaluate
 from tuningfork.evaluate.structure import evaluate_structure
@@ -127,14 +128,32 @@ def judged_profiles(learned: Learned, folder: Path) -> tuple[Path, Path]:
     return output, table
 
 
-@pytest.mark.parametrize("number", [20, 220])
-def test_the_stages_work_on_sets_of_any_size(tmp_path: Path, number: int) -> None:
-    training = [training_part(tmp_path / f"part-{k}.parquet", number, seed=k) for k in range(2)]
+@pytest.mark.parametrize("name", ["bars_table", "features_table", "structure_table"])
+def test_tables_of_other_galaxies_or_another_configuration_are_refused(tmp_path: Path, name: str) -> None:
+    training = [training_part(tmp_path / "part-0.parquet", 40, seed=0)]
     maps = {"samples": 2, "batch_size": 8}
-    sections = {"evaluate": {"bars": 12, "features": 20}, "calibrate": {"bars": 12}, "saliency": maps, "features": maps}
+    sections = {"evaluate": {"bars": 10, "features": 10}, "calibrate": {"bars": 10}, "saliency": maps, "features": maps}
     learned = learn_all(tmp_path, training, **sections)
     structure, structure_table = judged_profiles(learned, tmp_path)
-    inputs = EvaluationInputs(
+    inputs = inputs_of(learned, structure, structure_table)
+    path = getattr(inputs, name)
+    table, lineage = read_table(path), lineage_of(path)
+    assert table.num_rows > 1
+    backwards = table.take(np.arange(table.num_rows)[::-1])
+    foreign = table.set_column(table.column_names.index("index"), "index", pa.array(np.arange(table.num_rows) + 5000))
+    for changed, text in ((backwards, "another order"), (foreign, "galaxies are not"), (None, "different parameters")):
+        if changed is None:
+            write_table(path, table, lineage | {"simulate": "another"})
+        else:
+            write_table(path, changed, lineage)
+        with pytest.raises(InputError, match=text) as caught:
+            evaluate(parameters("evaluate", **sections), inputs=inputs, output=tmp_path / "o", table=tmp_path / "t")
+        assert path.name in str(caught.value)
+    assert not (tmp_path / "t").exists()
+
+
+def inputs_of(learned: Learned, structure: Path, structure_table: Path) -> EvaluationInputs:
+    return EvaluationInputs(
         training=learned.training,
         held_out=learned.held_out,
         models=learned.morphology,
@@ -146,6 +165,16 @@ def test_the_stages_work_on_sets_of_any_size(tmp_path: Path, number: int) -> Non
         structure=structure,
         structure_table=structure_table,
     )
+
+
+@pytest.mark.parametrize("number", [20, 220])
+def test_the_stages_work_on_sets_of_any_size(tmp_path: Path, number: int) -> None:
+    training = [training_part(tmp_path / f"part-{k}.parquet", number, seed=k) for k in range(2)]
+    maps = {"samples": 2, "batch_size": 8}
+    sections = {"evaluate": {"bars": 12, "features": 20}, "calibrate": {"bars": 12}, "saliency": maps, "features": maps}
+    learned = learn_all(tmp_path, training, **sections)
+    structure, structure_table = judged_profiles(learned, tmp_path)
+    inputs = inputs_of(learned, structure, structure_table)
     output, table = tmp_path / "summary.json", tmp_path / "galaxies.parquet"
     evaluate(parameters("evaluate", **sections), inputs=inputs, output=output, table=table)
     found = json.loads(output.read_text())

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from helpers.corrections import vote_calibration
 from helpers.inferred import held_out_answers
 from helpers.small_networks import BANDS, model_card, training_part
 from scipy.special import expit
@@ -23,7 +24,7 @@ from tuningfork.core.tables import read_table, write_table
 from tuningfork.evaluate.audit.bias import audit_votes, bar_bias, corrections, measured_bars, shifts_to, slopes
 from tuningfork.evaluate.audit.disagreement import fit_precision, label_errors, tail_probabilities
 from tuningfork.evaluate.audit.volunteers import VolunteerFiles, held_out_volunteers
-from tuningfork.measure.votes.correction import LearnedCorrection, PresenceCorrection, VoteCalibration, VoteCorrection
+from tuningfork.measure.votes.correction import LearnedCorrection, VoteCorrection
 
 GALAXIES = 800
 
@@ -210,10 +211,8 @@ def test_votes_of_volunteers_are_judged_beside_the_simulated_ones(tmp_path: Path
     answers = held_out_answers([part], [model_card(tmp_path, "morphology")])
     plain, corrected = tmp_path / "plain.json", tmp_path / "corrected.json"
     correction = LearnedCorrection(VoteCorrection(2.0, 1.0), True, "volunteers", 100)
-    write_calibration(plain, "votes", VoteCalibration({}, PresenceCorrection()), {"calibrate_votes": "c"})
-    write_calibration(
-        corrected, "votes", VoteCalibration({"bar": correction}, PresenceCorrection()), {"calibrate_votes": "c"}
-    )
+    write_calibration(plain, "votes", vote_calibration(), {"calibrate_votes": "c"})
+    write_calibration(corrected, "votes", vote_calibration(bar=correction), {"calibrate_votes": "c"})
     volunteers = VolunteerFiles(part, [sources], answers, plain)
     frame = held_out_volunteers(volunteers)
     held_out = rows.filter(pa.array(rows["split"].to_numpy() != "train"))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.corrections import vote_calibration
 from helpers.drawn_survey import CENTRE, DESCRIPTION, FIELD, FWHM, NOISE, SCALE, Drawn, galaxies
 from helpers.small_networks import model_card
 from helpers.small_sets import stamp_files
@@ -25,7 +26,6 @@ from tuningfork.injection.images import with_galaxies
 from tuningfork.injection.place import Injection, groups, place_galaxies
 from tuningfork.injection.shard import InjectionInputs, inject_shard
 from tuningfork.measure.bars.calibration import uncalibrated
-from tuningfork.measure.votes.correction import PresenceCorrection, VoteCalibration
 from tuningfork.simulate.galaxies.draw import draw_galaxy
 from tuningfork.simulate.light.profiles import Sersic
 from tuningfork.simulate.truth import Part
@@ -247,7 +247,7 @@ def test_the_job_measures_every_galaxy_in_the_images_of_a_simulated_sky(tmp_path
     manifest = tmp_path / "tiles.parquet"
     write_table(manifest, fetch_all(survey, tiles, given.survey.bands, 1, network.path), {"tiles": "t"})
     votes, bars = tmp_path / "votes.json", tmp_path / "bars.json"
-    write_calibration(votes, "votes", VoteCalibration({}, PresenceCorrection()), {"calibrate_votes": "v"})
+    write_calibration(votes, "votes", vote_calibration(), {"calibrate_votes": "v"})
     write_calibration(bars, "bars", uncalibrated(), {"calibrate_bars": "b"})
     inputs = InjectionInputs(manifest, [model_card(tmp_path, "morphology")], votes, bars)
     tables = []

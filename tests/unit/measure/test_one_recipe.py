@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from helpers.corrections import vote_calibration
 from helpers.inferred import held_out_answers, morphology_answers
 from helpers.small_networks import BANDS, LINEAGE, SIZE, model_card, parameters, stamp_store
 from helpers.small_sets import stamp_files
@@ -29,7 +30,7 @@ from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
 from tuningfork.measure.bars.length_calibration import LengthCalibration
 from tuningfork.measure.bars.recipe import raw_estimates
 from tuningfork.measure.bars.shard import BarInputs, measure_bars
-from tuningfork.measure.votes.correction import LearnedCorrection, PresenceCorrection, VoteCalibration, VoteCorrection
+from tuningfork.measure.votes.correction import LearnedCorrection, VoteCorrection
 from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.measure.votes.shard import classify_shard
 from tuningfork.networks.ensemble import load_ensemble
@@ -43,9 +44,7 @@ SECTIONS = {
     "saliency": {"samples": 2, "batch_size": 8},
     "bars": {"min_probability": 0.3},
 }
-VOTES = VoteCalibration(
-    {"bar": LearnedCorrection(VoteCorrection(1.4, 0.6), True, "simulated", 100)}, PresenceCorrection(1.2, -0.3, 100)
-)
+VOTES = vote_calibration(bar=LearnedCorrection(VoteCorrection(1.4, 0.6), True, "simulated", 100))
 LENGTHS = {
     name: LengthCalibration(0.1 * place, 1 - 0.05 * place, 0.1, 0.05, 0.1, 100, "")
     for place, name in enumerate(ESTIMATORS)

@@ -11,17 +11,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.synthetic_evaluation import report_files
 from helpers.synthetic_results import Results, parameters, results
 
+from tuningfork.core.checksums import row_checksums
 from tuningfork.core.errors import InputError
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.report import page as report_page
 from tuningfork.report.gallery import bar_line
 from tuningfork.report.images import colour, heat
+from tuningfork.report.inputs import ReportFiles
 from tuningfork.report.page import build_report
+from tuningfork.stamps.store import CHECKSUM_COLUMN
 
 
 class Page(HTMLParser):
@@ -243,3 +247,84 @@ def test_a_map_is_drawn_with_up_upwards() -> None:
     values = np.zeros((16, 16))
     values[15, 0] = 1
     assert heat(values)[0, 0].astype(int).sum() > heat(values)[15, 0].astype(int).sum()
+
+
+def damaged(path: Path, change: str) -> None:
+    """Damage a file."""
+    if change == "empty":
+        path.write_bytes(b"")
+    elif change == "half":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif change == "no file":
+        path.unlink()
+    elif change == "{}":
+        values = json.loads(path.read_text())
+        path.write_text(json.dumps({"lineage": values["lineage"]}))
+    elif change == "other lineage":
+        write_table(path, read_table(path), {"stamps": "another"})
+    elif path.suffix == ".npy":
+        array = np.load(path)
+        if change == "one value":
+            array.reshape(len(array), -1)[0, 5] += 1
+        np.save(path, array[::-1] if change == "reversed" else array[:-1] if change == "shorter" else array)
+    else:
+        table = read_table(path)
+        rows = np.arange(table.num_rows)
+        pq.write_table(table.take(rows[::-1] if change == "reversed" else rows[:-1]), path)
+
+
+DAMAGE = {
+    "stamps/{}.npy": ["empty", "half", "no file", "reversed", "shorter", "one value"],
+    "stamps/{}.parquet": ["empty", "half", "no file", "reversed", "shorter", "other lineage"],
+    "sources/{}.parquet": ["empty", "reversed", "shorter"],
+    "saliency/{}.parquet": ["empty", "reversed", "shorter"],
+    "saliency/{}.npy": ["empty", "half", "no file", "reversed", "shorter", "one value"],
+    "features/{}.parquet": ["empty", "reversed", "shorter"],
+    "features/{}.npy": ["empty", "half", "no file", "shorter"],
+    "catalogue.parquet": ["empty", "half", "no file", "shorter"],
+    "accounting.json": ["empty", "half", "no file", "{}"],
+    "evaluation.json": ["empty", "half", "no file", "{}"],
+    "explanations.parquet": ["empty", "reversed", "shorter"],
+    "maps.npy": ["empty", "half", "no file", "reversed", "shorter", "one value"],
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ReportFiles]:
+    """Return a folder of results, whose stamps and maps have checksums, and the files of its report."""
+    folder = tmp_path_factory.mktemp("whole")
+    run = results(folder, galaxies=6)
+    files = report_files(run, judged=False)
+    for path in (*run.paths("stamps"), *run.paths("saliency")):
+        table = read_table(path)
+        checksums = pa.array(row_checksums(np.load(path.with_suffix(".npy"))))
+        others = table.select([name for name in table.column_names if name != CHECKSUM_COLUMN])
+        pq.write_table(others.append_column(CHECKSUM_COLUMN, checksums), path)
+    return folder, files
+
+
+@pytest.mark.parametrize(("name", "change"), [(name, change) for name, kinds in DAMAGE.items() for change in kinds])
+def test_a_damaged_or_foreign_file_is_named_in_one_line(
+    whole: tuple[Path, ReportFiles], name: str, change: str
+) -> None:
+    folder, files = whole
+    path = folder / name.format(files.sources[0].stem)
+    content = path.read_bytes()
+    try:
+        damaged(path, change)
+        with pytest.raises(InputError) as caught:
+            build_report(parameters("report"), files, folder / "report.html")
+    finally:
+        path.write_bytes(content)
+    message = str(caught.value)
+    named = {path, path.with_suffix(".npy"), path.with_suffix(".parquet"), path.with_name("explanations.parquet")}
+    same_shard = {str(folder / stage / path.name) for stage in ("sources", "stamps", "saliency", "features")}
+    assert any(str(one) in message for one in named) or message.split(": ")[0] in same_shard
+    assert "\n" not in message
+    assert not (folder / "report.html").exists()
+
+
+def test_the_undamaged_files_give_a_report(whole: tuple[Path, ReportFiles]) -> None:
+    folder, files = whole
+    build_report(parameters("report"), files, folder / "report.html")
+    (folder / "report.html").unlink()

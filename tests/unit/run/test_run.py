@@ -172,3 +172,61 @@ def test_a_signal_reaches_the_jobs_and_leaves_no_lock(folder: Path, number: sign
     for job in jobs:
         with pytest.raises(ProcessLookupError):
             os.kill(job, 0)
+
+
+@pytest.mark.parametrize("option", ["-np", "-nq"])
+def test_a_dry_run_makes_nothing_and_says_nothing_was_made(folder: Path, option: str) -> None:
+    done = run(folder, WORKS, option)
+    assert done.returncode == 0
+    assert "made:" not in done.stdout
+    assert "sources in" not in done.stdout
+    assert not (folder / "results" / "catalogue.parquet").exists()
+
+
+def test_a_run_in_another_directory_reports_about_that_one(folder: Path) -> None:
+    other = folder / "other"
+    (other / "results").mkdir(parents=True)
+    (folder / "ready.parquet").rename(other / "ready.parquet")
+    account = {"total": ACCOUNT["total"] | {"sources_in": 77}}
+    (other / "results" / "accounting.json").write_text(json.dumps(account))
+    done = run(folder, WORKS, "--directory", "other")
+    assert done.returncode == 0, done.stdout
+    assert "77 sources in" in done.stdout
+    assert "other/results/catalogue.parquet" in done.stdout
+    assert "  cd other\n" in done.stdout
+    (other / "results" / "catalogue.parquet").unlink()
+    (other / "results" / "bars" / "8-2.txt").unlink()
+    failed = run(folder, FAILS, "--directory", "other")
+    assert "bars 8-2: other/results/logs/bars/8-2.log" in failed.stdout
+    assert "FAILED: the disk is full" in failed.stdout
+
+
+def test_a_reader_that_goes_away_ends_the_run_and_its_jobs(folder: Path) -> None:
+    process = subprocess.Popen(
+        command(folder, "echo $$ > pid-{wildcards.shard}; if [ {wildcards.shard} = 8-2 ]; then while [ ! -e go ];"
+                        " do sleep 0.1; done; touch {output}; else exec sleep 300; fi"),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "3 jobs to run\n"
+    jobs = started_jobs(folder)
+    process.stdout.close()
+    (folder / "go").touch()
+    errors = process.stderr.read()
+    assert process.wait(timeout=100) == 128 + signal.SIGPIPE
+    assert errors == ""
+    assert not list((folder / ".snakemake" / "locks").glob("*"))
+    for job in jobs:
+        with pytest.raises(ProcessLookupError):
+            os.kill(job, 0)
+
+
+def test_a_damaged_catalogue_does_not_end_the_summary_with_a_traceback(folder: Path) -> None:
+    (folder / "ready.parquet").write_bytes(b"")
+    done = run(folder, WORKS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "results/catalogue.parquet: not a readable catalogue (" in done.stdout

@@ -120,3 +120,36 @@ def test_tables_and_pixels_come_in_pairs() -> None:
     assert paired(paths, paths)[1] == StampFiles(Path("b"), Path("b"))
     with pytest.raises(InputError, match="2 tables of stamps but 1 files of pixels"):
         paired(paths, paths[:1])
+
+
+@pytest.mark.parametrize("rows", [199, 201, 0])
+def test_a_table_has_as_many_rows_as_its_array_has_stamps(tmp_path: Path, rows: int) -> None:
+    files = stored(tmp_path, "a", 1)
+    table = read_table(files.table).take(np.arange(rows) % 200)
+    write_table(files.table, table, {"stamps": "same"}, bands=BANDS, reference_band="r")
+    with pytest.raises(InputError, match=rf"a\.npy: 200 stamps for {rows} rows of .*a\.parquet; delete both"):
+        open_store(files, BANDS, "r")
+
+
+def test_labels_may_have_spare_stamps(tmp_path: Path) -> None:
+    files = stored(tmp_path, "a", 1)
+    labels = pa.table({"source_id": np.arange(150), "labeller": ["me"] * 150})
+    write_table(files.table, labels, {}, bands=BANDS, reference_band="r")
+    table, stamps = open_store(files, BANDS, "r")
+    assert table.num_rows == 150
+    assert len(stamps) == 200
+
+
+@pytest.mark.parametrize("shape", [(), (200,), (200, 2, 3, 8, 8)])
+def test_an_array_of_another_shape_is_no_stamps(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    files = stored(tmp_path, "a", 1)
+    np.save(files.pixels, np.zeros(shape, np.float32))
+    with pytest.raises(InputError, match=r"a\.npy: an array of the shape .* for stamps in 2 bands; delete both"):
+        open_store(files, BANDS, "r")
+
+
+def test_an_empty_file_of_pixels_is_named(tmp_path: Path) -> None:
+    files = stored(tmp_path, "a", 1)
+    files.pixels.write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.npy: cannot be read \(.*\); delete it and run again"):
+        open_store(files, BANDS, "r")

@@ -260,6 +260,8 @@ def read_frozen(path: str | Path) -> dict[str, Any]:
         frozen: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(frozen["stage"], str) or not isinstance(frozen["values"], dict):
             raise ValueError("stage and values are missing")
+        if not all(isinstance(entry[key], str) for entry in frozen.get(ACCEPTED, []) for key in ("digest", "source")):
+            raise ValueError(f"{ACCEPTED} must give texts")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: no frozen parameters of a stage ({error}); run the workflow, which writes them"

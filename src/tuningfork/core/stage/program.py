@@ -33,7 +33,7 @@ def run(parser: argparse.ArgumentParser, function: Callable[[argparse.Namespace]
         if not _foreseen(error) and arguments.log:
             with arguments.log.open("a", encoding="utf-8") as log:
                 traceback.print_exc(file=log)
-        logger.error("failed: %s | repeat with: %s", _cause(error), repeat)
+        logger.error("failed: %s | repeat with: %s", cause_of_failure(error), repeat)
         sys.exit(1)
     logger.info("done")
 
@@ -55,8 +55,8 @@ def _foreseen(error: Exception) -> bool:
     )
 
 
-def _cause(error: Exception) -> str:
-    """Say in one line what went wrong and, where it is known, what to do."""
+def cause_of_failure(error: Exception) -> str:
+    """Return in one line what went wrong and, where it is known, what to do."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         where = f" for {error.filename}" if error.filename else f" in {Path.cwd()}"
         return f"no disk space left{where}; free some and run again: nothing unfinished was kept"

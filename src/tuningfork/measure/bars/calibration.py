@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuningfork.core.calibration_file import require, require_names
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.measure.bars.combination import BarCombination, direct_alone
 from tuningfork.measure.bars.estimators import BarEstimate
@@ -18,7 +19,7 @@ class BarCalibration:
     Attributes
     ----------
     lengths : dict
-        Estimator -> calibration of its lengths.
+        Each of :data:`tuningfork.core.columns.ESTIMATORS` -> calibration of its lengths.
     axis_ratio : LengthCalibration
         Calibration of the mask's ratio of width to length, in the same form as that of a length.
     combination : BarCombination
@@ -27,6 +28,12 @@ class BarCalibration:
     lengths: dict[str, LengthCalibration]
     axis_ratio: LengthCalibration
     combination: BarCombination
+
+    def __post_init__(self) -> None:
+        require_names("lengths", self.lengths, ESTIMATORS)
+        for field in ("names", "angles"):
+            known = set(getattr(self.combination, field)) <= set(ESTIMATORS)
+            require(known, f"combination.{field} may only have {', '.join(ESTIMATORS)}")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuningfork.core.calibration_file import require, require_not_negative, require_range
+
 UNIT_ESTIMATOR = "direct"
 """The estimator whose stated error is the unit of all errors; it is used alone where no weights could be learned."""
 MIN_WEIGHT = 0.03
@@ -67,6 +69,18 @@ class BarCombination:
     offset: float = 0.0
     middle: float = 0.0
     regression: float = 0.0
+
+    def __post_init__(self) -> None:
+        number = len(self.names)
+        require(number > 0 and len(set(self.names)) == number, "names must be estimators, each of them once")
+        lengths = [len(row) for row in self.covariance]
+        require(lengths == [number] * number, f"covariance must have {number} rows of {number} numbers, as names has")
+        require(_is_covariance(np.array(self.covariance)), "covariance must be symmetric and positive definite")
+        require_not_negative(self, "scale", "n")
+        require_range(self, 0, 180, "angle_scatter")
+        require(len(self.angles) > 0, "angles has no estimator")
+        for name, scatter in self.angles.items():
+            require(0 < scatter < np.inf, f"angles.{name} is {scatter:g}, but must be above zero")
 
     def lengths(
         self, calibrated: Mapping[str, np.ndarray], unit: np.ndarray
@@ -156,6 +170,11 @@ class BarCombination:
             mean = np.where(weight > 0, np.rad2deg(np.angle(total)) / 2 % 180, np.nan)
             error = np.maximum(spread / weight, self.angle_scatter)
         return mean, np.where(weight > 0, error, np.nan)
+
+
+def _is_covariance(matrix: np.ndarray) -> bool:
+    """Return whether a square matrix is symmetric and positive definite."""
+    return bool(np.isfinite(matrix).all() and np.allclose(matrix, matrix.T) and np.linalg.eigvalsh(matrix).min() > 0)
 
 
 def direct_alone() -> BarCombination:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuningfork.core.calibration_file import require_not_negative
+
 
 @dataclass(frozen=True)
 class LengthCalibration:
@@ -30,6 +32,9 @@ class LengthCalibration:
     scatter: float | None
     n: int
     note: str
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, "floor", "scatter", "n")
 
     def apply(self, raw: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
         """Return the calibrated lengths.

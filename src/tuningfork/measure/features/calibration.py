@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tuningfork.core.calibration_file import require, require_names, require_not_negative
 from tuningfork.core.decision_tree import question
 
 BULGE, ARMS = "bulge_fraction", "spiral_arm_fraction"
@@ -45,6 +46,14 @@ class FractionCalibration:
     n: int
     note: str = ""
 
+    def __post_init__(self) -> None:
+        number = len(self.fractions)
+        require(len(self.errors) == number, "fractions and errors must be of the same length")
+        require((number > 0) == bool(self.coefficients), "coefficients, fractions and errors must be there together")
+        require(bool((np.diff(self.fractions) >= 0).all()), "fractions must increase")
+        require(all(error >= 0 for error in self.errors), "errors must be zero or more")
+        require_not_negative(self, "n")
+
     def apply(self, predictors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the fractions and their standard deviations.
 
@@ -76,6 +85,13 @@ class FeatureCalibration:
     """
 
     fractions: dict[str, FractionCalibration]
+
+    def __post_init__(self) -> None:
+        require_names("fractions", self.fractions, FEATURES)
+        one = np.ones(1)
+        for name, calibration in self.fractions.items():
+            terms, given = 1 + predictors(name, one, one, one, one).shape[1], len(calibration.coefficients)
+            require(given in (0, terms), f"fractions.{name}.coefficients has {given} numbers, but must have {terms}")
 
 
 def logit_of(fraction: np.ndarray) -> np.ndarray:

@@ -13,16 +13,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tuningfork.core.calibration_file import require, require_names, require_not_negative, require_range
 from tuningfork.core.records import take
 from tuningfork.measure.structure.estimates import FITTED_TARGETS, ProfileEstimates
 from tuningfork.measure.structure.intervals import ErrorModel
 from tuningfork.networks.posterior import GROUP_OF, GROUPS, Gaussians
+from tuningfork.networks.structure import COLUMNS
 
 DOUBT_DEVIATIONS = 1.5
 """Difference of network and fit (standard deviations) above which the error of the fit grows noticeably with the
 difference: the network may be imprecise, but the fit may also have followed another object."""
 MAX_DISAGREEMENT_DEVIATIONS = 8.0
 """Largest difference of network and fit (standard deviations); beyond it, the fit has followed another object."""
+MAX_TERM = 15.0
+"""Largest term of a weighting: the logarithm of a factor, or a shift in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ class Weighting:
     shared: float = 1.0
     network_shift: float = 0.0
     fit_shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        scales, shifts = ("network_scale", "fit_scale"), ("network_shift", "fit_shift")
+        require_range(self, -MAX_TERM, MAX_TERM, *scales, *shifts)
+        require_range(self, 0, MAX_TERM, "misfit_factor", "floor")
+        require_range(self, 0, 1, "shared")
 
     def network_deviation(self, stated: np.ndarray) -> np.ndarray:
         """Return the standard deviation of the network's errors.
@@ -106,6 +116,12 @@ class StructureCalibration:
     n_fitted: int
     note: str = ""
     errors: dict[str, ErrorModel] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_names("groups", self.groups, GROUPS)
+        require_not_negative(self, "n", "n_fitted")
+        require(self.n_fitted <= self.n, "n_fitted must not be above n")
+        require(set(self.errors) <= set(COLUMNS), f"errors may only have {', '.join(COLUMNS)}")
 
     @property
     def of_targets(self) -> list[Weighting]:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import t as student
 
+from tuningfork.core.calibration_file import require_range
 from tuningfork.core.statistics import CENTRAL_68
 
 REFERENCE_SIGNAL_TO_NOISE = 50.0
@@ -19,6 +20,8 @@ INTERVAL_PROBABILITIES = {50: 0.5, 68: CENTRAL_68, 95: 0.95}
 """Per cent -> probability of the central intervals whose coverage is calibrated."""
 NORMAL_DEGREES = 1e3
 """Degrees of freedom at which Student's distribution counts as normal."""
+MAX_TERM = 15.0
+"""Largest term of ln(factor)."""
 DEGREES_GRID = np.concatenate([np.geomspace(1.5, 30, 60), [NORMAL_DEGREES]])
 
 
@@ -39,6 +42,10 @@ class ErrorModel:
     signal: float = 0.0
     weight: float = 0.0
     degrees: float = NORMAL_DEGREES
+
+    def __post_init__(self) -> None:
+        require_range(self, -MAX_TERM, MAX_TERM, "constant", "signal", "weight")
+        require_range(self, 1, NORMAL_DEGREES, "degrees")
 
     def factor(self, signal: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Return the factor by which the standard deviation is multiplied.

@@ -12,11 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
+from tuningfork.core.calibration_file import require, require_names, require_not_negative, require_range
 from tuningfork.core.decision_tree import questions
 from tuningfork.infer.votes import MIN_CONCENTRATION
 
 MIN_PROBABILITY = 1e-4
 """Probabilities of a bar are kept this far from 0 and 1."""
+MAX_FACTOR = 1e3
+"""Largest factor of a correction, and the inverse of the smallest."""
+VOTE_SOURCES = ("volunteers", "simulated")
+"""Where the votes come from that a correction is learned from."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,9 @@ class VoteCorrection:
 
     temperature: float = 1.0
     concentration: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_range(self, 1 / MAX_FACTOR, MAX_FACTOR, "temperature", "concentration")
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,10 @@ class LearnedCorrection:
     gain: float | None = None
     gain_error: float | None = None
 
+    def __post_init__(self) -> None:
+        require(self.learned_from in VOTE_SOURCES, f"learned_from must be one of {', '.join(VOTE_SOURCES)}")
+        require_not_negative(self, "n", "gain_error")
+
 
 @dataclass(frozen=True)
 class PresenceCorrection:
@@ -73,6 +85,10 @@ class PresenceCorrection:
     slope: float = 1.0
     offset: float = 0.0
     n: int = 0
+
+    def __post_init__(self) -> None:
+        require_range(self, 1e-3, 1e3, "slope")
+        require_not_negative(self, "n")
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
         """Return corrected probabilities.
@@ -99,13 +115,16 @@ class VoteCalibration:
     Attributes
     ----------
     questions : dict
-        Question -> :class:`LearnedCorrection`.
+        Question -> :class:`LearnedCorrection`, for every question of the decision tree.
     presence : PresenceCorrection
         Of the probability that there is a bar.
     """
 
     questions: dict[str, LearnedCorrection]
     presence: PresenceCorrection
+
+    def __post_init__(self) -> None:
+        require_names("questions", self.questions, [entry.name for entry in questions()])
 
     @property
     def applied(self) -> dict[str, VoteCorrection]:
@@ -115,7 +134,8 @@ class VoteCalibration:
 
 def uncorrected() -> VoteCalibration:
     """Return the calibration that changes nothing."""
-    return VoteCalibration({}, PresenceCorrection())
+    nothing = LearnedCorrection(VoteCorrection(), False, "simulated", 0)
+    return VoteCalibration({entry.name: nothing for entry in questions()}, PresenceCorrection())
 
 
 def corrected(alpha: np.ndarray, correction: VoteCorrection) -> np.ndarray:

@@ -6,6 +6,7 @@ import fitsio
 import numpy as np
 
 from tuningfork.core.errors import InputError
+from tuningfork.core.files import map_array
 
 MAX_PLANE_VALUES = 50_000_000
 """Values that are read at most, of all files together."""
@@ -36,7 +37,7 @@ def read_planes(path: Path, what: str, room: int = MAX_PLANE_VALUES) -> np.ndarr
     """
     try:
         if path.suffix == ".npy":
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = map_array(path)
             _require_room(array.shape, path, what, room)
         else:
             with fitsio.FITS(str(path)) as file:

@@ -13,6 +13,7 @@ from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Legacy
 from tuningfork.core.description import Description
 from tuningfork.core.errors import InputError, TransferError
+from tuningfork.core.files import map_array
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile, require_bands
 from tuningfork.surveys.legacy.bricks import (
@@ -73,8 +74,8 @@ class LegacySurvey:
             self.network.make(name, lambda path: write_index(self.network.path(f"{self.folder}/{table}"), path))
         path = self.network.path(name)
         try:
-            index = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            index = map_array(path)
+        except ValueError as error:
             raise InputError(f"{path}: not a readable index of bricks ({error}); delete it and run again") from None
         if index.shape != (bricks_per_row().sum() + 1,) or index.dtype != np.uint8:
             raise InputError(f"{path}: not an index of bricks; delete it and run again")

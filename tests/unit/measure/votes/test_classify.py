@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from helpers.corrections import vote_calibration
 from helpers.inferred import morphology_answers
 from helpers.small_sets import parameters, write_model, write_stamps
 
@@ -97,7 +98,7 @@ def test_the_calibration_of_another_recipe_is_refused(tmp_path: Path) -> None:
     stamps, models = write_stamps(tmp_path / "shard.parquet"), [write_model(tmp_path / "m.json", "morphology")]
     table, masks = morphology_answers(stamps, models)
     wrong = tmp_path / "bars.json"
-    write_calibration(wrong, "bars", VoteCalibration({}, PresenceCorrection()), {})
+    write_calibration(wrong, "bars", vote_calibration(), {})
     with pytest.raises(InputError, match=r"bars\.json: a calibration of bars.* expected votes"):
         classify_shard(
             parameters("classify"), answers=table, masks=masks, calibration=wrong, output=tmp_path / "o.parquet"

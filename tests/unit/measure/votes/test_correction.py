@@ -1,15 +1,10 @@
 """Corrections of predicted votes applied."""
 
 import numpy as np
+from helpers.corrections import vote_calibration
 
 from tuningfork.core.decision_tree import answers, question
-from tuningfork.measure.votes.correction import (
-    LearnedCorrection,
-    PresenceCorrection,
-    VoteCalibration,
-    VoteCorrection,
-    correct,
-)
+from tuningfork.measure.votes.correction import LearnedCorrection, VoteCorrection, correct
 
 
 def test_only_questions_whose_correction_helps_are_changed() -> None:
@@ -18,12 +13,9 @@ def test_only_questions_whose_correction_helps_are_changed() -> None:
     alpha[2] = np.nan
     fraction, error, concentration = alpha.copy(), alpha.copy(), alpha.copy()
     entry = VoteCorrection(temperature=2.0, concentration=0.5)
-    learned = VoteCalibration(
-        {
-            "bar": LearnedCorrection(entry, True, "simulated", 100),
-            "merging": LearnedCorrection(entry, False, "simulated", 100),
-        },
-        PresenceCorrection(),
+    learned = vote_calibration(
+        bar=LearnedCorrection(entry, True, "simulated", 100),
+        merging=LearnedCorrection(entry, False, "simulated", 100),
     )
     correct(fraction, error, concentration, learned.applied)
     bar = question("bar").slice
