@@ -71,10 +71,12 @@ BRING_LABELS = {
 """Keys that also decide which jobs exist."""
 UNUSED_IN_A_SINGLE_FOOTPRINT = {f"sky.footprint.{key}" for key in ("kind", "ra_min", "dec_min", "dec_max")}
 IMAGES = tempfile.TemporaryDirectory()
-"""Images of a PSF and of the sky, for keys that name some."""
+"""Images of a PSF and of the sky and pictures with votes, for keys that name some."""
 (Path(IMAGES.name) / "sky").mkdir()
 np.save(Path(IMAGES.name) / "psf.npy", np.ones((1, 7, 7)))
 np.save(Path(IMAGES.name) / "sky" / "a.npy", np.arange(3 * 32 * 32.0).reshape(3, 32, 32))
+np.save(Path(IMAGES.name) / "pictures.npy", np.zeros((1, 2, 1, 8, 8)))
+(Path(IMAGES.name) / "pictures.parquet").touch()
 OTHER_VALUES = {
     "survey.name": "sdss",
     "bars.method": "paper",
@@ -92,6 +94,7 @@ OTHER_VALUES = {
     "train.structure.measurements.columns": {"mag": "m"},
     "train.morphology.votes.columns": {"ra": "RA"},
     "train.morphology.votes.simulated": "bars",
+    "train.morphology.picture_votes": f"{IMAGES.name}/pictures.parquet",
     "train.morphology.start": "random",
     "train.structure.start": "random",
     "train.structure.targets": ["mag"],

@@ -24,6 +24,7 @@ NOT_RUN = {
     r"ssh ": "needs another machine",
     r"\S*python3? -m (venv|pip)|(\S*/)?pip install": "installs the environment, which `make` does before the tests",
     r"tuningfork accept STAGE": "STAGE stands for a stage with results of an older version; tests/unit/core does it",
+    r"tuningfork picture-votes": "needs pictures that people have voted on; tests/unit/pictures does it",
     r"pytest tests/dag": "takes minutes, and `make test` runs it",
 }
 """Command -> why it is not executed."""

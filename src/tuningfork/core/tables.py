@@ -86,7 +86,8 @@ def lineage_of(*paths: str | Path) -> Lineage:
     Raises
     ------
     InputError
-        A file is missing, unreadable or without a lineage, so that nobody knows where it comes from, or two were made with different parameters of the same stage.
+        A file is missing, unreadable or without a lineage, so that nobody knows where it comes from, or two were made
+        with different parameters of the same stage.
     """
     merged = Lineage()
     for path in paths:
@@ -109,7 +110,6 @@ def _lineage_in(path: str | Path) -> dict[str, str]:
             lineage = json.loads((pq.read_schema(path).metadata or {}).get(LINEAGE_KEY, b"{}"))
         if not isinstance(lineage, dict) or not all(isinstance(digest, str) for digest in lineage.values()):
             raise ValueError("its lineage must give a text for each stage")
-        return lineage
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:

@@ -79,7 +79,7 @@ def test_a_perfect_separation_has_an_area_and_a_completeness_of_one(
 ) -> None:
     table = of_pictures(truth, measured)
     figures = detection(table)
-    assert figures["auc_p_bar"][0] == 1
+    assert figures["auc_bar_probability"][0] == 1
     assert figures["completeness"][0] == figures["purity"][0] == 1
     confusion, balanced, _ = classes(table)
     assert balanced[0] == 1

@@ -40,6 +40,7 @@ def test_accept_keeps_the_results_of_older_code(
     path.parent.mkdir(parents=True)
     path.write_text(token)
     path.write_text(canonical(read_frozen(path) | {"source": "0" * 64}))
+    (tmp_path / "results" / "report.html").write_text("a report")
     main(["accept", "report"])
     assert capsys.readouterr().out == "report: its results are kept\n"
     main(["accept", "report"])

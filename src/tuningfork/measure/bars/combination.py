@@ -105,7 +105,7 @@ class BarCombination:
             logs = np.stack([np.log(calibrated[name]) for name in self.names], axis=1)
         logs[~np.isfinite(logs)] = np.nan
         number = len(logs)
-        mean, error = np.full(number, np.nan), np.full(number, np.nan)
+        mean, error, disagreement = np.full(number, np.nan), np.full(number, np.nan), np.ones(number)
         method = np.full(number, None, dtype=object)
         present = np.isfinite(logs)
         for pattern in np.unique(present, axis=0):
@@ -117,9 +117,13 @@ class BarCombination:
             error[rows] = self.scale * np.sqrt(variance) * unit[rows]
             method[rows] = self._method(weights)
             for row in rows[self._strange(logs[rows], mean[rows], unit[rows])]:
-                mean[row], error[row], method[row] = self._robust(logs[row], pattern, unit[row])
+                mean[row], error[row], disagreement[row], method[row] = self._robust(logs[row], pattern, unit[row])
         response = np.maximum(1 - self.regression * error**2, MIN_RESPONSE)
-        return np.exp(self.middle + (mean - self.offset - self.middle) / response), error / response, method
+        return (
+            np.exp(self.middle + (mean - self.offset - self.middle) / response),
+            disagreement * error / response,
+            method,
+        )
 
     def _method(self, weights: np.ndarray) -> str:
         return "+".join(name for name, weight in zip(self.names, weights, strict=True) if weight > 0)
@@ -130,10 +134,13 @@ class BarCombination:
             distance = np.abs(logs - mean[:, None]) / (unit[:, None] * np.sqrt(np.diag(self.covariance)))
         return np.asarray((np.nan_to_num(distance) > OUTLIER_SIGMA).any(axis=1))
 
-    def _robust(self, logs: np.ndarray, present: np.ndarray, unit: float) -> tuple[float, float, str]:
-        """Return the combination of one galaxy's estimates (K,), its error and its method, with outliers counting less."""
+    def _robust(self, logs: np.ndarray, present: np.ndarray, unit: float) -> tuple[float, float, float, str]:
+        """Return the combination of one galaxy's estimates (K,), with outliers counting less.
+
+        The error does not contain the disagreement, by which it must be multiplied; the method comes last.
+        """
         deviation = unit * np.sqrt(np.diag(self.covariance))
-        mean = float(np.nanmedian(logs))
+        mean = _weighted_median(logs[present], 1 / deviation[present])
         for _ in range(ROBUST_STEPS):
             distance = np.nan_to_num(np.abs(logs - mean) / deviation)
             inflation = np.maximum(distance / OUTLIER_SIGMA, 1.0)
@@ -141,7 +148,7 @@ class BarCombination:
             mean = float(np.nan_to_num(logs) @ weights)
         distance = np.nan_to_num(np.abs(logs - mean) / (deviation * inflation))
         disagreement = np.sqrt(max(float((distance**2).sum()) / max(int(np.count_nonzero(present)) - 1, 1), 1.0))
-        return mean, self.scale * np.sqrt(variance) * unit * disagreement, self._method(weights)
+        return mean, self.scale * np.sqrt(variance) * unit, disagreement, self._method(weights)
 
     def angle(
         self, angles: Mapping[str, np.ndarray], spreads: Mapping[str, np.ndarray]
@@ -194,3 +201,9 @@ def _weights(covariance: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, f
     result = np.zeros(len(present))
     result[used] = weights
     return result, float(result @ covariance @ result)
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(below, below[-1] / 2)])
