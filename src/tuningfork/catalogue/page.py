@@ -63,7 +63,7 @@ table = Table.read("results/catalogue.parquet")  # with units; a missing text re
 
 import duckdb
 
-duckdb.sql("select source_id, bar_length from 'results/catalogue.parquet' where bar_vote_share > 0.8 and flags & 65 = 0")
+duckdb.sql("select name, bar_length from 'results/catalogue.parquet' where bar_probability > 0.8 and flags & 65 = 0")
 
 from tuningfork.core.flags import decode
 
