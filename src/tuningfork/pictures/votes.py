@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array
 from tuningfork.core.running.progress import track
 from tuningfork.core.tables import write_table
-from tuningfork.pictures.measure import store_of
+from tuningfork.pictures.measure import PICTURES_IN_MEMORY, store_of
 from tuningfork.pictures.read import Reading, read_picture
 from tuningfork.stamps.store import CHECKSUM_COLUMN
 from tuningfork.training.labels.matched import split_of
@@ -50,13 +51,57 @@ def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float)
         The table cannot be read or lacks columns, or no picture shows a galaxy.
     """
     table = _read(votes)
-    readings = [read_picture(folder / name, stretch) for name in track(table[FILE_COLUMN], "pictures", len(table))]
-    seen = np.array([reading.stamp is not None and np.isfinite(reading.stamp.r90) for reading in readings])
-    if not seen.any():
-        reasons = pd.Series([reading.reason or "no galaxy is seen" for reading in readings]).value_counts()
-        raise InputError(f"{folder}: none of {len(table)} pictures of {votes} can be used: {reasons.index[0]}")
-    _write([readings[row] for row in np.flatnonzero(seen)], table[seen], output)
-    return int(seen.sum()), len(table)
+    with TemporaryDirectory(dir=output.parent) as spool:
+        stamps, rows, reasons = _stamps(folder, table[FILE_COLUMN].to_list(), stretch, Path(spool) / "stamps")
+        if rows is None:
+            commonest = pd.Series(reasons).value_counts().index[0]
+            raise InputError(f"{folder}: none of {len(table)} pictures of {votes} can be used: {commonest}")
+        _write(stamps, rows, table[[not reason for reason in reasons]], output)
+        return len(stamps), len(table)
+
+
+def _stamps(
+    folder: Path, names: list[str], stretch: float, spool: Path
+) -> tuple[np.ndarray, pa.Table | None, list[str]]:
+    """Read pictures, a bounded number at a time.
+
+    Parameters
+    ----------
+    folder : Path
+    names : list of str
+    stretch : float
+    spool : Path
+        File that holds the stamps meanwhile.
+
+    Returns
+    -------
+    stamps : ndarray
+        (N, 2, 1, S, S), memory-mapped, of the pictures that show a galaxy.
+    rows : pyarrow.Table or None
+        The imaging of these stamps and their checksums; None without any.
+    reasons : list of str
+        Of every picture why it is not used; empty if it is.
+    """
+    tables, reasons = [], []
+    with spool.open("wb") as file:
+        for first in track(range(0, len(names), PICTURES_IN_MEMORY), "pictures", -(-len(names) // PICTURES_IN_MEMORY)):
+            readings = [read_picture(folder / name, stretch) for name in names[first : first + PICTURES_IN_MEMORY]]
+            reasons += [_reason(reading) for reading in readings]
+            seen = [reading for reading in readings if not _reason(reading)]
+            if seen:
+                rows, pixels = store_of(seen, PICTURE_BAND)
+                tables.append(rows.append_column(CHECKSUM_COLUMN, pa.array(row_checksums(pixels))))
+                file.write(pixels.tobytes())
+    if not tables:
+        return np.empty(0), None, reasons
+    whole = pa.concat_tables(tables)
+    return np.memmap(spool, pixels.dtype, "r", shape=(len(whole), *pixels.shape[1:])), whole, reasons
+
+
+def _reason(reading: Reading) -> str:
+    if reading.stamp is not None and np.isfinite(reading.stamp.r90):
+        return ""
+    return reading.reason or "no galaxy is seen"
 
 
 def _read(votes: Path) -> pd.DataFrame:
@@ -70,26 +115,29 @@ def _read(votes: Path) -> pd.DataFrame:
             f"{votes}: columns {', '.join(table.columns)}; needed are {FILE_COLUMN} and at least one of "
             f"{', '.join(vote_columns())}"
         )
-    counts = table[known].apply(pd.to_numeric, errors="coerce").fillna(0.0)
-    if (counts < 0).to_numpy().any():
-        raise InputError(f"{votes}: row {int(np.flatnonzero((counts < 0).any(axis=1))[0]) + 1} has negative votes")
+    counts = table[known].apply(pd.to_numeric, errors="coerce")
+    wrong = (counts.isna() & table[known].notna()) | (counts < 0) | np.isinf(counts)
+    if wrong.to_numpy().any():
+        row, column = (int(place) for place in np.argwhere(wrong.to_numpy())[0])
+        value = table[known[column]].iloc[row]
+        raise InputError(f"{votes}: row {row + 1}: {known[column]} is {value}; expected a number of votes, 0 or more")
     outside = [name for name in table[FILE_COLUMN] if not isinstance(name, str) or Path(name).name != name]
     if outside:
         raise InputError(f"{votes}: {outside[0]!r} is not the name of a file; give names without a folder")
-    return pd.concat([table[FILE_COLUMN], counts], axis=1)
+    return pd.concat([table[FILE_COLUMN], counts.fillna(0.0)], axis=1)
 
 
-def _write(readings: list[Reading], table: pd.DataFrame, output: Path) -> None:
-    rows, pixels = store_of(readings, PICTURE_BAND)
-    with new_array(output.with_suffix(".npy"), pixels.shape, np.float32) as array:
-        array[:] = pixels
+def _write(stamps: np.ndarray, rows: pa.Table, table: pd.DataFrame, output: Path) -> None:
+    with new_array(output.with_suffix(".npy"), stamps.shape, stamps.dtype) as array:
+        for first in range(0, len(stamps), PICTURES_IN_MEMORY):
+            chunk = slice(first, first + PICTURES_IN_MEMORY)
+            array[chunk] = stamps[chunk]
     values: dict[str, Any] = {
         "index": np.arange(len(table)),
         FILE_COLUMN: table[FILE_COLUMN].to_list(),
         "split": [split_of_file(name) for name in table[FILE_COLUMN]],
         "class": [""] * len(table),
         "picture": np.ones(len(table), dtype=bool),
-        CHECKSUM_COLUMN: row_checksums(pixels),
         **{name: rows[name] for name in rows.column_names},
         **{name: pa.array(table[name].to_numpy(dtype=np.float32)) for name in vote_columns() if name in table},
     }

@@ -173,11 +173,9 @@ def _balance(settings: Settings) -> float:
 
 
 def _upstream(settings: Settings, inputs: TrainingInputs) -> dict[str, str]:
-    """Return the lineage of what a network is trained on; expert labels are no output of the pipeline."""
-    parts = [
-        part for part in (*_parts(settings, inputs), inputs.measurements) if part not in (None, inputs.expert_labels)
-    ]
-    tables = [part.table for part in parts if part is not None]
+    """Return the lineage of what stages have made of the training set; labels and pictures of the user have none."""
+    votes = inputs.volunteer_votes if isinstance(settings, MorphologyTraining) else None
+    tables = [part.table for part in (*inputs.simulated, votes, inputs.measurements) if part is not None]
     return lineage_of(*tables, *([inputs.encoder] if inputs.encoder is not None else []))
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.tables import read_table
+from tuningfork.pictures import votes as votes_module
 from tuningfork.pictures.votes import write_picture_votes
 from tuningfork.stamps.store import StampFiles
 from tuningfork.training.sets.dataset import open_training_set
@@ -42,6 +43,15 @@ def test_the_part_has_the_stamps_and_the_votes_of_the_pictures_that_can_be_read(
     assert np.isnan(training.columns["bar_strength"]).all()
 
 
+def test_pictures_are_read_in_batches_to_the_same_part(folder, monkeypatch):
+    write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "whole.parquet", 5.5)
+    monkeypatch.setattr(votes_module, "PICTURES_IN_MEMORY", 5)
+    write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "batches.parquet", 5.5)
+    assert read_table(folder / "whole.parquet").equals(read_table(folder / "batches.parquet"))
+    np.testing.assert_array_equal(np.load(folder / "whole.npy"), np.load(folder / "batches.npy"))
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["pictures"]
+
+
 def test_the_split_of_a_picture_does_not_depend_on_the_others(folder):
     write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "all.parquet", 5.5)
     pd.read_csv(folder / "votes.csv").iloc[5:].to_csv(folder / "fewer.csv", index=False)
@@ -68,7 +78,8 @@ def test_pictures_are_not_drawn_as_pictures_a_second_time(folder):
     [
         (lambda t: t.drop(columns="file"), "needed are file"),
         (lambda t: t[["file"]], "at least one of"),
-        (lambda t: t.assign(bar_yes_votes=-1), "row 1 has negative votes"),
+        (lambda t: t.assign(bar_yes_votes=-1), "row 1: bar_yes_votes is -1; expected a number of votes"),
+        (lambda t: t.assign(bar_yes_votes=["many", *[1] * 12]), "row 1: bar_yes_votes is many"),
         (lambda t: t.assign(file="../" + t["file"]), "names without a folder"),
         (lambda t: t.assign(file="missing.png"), "none of 13 pictures"),
     ],

@@ -230,6 +230,16 @@ def test_human_votes_are_learnt_with_the_simulated_ones(tmp_path: Path, part: Pa
     assert not alone["expert_labels"]
 
 
+def test_pictures_with_votes_are_learnt_with_the_simulated_galaxies(tmp_path: Path, part: Path) -> None:
+    """They are files of the user, which no stage has made and which have no lineage."""
+    pictures = write_part(tmp_path / "pictures.parquet", 20, seed=5, split=np.full(20, "train"), picture=np.ones(20))
+    write_table(pictures, read_table(pictures), {}, bands=BANDS, reference_band="r")
+    card = json.loads(train(tmp_path, "morphology", picture_votes=str(pictures), epochs=1).read_text())
+    assert card["training"]["galaxies"] == 68
+    assert card["training"]["picture_votes"]
+    assert "simulate" in card["lineage"]
+
+
 def test_an_empty_training_set_and_other_bands_are_refused(tmp_path: Path, part: Path) -> None:
     with pytest.raises(InputError, match="no training set"):
         open_training_set([])
