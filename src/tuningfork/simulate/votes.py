@@ -113,10 +113,7 @@ def answer_probabilities(galaxy: Galaxy, signal: float, psf_fwhm: float) -> dict
         1 - 0.97 * np.array([pattern_seen, bar_seen, edge_on_seen, disc_seen, looks_featured * disturbed_seen])
     )
     featured = (1 - ARTIFACT_VOTES) * (MISTAKEN_VOTES + (1 - MISTAKEN_VOTES) * featured)
-    # Strongly inclined discs are taken for edge-on ones unless their arms or their bar are seen.
-    patterns = (1 - arms_seen) * (1 - bar_seen)
-    inclined = 0.9 / (1 + np.exp((galaxy.axis_ratio - EDGE_ON_AXIS_RATIO) / 0.04)) * (0.25 + 0.75 * patterns)
-    inclined = 0.0 if galaxy.kind == "edge_on" else inclined
+    inclined = 0.0 if galaxy.kind == "edge_on" else _taken_for_edge_on(galaxy, (1 - arms_seen) * (1 - bar_seen))
     return {
         "smooth_or_featured": np.array([1 - ARTIFACT_VOTES - featured, featured, ARTIFACT_VOTES]),
         "edge_on": _yes(0.02 + 0.95 * max(edge_on_seen, inclined)),
@@ -150,6 +147,11 @@ def draw_votes(rng: np.random.Generator, probabilities: dict[str, np.ndarray], v
         counts = rng.multinomial(asked, probabilities[question.name])
         votes |= dict(zip(question.labels, counts.tolist(), strict=True))
     return np.array(list(votes.values()), dtype=np.int32)
+
+
+def _taken_for_edge_on(galaxy: Galaxy, plain: float) -> float:
+    """Return the share of volunteers who call an inclined disc edge-on, if the share `plain` sees no arms and no bar."""
+    return float(0.9 / (1 + np.exp((galaxy.axis_ratio - EDGE_ON_AXIS_RATIO) / 0.04)) * (0.25 + 0.75 * plain))
 
 
 def _noticed_without_arms(galaxy: Galaxy) -> float:
