@@ -62,7 +62,7 @@ def read_calibration(path: str | Path, recipe: str, kind: type[C]) -> C:
     ------
     InputError
         The file is missing, of another recipe or schema version, or its values are not those of the dataclass: a field
-        is missing or unknown, or a number is not finite or out of the dataclass's range.
+        without the default None is missing, or one is unknown, or a number is not finite or out of the dataclass's range.
     """
     try:
         values = read_json(path)
@@ -101,15 +101,19 @@ def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
 
 
 def _lacking(given: Any, whole: Any) -> str | None:
-    """Return the first key that a JSON value lacks, since a default must not take the place of what was learned."""
+    """Return the first key that a JSON value lacks, since a default must not take the place of what was learned.
+
+    A field whose default is None may be lacking, as in a file of an earlier version: None says that nothing was learned.
+    """
     if isinstance(given, list):
         given, whole = dict(enumerate(given)), dict(enumerate(whole))
     if not isinstance(given, dict):
         return None
     for name, entry in whole.items():
         if name not in given:
-            return str(name)
-        if inner := _lacking(given[name], entry):
+            if entry is not None:
+                return str(name)
+        elif inner := _lacking(given[name], entry):
             return f"{name}.{inner}"
     return None
 

@@ -100,7 +100,7 @@ def _answers(output: dict[str, Tensor]) -> Tensor:
 
 
 def _bar_numbers(values: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Return the length, its spread, the angle, its error and the probability of a bar, (N,) each, from answers (K, N, 5).
+    """Return the length, its spread, the angle, its spread and the probability of a bar, (N,) each, from answers (K, N, 5).
 
     The lengths regressed by all networks in all orientations form an equal mixture of normal distributions.
     """
@@ -119,7 +119,11 @@ def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...])
 
 
 def _mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard error (deg) of angles from the cosines and sines of twice the angles (K, N, 2)."""
+    """Return mean and standard deviation (deg) of angles from the cosines and sines of twice the angles (K, N, 2).
+
+    A network predicts the mean vector of the angles that are possible, which is shorter than one if they differ. The
+    length of the mean over all answers tells how uncertain each of them is and how far they are from each other.
+    """
     angles = np.stack(
         [
             undo_dihedral_angle(np.rad2deg(np.arctan2(pair[:, 1], pair[:, 0])) / 2, turn)
@@ -128,5 +132,4 @@ def _mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, 
     )
     weight = np.hypot(doubled[..., 0], doubled[..., 1])
     total = (weight * np.exp(2j * np.deg2rad(angles))).sum(axis=0)
-    coherence = np.abs(total) / np.maximum(weight.sum(axis=0), 1e-9)
-    return np.rad2deg(np.angle(total)) / 2 % 180, circular_deviation(coherence) / np.sqrt(len(turns))
+    return np.rad2deg(np.angle(total)) / 2 % 180, circular_deviation(np.abs(total) / len(turns))

@@ -318,6 +318,6 @@ def picture_columns(
         "bar_ellipticity": 1 - bars.axis_ratio,
         "bar_length_method": bars.method,
         "bar_flags": class_flags(votes["morphology"])
-        | bar_flags(estimates, bars.length, psf, barred, np.ones(len(psf), dtype=bool)),
+        | bar_flags(estimates, bars.length, psf, bars.outside, barred, np.ones(len(psf), dtype=bool)),
         **{f"bar_length_{name}_pixels": length * scale for name, length in bars.lengths.items()},
     }
