@@ -105,7 +105,7 @@ def _bar_numbers(values: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, 
     The lengths regressed by all networks in all orientations form an equal mixture of normal distributions.
     """
     log_length, spread = mixture(values[..., 0], np.exp(values[..., 1]))
-    return np.exp(log_length), spread, *_mean_angle(values[..., 2:4], turns), values[..., 4].mean(axis=0)
+    return np.exp(log_length), spread, *mean_angle(values[..., 2:4], turns), values[..., 4].mean(axis=0)
 
 
 def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
@@ -118,11 +118,23 @@ def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...])
     return np.stack([np.mean(back[member::members], axis=0) for member in range(members)], axis=1)
 
 
-def _mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation (deg) of angles from the cosines and sines of twice the angles (K, N, 2).
+def mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of the networks' position angles and its standard deviation.
 
     A network predicts the mean vector of the angles that are possible, which is shorter than one if they differ. The
     length of the mean over all answers tells how uncertain each of them is and how far they are from each other.
+
+    Parameters
+    ----------
+    doubled : ndarray
+        (K, N, 2) cosines and sines of twice the angles of N bars in K answers, times the length of the vector.
+    turns : sequence of int
+        Orientation in which the stamp was seen, for each answer.
+
+    Returns
+    -------
+    angle, spread : ndarray
+        (N,) deg, in the frame of the stamp.
     """
     angles = np.stack(
         [

@@ -1,11 +1,11 @@
 """The calibration of bars learned from held-out galaxies: one relation per estimator, and their combination."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tuningfork.core.calibration_file import require, require_names
+from tuningfork.core.calibration_file import ADDED, require, require_names
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.measure.bars.combination import BarCombination, direct_alone
 from tuningfork.measure.bars.estimators import BarEstimate
@@ -31,7 +31,7 @@ class BarCalibration:
     lengths: dict[str, LengthCalibration]
     axis_ratio: LengthCalibration
     combination: BarCombination
-    trained: TrainedRange | None = None
+    trained: TrainedRange | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         require_names("lengths", self.lengths, ESTIMATORS)

@@ -16,11 +16,11 @@ The last step takes this away, galaxy by galaxy, according to its error.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tuningfork.core.calibration_file import require, require_not_negative, require_range
+from tuningfork.core.calibration_file import ADDED, require, require_not_negative, require_range
 from tuningfork.measure.bars.angle import AngleError, combine_angles
 
 UNIT_ESTIMATOR = "direct"
@@ -72,7 +72,7 @@ class BarCombination:
     offset: float = 0.0
     middle: float = 0.0
     regression: float = 0.0
-    angle_error: AngleError | None = None
+    angle_error: AngleError | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         number = len(self.names)
