@@ -45,6 +45,7 @@ class Flag(IntFlag):
     BAR_IN_PIECES = 1 << 25
     BAR_ESTIMATOR_MISSING = 1 << 26
     BAR_OUTSIDE_TRAINING = 1 << 27
+    PSF_TOO_WIDE = 1 << 28
 
 
 MEANINGS: dict[Flag, str] = {
@@ -73,6 +74,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.BAR_IN_PIECES: "the saliency map has several separate regions; the one at the centre was measured",
     Flag.BAR_ESTIMATOR_MISSING: "the source counts as barred, but at least one estimator found no bar; the length rests on the others",
     Flag.BAR_OUTSIDE_TRAINING: "bar_length is outside the range of the bars in the training set; its error is enlarged, and may still be too small",
+    Flag.PSF_TOO_WIDE: "pictures only: the PSF is so wide for the galaxy that bar lengths below two PSF widths mean nothing",
 }
 
 
