@@ -13,7 +13,7 @@ from tuningfork.calibrate.held_out import HeldOutAnswers, first_of, morphology_o
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
 from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.columns import ESTIMATORS
-from tuningfork.core.config import Configuration
+from tuningfork.core.files import open_array
 from tuningfork.core.records import take
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, numpy_column, read_table, write_table
@@ -74,7 +74,8 @@ def calibrate_bars(
     band = ensemble.reference_band
     learned = learn_bars(rows, estimates, band)
     columns = ["bar_length", "pixel_scale", f"psf_fwhm_{band}"]
-    trained = trained_range(pa.concat_tables([read_table(path, columns) for path in tables]), band, configuration)
+    simulated = pa.concat_tables([read_table(path, columns) for path in tables])
+    trained = trained_range(simulated, band, open_array(training[0].pixels).shape[-1])
     write_calibration(output, "bars", replace(learned, trained=trained), lineage, method=method)
     frame = raw_table(rows, estimates, band)
     write_table(table, pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), lineage)
@@ -115,7 +116,7 @@ def learn_bars(rows: pa.Table, estimates: Mapping[str, BarEstimate], band: str) 
     return BarCalibration(lengths, ratio, replace(combination, angle_error=angle_error))
 
 
-def trained_range(rows: pa.Table, band: str, configuration: Configuration) -> TrainedRange | None:
+def trained_range(rows: pa.Table, band: str, stamp_size: int) -> TrainedRange | None:
     """Return the range of the bars in a training set.
 
     Parameters
@@ -124,15 +125,15 @@ def trained_range(rows: pa.Table, band: str, configuration: Configuration) -> Tr
         Truth and imaging of the simulated galaxies, with or without a bar.
     band : str
         The reference band.
-    configuration : Configuration
-        Has the width of the stamps.
+    stamp_size : int
+        Width of the stamps (px).
 
     Returns
     -------
     TrainedRange or None
         None for too few bars.
     """
-    return learn_range(_true_lengths(rows), psf_pixels(rows, band), configuration.stamps.size)
+    return learn_range(_true_lengths(rows), psf_pixels(rows, band), stamp_size)
 
 
 def _true_lengths(rows: pa.Table) -> np.ndarray:

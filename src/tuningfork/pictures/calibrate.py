@@ -126,7 +126,7 @@ def calibrate_pictures(
         rows = {split: _rows(part, split) for split in CALIBRATION_SPLITS}
         estimates = {split: _estimates(part, rows[split], ensemble, configuration) for split in CALIBRATION_SPLITS}
     learned = learn_bars(rows["validation"], estimates["validation"], band)
-    learned = replace(learned, trained=trained_range(rows["validation"], band, configuration))
+    learned = replace(learned, trained=trained_range(rows["validation"], band, configuration.stamps.size))
     combined = {name: estimates["test"][name] for name in learned.lengths}
     bars = calibrated_bars(combined, learned, psf_pixels(rows["test"], band))
     tables = {split: raw_table(rows[split], estimates[split], band) for split in CALIBRATION_SPLITS}

@@ -18,7 +18,7 @@ REACH_R90, REACH_BAR = 1.75, 0.6
 WARNINGS = {
     Flag.STAR_OR_ARTIFACT: "may be no galaxy",
     Flag.LARGER_THAN_STAMP: "picture ends inside the galaxy",
-    Flag.PADDED: "picture small for its galaxy",
+    Flag.PADDED: "picture hardly larger than the galaxy",
     Flag.BAR_SHORTER_THAN_PSF: "bar shorter than the PSF",
     Flag.BAR_OUTSIDE_TRAINING: "bar longer or shorter than those learned from",
     Flag.BAR_REACHES_EDGE: "bar reaches the edge: a lower limit",

@@ -39,7 +39,9 @@ COLUMNS = [
     Column(
         "flags", pa.int64(), None, "meta.code.qual", "bit flags; tuningfork.core.flags.decode names them", FOLDER_STAGE
     ),
-    Column("reason", TEXT, None, "meta.note", "why nothing was measured, or why short lengths mean nothing", FOLDER_STAGE),
+    Column(
+        "reason", TEXT, None, "meta.note", "why nothing was measured, or why short lengths mean nothing", FOLDER_STAGE
+    ),
     Column("width", pa.int32(), PIXEL_UNIT, "pos.cartesian", "width of the picture", FOLDER_STAGE),
     Column("height", pa.int32(), PIXEL_UNIT, "pos.cartesian", "height of the picture", FOLDER_STAGE),
     Column("x", F4, PIXEL_UNIT, "pos.cartesian.x", "centre of the galaxy from the left edge", FOLDER_STAGE),

@@ -26,7 +26,9 @@ from tuningfork.networks.posterior import GROUPS
 
 LENGTH = LengthCalibration(0.1, 0.9, 0.2, 0.05, 0.11, 300, "")
 ANGLE = AngleError(1.5, 0.4, 0.6, 200)
-COMBINATION = BarCombination(["direct", "mask"], [[1.0, 0.2], [0.2, 3.0]], 1.2, {"direct": 4.0}, 3.5, 120, angle_error=ANGLE)
+COMBINATION = BarCombination(
+    ["direct", "mask"], [[1.0, 0.2], [0.2, 3.0]], 1.2, {"direct": 4.0}, 3.5, 120, angle_error=ANGLE
+)
 FRACTION = FractionCalibration([0.1, 1 / 3, -0.2, 0.0, 0.5], True, [0.2, 0.6], [0.05, 0.1], 90)
 LEARNED = LearnedCorrection(VoteCorrection(1.3, 0.7), True, "volunteers", 200, 0.02, 0.004)
 CALIBRATIONS = {
@@ -178,7 +180,12 @@ FAULTS: list[tuple[str, str, Any, str]] = [
     ("bars", "combination.angles", {"zzz": 3.0}, "calibration: combination.angles may only have direct"),
     ("bars", "combination.angles.direct", 0.0, "combination: angles.direct is 0, but must be above zero"),
     ("bars", "combination.angle_error.floor", 0.0, "combination.angle_error: floor is 0, but must be above zero"),
-    ("bars", "combination.angle_error.stated_weight", -0.1, "angle_error: stated_weight is -0.1, but must be 0 or more"),
+    (
+        "bars",
+        "combination.angle_error.stated_weight",
+        -0.1,
+        "angle_error: stated_weight is -0.1, but must be 0 or more",
+    ),
     ("bars", "trained.longest", 6.0, "trained: shortest is 7 and longest 6, but they must be above zero and increase"),
     ("bars", "trained.shortest_psf", 0.0, "trained: shortest_psf is 0 and longest_psf 25"),
     ("features", "fractions", {}, "calibration: fractions lacks bulge_fraction, spiral_arm_fraction"),

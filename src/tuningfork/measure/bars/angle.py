@@ -66,7 +66,17 @@ class AngleError:
             require(getattr(self, name) > 0, f"{name} is {getattr(self, name):g}, but must be above zero")
 
     def of(self, combined: CombinedAngle) -> np.ndarray:
-        """Return the errors (N,) of combined angles (deg), at most `RANDOM_ANGLE_ERROR`."""
+        """Return the errors of combined angles.
+
+        Parameters
+        ----------
+        combined : CombinedAngle
+
+        Returns
+        -------
+        ndarray
+            (N,) deg, at most `RANDOM_ANGLE_ERROR`.
+        """
         variance = self.floor**2 + self.stated_weight * combined.stated**2 + combined.disagreement**2
         return np.minimum(self.scale * variance ** (ERROR_POWER / 2), RANDOM_ANGLE_ERROR)
 

@@ -35,9 +35,9 @@ class BarCalibration:
 
     def __post_init__(self) -> None:
         require_names("lengths", self.lengths, ESTIMATORS)
-        for field in ("names", "angles"):
-            known = set(getattr(self.combination, field)) <= set(ESTIMATORS)
-            require(known, f"combination.{field} may only have {', '.join(ESTIMATORS)}")
+        for name in ("names", "angles"):
+            known = set(getattr(self.combination, name)) <= set(ESTIMATORS)
+            require(known, f"combination.{name} may only have {', '.join(ESTIMATORS)}")
 
 
 @dataclass(frozen=True)

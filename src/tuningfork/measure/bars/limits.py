@@ -27,7 +27,9 @@ class TrainedRange:
     def __post_init__(self) -> None:
         for low, high in (("shortest", "longest"), ("shortest_psf", "longest_psf")):
             least, most = getattr(self, low), getattr(self, high)
-            require(0 < least < most, f"{low} is {least:g} and {high} {most:g}, but they must be above zero and increase")
+            require(
+                0 < least < most, f"{low} is {least:g} and {high} {most:g}, but they must be above zero and increase"
+            )
 
     def beyond(self, length: np.ndarray, psf_fwhm: np.ndarray) -> np.ndarray:
         """Return how far lengths are outside the range.
