@@ -9,7 +9,7 @@ Each stage sets its own bits and hands on those of its input; `catalogue/merge.p
 * structure: STRUCTURE_... (`measure/structure/recipe.py`);
 * bars: NOT_BARRED and BAR_... (`measure/bars/recipe.py`; those of the saliency map in `measure/bars/maps.py`).
 
-For loose pictures, `pictures/table.py` takes the place of sources and stamps.
+For loose pictures, `pictures/table.py` takes the place of sources and stamps, and sets PSF_TOO_WIDE.
 """
 
 from enum import IntFlag
