@@ -166,7 +166,9 @@ def _missing(options: argparse.Namespace) -> None:
 def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of JPEG and PNG pictures, one galaxy each")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table, .parquet or .csv")
-    parser.add_argument("--gallery", type=Path, metavar="FILE", help="pictures with their bars, .png, .pdf or .svg")
+    parser.add_argument(
+        "--gallery", type=Path, metavar="FILE", help="pictures with their bars, .html, .png, .pdf or .svg"
+    )
     parser.add_argument(
         "--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch if you know it; 0: linear"
     )
