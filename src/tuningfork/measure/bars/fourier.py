@@ -35,7 +35,10 @@ ANGLE_TOLERANCE = 7.0
 """Largest difference (deg) of the position angles on the rings of a bar from that of one of these rings."""
 MAX_NOISE_TOLERANCE = 15.0
 """Largest amount (deg) by which noise widens the tolerance."""
-MIN_PHASE_SCORE = 0.2
+CORE_SHARE = 0.1
+"""Radius, in units of that at which the galaxy ends in the noise, within which a ring does not count for more because it
+lies further in. Nuclear structure and dust lanes have a constant phase as well, but hardly any bar is so small."""
+MIN_PHASE_SCORE = 0.17
 """Score of :func:`constant_phase` below which no bar counts as found."""
 
 
@@ -156,8 +159,9 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
     """Return the rings of each galaxy's bar, and a score of the bar.
 
     Every ring defines a region: the contiguous rings around it whose position angles agree with its own. The bar is the
-    region with the largest integral of (A2 / A0)^(1/2) (r / FWHM)^(-1/2) over ln r, because a bar has a constant phase
-    over a large ratio of radii and lies inside the spiral arms, which have a higher contrast.
+    region with the largest integral of (A2 / A0)^(1/2) (R / FWHM)^(-1/2) over ln r, because a bar has a constant phase
+    over a large ratio of radii and lies inside the spiral arms, which have a higher contrast. R is r and the radius of
+    the core, see `CORE_SHARE`, added in quadrature.
 
     Parameters
     ----------
@@ -189,7 +193,8 @@ def constant_phase(rings: Rings, fwhm: Tensor) -> tuple[Tensor, Tensor]:
     inward = (alike | outside).to(torch.uint8).flip(2).cumprod(2, dtype=torch.uint8).flip(2)
     regions = (outward * inward).bool() & alike
     share = (amplitude / rings.mean.clamp_min(1e-3)).clamp_max(1.5)
-    weight = (share * fwhm[:, None] / radius).sqrt() * torch.gradient(radius.log())[0]
+    reach = torch.hypot(radius[None], CORE_SHARE * rings.end[:, None])
+    weight = (share * fwhm[:, None] / reach).sqrt() * torch.gradient(radius.log())[0]
     score, best = torch.bmm(regions.to(weight.dtype), weight[..., None])[..., 0].max(1)
     return regions[torch.arange(len(regions), device=radius.device), best], score
 

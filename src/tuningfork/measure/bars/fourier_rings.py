@@ -139,7 +139,7 @@ def sample(
     axis_ratio : Tensor
         (N, R) of the rings.
     position_angle : Tensor
-        (N,) deg.
+        (N,) of the galaxies or (N, R) of the rings; deg.
     radius : Tensor
         (R,) px.
 
@@ -153,7 +153,7 @@ def sample(
     size = images.shape[-1]
     theta = torch.arange(RING_SAMPLES, device=images.device) * (2 * np.pi / RING_SAMPLES)
     along, across = torch.cos(theta), axis_ratio[..., None] * torch.sin(theta)
-    turn = torch.deg2rad(position_angle)[:, None, None]
+    turn = torch.deg2rad(position_angle).reshape(len(images), -1, 1)
     # Theta runs from the major axis, at the position angle from +y, towards -x.
     x = -along * torch.sin(turn) - across * torch.cos(turn)
     y = along * torch.cos(turn) - across * torch.sin(turn)

@@ -117,6 +117,14 @@ def test_arms_from_its_ends_do_not_lengthen_a_bar() -> None:
     assert with_arms == pytest.approx(plain, rel=0.12)
 
 
+def test_a_bar_in_the_nucleus_is_not_taken_for_the_galaxy_s_bar() -> None:
+    galaxies = [disc(18) + 0.6 * bar(length, 40) for length in (50, 60)]
+    plain = measure(*(seen(galaxy) for galaxy in galaxies))
+    found = measure(*(seen(galaxy + 1.6 * bar(16, 110, 0.4)) for galaxy in galaxies))
+    np.testing.assert_allclose(angle_difference(found.angle, np.full(2, 40.0)), 0, atol=5)
+    np.testing.assert_allclose(found.length, plain.length, rtol=0.05)
+
+
 def test_a_neighbour_brighter_than_the_galaxy_s_centre_changes_little() -> None:
     galaxy = disc(14) + bar(36, 40)
     neighbours = [disc(3, x0=x, y0=y) * 3 for x, y in ((16, 0), (-12, 25), (2, 14))]
