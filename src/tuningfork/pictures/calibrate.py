@@ -42,8 +42,8 @@ GALAXY_NUMBER_RANGE = (10, 100_000)
 BARRED_ALONE = dict.fromkeys(ClassFractions.model_fields, 0.0) | {"barred_spiral": 1.0}
 """Shares of the classes in the population."""
 PICTURED = {
-    "seeing": [0.7, 2.6], "noise": [0.4, 2.5], "neighbour_density": 15_000.0,
-    "population": {"r_eff_max": 18.0, "bar_length_min": 1.8, "bar_length_max": 32.0, "classes": BARRED_ALONE},
+    "seeing": [0.7, 2.6], "noise": [0.4, 2.5], "neighbour_density": 8_000.0,
+    "population": {"r_eff_max": 30.0, "bar_length_min": 1.8, "bar_length_max": 60.0, "classes": BARRED_ALONE},
 }  # fmt: skip
 """The simulated galaxies: pictures come from any survey, and show galaxies of any size."""
 

@@ -248,7 +248,9 @@ def test_every_field_must_be_there(tmp_path: Path, recipe: str) -> None:
     path = tmp_path / "calibration.json"
     write_calibration(path, recipe, CALIBRATIONS[recipe], {})
     whole = json.loads(path.read_text())["calibration"]
-    optional = {("errors", "mag"), ("combination", "angles", "direct"), ("combination", "angle_error"), ("trained",)}
+    optional = {("errors", "mag"), ("combination", "angles", "direct"), ("trained",)} | {
+        ("combination", name) for name in ("angle_error", "transfer")
+    }
     for keys, _ in places(whole):
         if not isinstance(keys[-1], int) and keys not in optional:
             write_calibration(path, recipe, CALIBRATIONS[recipe], {})

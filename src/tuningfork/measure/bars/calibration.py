@@ -94,16 +94,19 @@ def calibrated_bars(
     learned, combination = calibration.lengths, calibration.combination
     lengths = {name: learned[name].apply(raw.length, psf_fwhm) for name, raw in estimates.items()}
     errors = {name: learned[name].error(raw.spread) for name, raw in estimates.items()}
-    length, error, method = combination.lengths(lengths, errors["direct"])
-    beyond = np.zeros(len(length)) if calibration.trained is None else calibration.trained.beyond(length, psf_fwhm)
+    combined = combination.lengths(lengths, errors["direct"])
+    length, trained = combined.length, calibration.trained
+    beyond = np.zeros(len(length)) if trained is None else trained.beyond(length, psf_fwhm)
     # Beyond the range nobody knows the error, but it may well be as large as the way back to the nearest tested length.
-    error = np.hypot(error, beyond)
+    error = np.hypot(combined.error, beyond)
     angles = {name: raw.angle for name, raw in estimates.items()}
     angle, angle_error = combination.angle(angles, {name: raw.angle_spread for name, raw in estimates.items()})
     mask = estimates["mask"]
     ratio = np.clip(calibration.axis_ratio.apply(mask.axis_ratio, psf_fwhm), 0, 1)
     ratio_error = ratio * calibration.axis_ratio.error(mask.spread)
-    return CalibratedBars(lengths, errors, length, error, method, angle, angle_error, ratio, ratio_error, beyond > 0)
+    return CalibratedBars(
+        lengths, errors, length, error, combined.method, angle, angle_error, ratio, ratio_error, beyond > 0
+    )
 
 
 def uncalibrated() -> BarCalibration:

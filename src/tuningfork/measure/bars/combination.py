@@ -5,8 +5,12 @@ are less precise for faint and small galaxies. With C the covariance of the resu
 estimate has the weights C^-1 1 / (1' C^-1 1) (Aitken 1936). An estimator whose weight would be below `MIN_WEIGHT` is
 left out.
 
-Weights and errors learned on simulated galaxies hold for galaxies that resemble them. On a strange galaxy the estimators
-disagree by more than their errors. An estimator that is more than `OUTLIER_SIGMA` of its errors from the combination then
+Weights and errors learned on simulated galaxies hold for galaxies that resemble them. Real bars differ from simulated
+ones, and by how much is not learned from simulations. Therefore every estimate has a further error, `transfer`, which
+the estimators share that read the same network, or the same light. Without it the networks, which are most precise on
+simulations, would get nearly all of the weight, and errors of real galaxies would be too small.
+
+On a strange galaxy the estimators disagree by more than their errors. An estimator that is more than `OUTLIER_SIGMA` of its errors from the combination then
 counts with an error as large as its distance requires (Huber 1964), and the error of the combination grows with the
 disagreement (Birge 1932).
 
@@ -25,6 +29,10 @@ from tuningfork.measure.bars.angle import AngleError, combine_angles
 
 UNIT_ESTIMATOR = "direct"
 """The estimator whose stated error is the unit of all errors; it is used alone where no weights could be learned."""
+OF_LIGHT = ("fourier",)
+"""Estimators that read the light alone; the others read a network."""
+SHARED_TRANSFER = 0.8
+"""Correlation of the transfer errors of estimators that read the same network, or the same light."""
 MIN_WEIGHT = 0.03
 """Smallest weight of an estimator that is used."""
 MIN_RESPONSE = 0.6
@@ -33,6 +41,28 @@ OUTLIER_SIGMA = 2.0
 """Distance from the combination, in errors of an estimator, beyond which it counts less."""
 ROBUST_STEPS = 5
 """Number of times that the combination and the distances from it are computed in turn."""
+
+
+@dataclass(frozen=True)
+class CombinedLengths:
+    """Recommended lengths.
+
+    Attributes
+    ----------
+    length : ndarray
+        (N,), NaN without a measurement.
+    error : ndarray
+        (N,) standard deviation of ln(length).
+    learned_error : ndarray
+        (N,) the part of it that holds on galaxies like those that it was learned from.
+    method : ndarray
+        (N,) names of the estimators with a weight, joined by '+'; None without a length.
+    """
+
+    length: np.ndarray
+    error: np.ndarray
+    learned_error: np.ndarray
+    method: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -61,6 +91,9 @@ class BarCombination:
     middle, regression : float
         Combined lengths regress to the mean: the expected ln(length) less `middle` is that of the true length times
         1 - regression x error^2. Published lengths are divided by this factor; with `regression` 0 they stay as they are.
+    transfer : float
+        Standard deviation of ln(length), in addition to what held-out simulated galaxies show, with which an estimator
+        measures galaxies that are not simulated.
     """
 
     names: list[str]
@@ -73,6 +106,7 @@ class BarCombination:
     middle: float = 0.0
     regression: float = 0.0
     angle_error: AngleError | None = field(default=None, metadata=ADDED)
+    transfer: float = field(default=0.0, metadata=ADDED)
 
     def __post_init__(self) -> None:
         number = len(self.names)
@@ -80,15 +114,13 @@ class BarCombination:
         lengths = [len(row) for row in self.covariance]
         require(lengths == [number] * number, f"covariance must have {number} rows of {number} numbers, as names has")
         require(_is_covariance(np.array(self.covariance)), "covariance must be symmetric and positive definite")
-        require_not_negative(self, "scale", "n")
+        require_not_negative(self, "scale", "n", "transfer")
         require_range(self, 0, 180, "angle_scatter")
         require(len(self.angles) > 0, "angles has no estimator")
         for name, scatter in self.angles.items():
             require(0 < scatter < np.inf, f"angles.{name} is {scatter:g}, but must be above zero")
 
-    def lengths(
-        self, calibrated: Mapping[str, np.ndarray], unit: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def lengths(self, calibrated: Mapping[str, np.ndarray], unit: np.ndarray) -> "CombinedLengths":
         """Return the combined lengths.
 
         Parameters
@@ -100,59 +132,60 @@ class BarCombination:
 
         Returns
         -------
-        length, error : ndarray
-            (N,) lengths, and the standard deviations of ln(length).
-        method : ndarray
-            (N,) names of the estimators with a weight, joined by '+'; None without a length.
+        CombinedLengths
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.stack([np.log(calibrated[name]) for name in self.names], axis=1)
         logs[~np.isfinite(logs)] = np.nan
-        number = len(logs)
-        mean, error, disagreement = np.full(number, np.nan), np.full(number, np.nan), np.ones(number)
-        method = np.full(number, None, dtype=object)
-        present = np.isfinite(logs)
-        for pattern in np.unique(present, axis=0):
-            if not pattern.any():
-                continue
-            rows = np.flatnonzero((present == pattern).all(axis=1))
-            weights, variance = _weights(np.array(self.covariance), pattern)
-            mean[rows] = np.nan_to_num(logs[rows]) @ weights
-            error[rows] = self.scale * np.sqrt(variance) * unit[rows]
-            method[rows] = self._method(weights)
-            for row in rows[self._strange(logs[rows], mean[rows], unit[rows])]:
-                mean[row], error[row], disagreement[row], method[row] = self._robust(logs[row], pattern, unit[row])
-        response = np.maximum(1 - self.regression * error**2, MIN_RESPONSE)
-        return (
-            np.exp(self.middle + (mean - self.offset - self.middle) / response),
-            disagreement * error / response,
-            method,
+        unit = np.where(np.isfinite(unit) & (unit > 0), unit, 1.0)
+        mean, weights, inflation = self._combined(logs, unit)
+        present = np.isfinite(logs).any(axis=1)
+        inflated = weights * inflation
+        learned = self.scale * unit * np.sqrt(_quadratic(inflated, np.array(self.covariance)))
+        disagreement = np.where(present, self._disagreement(logs, mean, unit, inflation), np.nan)
+        error = np.hypot(learned, np.sqrt(_quadratic(inflated, self._transferred())))
+        # Lengths regress according to the error that was learned.
+        response = np.maximum(1 - self.regression * learned**2, MIN_RESPONSE)
+        length = np.exp(self.middle + (mean - self.offset - self.middle) / response)
+        method = np.array(
+            [self._method(row) if has else None for row, has in zip(weights, present, strict=True)], object
         )
+        factor = disagreement / response
+        return CombinedLengths(np.where(present, length, np.nan), factor * error, factor * learned, method)
 
     def _method(self, weights: np.ndarray) -> str:
         return "+".join(name for name, weight in zip(self.names, weights, strict=True) if weight > 0)
 
-    def _strange(self, logs: np.ndarray, mean: np.ndarray, unit: np.ndarray) -> np.ndarray:
-        """Return which of N galaxies have an estimator (N, K) far from the combination."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            distance = np.abs(logs - mean[:, None]) / (unit[:, None] * np.sqrt(np.diag(self.covariance)))
-        return np.asarray((np.nan_to_num(distance) > OUTLIER_SIGMA).any(axis=1))
+    def _transferred(self) -> np.ndarray:
+        """Return the covariance (K, K) of the errors of ln(length) that simulated galaxies do not show."""
+        light = np.isin(self.names, OF_LIGHT)
+        same = light[:, None] == light
+        return self.transfer**2 * (SHARED_TRANSFER * same + (1 - SHARED_TRANSFER) * np.eye(len(light)))
 
-    def _robust(self, logs: np.ndarray, present: np.ndarray, unit: float) -> tuple[float, float, float, str]:
-        """Return the combination of one galaxy's estimates (K,), with outliers counting less.
+    def _covariances(self, unit: np.ndarray) -> np.ndarray:
+        """Return the covariance (N, K, K) of the errors of ln(length) of each galaxy."""
+        return unit[:, None, None] ** 2 * np.array(self.covariance) + self._transferred()
 
-        The error does not contain the disagreement, by which it must be multiplied; the method comes last.
-        """
-        deviation = unit * np.sqrt(np.diag(self.covariance))
-        mean = _weighted_median(logs[present], 1 / deviation[present])
-        for _ in range(ROBUST_STEPS):
-            distance = np.nan_to_num(np.abs(logs - mean) / deviation)
-            inflation = np.maximum(distance / OUTLIER_SIGMA, 1.0)
-            weights, variance = _weights(np.array(self.covariance) * np.outer(inflation, inflation), present)
-            mean = float(np.nan_to_num(logs) @ weights)
-        distance = np.nan_to_num(np.abs(logs - mean) / (deviation * inflation))
-        disagreement = np.sqrt(max(float((distance**2).sum()) / max(int(np.count_nonzero(present)) - 1, 1), 1.0))
-        return mean, self.scale * np.sqrt(variance) * unit, disagreement, self._method(weights)
+    def _combined(self, logs: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the combined ln(length) (N,), the weights of the estimators and the factors of their errors, both (N, K)."""
+        covariances, inflation = self._covariances(unit), np.ones(logs.shape)
+        weights = _weights(covariances, np.isfinite(logs))
+        mean = _weighted(logs, weights)
+        deviation = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        strange = np.flatnonzero((np.nan_to_num(np.abs(logs - mean[:, None]) / deviation) > OUTLIER_SIGMA).any(axis=1))
+        if len(strange):
+            mean[strange], weights[strange], inflation[strange] = _robust(
+                logs[strange], covariances[strange], deviation[strange]
+            )
+        return mean, weights, inflation
+
+    def _disagreement(self, logs: np.ndarray, mean: np.ndarray, unit: np.ndarray, inflation: np.ndarray) -> np.ndarray:
+        """Return the factor (N,) by which errors grow where the estimators disagree; 1 where none is far off."""
+        deviation = np.sqrt(np.diagonal(self._covariances(unit), axis1=1, axis2=2)) * inflation
+        distance = np.nan_to_num(np.abs(logs - mean[:, None]) / deviation)
+        freedom = np.maximum(np.isfinite(logs).sum(axis=1) - 1, 1)
+        birge = np.sqrt(np.maximum((distance**2).sum(axis=1) / freedom, 1.0))
+        return np.where((inflation > 1).any(axis=1), birge, 1.0)
 
     def angle(
         self, angles: Mapping[str, np.ndarray], spreads: Mapping[str, np.ndarray]
@@ -186,18 +219,47 @@ def direct_alone() -> BarCombination:
     return BarCombination([UNIT_ESTIMATOR], [[1.0]], 1.0, {UNIT_ESTIMATOR: 1.0}, 0.0, 0)
 
 
-def _weights(covariance: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the weights (K,) of the estimators, zero for those not used, and the variance of the combination."""
-    used = np.flatnonzero(present)
+def _weights(covariances: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return the best weights (N, K) of the estimators of each galaxy, zero for those not present or not used."""
+    used = present.copy()
+    number = used.shape[1]
     while True:
-        solution = np.linalg.solve(covariance[np.ix_(used, used)], np.ones(len(used)))
-        weights = solution / solution.sum()
-        if len(used) == 1 or (weights >= MIN_WEIGHT).all():
-            break
-        used = np.delete(used, np.argmin(weights))
-    result = np.zeros(len(present))
-    result[used] = weights
-    return result, float(result @ covariance @ result)
+        # What is not used gets an error of its own beside which the others' are nothing.
+        both = used[:, :, None] & used[:, None, :]
+        masked = np.where(both, covariances, 0) + np.where(used, 0, 1)[:, :, None] * np.eye(number)
+        solution = np.linalg.solve(masked, used[:, :, None].astype(float))[:, :, 0]
+        weights = np.where(used, solution, 0) / np.where(used.any(axis=1), (solution * used).sum(axis=1), 1)[:, None]
+        smallest = np.where(used, weights, np.inf).argmin(axis=1)
+        rows = np.arange(len(used))
+        drop = (weights[rows, smallest] < MIN_WEIGHT) & (used.sum(axis=1) > 1)
+        if not drop.any():
+            return weights
+        used[rows[drop], smallest[drop]] = False
+
+
+def _robust(
+    logs: np.ndarray, covariances: np.ndarray, deviation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the combined ln(length) (N,) with outliers counting less, the weights and the factors of the errors (N, K)."""
+    present = np.isfinite(logs)
+    mean = np.array(
+        [_weighted_median(row[has], 1 / width[has]) for row, has, width in zip(logs, present, deviation, strict=True)]
+    )
+    for _ in range(ROBUST_STEPS):
+        distance = np.nan_to_num(np.abs(logs - mean[:, None]) / deviation)
+        inflation = np.maximum(distance / OUTLIER_SIGMA, 1.0)
+        weights = _weights(covariances * inflation[:, :, None] * inflation[:, None, :], present)
+        mean = _weighted(logs, weights)
+    return mean, weights, inflation
+
+
+def _weighted(logs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.asarray((np.nan_to_num(logs) * weights).sum(axis=1))
+
+
+def _quadratic(weights: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return w' C w of each row of weights (N, K)."""
+    return np.asarray(np.einsum("ni,ij,nj->n", weights, covariance, weights))
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
