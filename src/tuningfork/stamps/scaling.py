@@ -6,8 +6,8 @@ from tuningfork.core.config.stages import Stamps
 from tuningfork.core.stamp_scale import FOLLOWS_RADIUS, LARGEST_WINDOW, stamp_steps
 from tuningfork.sky.coordinates import directions
 from tuningfork.stamps.positions import Located
-from tuningfork.stamps.radii import half_light_radii
 from tuningfork.stamps.rescale import window_size
+from tuningfork.stamps.sizes.on_tile import half_light_radii
 from tuningfork.surveys.base import Image
 
 FIRST_WINDOW = 2

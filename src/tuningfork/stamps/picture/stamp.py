@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import ndtri
 
-from tuningfork.stamps.growth import centre_of, sizes_of
+from tuningfork.stamps.sizes.growth import centre_of, sizes_of
 
 STRETCH = 5.5
 """Q of pictures whose Q is not given: between the 4.5 of the Legacy Surveys and the 8 of SDSS.

@@ -3,8 +3,8 @@
 import numpy as np
 
 from tuningfork.core.stamp_scale import LARGEST_WINDOW
-from tuningfork.stamps.growth import centre_of, sizes_of
 from tuningfork.stamps.positions import Located
+from tuningfork.stamps.sizes.growth import centre_of, sizes_of
 from tuningfork.stamps.strips import Strip, strips
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import Image
