@@ -18,7 +18,8 @@ def stamp_steps(settings: Stamps, native: np.ndarray | float, radius: np.ndarray
     """Return how wide the pixels of stamps are, in pixels of the tiles that they are cut from.
 
     A source without a radius keeps the pixels of the tile. With scale `whole` no pixel is narrower than the tile's, with
-    scale `radius` none is narrower than `FINEST`. No stamp shows more than `LARGEST_WINDOW` pixels of its tile, whatever its scale.
+    scale `radius` none is narrower than `FINEST`. No stamp shows more than `LARGEST_WINDOW` pixels of its tile, whatever
+    its scale.
 
     Parameters
     ----------
