@@ -86,7 +86,7 @@ def ours(task: Task, folder: Path) -> None:
     """Cut the stamps as the pipeline does; with inverse variances also the table."""
     count = len(task.ra)
     positions = Positions(task.ra, task.dec, OwnImages([None] * count, [False] * count))
-    scaling = Scaling(Stamps(size=task.size), np.full(count, np.nan))
+    scaling = Scaling(Stamps(size=task.size, scale="native"), np.full(count, np.nan))
     with new_stamps(folder / "ours.npy", task.shape) as store:
         mosaic = Mosaic(store, positions, scaling, DESCRIPTION, lambda tile, band: open_tile(task.files))
         mosaic.build([FetchedTile(Tile("tile", 180.0, 30.0), {"r": {"image": "tile"}}, {})])

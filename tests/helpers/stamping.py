@@ -94,7 +94,7 @@ def build(
             raise InputError("cannot be read")
         return tiles[tile.name][band]
 
-    settings = settings or Stamps(size=SIZE)
+    settings = settings or Stamps(size=SIZE, scale="native")
     radii = np.broadcast_to(np.asarray(radius, float), len(ra)).copy()
     values = {"source_id": np.arange(len(ra)), "flags": flags or [0] * len(ra), "ra": ra, "dec": dec,
               "survey_radius": radii}  # fmt: skip

@@ -15,7 +15,7 @@ from tuningfork.sky.coordinates import directions, jacobian
 from tuningfork.stamps.cut import overlap
 from tuningfork.surveys.base import Image
 
-DRAWN_RADII, DRAWN_WIDTH_RANGE = 12, (64, 512)
+DRAWN_RADII, DRAWN_WIDTH_RANGE = 12, (64, 1024)
 """Width of a galaxy's drawn image in half-light radii, and the smallest and largest width (pixel)."""
 
 

@@ -95,6 +95,7 @@ class Mosaic:
             hurt = np.unique(np.concatenate(again))
             self._finisher.clear(hurt, list(range(self.store.shape[2])))
             self.state.forget(hurt)
+            self.scaling.forget(hurt)
             self._active[:] = False
             self._active[hurt] = True
             numbers = [number for number, near in self._covered.items() if self._active[near].any()]
@@ -167,8 +168,12 @@ class Mosaic:
         tile, state = self.tiles[number], self.state
         near = self.positions.near(image, tile.name)
         located = self.positions.locate(image, near[self._active[near]])
-        grid = Grid.of(located, self.scaling, self.positions.unique_in(tile.tile, located.sources))
-        self._covered[number] = located.sources[grid.cover > 0]
+        unique = self.positions.unique_in(tile.tile, located.sources)
+        cover = Grid.of(located, self.scaling, unique).cover
+        # Before anything is read: if the tile proves to be damaged, these sources start again.
+        self._covered[number] = located.sources[(cover > 0) | self.scaling.may_grow(located)]
+        self.scaling.measure(image, located)
+        grid = Grid.of(located, self.scaling, unique)
         self.reach = max(self.reach, float(np.hypot(*image.shape)) / 2 * pixel_scale(image.wcs, image.shape) / ARCSEC)
         usable = len(self._bands(number))
         grid = grid.at((located.margin > 0) & self._better(grid, _quality(grid.cover, usable)))

@@ -10,7 +10,7 @@ from tuningfork.surveys.base import Image
 STRIP_BYTES = 2**24
 """Size of one array of a strip."""
 STRIP_TO_WINDOW_HEIGHT = 3
-"""A strip is at least so many times taller than the tallest window, so that few rows are in two strips."""
+"""A strip is at least so many times taller than most windows, so that few rows are in two strips."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,10 @@ def strips(image: Image, low: np.ndarray, high: np.ndarray) -> Iterator[tuple[St
     low, high = np.clip(low, 0, height), np.clip(high, 0, height)
     order = np.flatnonzero(low < high)
     order = order[np.argsort(low[order], kind="stable")]
-    rows = max(STRIP_BYTES // (4 * width), STRIP_TO_WINDOW_HEIGHT * int(np.max(high - low, initial=0)))
+    if not order.size:
+        return
+    # Not of the tallest: one large galaxy would make all strips of a wide tile large.
+    rows = max(STRIP_BYTES // (4 * width), STRIP_TO_WINDOW_HEIGHT * int(np.median((high - low)[order])))
     pieces: list[Piece] = []
     done = 0
     while done < len(order):

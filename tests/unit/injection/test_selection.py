@@ -180,6 +180,24 @@ def test_a_galaxy_across_two_tiles_is_whole(tmp_path: Path) -> None:
     assert stamp[0].sum() == pytest.approx(10 ** (-0.4 * (14.0 - 22.5)), rel=0.04)
 
 
+def test_a_large_galaxy_fills_its_rebinned_stamp(tmp_path: Path) -> None:
+    """A stamp of 700 pixels of the tile shows the light of the disc, and no edge where its drawing ends."""
+    survey = Drawn(EMPTY, [(*CENTRE, 0.0)], 1000)
+    network = Network(Transfer(cache=str(tmp_path)))
+    tiles = [survey.fetch(tile) for tile in survey.locate(["t0"])]
+    disc = replace(injection(mag=10.0).galaxy, r_eff=50.0, parts=[Part(Sersic(1.0, 50.0, 1.0, 0.0), 1.0, "disc")])
+    cut_stamps(
+        parameters(), survey, network, tiles, [Injection(7, disc, *CENTRE, 47.0)], stamp_files(tmp_path / "one.parquet")
+    )
+    scale = read_table(tmp_path / "one.parquet")["pixel_scale"][0].as_py()
+    assert scale == pytest.approx(6 * 47 / 48, rel=1e-3)
+    light = np.load(tmp_path / "one.npy")[0, 0, 0]
+    radius = np.hypot(*(np.indices(light.shape) - 24) * scale)
+    expected = np.exp(-1.678 * radius / 50) * 10 ** (-0.4 * (10.0 - 22.5)) * (scale * 1.678 / 50) ** 2 / (2 * np.pi)
+    for ring in (radius < 50, (radius > 50) & (radius < 110), (radius > 110) & (radius < 140)):
+        assert light[ring].sum() == pytest.approx(expected[ring].sum(), rel=0.05)
+
+
 def measured_galaxies(count: int = 1200) -> pd.DataFrame:
     rng = np.random.default_rng(4)
     length = rng.uniform(2, 12, count)

@@ -51,7 +51,7 @@ def stars(tmp_path: Path) -> Path:
 
 def parameters(root: Path, seed: int = 5, **simulate: object) -> Parameters:
     values = {"seed": seed, "simulate": {"galaxies_per_part": 10, "neighbour_density": 0.0} | simulate}
-    configuration = validate(values | {"stamps": {"size": 64}})
+    configuration = validate(values | {"stamps": {"size": 64, "scale": "native"}})
     return Parameters("simulate", "0123", configuration, describe(configuration, root / "config" / "surveys"))
 
 

@@ -18,7 +18,9 @@ from tuningfork.training.sets.parts import simulate_part
 @pytest.fixture(scope="module")
 def parameters(root):
     def make(**simulate: object) -> Parameters:
-        configuration = validate({"seed": 5, "simulate": {"galaxies_per_part": 20} | simulate, "stamps": {"size": 96}})
+        configuration = validate(
+            {"seed": 5, "simulate": {"galaxies_per_part": 20} | simulate, "stamps": {"size": 96, "scale": "native"}}
+        )
         description = describe(configuration, root / "config" / "surveys")
         return Parameters("simulate", "0123", configuration, description)
 

@@ -137,3 +137,6 @@ def test_the_width_of_a_pixel_follows_the_setting() -> None:
     assert fixed[1] == 1
     follows = stamp_steps(Stamps(scale="radius", radii=10, size=100), native, radius)
     assert follows * native * 100 == pytest.approx([20, 40.01, LARGEST_WINDOW * 0.1, 40 / 3])
+    # Wider than 100 pixels where 30 half-light radii are, never narrower.
+    whole = stamp_steps(Stamps(whole_radii=30, size=100), native, radius)
+    assert whole * native * 100 == pytest.approx([60, 40.01, LARGEST_WINDOW * 0.1, 40])

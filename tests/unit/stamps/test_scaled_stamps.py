@@ -29,6 +29,7 @@ SCALES: dict[str, dict[str, Any]] = {
     "finer": {"scale": "fixed", "pixel_scale": 0.25},
     "wider": {"scale": "fixed", "pixel_scale": 1.1},
     "radius": {"scale": "radius", "radii": 14.0},
+    "whole": {"scale": "whole", "whole_radii": 14.0},
 }
 POPULATION = {"mag_min": 14.0, "mag_max": 15.5, "r_eff_min": 2.0, "r_eff_max": 4.0}
 
@@ -122,8 +123,8 @@ def test_the_part_of_the_training_set_says_its_scale(root: Path, tmp_path: Path)
         simulate_part(parameters=parameters(root, "simulate", stamps), part=0, pixels=output, table=table)
         rows, drawn = read_table(table).to_pylist(), np.array(open_array(output))
         for row, stamp in zip(rows, drawn, strict=True):
-            radius = row["r_eff"] * np.sqrt(row["axis_ratio"])
-            wanted = 14 * radius / SIZE if name == "radius" else stamps["pixel_scale"]
-            assert row["pixel_scale"] == pytest.approx(wanted, rel=0.25 if name == "radius" else 1e-5)
+            follows = 14 * row["r_eff"] * np.sqrt(row["axis_ratio"]) / SIZE
+            wanted = {"radius": follows, "whole": max(follows, 0.396)}.get(name) or stamps["pixel_scale"]
+            assert row["pixel_scale"] == pytest.approx(wanted, rel=1e-5 if name in {"finer", "wider"} else 0.25)
             kept = min(row["native_size"], SIZE)
             assert np.count_nonzero(stamp[1, 1]) == pytest.approx(kept**2, rel=0.1)

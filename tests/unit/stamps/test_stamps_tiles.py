@@ -88,7 +88,7 @@ def test_a_turned_or_shifted_neighbour_fills_in_to_the_accuracy_of_interpolation
     assert (weight[weight > 0] > 99).all()
 
 
-@pytest.mark.parametrize("scale", ["fixed", "radius"])
+@pytest.mark.parametrize("scale", ["fixed", "radius", "whole"])
 @pytest.mark.parametrize("border", [None, 152])
 def test_stamps_of_another_scale_keep_the_flux_also_across_a_border(
     tmp_path: Path, scale: str, border: int | None
@@ -97,7 +97,7 @@ def test_stamps_of_another_scale_keep_the_flux_also_across_a_border(
     tiles = {"a": both(part(arrays, 0, border or SHAPE[1]))}
     if border:
         tiles["b"] = both(part(arrays, border, SHAPE[1]))
-    settings = Stamps(size=SIZE, scale=scale, pixel_scale=0.8, radii=10)
+    settings = Stamps(size=SIZE, scale=scale, pixel_scale=0.8, radii=10, whole_radii=10)
     built = build(tmp_path / "s.npy", tiles, [10.0], [0.0], settings=settings, radius=SIZE * 0.8 / 10)
     assert built.table["pixel_scale"] == pytest.approx([0.8], rel=1e-4)
     assert built.flags == [["STITCHED"] if border else []]
@@ -120,8 +120,10 @@ def test_truncation_follows_the_scale(tmp_path: Path) -> None:
         return build(tmp_path / "s.npy", tiles, [10.0], [0.0], settings=values, radius=radius).flags[0]
 
     # Half of the stamp is 6.4 arcsec wide, and a galaxy reaches 2.5 half-light radii.
-    assert flags(2.5) == []
-    assert flags(3.0) == ["LARGER_THAN_STAMP"]
+    assert flags(2.5, scale="native") == []
+    assert flags(3.0, scale="native") == ["LARGER_THAN_STAMP"]
+    assert flags(3.0) == []
+    assert flags(3.0, whole_radii=4) == ["LARGER_THAN_STAMP"]
     assert flags(3.0, scale="fixed", pixel_scale=0.8) == []
     assert flags(3.0, scale="radius", radii=4) == ["LARGER_THAN_STAMP"]
     assert flags(3.0, scale="radius", radii=6) == []

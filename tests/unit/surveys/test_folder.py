@@ -128,7 +128,8 @@ def test_sources_on_a_large_tile_come_from_the_table(tmp_path: Path) -> None:
     rows, stamps, _ = run(tmp_path, table="t.csv")
     assert sorted(rows) == ["3/", "7/", "9/"]
     assert flags_of(rows)["7/"] == []
-    assert set(flags_of(rows)["3/"]) == {"NO_SIGNAL", "LARGER_THAN_STAMP"}
+    # Six half-light radii of 40 arcsec are more than the image shows.
+    assert set(flags_of(rows)["3/"]) == {"NO_SIGNAL", "PADDED"}
     assert flags_of(rows)["9/"] == ["OUTSIDE_TILES"]
     assert not stamps[rows["9/"]["row"]].any()
 
@@ -268,7 +269,9 @@ def test_real_stamps_of_two_surveys(tmp_path: Path, real_data: Path) -> None:
     assert rows["1/PGC0000212"]["pixel_scale"] == pytest.approx(0.6776, abs=0.001)
     row = rows["0/DES"]
     assert row["east_is_left"] is False
-    assert 3.5 < row["sky_noise_r"] < 4.5  # the edges of the image scatter by 3.8
+    # The image spans 63 arcsec, and DES and Pan-STARRS agree on a half-light radius of 9.6 arcsec.
+    assert row["pixel_scale"] == pytest.approx(6 * 9.6 / 128, rel=0.05)
+    assert 3.5 < row["sky_noise_r"] < 4.5 * row["pixel_scale"] / 0.263  # the edges of the image scatter by 3.8
     assert stamps[row["row"], 0, 1, 54:74, 54:74].sum() > 100 * 20 * row["sky_noise_r"]
 
 

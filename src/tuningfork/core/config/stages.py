@@ -12,11 +12,20 @@ class Stamps(Section):
     """How stamps are cut."""
 
     size: int = option(128, "width and height of a stamp", unit="pixel", ge=32, le=512)
-    scale: Literal["native", "fixed", "radius"] = option(
-        "native",
-        "native: keep the pixels of the tile; fixed: resample to pixel_scale; radius: resample each stamp so that it "
-        "spans `radii` half-light radii of the source list, with pixels at least a third as wide as the tile's; a "
-        "source without a radius keeps the pixels of the tile",
+    scale: Literal["whole", "native", "fixed", "radius"] = option(
+        "whole",
+        "whole: keep the pixels of the tile, but make them wider where the stamp would span fewer than `whole_radii` "
+        "half-light radii of the galaxy; native: keep the pixels of the tile, which cuts large galaxies; fixed: resample "
+        "to pixel_scale; radius: resample each stamp so that it spans `radii` half-light radii, with pixels at least a "
+        "third as wide as the tile's. The radius is that of the source list, or else measured on the tile; a galaxy "
+        "without any keeps the pixels of the tile",
+    )
+    whole_radii: float = option(
+        6.0,
+        "least width of the stamp in half-light radii, if scale is whole; a galaxy reaches 2.5 to either side",
+        unit="half-light radius",
+        gt=1,
+        le=100,
     )
     pixel_scale: float = option(0.396, "pixel scale of all stamps, if scale is fixed", unit="arcsec", gt=0, le=10)
     radii: float = option(

@@ -15,7 +15,7 @@ from tuningfork.core.files import new_array
 from tuningfork.core.running.progress import track
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.stamp_scale import stamp_steps
+from tuningfork.core.stamp_scale import FOLLOWS_RADIUS, stamp_steps
 from tuningfork.core.tables import write_table
 from tuningfork.simulate.galaxies.artifacts import ARTIFACT
 from tuningfork.simulate.galaxies.draw import Galaxy, draw_galaxy
@@ -122,7 +122,7 @@ def _truth(galaxy: Galaxy, name: str) -> float:
 def _step(rng: np.random.Generator, galaxy: Galaxy, description: Description, form: Stamps) -> float:
     """Return the width of the stamp's pixels in pixels of the survey, for the radius that a catalogue would list."""
     radius = np.nan
-    if form.scale == "radius":
+    if form.scale in FOLLOWS_RADIUS:
         radius = float(listed_radius(rng, np.array(galaxy.r_eff), np.array(galaxy.axis_ratio)))
     return float(stamp_steps(form, description.pixel_scale, radius))
 
