@@ -53,6 +53,11 @@ class SdssServer(Service):
             )
             for band in LIST_OF_BAND
         } | {
+            f"{photo}/photo/redux/{RERUN}/{RUN}/objcs/{CAMCOL}/fpM-{RUN:06d}-{band}{CAMCOL}-{FIELD:04d}.fit.gz": partial(
+                self.field.mask, band
+            )
+            for band in LIST_OF_BAND
+        } | {
             f"{photo}/photo/redux/{RERUN}/{RUN}/objcs/{CAMCOL}/psField-{run}.fit": self.field.psf_field,
             f"{photo}/photoObj/{RERUN}/{RUN}/{CAMCOL}/photoObj-{run}.fits": self.field.photo_obj,
             f"{photo}/resolve/2013-07-29/window_flist.fits": self.field.window_flist,
