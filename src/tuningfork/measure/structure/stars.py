@@ -13,9 +13,10 @@ MAX_STAR_RADIUS = 0.15
 
 The fit gives stars 0.03 to 0.05. A PSF that is assumed 10 % too narrow makes that 0.14; one that is 5 % too wide makes
 0.22 of a galaxy of 0.3 FWHM."""
-MAX_SATURATED_RADIUS = 1.0
-"""The same for a source with a saturated core, of which only the wings are fitted. A galaxy whose core saturates is so
-near and bright that its half-light radius is many times the PSF."""
+MAX_SATURATED_RADIUS = 1.5
+"""The same for a source with a saturated core, of which only the wings are fitted: the fit gives such stars 0.1 to 0.8,
+and more where they bleed or touch. A galaxy whose core saturates is so near and bright that its half-light radius is
+many times the PSF."""
 MIN_STAR_SIGNAL = 50.0
 """Signal-to-noise ratio within the PSF's FWHM from which a galaxy of 0.3 FWHM is told from a star."""
 
