@@ -276,7 +276,9 @@ def test_stars_and_artifacts_have_neither_profile_nor_bar_and_count_as_no_galaxi
     before = json.loads((run.folder / "accounting.json").read_text())["total"]["measured"]
     bars = read_table(run.paths("bars")[0])["bar_length"].is_valid().to_numpy()
     barred = np.flatnonzero(bars)[:2].tolist()
-    stars = [flagged_as_artifact(run, stage, row) for stage, row in zip(("morphology", "structure"), barred, strict=True)]
+    stars = [
+        flagged_as_artifact(run, stage, row) for stage, row in zip(("morphology", "structure"), barred, strict=True)
+    ]
     build(run)
     rows = pq.read_table(run.folder / "catalogue.parquet").to_pandas().set_index("source_id")
     about_galaxies = [c.name for c in published(BANDS) if c.stage in ("structure", "bars", "features")]

@@ -328,9 +328,7 @@ def with_core(radius: float, first: int = 0, last: int = SHAPE[1], told: bool = 
     pixels, weight = (array[:, first:last].copy() for array in sky())
     weight[core] = 0
     tile = part((pixels, weight), 0, core.shape[1])
-    return replace(
-        tile, wcs=wcs_at(X - first, Y), saturated=(lambda start, stop: core[start:stop]) if told else None
-    )
+    return replace(tile, wcs=wcs_at(X - first, Y), saturated=(lambda start, stop: core[start:stop]) if told else None)
 
 
 @pytest.mark.parametrize("scale", ["native", "fixed"])

@@ -1,7 +1,6 @@
 """Saturated pixels of SDSS, from real fpM files."""
 
 import gzip
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,9 @@ def test_a_mask_without_saturated_pixels_is_empty(tmp_path: Path, path: Path) ->
 
 
 def test_files_that_are_no_mask_of_the_frame_are_refused(tmp_path: Path, field: Field, path: Path) -> None:
-    with pytest.raises(InputError, match=r"fpM\.fit\.gz: not the mask .*\(row .* of a frame of 100 x 100 pixels\); delete"):
+    with pytest.raises(
+        InputError, match=r"fpM\.fit\.gz: not the mask .*\(row .* of a frame of 100 x 100 pixels\); delete"
+    ):
         read_saturated(path, (100, 100))
     whole = gzip.decompress(field.mask("r"))
     for name, content in (("page.fit", b"<html>"), ("empty.fit", b""), ("cut.fit", whole[:9000])):
