@@ -166,7 +166,9 @@ def _missing(options: argparse.Namespace) -> None:
 def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of JPEG and PNG pictures, one galaxy each")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table, .parquet or .csv")
-    parser.add_argument("--gallery", type=Path, metavar="FILE", help="pictures with their bars, .png, .pdf or .svg")
+    parser.add_argument(
+        "--gallery", type=Path, metavar="FILE", help="pictures with their bars, .html, .png, .pdf or .svg"
+    )
     parser.add_argument(
         "--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch if you know it; 0: linear"
     )
@@ -220,17 +222,29 @@ def _picture_votes_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="TABLE", help="table to write, .parquet")
     parser.add_argument("--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch (5.5)")
+    parser.add_argument(
+        "--bars",
+        type=int,
+        default=0,
+        metavar="N",
+        help="copies with a simulated bar of each galaxy that most people call smooth (0); these galaxies then count "
+        "as unbarred",
+    )
 
 
 def _picture_votes(options: argparse.Namespace) -> None:
+    from tuningfork.pictures.added_bars import MOST_COPIES
     from tuningfork.pictures.measure import PictureSettings
     from tuningfork.pictures.votes import write_picture_votes
 
     if options.out.suffix != ".parquet":
         raise ConfigurationError(f"--out {options.out}: expected a name that ends in .parquet")
     stretch = PictureSettings(**({} if options.stretch is None else {"stretch": options.stretch})).stretch
-    used, given = write_picture_votes(options.images, options.votes, options.out, stretch)
-    print(f"{options.out}: {used} of {given} pictures; name it in train.morphology.picture_votes")
+    if not 0 <= options.bars <= MOST_COPIES:
+        raise ConfigurationError(f"--bars {options.bars}: expected a number from 0 to {MOST_COPIES}")
+    used, given, copies = write_picture_votes(options.images, options.votes, options.out, stretch, options.bars)
+    added = f" and {copies} copies with bars" if copies else ""
+    print(f"{options.out}: {used} of {given} pictures{added}; name it in train.morphology.picture_votes")
 
 
 def _calibrate_pictures_options(parser: argparse.ArgumentParser) -> None:

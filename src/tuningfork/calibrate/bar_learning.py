@@ -8,9 +8,14 @@ import numpy as np
 from tuningfork.core.statistics import CENTRAL_68, FEWEST, MAD_TO_SIGMA, angle_difference, robust_scatter
 from tuningfork.measure.bars.combination import UNIT_ESTIMATOR, BarCombination, direct_alone
 from tuningfork.measure.bars.length_calibration import LengthCalibration, identity
+from tuningfork.measure.bars.limits import TrainedRange
 
 CLIPPING_SCATTERS = 4.0
 """Limit to which errors are clipped, in robust scatters, so that a few wrong bars do not dominate the weights."""
+RANGE_QUANTILES = 0.005, 0.995
+"""Of the true lengths. The extremes themselves are single galaxies, from which no network learns a length."""
+RANGE_MARGIN = 0.1
+"""Of ln(length), on either side: about the error of a good length, so that bars at the limit are not half of them flagged."""
 
 
 def fit_lengths(raw: np.ndarray, spread: np.ndarray, truth: np.ndarray, psf_fwhm: np.ndarray) -> LengthCalibration:
@@ -106,6 +111,32 @@ def learn_combination(
     return replace(
         raw, scale=scale, angle_scatter=scatter if np.isfinite(scatter) else 0.0, regression=regression / scale**2
     )
+
+
+def learn_range(length: np.ndarray, psf_fwhm: np.ndarray, stamp_size: int) -> TrainedRange | None:
+    """Return the range of the true lengths of simulated bars.
+
+    Parameters
+    ----------
+    length, psf_fwhm : ndarray
+        (N,) full length and PSF width (px of the stamp); galaxies with NaN do not count.
+    stamp_size : int
+        Width of a stamp (px), which holds no longer bar.
+
+    Returns
+    -------
+    TrainedRange or None
+        None for fewer than ten bars.
+    """
+    good = np.isfinite(length) & np.isfinite(psf_fwhm)
+    if np.count_nonzero(good) < FEWEST:
+        return None
+    limits = []
+    for logs in (np.log(length[good]), np.log(length[good] / psf_fwhm[good])):
+        low, high = np.quantile(logs, RANGE_QUANTILES)
+        limits += [float(np.exp(low - RANGE_MARGIN)), float(np.exp(high + RANGE_MARGIN))]
+    shortest, longest, *relative = limits
+    return TrainedRange(shortest, min(longest, float(stamp_size)), *relative)
 
 
 def _regression(measured: np.ndarray, error: np.ndarray, true: np.ndarray) -> tuple[float, float, float]:

@@ -1,21 +1,25 @@
-"""The stage calibrate_bars: learns the calibration of bar lengths from validation galaxies with a bar."""
+"""The stage calibrate_bars: learns the calibration of bars from validation galaxies with a bar."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.calibrate.bar_learning import fit_lengths, learn_combination
+from tuningfork.calibrate.angle_learning import learn_angle_error
+from tuningfork.calibrate.bar_learning import fit_lengths, learn_combination, learn_range
 from tuningfork.calibrate.held_out import HeldOutAnswers, first_of, morphology_of_split
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
 from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.columns import ESTIMATORS
+from tuningfork.core.files import open_array
 from tuningfork.core.records import take
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import lineage_of, write_table
+from tuningfork.core.tables import lineage_of, numpy_column, read_table, write_table
 from tuningfork.measure.bars.calibration import BarCalibration
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
+from tuningfork.measure.bars.limits import TrainedRange
 from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.stamps.store import StampFiles
 
@@ -68,7 +72,11 @@ def calibrate_bars(
     )
     lineage = parameters.lineage(lineage_of(*tables, held_out.table, *models))
     band = ensemble.reference_band
-    write_calibration(output, "bars", learn_bars(rows, estimates, band), lineage, method=method)
+    learned = learn_bars(rows, estimates, band)
+    columns = ["bar_length", "pixel_scale", f"psf_fwhm_{band}"]
+    simulated = pa.concat_tables([read_table(path, columns) for path in tables])
+    trained = trained_range(simulated, band, open_array(training[0].pixels).shape[-1])
+    write_calibration(output, "bars", replace(learned, trained=trained), lineage, method=method)
     frame = raw_table(rows, estimates, band)
     write_table(table, pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), lineage)
 
@@ -90,7 +98,7 @@ def learn_bars(rows: pa.Table, estimates: Mapping[str, BarEstimate], band: str) 
     BarCalibration
     """
     psf = psf_pixels(rows, band)
-    truth = rows["bar_length"].to_numpy() / rows["pixel_scale"].to_numpy()
+    truth, true_angle = _true_lengths(rows), rows["bar_position_angle"].to_numpy()
     combined = {name: estimates[name] for name in ESTIMATORS if name in estimates}
     lengths = {name: fit_lengths(raw.length, raw.spread, truth, psf) for name, raw in combined.items()}
     ratio = fit_lengths(combined["mask"].axis_ratio, np.zeros(len(psf)), rows["bar_axis_ratio"].to_numpy(), psf)
@@ -100,6 +108,34 @@ def learn_bars(rows: pa.Table, estimates: Mapping[str, BarEstimate], band: str) 
         lengths["direct"].error(combined["direct"].spread)[resolved],
         truth[resolved],
         {name: raw.angle[resolved] for name, raw in combined.items()},
-        rows["bar_position_angle"].to_numpy()[resolved],
+        true_angle[resolved],
     )
-    return BarCalibration(lengths, ratio, combination)
+    angles = {name: raw.angle for name, raw in combined.items()}
+    spreads = {name: raw.angle_spread for name, raw in combined.items()}
+    angle_error = learn_angle_error(combination.angles, angles, spreads, true_angle)
+    return BarCalibration(lengths, ratio, replace(combination, angle_error=angle_error))
+
+
+def trained_range(rows: pa.Table, band: str, stamp_size: int) -> TrainedRange | None:
+    """Return the range of the bars in a training set.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Truth and imaging of the simulated galaxies, with or without a bar.
+    band : str
+        The reference band.
+    stamp_size : int
+        Width of the stamps (px).
+
+    Returns
+    -------
+    TrainedRange or None
+        None for too few bars.
+    """
+    return learn_range(_true_lengths(rows), psf_pixels(rows, band), stamp_size)
+
+
+def _true_lengths(rows: pa.Table) -> np.ndarray:
+    """Return the true lengths (px) of the bars, NaN without a bar."""
+    return numpy_column(rows, "bar_length").astype(float) / numpy_column(rows, "pixel_scale")

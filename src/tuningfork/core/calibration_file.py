@@ -6,6 +6,7 @@ The dataclasses of calibrations check their numbers with the functions `require.
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,9 @@ SCHEMA_VERSION = 1
 
 MAX_VALUE = 1e6
 """Largest number that a calibration has."""
+
+ADDED = {"added": True}
+"""Metadata of a field that earlier versions did not write: without it, a file is read with the field's default."""
 
 C = TypeVar("C")
 
@@ -62,7 +66,7 @@ def read_calibration(path: str | Path, recipe: str, kind: type[C]) -> C:
     ------
     InputError
         The file is missing, of another recipe or schema version, or its values are not those of the dataclass: a field
-        is missing or unknown, or a number is not finite or out of the dataclass's range.
+        that is not `ADDED` is missing, or one is unknown, or a number is not finite or out of the dataclass's range.
     """
     try:
         values = read_json(path)
@@ -77,7 +81,7 @@ def read_calibration(path: str | Path, recipe: str, kind: type[C]) -> C:
             )
         adapter = TypeAdapter(kind)
         calibration = adapter.validate_json(json.dumps(values["calibration"]), strict=True, extra="forbid")
-        if lacking := _lacking(values["calibration"], adapter.dump_python(calibration, mode="json")):
+        if lacking := _lacking(values["calibration"], calibration):
             raise InputError(f"{path}: calibration.{lacking} is missing; delete it and run again")
         return calibration
     except FileNotFoundError:
@@ -102,14 +106,17 @@ def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
 
 def _lacking(given: Any, whole: Any) -> str | None:
     """Return the first key that a JSON value lacks, since a default must not take the place of what was learned."""
-    if isinstance(given, list):
+    optional: set[str] = set()
+    if is_dataclass(whole):
+        optional = {entry.name for entry in fields(whole) if entry.metadata == ADDED}
+        whole = {entry.name: getattr(whole, entry.name) for entry in fields(whole)}
+    elif isinstance(whole, list):
         given, whole = dict(enumerate(given)), dict(enumerate(whole))
-    if not isinstance(given, dict):
-        return None
-    for name, entry in whole.items():
+    for name, entry in whole.items() if isinstance(whole, dict) else ():
         if name not in given:
-            return str(name)
-        if inner := _lacking(given[name], entry):
+            if name not in optional:
+                return str(name)
+        elif inner := _lacking(given[name], entry):
             return f"{name}.{inner}"
     return None
 

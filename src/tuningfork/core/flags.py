@@ -11,7 +11,7 @@ Each stage sets its own bits and hands on those of its input; `catalogue/merge.p
 * bars: NOT_BARRED and BAR_... (`measure/bars/recipe.py`; those of the saliency map in `measure/bars/maps.py`);
 * catalogue: NOT_BARRED for every source with STAR_OR_ARTIFACT (`catalogue/artifacts.py`).
 
-For loose pictures, `pictures/table.py` takes the place of sources and stamps.
+For loose pictures, `pictures/table.py` takes the place of sources and stamps, and sets PSF_TOO_WIDE.
 """
 
 from enum import IntFlag
@@ -47,6 +47,8 @@ class Flag(IntFlag):
     BAR_NOT_MEASURED = 1 << 24
     BAR_IN_PIECES = 1 << 25
     BAR_ESTIMATOR_MISSING = 1 << 26
+    BAR_OUTSIDE_TRAINING = 1 << 27
+    PSF_TOO_WIDE = 1 << 28
 
 
 MEANINGS: dict[Flag, str] = {
@@ -76,6 +78,8 @@ MEANINGS: dict[Flag, str] = {
     Flag.BAR_NOT_MEASURED: "no estimator found a bar: the source has no stamp that could be measured",
     Flag.BAR_IN_PIECES: "the saliency map has several separate regions; the one at the centre was measured",
     Flag.BAR_ESTIMATOR_MISSING: "the source counts as barred, but at least one estimator found no bar; the length rests on the others",
+    Flag.BAR_OUTSIDE_TRAINING: "bar_length is outside the range of the bars in the training set; its error is enlarged, and may still be too small",
+    Flag.PSF_TOO_WIDE: "pictures only: the PSF is so wide for the galaxy that bar lengths below two PSF widths mean nothing",
 }
 
 

@@ -11,7 +11,7 @@ from tuningfork.calibrate.bar_learning import fit_lengths
 from tuningfork.calibrate.bars import MIN_BAR_LENGTH_PSF
 from tuningfork.calibrate.held_out_bars import SIZE_ONLY
 from tuningfork.core.seeds import generator_for
-from tuningfork.core.statistics import FEWEST, area_under_curve
+from tuningfork.core.statistics import FEWEST, angle_difference, area_under_curve
 from tuningfork.evaluate.scores import length_scores, orientation_scores
 from tuningfork.measure.bars.calibration import CalibratedBars
 from tuningfork.measure.bars.estimators import BarEstimate
@@ -39,12 +39,15 @@ class BarLengths:
     angle : ndarray
         (N,) position angle in the pixel frame (deg), NaN without a measurement.
     calibration : LengthCalibration or None
+    angle_error : ndarray or None
+        (N,) standard deviation of `angle` (deg); only the recommended angle has one.
     """
 
     length: np.ndarray
     error: np.ndarray
     angle: np.ndarray
     calibration: LengthCalibration | None
+    angle_error: np.ndarray | None = None
 
 
 def pipeline_lengths(
@@ -66,7 +69,7 @@ def pipeline_lengths(
     dict
         `RECOMMENDED` and every estimator -> its lengths.
     """
-    result = {RECOMMENDED: BarLengths(bars.length, bars.length_error, bars.angle, None)}
+    result = {RECOMMENDED: BarLengths(bars.length, bars.length_error, bars.angle, None, bars.angle_error)}
     for name, length in bars.lengths.items():
         result[name] = BarLengths(length, bars.length_errors[name], estimates[name].angle, learned[name])
     return result
@@ -141,7 +144,8 @@ def score_bars(
     -------
     dict
         Estimator -> the figures of :func:`tuningfork.evaluate.scores.length_scores` and
-        :func:`tuningfork.evaluate.scores.orientation_scores`, `coverage_68`, and its `calibration`.
+        :func:`tuningfork.evaluate.scores.orientation_scores`, `coverage_68`, its `calibration`, and for the
+        recommended bar `angle_coverage_68`: the share of position angles within one standard deviation.
     """
     kept = rows[chosen]
     scale = kept["pixel_scale"].to_numpy()
@@ -154,6 +158,9 @@ def score_bars(
         result[name] |= orientation_scores(length, truth, bars.angle[chosen], true_angle)
         with np.errstate(divide="ignore", invalid="ignore"):
             result[name]["coverage_68"] = coverage(np.log(length / truth), bars.error[chosen])
+        if bars.angle_error is not None:
+            miss = angle_difference(bars.angle[chosen], true_angle)
+            result[name]["angle_coverage_68"] = coverage(miss, bars.angle_error[chosen])
         if bars.calibration is not None:
             result[name]["calibration"] = vars(bars.calibration)
     return result

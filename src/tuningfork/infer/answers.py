@@ -19,7 +19,7 @@ class MorphologyAnswers:
     bar_length, bar_length_spread : ndarray
         (N,) regressed full bar length (px), and the standard deviation of its logarithm.
     bar_angle, bar_angle_spread : ndarray
-        (N,) position angle of the bar in the pixel frame and its standard error (deg).
+        (N,) position angle of the bar in the pixel frame and its standard deviation (deg).
     bar_probability : ndarray
         (N,) probability that the galaxy has a bar, before calibration.
     features : ndarray

@@ -100,12 +100,12 @@ def _answers(output: dict[str, Tensor]) -> Tensor:
 
 
 def _bar_numbers(values: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Return the length, its spread, the angle, its error and the probability of a bar, (N,) each, from answers (K, N, 5).
+    """Return the length, its spread, the angle, its spread and the probability of a bar, (N,) each, from answers (K, N, 5).
 
     The lengths regressed by all networks in all orientations form an equal mixture of normal distributions.
     """
     log_length, spread = mixture(values[..., 0], np.exp(values[..., 1]))
-    return np.exp(log_length), spread, *_mean_angle(values[..., 2:4], turns), values[..., 4].mean(axis=0)
+    return np.exp(log_length), spread, *mean_angle(values[..., 2:4], turns), values[..., 4].mean(axis=0)
 
 
 def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
@@ -118,8 +118,24 @@ def _mean_masks(cells: np.ndarray, turns: Sequence[int], shape: tuple[int, ...])
     return np.stack([np.mean(back[member::members], axis=0) for member in range(members)], axis=1)
 
 
-def _mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard error (deg) of angles from the cosines and sines of twice the angles (K, N, 2)."""
+def mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of the networks' position angles and its standard deviation.
+
+    A network predicts the mean vector of the angles that are possible, which is shorter than one if they differ. The
+    length of the mean over all answers tells how uncertain each of them is and how far they are from each other.
+
+    Parameters
+    ----------
+    doubled : ndarray
+        (K, N, 2) cosines and sines of twice the angles of N bars in K answers, times the length of the vector.
+    turns : sequence of int
+        Orientation in which the stamp was seen, for each answer.
+
+    Returns
+    -------
+    angle, spread : ndarray
+        (N,) deg, in the frame of the stamp.
+    """
     angles = np.stack(
         [
             undo_dihedral_angle(np.rad2deg(np.arctan2(pair[:, 1], pair[:, 0])) / 2, turn)
@@ -128,5 +144,4 @@ def _mean_angle(doubled: np.ndarray, turns: Sequence[int]) -> tuple[np.ndarray, 
     )
     weight = np.hypot(doubled[..., 0], doubled[..., 1])
     total = (weight * np.exp(2j * np.deg2rad(angles))).sum(axis=0)
-    coherence = np.abs(total) / np.maximum(weight.sum(axis=0), 1e-9)
-    return np.rad2deg(np.angle(total)) / 2 % 180, circular_deviation(coherence) / np.sqrt(len(turns))
+    return np.rad2deg(np.angle(total)) / 2 % 180, circular_deviation(np.abs(total) / len(turns))

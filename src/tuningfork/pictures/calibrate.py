@@ -4,6 +4,7 @@ What is learned on half of the galaxies is what `tuningfork measure-folder` appl
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tuningfork.calibrate.bars import learn_bars
+from tuningfork.calibrate.bars import learn_bars, trained_range
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
 from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import Configuration, validate
@@ -125,6 +126,7 @@ def calibrate_pictures(
         rows = {split: _rows(part, split) for split in CALIBRATION_SPLITS}
         estimates = {split: _estimates(part, rows[split], ensemble, configuration) for split in CALIBRATION_SPLITS}
     learned = learn_bars(rows["validation"], estimates["validation"], band)
+    learned = replace(learned, trained=trained_range(rows["validation"], band, configuration.stamps.size))
     combined = {name: estimates["test"][name] for name in learned.lengths}
     bars = calibrated_bars(combined, learned, psf_pixels(rows["test"], band))
     tables = {split: raw_table(rows[split], estimates[split], band) for split in CALIBRATION_SPLITS}

@@ -1,27 +1,36 @@
 """Pictures of a folder with the measured bars drawn on them, for visual inspection."""
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
-from PIL import Image, ImageOps
+from matplotlib.patheffects import withStroke
 
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.figure_style import GREEN, ORANGE, panels, style
-from tuningfork.core.files import replacing
+from tuningfork.core.files import replacing, write_text
 from tuningfork.core.flags import Flag
+from tuningfork.pictures.page import render_page
+from tuningfork.pictures.shown import ShownPicture, shown_picture
 
-MAX_PICTURES, GALLERY_COLUMNS = 40, 8
+MAX_PICTURES, GALLERY_COLUMNS = 40, 6
 """Pictures that are shown, and how many in a row."""
-THUMBNAIL_WIDTH = 256
-"""Width to which a picture is reduced (px)."""
-GALLERY_ENDINGS = (".png", ".pdf", ".svg")
-MAX_NAME_LENGTH = 26
+PAGE_ENDING = ".html"
+GALLERY_ENDINGS = (PAGE_ENDING, ".png", ".pdf", ".svg")
+OUTLINES = {True: (GREEN, "-", "counts as barred"), False: (ORANGE, ":", "does not count as barred")}
+"""Colour and line of the outlines, and what they mean, for galaxies that count as barred and others."""
+LEGEND = """Ellipse: length, width, direction of the bar
+px: pixels of the picture; diameter: 2 r90
+angle: from upward, counter-clockwise"""
+CAPTION_WIDTH = 44
+"""Most letters in a line of a caption."""
+MAX_NAME_LENGTH = 30
 """Letters of a file's name that are shown."""
 
 
@@ -57,12 +66,12 @@ def draw_gallery(paths: Sequence[Path], table: pa.Table, output: Path) -> int:
     chosen = _chosen(rows)
     if not chosen:
         return 0
-    with style(), replacing(output) as temporary:
-        figure, axes = panels(len(chosen), GALLERY_COLUMNS, 2.0, 2.3)
-        for row_index, panel in zip(chosen, axes, strict=True):
-            _draw(panel, paths[row_index], rows[row_index])
-        figure.savefig(temporary, dpi=110)
-    return len(chosen)
+    shown = [shown_picture(paths[row_index], rows[row_index]) for row_index in chosen]
+    if output.suffix.lower() == PAGE_ENDING:
+        write_text(output, render_page(shown, len(rows), output))
+    else:
+        _draw_figure(shown, output)
+    return len(shown)
 
 
 def _chosen(rows: list[dict[str, Any]]) -> list[int]:
@@ -79,33 +88,42 @@ def _even(places: list[int], number: int) -> list[int]:
     return [places[int(k)] for k in np.linspace(0, len(places) - 1, number)] if number else []
 
 
-def _draw(axes: Axes, path: Path, row: Mapping[str, Any]) -> None:
-    with warnings.catch_warnings(), Image.open(path, formats=("JPEG", "PNG")) as picture:
-        # Its size was checked when it was measured.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        small = ImageOps.exif_transpose(picture).convert("RGB")
-    small.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
-    width, height = row["width"], row["height"]
-    axes.imshow(np.asarray(small), extent=(0, width, 0, height), interpolation="bilinear")
-    unbarred = bool(row["flags"] & Flag.NOT_BARRED)
-    colour, line = (ORANGE, ":") if unbarred else (GREEN, "-")
-    angle = 90 + (row["bar_position_angle"] or 0.0)
-    length, centre = row["bar_length_pixels"], (row["x"], row["y"])
-    across = length * (1 - (row["bar_ellipticity"] or 0.0))
-    axes.add_patch(Ellipse(centre, length, across, angle=angle, fill=False, color=colour, lw=1.0, ls=line))
-    reach = max(3.5 * (row["r90"] or width) / 2, 0.6 * length)
-    axes.set(
-        xlim=(max(centre[0] - reach, 0), min(centre[0] + reach, width)),
-        ylim=(max(centre[1] - reach, 0), min(centre[1] + reach, height)),
-    )
+def _draw_figure(shown: Sequence[ShownPicture], output: Path) -> None:
+    handles = [Line2D([], [], color=colour, ls=line, label=label) for colour, line, label in OUTLINES.values()]
+    with style(), replacing(output) as temporary:
+        figure, axes = panels(len(shown), GALLERY_COLUMNS, 2.2, 2.75)
+        for picture, panel in zip(shown, axes, strict=True):
+            _draw(panel, picture)
+        figure.legend(
+            handles=handles,
+            loc="outside lower left",
+            ncols=1 if len(shown) < 3 else 2,
+            title=LEGEND,
+            title_fontsize=6,
+            alignment="left",
+            fontsize=6,
+        )
+        figure.savefig(temporary, dpi=130)
+
+
+def _draw(axes: Axes, picture: ShownPicture) -> None:
+    edges = (picture.left, picture.right, picture.lower, picture.upper)
+    axes.imshow(np.asarray(picture.image), extent=edges, interpolation="bilinear")
+    colour, line, _ = OUTLINES[picture.barred]
+    centre, axes_of_bar = (picture.x, picture.y), (picture.length, picture.width)
+    bar = Ellipse(centre, *axes_of_bar, angle=picture.angle, fill=False, color=colour, lw=1.2, ls=line)
+    bar.set_path_effects([withStroke(linewidth=2.4, foreground="black", alpha=0.5)])
+    axes.add_patch(bar)
+    axes.set(xlim=edges[:2], ylim=edges[2:])
     axes.set_axis_off()
-    name = Path(row["file"]).stem
+    name = picture.name
     shown = name if len(name) <= MAX_NAME_LENGTH else name[: MAX_NAME_LENGTH - 1] + "…"
+    lines = [line for words in (*picture.facts, *picture.warnings) for line in wrap(words, CAPTION_WIDTH)]
     # Names are shown as they are: a dollar sign is no formula.
     axes.set_title(
-        f"{shown}\n{length:.0f} px = {row['bar_length_scaled']:.2f} of 2 r90, p(bar) {row['bar_probability']:.2f}",
+        "\n".join([shown, *lines]),
         fontsize=5.5,
         fontweight="normal",
-        loc="center",
+        loc="left",
         parse_math=False,
     )

@@ -155,7 +155,9 @@ def summary(table: pa.Table) -> str:
     flags = table["flags"].to_numpy()
     barred_too = int(np.count_nonzero(measured.to_numpy() & ((flags & Flag.NOT_BARRED) == 0)))
     number = int(np.count_nonzero(measured.to_numpy()))
-    return f"{table.num_rows} files, {number} with a measurement, {barred_too} of them barred"
+    text = f"{table.num_rows} files, {number} with a measurement, {barred_too} of them barred"
+    blurred = int(np.count_nonzero(flags & Flag.PSF_TOO_WIDE))
+    return f"{text}; the PSF is too wide for short bars on {blurred} (flag PSF_TOO_WIDE)" if blurred else text
 
 
 def calibration_of(settings: PictureSettings, ensemble: Ensemble) -> BarCalibration:
@@ -318,6 +320,6 @@ def picture_columns(
         "bar_ellipticity": 1 - bars.axis_ratio,
         "bar_length_method": bars.method,
         "bar_flags": class_flags(votes["morphology"])
-        | bar_flags(estimates, bars.length, psf, barred, np.ones(len(psf), dtype=bool)),
+        | bar_flags(estimates, bars.length, psf, bars.outside, barred, np.ones(len(psf), dtype=bool)),
         **{f"bar_length_{name}_pixels": length * scale for name, length in bars.lengths.items()},
     }

@@ -19,6 +19,14 @@ PIXEL_UNIT = "pix"
 NO_GALAXY = "a star or an artifact by its votes, so that neither its light nor a bar is measured"
 SIZES = ("r50", "r90")
 FOLDER_STAGE = "folder"
+MAX_PSF_R50 = 0.75
+"""PSF width (FWHM), in half-light radii of the galaxy, from which the picture is too blurred for its bar.
+
+A star has 2, galaxies on pictures of SDSS and the Legacy Surveys usually 0.2 to 0.7. From here on, lengths below 1.5
+half-light radii mean nothing, and many bars are no longer than that.
+"""
+MEASURED_PSF = 2.0
+"""Bar length, in PSF widths (FWHM), below which lengths mean little."""
 
 
 def _length(name: str, description: str, unit: str | None = PIXEL_UNIT) -> list[Column]:
@@ -33,7 +41,9 @@ COLUMNS = [
     Column(
         "flags", pa.int64(), None, "meta.code.qual", "bit flags; tuningfork.core.flags.decode names them", FOLDER_STAGE
     ),
-    Column("reason", TEXT, None, "meta.note", "why nothing was measured; empty if it was", FOLDER_STAGE),
+    Column(
+        "reason", TEXT, None, "meta.note", "why nothing was measured, or why short lengths mean nothing", FOLDER_STAGE
+    ),
     Column("width", pa.int32(), PIXEL_UNIT, "pos.cartesian", "width of the picture", FOLDER_STAGE),
     Column("height", pa.int32(), PIXEL_UNIT, "pos.cartesian", "height of the picture", FOLDER_STAGE),
     Column("x", F4, PIXEL_UNIT, "pos.cartesian.x", "centre of the galaxy from the left edge", FOLDER_STAGE),
@@ -92,7 +102,7 @@ def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
     values: dict[str, Any] = {
         "file": [reading.file for reading in readings],
         "flags": np.array([flags_of(reading) for reading in readings], dtype=np.int64),
-        "reason": [reading.reason or _unseen(reading) for reading in readings],
+        "reason": [reading.reason or _unseen(reading) or _blurred(reading) for reading in readings],
         "width": [reading.width or None for reading in readings],
         "height": [reading.height or None for reading in readings],
         "psf_fwhm": np.array([reading.psf_fwhm for reading in readings]),
@@ -154,6 +164,25 @@ def _unseen(reading: Reading) -> str:
     return "" if seen else "no galaxy is seen in the middle of the picture"
 
 
+def _blurred(reading: Reading) -> str:
+    if not psf_too_wide(reading):
+        return ""
+    return (
+        f"PSF of {reading.psf_fwhm:.1f} px for a half-light radius of {_in_picture(reading, 'r50'):.1f} px: lengths below "
+        f"{wide_psf_limit(reading.psf_fwhm):.0f} px mean nothing; give --psf-fwhm if you know the PSF better"
+    )
+
+
+def psf_too_wide(reading: Reading) -> bool:
+    """Return whether the PSF is wider than `MAX_PSF_R50` half-light radii of the galaxy."""
+    return bool(reading.psf_fwhm > MAX_PSF_R50 * _in_picture(reading, "r50"))
+
+
+def wide_psf_limit(psf_fwhm: float) -> float:
+    """Return the length (px) below which lengths mean nothing, for a PSF width (px)."""
+    return MEASURED_PSF * psf_fwhm
+
+
 def flags_of(reading: Reading) -> int:
     """Return the flags known from the picture alone."""
     stamp = reading.stamp
@@ -161,8 +190,12 @@ def flags_of(reading: Reading) -> int:
         return int(Flag.BAD_TILE)
     if not np.isfinite(stamp.r90):
         return int(Flag.NO_SIGNAL)
-    padded = Flag.PADDED if not stamp.valid.all() else Flag(0)
-    return int(padded | (Flag(0) if stamp.complete else Flag.LARGER_THAN_STAMP))
+    bits = {
+        Flag.PADDED: not stamp.valid.all(),
+        Flag.LARGER_THAN_STAMP: not stamp.complete,
+        Flag.PSF_TOO_WIDE: psf_too_wide(reading),
+    }
+    return sum(int(flag) for flag, is_set in bits.items() if is_set)
 
 
 def table_of(values: Mapping[str, Any]) -> pa.Table:

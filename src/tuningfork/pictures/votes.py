@@ -15,6 +15,7 @@ from tuningfork.core.errors import InputError
 from tuningfork.core.files import new_array
 from tuningfork.core.running.progress import track
 from tuningfork.core.tables import write_table
+from tuningfork.pictures.added_bars import BarredCopies
 from tuningfork.pictures.measure import PICTURES_IN_MEMORY, store_of
 from tuningfork.pictures.read import Reading, read_picture
 from tuningfork.stamps.store import CHECKSUM_COLUMN
@@ -25,7 +26,7 @@ PICTURE_BAND = "r"
 FILE_COLUMN = "file"
 
 
-def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float) -> tuple[int, int]:
+def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float, bars: int = 0) -> tuple[int, int, int]:
     """Read pictures as the networks see them, and write their stamps with the votes of people.
 
     Parameters
@@ -39,11 +40,14 @@ def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float)
         Table to write (.parquet); the stamps are written beside it (.npy).
     stretch : float
         Q of the pictures' arcsinh stretch.
+    bars : int
+        Copies with a simulated bar of each galaxy that most people call smooth; see
+        :mod:`tuningfork.pictures.added_bars`.
 
     Returns
     -------
-    used, given : int
-        Pictures that were written, and rows of the table.
+    used, given, copies : int
+        Pictures that were written, rows of the table, and copies with bars.
 
     Raises
     ------
@@ -56,8 +60,8 @@ def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float)
         if rows is None:
             commonest = pd.Series(reasons).value_counts().index[0]
             raise InputError(f"{folder}: none of {len(table)} pictures of {votes} can be used: {commonest}")
-        _write(stamps, rows, table[[not reason for reason in reasons]], output)
-        return len(stamps), len(table)
+        copies = _write(stamps, rows, table[[not reason for reason in reasons]], output, bars)
+        return len(stamps), len(table), copies
 
 
 def _stamps(
@@ -127,11 +131,8 @@ def _read(votes: Path) -> pd.DataFrame:
     return pd.concat([table[FILE_COLUMN], counts.fillna(0.0)], axis=1)
 
 
-def _write(stamps: np.ndarray, rows: pa.Table, table: pd.DataFrame, output: Path) -> None:
-    with new_array(output.with_suffix(".npy"), stamps.shape, stamps.dtype) as array:
-        for first in range(0, len(stamps), PICTURES_IN_MEMORY):
-            chunk = slice(first, first + PICTURES_IN_MEMORY)
-            array[chunk] = stamps[chunk]
+def _write(stamps: np.ndarray, rows: pa.Table, table: pd.DataFrame, output: Path, bars: int) -> int:
+    """Write the stamps and their table, followed by copies with added bars, and return how many these are."""
     values: dict[str, Any] = {
         "index": np.arange(len(table)),
         FILE_COLUMN: table[FILE_COLUMN].to_list(),
@@ -141,7 +142,19 @@ def _write(stamps: np.ndarray, rows: pa.Table, table: pd.DataFrame, output: Path
         **{name: rows[name] for name in rows.column_names},
         **{name: pa.array(table[name].to_numpy(dtype=np.float32)) for name in vote_columns() if name in table},
     }
-    write_table(output, pa.table(values), {}, bands=[PICTURE_BAND], reference_band=PICTURE_BAND)
+    copies = BarredCopies(pa.table(values), bars, PICTURE_BAND)
+    number, truths, checksums = len(stamps), [], []
+    with new_array(output.with_suffix(".npy"), (number + len(copies.rows), *stamps.shape[1:]), stamps.dtype) as array:
+        for first in range(0, number, PICTURES_IN_MEMORY):
+            chunk = slice(first, min(first + PICTURES_IN_MEMORY, number))
+            array[chunk] = stamps[chunk]
+        for place, (stamp, truth) in enumerate(track(copies.drawn(stamps), "added bars", len(copies.rows)), number):
+            array[place] = stamp
+            truths.append(truth)
+            checksums.append(row_checksums(stamp[None])[0])
+    whole = copies.joined(truths, np.array(checksums)) if bars else copies.table
+    write_table(output, whole, {}, bands=[PICTURE_BAND], reference_band=PICTURE_BAND)
+    return len(copies.rows)
 
 
 def split_of_file(name: str) -> str:

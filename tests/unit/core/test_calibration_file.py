@@ -13,9 +13,11 @@ from tuningfork.core.calibration_file import SCHEMA_VERSION, read_calibration, w
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.errors import InputError
 from tuningfork.core.tables import lineage_of
+from tuningfork.measure.bars.angle import AngleError
 from tuningfork.measure.bars.calibration import BarCalibration, uncalibrated
 from tuningfork.measure.bars.combination import BarCombination
 from tuningfork.measure.bars.length_calibration import LengthCalibration
+from tuningfork.measure.bars.limits import TrainedRange
 from tuningfork.measure.features.calibration import ARMS, BULGE, FeatureCalibration, FractionCalibration
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting
 from tuningfork.measure.structure.intervals import ErrorModel
@@ -23,13 +25,19 @@ from tuningfork.measure.votes.correction import LearnedCorrection, VoteCorrectio
 from tuningfork.networks.posterior import GROUPS
 
 LENGTH = LengthCalibration(0.1, 0.9, 0.2, 0.05, 0.11, 300, "")
-COMBINATION = BarCombination(["direct", "mask"], [[1.0, 0.2], [0.2, 3.0]], 1.2, {"direct": 4.0}, 3.5, 120)
+ANGLE = AngleError(1.5, 0.4, 0.6, 200)
+COMBINATION = BarCombination(
+    ["direct", "mask"], [[1.0, 0.2], [0.2, 3.0]], 1.2, {"direct": 4.0}, 3.5, 120, angle_error=ANGLE
+)
 FRACTION = FractionCalibration([0.1, 1 / 3, -0.2, 0.0, 0.5], True, [0.2, 0.6], [0.05, 0.1], 90)
 LEARNED = LearnedCorrection(VoteCorrection(1.3, 0.7), True, "volunteers", 200, 0.02, 0.004)
 CALIBRATIONS = {
     "votes": vote_calibration(bar=LEARNED),
     "bars": BarCalibration(
-        dict.fromkeys(ESTIMATORS, LENGTH) | {"mask": replace(LENGTH, scatter=None)}, LENGTH, COMBINATION
+        dict.fromkeys(ESTIMATORS, LENGTH) | {"mask": replace(LENGTH, scatter=None)},
+        LENGTH,
+        COMBINATION,
+        TrainedRange(7.0, 60.0, 2.0, 25.0),
     ),
     "features": FeatureCalibration({BULGE: FRACTION, ARMS: FractionCalibration([], False, [], [], 3, "too few")}),
     "structure": StructureCalibration(
@@ -171,6 +179,15 @@ FAULTS: list[tuple[str, str, Any, str]] = [
     ("bars", "combination.angles", {}, "combination: angles has no estimator"),
     ("bars", "combination.angles", {"zzz": 3.0}, "calibration: combination.angles may only have direct"),
     ("bars", "combination.angles.direct", 0.0, "combination: angles.direct is 0, but must be above zero"),
+    ("bars", "combination.angle_error.floor", 0.0, "combination.angle_error: floor is 0, but must be above zero"),
+    (
+        "bars",
+        "combination.angle_error.stated_weight",
+        -0.1,
+        "angle_error: stated_weight is -0.1, but must be 0 or more",
+    ),
+    ("bars", "trained.longest", 6.0, "trained: shortest is 7 and longest 6, but they must be above zero and increase"),
+    ("bars", "trained.shortest_psf", 0.0, "trained: shortest_psf is 0 and longest_psf 25"),
     ("features", "fractions", {}, "calibration: fractions lacks bulge_fraction, spiral_arm_fraction"),
     ("features", "fractions.bulge_fraction.coefficients", [0.1], "fractions.bulge_fraction.coefficients has 1 numbers"),
     (
@@ -231,12 +248,21 @@ def test_every_field_must_be_there(tmp_path: Path, recipe: str) -> None:
     path = tmp_path / "calibration.json"
     write_calibration(path, recipe, CALIBRATIONS[recipe], {})
     whole = json.loads(path.read_text())["calibration"]
-    optional = {("errors", "mag"), ("combination", "angles", "direct")}
+    optional = {("errors", "mag"), ("combination", "angles", "direct"), ("combination", "angle_error"), ("trained",)}
     for keys, _ in places(whole):
         if not isinstance(keys[-1], int) and keys not in optional:
             write_calibration(path, recipe, CALIBRATIONS[recipe], {})
             changed(path, "calibration", *keys, delete=True)
             assert keys[-1] in refusal(path, recipe)
+
+
+def test_a_calibration_of_bars_from_before_the_angle_errors_is_read_without_them(tmp_path: Path) -> None:
+    path = tmp_path / "bars.json"
+    write_calibration(path, "bars", CALIBRATIONS["bars"], {})
+    changed(path, "calibration", "combination", "angle_error", delete=True)
+    changed(path, "calibration", "trained", delete=True)
+    expected = replace(CALIBRATIONS["bars"], combination=replace(COMBINATION, angle_error=None), trained=None)
+    assert read_calibration(path, "bars", BarCalibration) == expected
 
 
 @pytest.mark.parametrize("version", [True, 1.0, "1", None])

@@ -91,6 +91,7 @@ def test_calibration_removes_the_bias_and_the_combination_is_better_than_its_par
     assert figures["size_only"]["partial_r"] is None or abs(figures["size_only"]["partial_r"]) < 0.1
     assert figures["recommended"]["scatter"] < 1.1 * figures["direct"]["scatter"]
     assert 0.5 < figures["recommended"]["coverage_68"] < 0.85
+    assert figures["recommended"]["angle_coverage_68"] == pytest.approx(0.68, abs=0.1)
     assert learned.combination.angle_scatter < 5
     assert set(learned.combination.names) == set(ESTIMATORS)
     assert bars.axis_ratio[0] == pytest.approx(0.4, abs=0.01)

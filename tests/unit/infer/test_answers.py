@@ -18,11 +18,12 @@ from tuningfork.core.records import take
 from tuningfork.core.tables import detail_of, lineage_of, read_table, write_table
 from tuningfork.infer import shard
 from tuningfork.infer.answers import MorphologyAnswers, StructureAnswers
-from tuningfork.infer.morphology import ask_morphology
+from tuningfork.infer.morphology import ask_morphology, mean_angle
 from tuningfork.infer.shard import infer_morphology
 from tuningfork.infer.structure import ask_structure
 from tuningfork.infer.tables import read_morphology, read_structure
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
+from tuningfork.networks.inputs import dihedral_angle
 from tuningfork.networks.morphology import MASK_SHRINK
 from tuningfork.stamps.store import open_store
 
@@ -110,6 +111,19 @@ def test_the_first_orientations_serve_the_votes_as_if_no_more_had_been_asked(sta
     same(turned, ask(stamps, ensemble, rotations=2, bar_rotations=2), BAR)
     same(turned, ask(stamps, ensemble, rotations=4, bar_rotations=4), VOTES)
     assert not np.array_equal(turned.fraction, both.fraction, equal_nan=True)
+
+
+def test_an_angle_is_uncertain_if_its_vector_is_short_or_the_answers_differ() -> None:
+    turns = [0, 1, 4, 5]
+
+    given = np.array([[30.0, 30, 5], [30, 30, 55], [30, 30, 5], [30, 30, 55]])
+    length = np.array([1.0, 0.6, 1.0])
+    doubled = np.deg2rad([2 * dihedral_angle(angles, turn) for angles, turn in zip(given, turns, strict=True)])
+    angle, spread = mean_angle(length[:, None] * np.stack([np.cos(doubled), np.sin(doubled)], axis=-1), turns)
+    assert angle == pytest.approx([30, 30, 30], abs=1e-6)
+    assert spread[0] == pytest.approx(0, abs=0.1)
+    # The circular standard deviation of a mean vector of 0.6, and of two angles 50 deg apart.
+    assert spread[1:] == pytest.approx([28.96, 26.93], abs=0.05)
 
 
 def test_the_mask_of_each_network_has_its_own_place(stamps: Path, models: list[Path]) -> None:

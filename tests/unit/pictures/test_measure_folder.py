@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,9 @@ from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.networks.model_file import build, input_of, read_card, save
 from tuningfork.pictures.calibrate import BARRED_ALONE, calibrate_pictures
+from tuningfork.pictures.gallery import draw_gallery
 from tuningfork.pictures.measure import PICTURE_RECIPE, PictureSettings, calibration_of
+from tuningfork.pictures.shown import warnings_of
 from tuningfork.stamps.picture.stamp import STRETCH
 
 SIDE = 160
@@ -152,6 +156,46 @@ def test_the_gallery_shows_the_pictures_that_were_measured(measured) -> None:
         assert gallery.width > 400
 
 
+def test_the_page_shows_every_bar_where_it_is_and_says_in_words_what_was_measured(measured, tmp_path) -> None:
+    out, rows = measured
+    table, files = pq.read_table(out), [out.parent / name for name in rows.index]
+    (tmp_path / "page").mkdir()
+    page = tmp_path / "page" / "gallery.html"
+    number = draw_gallery(files, table, page)
+    text = page.read_text()
+    assert number == text.count("<figure>") == text.count('class="edge"') == rows["bar_length_pixels"].notna().sum()
+    one = rows.loc["galaxy.png"]
+    name = "barred spiral" if one["morphology"] == "barred_spiral" else one["morphology"].replace("_", " ")
+    sure, length, error = 100 * one["bar_probability"], one["bar_length_pixels"], one["bar_length_pixels_error"]
+    facts = (f"{name}, bar {sure:.0f} %", f"length {length:.0f} ± {error:.0f} px")
+    assert all(f"<span>{fact}" in text for fact in facts)
+    # Who cannot see the picture hears the same; who has no mouse reaches its file by the keyboard.
+    (alt,) = re.findall(r'alt="(Picture galaxy\.png with the outline of the bar: [^"]*)"', text)
+    assert all(fact in alt for fact in facts)
+    links = [page.parent / unquote(link) for link in re.findall(r'<a class="stamp" href="([^"]*)"', text)]
+    assert len(links) == number
+    assert all(link.exists() for link in links)
+    # SVG turns clockwise from the x axis.
+    turns = [float(turn) for turn in re.findall(r"rotate\(([-\d.]+)\)", text)]
+    shown = rows[rows["bar_length_pixels"].notna()]
+    assert turns == pytest.approx((-90 - shown["bar_position_angle"]).tolist(), abs=0.01)
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
+
+
+def test_a_psf_too_wide_for_the_galaxy_is_flagged_with_the_length_below_which_nothing_is_meant(
+    measured, tmp_path, card, capsys
+) -> None:
+    Image.fromarray(barred_galaxy()).save(tmp_path / "galaxy.png")
+    half_light = measured[1].loc["galaxy.png", "r50"]
+    for factor, flagged in ((0.6, False), (0.9, True)):
+        width = f"{factor * half_light:.3f}"
+        one = run(tmp_path, tmp_path / "t.csv", card, "--psf-fwhm", width).loc["galaxy.png"]
+        assert bool(one["flags"] & Flag.PSF_TOO_WIDE) == flagged
+        said = f"lengths below {1.8 * half_light:.0f} px mean nothing"
+        assert (said in str(one["reason"])) == (said in "; ".join(warnings_of(one))) == flagged
+        assert ("too wide for short bars on 1" in capsys.readouterr().out) == flagged
+
+
 def test_a_calibration_makes_the_recommended_length(tmp_path, card, measured) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
@@ -209,7 +253,7 @@ def test_a_calibration_of_too_few_galaxies_is_refused(tmp_path, card) -> None:
     [
         (["--out", "table.txt"], "ends in .parquet or .csv"),
         (["--out", "t.csv", "--stretch", "-1"], "--stretch -1: expected a number from 0 to 50"),
-        (["--out", "t.csv", "--gallery", "g.gif"], "--gallery g.gif: expected a name that ends in .png"),
+        (["--out", "t.csv", "--gallery", "g.gif"], "--gallery g.gif: expected a name that ends in .html, .png"),
         (["--out", "t.csv", "--models", "none.json"], "none.json: no such model card"),
     ],
 )

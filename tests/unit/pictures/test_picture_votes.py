@@ -32,8 +32,8 @@ def folder(tmp_path):
 
 
 def test_the_part_has_the_stamps_and_the_votes_of_the_pictures_that_can_be_read(folder):
-    used, given = write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "part.parquet", 5.5)
-    assert (used, given) == (12, 13)
+    used, given, copies = write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "part.parquet", 5.5)
+    assert (used, given, copies) == (12, 13, 0)
     table = read_table(folder / "part.parquet")
     assert "text.png" not in table["file"].to_pylist()
     assert set(table["split"].to_pylist()) <= {"train", "validation", "test"}
@@ -88,3 +88,26 @@ def test_a_table_that_cannot_be_used_is_refused_with_its_fault(folder, change, m
     change(pd.read_csv(folder / "votes.csv")).to_csv(folder / "bad.csv", index=False)
     with pytest.raises(InputError, match=message):
         write_picture_votes(folder / "pictures", folder / "bad.csv", folder / "part.parquet", 5.5)
+
+
+def test_copies_of_smooth_galaxies_have_the_bar_that_their_row_tells(folder):
+    _, _, copies = write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "part.parquet", 5.5, bars=2)
+    assert copies == 24
+    table, pixels = read_table(folder / "part.parquet").to_pandas(), np.load(folder / "part.npy")
+    assert (table["bar_strength"][:12] == 0).all()
+    assert (table["bar_yes_votes"][12:] == 0).all()
+    assert (table["split"][12:].to_numpy() == np.repeat(table["split"][:12].to_numpy(), 2)).all()
+    y, x = np.indices(pixels.shape[-2:]) - pixels.shape[-1] // 2
+    original = dict(zip(table["file"][:12], pixels[:12, 0, 0], strict=True))
+    for row in range(12, 36):
+        added = pixels[row, 0, 0] - original[table["file"][row]]
+        share = added.sum() / original[table["file"][row]][np.hypot(x, y) < 30].clip(0).sum()
+        assert share == pytest.approx(table["bar_strength"][row] / (1 - table["bar_strength"][row]), rel=0.1)
+        angle = np.deg2rad(90 + table["bar_position_angle"][row])
+        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        assert (added * along**2).sum() > (added * across**2).sum()
+        on_axis = added[np.abs(across) < 1]
+        inside = np.abs(along[np.abs(across) < 1]) < table["bar_length"][row] / table["pixel_scale"][row] / 2
+        assert on_axis[inside].sum() > 0.8 * on_axis.sum()
+    training = open_training_set([StampFiles(folder / "part.parquet", folder / "part.npy")], needs_rows=False)
+    assert np.isfinite(training.columns["bar_length"]).sum() == 24

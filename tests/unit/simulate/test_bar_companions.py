@@ -5,11 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tuningfork.core.config import validate
 from tuningfork.core.config.population import Population
-from tuningfork.simulate.galaxies.arms import bar_on_sky
+from tuningfork.core.description import describe
 from tuningfork.simulate.galaxies.artifacts import draw_artifact
 from tuningfork.simulate.galaxies.bar_companions import draw_companions
+from tuningfork.simulate.galaxies.bars import BarLight, bar_on_sky
+from tuningfork.simulate.galaxies.disc_parts import disc_parts
 from tuningfork.simulate.galaxies.draw import draw_galaxy
+from tuningfork.simulate.imaging.observe import draw_foreground
+from tuningfork.simulate.light.canvas import Light, north_up
+from tuningfork.simulate.light.profiles import Knots
 from tuningfork.simulate.votes import answer_probabilities, signal_to_noise
 
 EVERYTHING = Population(
@@ -25,11 +31,13 @@ PLAIN = Population(oval_fraction=0, barlens_fraction=0, ansae_fraction=0, bar_du
 def test_the_light_of_a_barred_galaxy_adds_up_and_no_disc_is_negative(seed):
     galaxy = draw_galaxy(np.random.default_rng(seed), EVERYTHING)
     assert sum(part.fraction for part in galaxy.parts) == pytest.approx(1.0)
-    assert all(part.fraction >= 0 for part in galaxy.parts if part.population != "dust")
+    taken_away = {"dust", "disc"}
+    assert all(part.fraction >= 0 for part in galaxy.parts if part.population not in taken_away)
+    assert sum(part.fraction for part in galaxy.parts if part.population == "disc") > 0
 
 
 def test_companions_lie_on_the_bar_and_point_along_it():
-    bar = bar_on_sky(20.0, 0.3, 0.4, 1.0, 2.0, 0.8, 30.0)
+    bar = bar_on_sky(20.0, 0.3, 0.4, BarLight("ferrers", 1.0), 2.0, 0.8, 30.0)
     population = Population(oval_fraction=0, barlens_fraction=0, ansae_fraction=1.0, bar_dust_fraction=1.0)
     companions = draw_companions(np.random.default_rng(1), bar, 0.8, 30.0, population)
     ansae = next(part for part in companions.parts if part.population == "old")
@@ -43,7 +51,7 @@ def test_companions_lie_on_the_bar_and_point_along_it():
 
 
 def test_without_shares_nothing_comes_with_a_bar():
-    bar = bar_on_sky(20.0, 0.3, 0.4, 1.0, 2.0, 0.8, 30.0)
+    bar = bar_on_sky(20.0, 0.3, 0.4, BarLight("ferrers", 1.0), 2.0, 0.8, 30.0)
     assert draw_companions(np.random.default_rng(1), bar, 0.8, 30.0, PLAIN).light == 0
 
 
@@ -71,3 +79,49 @@ def test_people_call_a_plain_disc_smooth_unless_it_is_inclined(axis_ratio, featu
             without_arms = replace(galaxy, arm_strength=0.0, ring_strength=0.0)
             shares.append(answer_probabilities(without_arms, 60.0, 0.3)["smooth_or_featured"][1])
     assert (np.mean(shares) > 0.5) == featured
+
+
+LANES = Population(
+    oval_fraction=0, barlens_fraction=0, ansae_fraction=0, bar_dust_fraction=1.0, bar_light_max=0.5,
+    bulge_fraction_max=0.1, classes=dict.fromkeys(Population().classes.model_dump(), 0.0) | {"barred_spiral": 1.0},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_dust_lane_takes_more_light_than_there_is(seed):
+    galaxy = draw_galaxy(np.random.default_rng(seed), LANES)
+    canvas = north_up(256, max(galaxy.r_eff, galaxy.bar_length) / 50)
+    image = canvas.draw(galaxy.lights(["r"], 0, 22.5), [0.3], 3.0)[0]
+    assert image.min() > -1e-3 * image.max()
+
+
+def test_broken_discs_have_the_light_that_they_are_given_and_none_is_negative():
+    population, seen = Population(broken_disc_fraction=1.0, lopsided_fraction=0.0), set()
+    for seed in range(60):
+        parts = disc_parts(np.random.default_rng(seed), 3.0, 0.1, 0.2, 0.8, 20.0, population)
+        assert sum(part.fraction for part in parts) == pytest.approx(0.8)
+        stars = [part for part in parts if part.population == "disc"]
+        seen.add((len(stars), stars[-1].fraction < 0))
+        image = north_up(256, 0.2).draw([Light(p.profile, np.array([p.fraction])) for p in stars], [1.0], 3.0)[0]
+        assert image.min() > -1e-3 * image.max()
+    assert seen == {(1, False), (2, False), (2, True)}
+
+
+def test_as_many_galaxies_as_asked_for_have_something_in_front(root):
+    description = describe(validate({}), root / "config" / "surveys")
+    galaxy = draw_galaxy(np.random.default_rng(0), Population())
+    rng = np.random.default_rng(1)
+    drawn = [draw_foreground(rng, galaxy, Population(foreground_fraction=0.3), description) for _ in range(1000)]
+    assert np.mean([bool(lights) for lights in drawn]) == pytest.approx(0.3, abs=0.05)
+    lights = [light for found in drawn for light in found]
+    assert max(np.hypot(light.x, light.y) for light in lights) < 1.7 * galaxy.r_eff
+    assert not draw_foreground(rng, galaxy, Population(foreground_fraction=0.0), description)
+
+
+def test_a_trail_is_even_and_crosses_the_whole_image():
+    for seed in range(100):
+        parts, _ = draw_artifact(np.random.default_rng(seed))
+        if isinstance(parts[0].profile, Knots) and len(parts[0].profile.x) > 60:
+            trail = parts[0].profile
+            assert np.hypot(trail.x, trail.y).max() > 55
+            assert np.ptp(np.abs(np.diff(trail.x))) < 1e-9

@@ -127,20 +127,22 @@ def test_bars_have_stated_lengths_that_the_size_does_not_give_away(galaxies):
     assert population.bar_length_min * 0.93 < length.min() < length.max() < population.bar_length_max * 1.08
     assert 0.3 < np.corrcoef(length, r_eff)[0, 1] < 0.65
     strength = np.array([galaxy.bar_strength for galaxy in barred])
-    assert 0.05 <= strength.min() < strength.max() <= Population().bar_light_max
+    assert 0.04 <= strength.min() < strength.max() <= Population().bar_light_max
     others = [galaxy for galaxy in galaxies if galaxy.kind != "barred_spiral"]
     assert all(np.isnan(galaxy.bar_length) and galaxy.bar_strength == 0 for galaxy in others)
 
 
 def test_the_true_bar_is_the_one_that_is_drawn(galaxies):
-    """Taking the bar away from a galaxy leaves a hole of its length in its direction."""
+    """Taking the bar away from a galaxy leaves a hole of its length in its direction, but for the faint light at its ends."""
     for galaxy in [galaxy for galaxy in galaxies if galaxy.kind == "barred_spiral"][:10]:
         (bar,) = [part for part in galaxy.parts if part.fraction == galaxy.bar_strength and part.population == "old"]
         x, y, weight = bar.profile.points()
         angle = np.deg2rad(90 + galaxy.bar_position_angle)
         along = x * np.cos(angle) + y * np.sin(angle)
         across = y * np.cos(angle) - x * np.sin(angle)
-        assert 0.9 < 2 * np.abs(along).max() / galaxy.bar_length <= 1
+        beyond = np.abs(along) > galaxy.bar_length / 2
+        assert weight[beyond].sum() < 0.05
+        assert np.abs(along).max() > 0.45 * galaxy.bar_length
         assert (weight * across**2).sum() < (weight * along**2).sum()
 
 
@@ -153,6 +155,7 @@ def test_growth_radii_grow(galaxies):
 def test_parts_of_a_galaxy_sum_to_its_flux(galaxies):
     for galaxy in galaxies[:200]:
         assert sum(part.fraction for part in galaxy.parts) == pytest.approx(1)
-        assert all(part.fraction > 0 or part.population == "dust" for part in galaxy.parts if part.fraction)
+        # Dust takes light away, and so does the hollow of a disc.
+        assert all(part.fraction > 0 or part.population in ("dust", "disc") for part in galaxy.parts if part.fraction)
         total = sum(light.fluxes for light in galaxy.lights(["g", "r"], 1, 22.5))
         assert -2.5 * np.log10(total[1]) + 22.5 == pytest.approx(galaxy.mag)

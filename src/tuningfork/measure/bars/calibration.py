@@ -1,15 +1,16 @@
 """The calibration of bars learned from held-out galaxies: one relation per estimator, and their combination."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tuningfork.core.calibration_file import require, require_names
+from tuningfork.core.calibration_file import ADDED, require, require_names
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.measure.bars.combination import BarCombination, direct_alone
 from tuningfork.measure.bars.estimators import BarEstimate
 from tuningfork.measure.bars.length_calibration import LengthCalibration, identity
+from tuningfork.measure.bars.limits import TrainedRange
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,20 @@ class BarCalibration:
     axis_ratio : LengthCalibration
         Calibration of the mask's ratio of width to length, in the same form as that of a length.
     combination : BarCombination
+    trained : TrainedRange or None
+        Range of the bars that were learned from; None: it is not known, and no bar counts as outside.
     """
 
     lengths: dict[str, LengthCalibration]
     axis_ratio: LengthCalibration
     combination: BarCombination
+    trained: TrainedRange | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         require_names("lengths", self.lengths, ESTIMATORS)
-        for field in ("names", "angles"):
-            known = set(getattr(self.combination, field)) <= set(ESTIMATORS)
-            require(known, f"combination.{field} may only have {', '.join(ESTIMATORS)}")
+        for name in ("names", "angles"):
+            known = set(getattr(self.combination, name)) <= set(ESTIMATORS)
+            require(known, f"combination.{name} may only have {', '.join(ESTIMATORS)}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class CalibratedBars:
         (N,) the combined position angle and its standard deviation (deg, from +y counter-clockwise).
     axis_ratio, axis_ratio_error : ndarray
         (N,) ratio of width to length and its standard deviation.
+    outside : ndarray
+        (N,) bool, whether the combined length lies outside the range of the bars that were learned from.
     """
 
     lengths: dict[str, np.ndarray]
@@ -63,6 +69,7 @@ class CalibratedBars:
     angle_error: np.ndarray
     axis_ratio: np.ndarray
     axis_ratio_error: np.ndarray
+    outside: np.ndarray
 
 
 def calibrated_bars(
@@ -88,12 +95,15 @@ def calibrated_bars(
     lengths = {name: learned[name].apply(raw.length, psf_fwhm) for name, raw in estimates.items()}
     errors = {name: learned[name].error(raw.spread) for name, raw in estimates.items()}
     length, error, method = combination.lengths(lengths, errors["direct"])
+    beyond = np.zeros(len(length)) if calibration.trained is None else calibration.trained.beyond(length, psf_fwhm)
+    # Beyond the range nobody knows the error, but it may well be as large as the way back to the nearest tested length.
+    error = np.hypot(error, beyond)
     angles = {name: raw.angle for name, raw in estimates.items()}
     angle, angle_error = combination.angle(angles, {name: raw.angle_spread for name, raw in estimates.items()})
     mask = estimates["mask"]
     ratio = np.clip(calibration.axis_ratio.apply(mask.axis_ratio, psf_fwhm), 0, 1)
     ratio_error = ratio * calibration.axis_ratio.error(mask.spread)
-    return CalibratedBars(lengths, errors, length, error, method, angle, angle_error, ratio, ratio_error)
+    return CalibratedBars(lengths, errors, length, error, method, angle, angle_error, ratio, ratio_error, beyond > 0)
 
 
 def uncalibrated() -> BarCalibration:

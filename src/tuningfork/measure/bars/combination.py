@@ -16,11 +16,12 @@ The last step takes this away, galaxy by galaxy, according to its error.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tuningfork.core.calibration_file import require, require_not_negative, require_range
+from tuningfork.core.calibration_file import ADDED, require, require_not_negative, require_range
+from tuningfork.measure.bars.angle import AngleError, combine_angles
 
 UNIT_ESTIMATOR = "direct"
 """The estimator whose stated error is the unit of all errors; it is used alone where no weights could be learned."""
@@ -50,6 +51,8 @@ class BarCombination:
         Estimator -> scatter (deg) of its position angle, for the estimators that measure one.
     angle_scatter : float
         Scatter of the combined angle (deg).
+    angle_error : AngleError or None
+        The error of each galaxy's combined angle; None: it was not learned, and `angle_scatter` is the least error of all.
     n : int
         Number of galaxies that it was learned from; with 0, only `UNIT_ESTIMATOR` is used.
     offset : float
@@ -69,6 +72,7 @@ class BarCombination:
     offset: float = 0.0
     middle: float = 0.0
     regression: float = 0.0
+    angle_error: AngleError | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         number = len(self.names)
@@ -165,18 +169,11 @@ class BarCombination:
         angle, error : ndarray
             (N,) deg, NaN where no estimator measured an angle.
         """
-        total = np.zeros(len(next(iter(angles.values()))), dtype=complex)
-        weight, spread = np.zeros(len(total)), np.zeros(len(total))
-        for name, scatter in self.angles.items():
-            known = np.isfinite(angles[name])
-            weights = np.where(known, 1 / scatter**2, 0)
-            total += weights * np.where(known, np.exp(2j * np.deg2rad(angles[name])), 0)
-            weight += weights
-            spread += weights * np.where(known, np.nan_to_num(spreads[name]), 0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = np.where(weight > 0, np.rad2deg(np.angle(total)) / 2 % 180, np.nan)
-            error = np.maximum(spread / weight, self.angle_scatter)
-        return mean, np.where(weight > 0, error, np.nan)
+        combined = combine_angles(angles, spreads, self.angles)
+        if self.angle_error is None:
+            return combined.angle, np.maximum(combined.stated, self.angle_scatter)
+        known = np.isfinite(combined.angle)
+        return combined.angle, np.where(known, self.angle_error.of(combined), np.nan)
 
 
 def _is_covariance(matrix: np.ndarray) -> bool:

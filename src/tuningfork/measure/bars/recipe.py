@@ -140,7 +140,7 @@ def bar_columns(
     angle = np.where(given, pixel_to_sky_angle(bars.angle, north, east_left), np.nan)
     disc = [numpy_column(tables.profiles, name).astype(float) for name in ("axis_ratio", "position_angle")]
     redshift = numpy_column(tables.sources, "redshift").astype(float)
-    bits = bar_flags(estimates, length, psf * scale, barred, np.isfinite(probability))
+    bits = bar_flags(estimates, length, psf * scale, bars.outside & given, barred, np.isfinite(probability))
     values = {
         "source_id": rows["source_id"],
         "flags": numpy_column(rows, "flags") | numpy_column(classes, "flags") | bits,
@@ -179,6 +179,7 @@ def bar_flags(
     estimates: Mapping[str, BarEstimate],
     length: np.ndarray,
     psf_fwhm: np.ndarray,
+    outside: np.ndarray,
     barred: np.ndarray,
     classified: np.ndarray,
 ) -> np.ndarray:
@@ -190,6 +191,8 @@ def bar_flags(
         Estimator -> its estimates for N sources.
     length, psf_fwhm : ndarray
         (N,) recommended length and width of the PSF, in the same unit.
+    outside : ndarray
+        (N,) bool, whether the recommended length is outside the range of the bars that were learned from.
     barred, classified : ndarray
         (N,) bool, which sources count as barred, and which have predicted votes.
 
@@ -204,6 +207,7 @@ def bar_flags(
         short = length < psf_fwhm
     bits = {
         Flag.BAR_SHORTER_THAN_PSF: short,
+        Flag.BAR_OUTSIDE_TRAINING: outside,
         Flag.NOT_BARRED: classified & ~barred,
         Flag.BAR_NOT_MEASURED: missing.all(axis=0),
         Flag.BAR_ESTIMATOR_MISSING: barred & missing.any(axis=0) & ~missing.all(axis=0),

@@ -1,10 +1,9 @@
-"""Features in the plane of a disc: spiral arms, rings, star-forming regions and bars; and tidal tails."""
+"""Features in the plane of a disc: spiral arms, rings and star-forming regions; and tidal tails."""
 
 import numpy as np
 
-from tuningfork.simulate.galaxies.boxy import Bar, BoxyBar
 from tuningfork.simulate.light.axes import from_axes
-from tuningfork.simulate.light.profiles import Ferrers, Knots
+from tuningfork.simulate.light.profiles import Knots
 
 MAX_ARM_KNOTS = 360
 
@@ -142,16 +141,27 @@ def star_formation(
     )
 
 
-def ring(rng: np.random.Generator, radius: float, cos_inclination: float, position_angle: float) -> Knots:
-    """Return a ring.
+def ring(
+    rng: np.random.Generator,
+    radius: float,
+    cos_inclination: float,
+    position_angle: float,
+    roundest: float = 1.0,
+    along: float | None = None,
+) -> Knots:
+    """Return a ring: an ellipse in the plane of the disc, from smooth to clumpy.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     radius : float
-        arcsec.
+        Semi-major axis (arcsec).
     cos_inclination, position_angle : float
         Of the disc; see :func:`knots_in_disc`.
+    roundest : float
+        Smallest axis ratio in the plane, drawn uniformly up to 1.
+    along : float, optional
+        Angle of the major axis in the plane, from the line of nodes (rad); without it any.
 
     Returns
     -------
@@ -159,9 +169,12 @@ def ring(rng: np.random.Generator, radius: float, cos_inclination: float, positi
     """
     number = 60
     angle = 2 * np.pi * np.arange(number) / number
-    sigma = np.full(number, radius * rng.uniform(0.07, 0.14))
-    weight = rng.lognormal(0, 0.35, number)
-    return knots_in_disc(np.full(number, radius), angle, sigma, weight, cos_inclination, position_angle)
+    sigma = np.full(number, radius * rng.uniform(0.06, 0.16))
+    weight = rng.lognormal(0, rng.uniform(0.05, 0.45), number)
+    axis_ratio, turn = rng.uniform(roundest, 1), rng.uniform(0, np.pi)
+    x, y = radius * np.cos(angle), radius * axis_ratio * np.sin(angle)
+    turned = np.arctan2(y, x) + (turn if along is None else along)
+    return knots_in_disc(np.hypot(x, y), turned, sigma, weight, cos_inclination, position_angle)
 
 
 def tidal_tail(rng: np.random.Generator, begin: tuple[float, float], reach: float) -> Knots:
@@ -188,43 +201,3 @@ def tidal_tail(rng: np.random.Generator, begin: tuple[float, float], reach: floa
     sigma = reach * (0.05 + 0.09 * t) * rng.uniform(0.7, 1.2)
     weight = (1.1 - t) * rng.lognormal(0, 0.25, number)
     return Knots(x, y, sigma, weight / weight.sum())
-
-
-def bar_on_sky(
-    length: float,
-    axis_ratio: float,
-    angle: float,
-    index: float,
-    boxiness: float,
-    cos_inclination: float,
-    position_angle: float,
-) -> Bar:
-    """Return a flat bar in an inclined disc as it is seen.
-
-    Parameters
-    ----------
-    length : float
-        Full length as seen (arcsec); the one in the plane is at least as long.
-    axis_ratio : float
-        In the plane of the disc.
-    angle : float
-        In the plane, from the line of nodes (rad).
-    index : float
-        See :class:`tuningfork.simulate.light.profiles.Ferrers`.
-    boxiness : float
-        Of the isophotes as seen: 2 for ellipses; see :class:`tuningfork.simulate.galaxies.boxy.BoxyBar`.
-    cos_inclination, position_angle : float
-        Of the disc; see :func:`knots_in_disc`.
-
-    Returns
-    -------
-    Ferrers or BoxyBar
-    """
-    axes, lengths, _ = np.linalg.svd(
-        np.array([[1, 0], [0, cos_inclination]])
-        @ [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        @ np.diag([1, axis_ratio])
-    )
-    seen = np.rad2deg(np.arctan2(axes[1, 0], axes[0, 0]))
-    form = length, float(lengths[1] / lengths[0]), float((position_angle + seen) % 180), index
-    return Ferrers(*form) if boxiness == 2 else BoxyBar(*form, boxiness)

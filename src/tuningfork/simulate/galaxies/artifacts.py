@@ -7,13 +7,15 @@ import numpy as np
 from tuningfork.simulate.galaxies import arms
 from tuningfork.simulate.galaxies.priors import log_uniform
 from tuningfork.simulate.light.axes import from_axes
-from tuningfork.simulate.light.profiles import EdgeOn, Ferrers, Point, Sersic
+from tuningfork.simulate.light.profiles import EdgeOn, Ferrers, Knots, Point, Sersic
 from tuningfork.simulate.truth import Part
 
 ARTIFACT = "artifact"
 """Name of this kind in `simulate.population.classes`."""
 NOMINAL_RADIUS = 2.0
 """Stands for the half-light radius where the size of an image has to be chosen (arcsec)."""
+TRAIL_REACH = 60.0
+"""Half the length of a trail (arcsec): beyond the edges of the image."""
 SATURATED_BRIGHTER, NOISE_FAINTER = 6.0, 4.0
 """How much brighter than the faintest galaxy a saturated star is at most, and how much fainter a peak of noise (mag)."""
 
@@ -36,7 +38,7 @@ def draw_artifact(rng: np.random.Generator) -> Drawn:
         Magnitudes by which it is brighter than a galaxy.
     """
     kinds: list[Callable[[np.random.Generator], Drawn]] = [_star, _saturated_star, _trail, _noise, _ghost, _piece]
-    return kinds[int(rng.choice(len(kinds), p=[0.3, 0.25, 0.12, 0.08, 0.1, 0.15]))](rng)
+    return kinds[int(rng.choice(len(kinds), p=[0.25, 0.25, 0.22, 0.06, 0.1, 0.12]))](rng)
 
 
 def _star(rng: np.random.Generator) -> Drawn:
@@ -64,9 +66,16 @@ def _saturated_star(rng: np.random.Generator) -> Drawn:
 
 
 def _trail(rng: np.random.Generator) -> Drawn:
-    """Return the trail of a satellite, a meteor or a star that bled: a line through the whole image."""
-    length = log_uniform(rng, 40, 300)
-    return [Part(EdgeOn(length, rng.uniform(0.3, 1.5), rng.uniform(0, 180)), 1.0, "disc")], rng.uniform(0, 3)
+    """Return the trail of a satellite, a meteor or a star that bled: an even line through the whole image, or a dashed one."""
+    sigma, angle = log_uniform(rng, 0.25, 1.5), rng.uniform(0, 180)
+    along = np.arange(-TRAIL_REACH, TRAIL_REACH, 0.8 * sigma)
+    across = np.full(along.size, rng.normal(0, 1.0))
+    x, y = from_axes(along, across, angle)
+    weight = np.ones(along.size)
+    if rng.uniform() < 0.2:
+        weight += rng.uniform(0.2, 0.9) * np.sin(2 * np.pi * along / log_uniform(rng, 5, 60) + rng.uniform(0, 6))
+    trail = Knots(x, y, np.full(along.size, sigma), weight / weight.sum())
+    return [Part(trail, 1.0, "disc")], rng.uniform(-1, 3)
 
 
 def _noise(rng: np.random.Generator) -> Drawn:

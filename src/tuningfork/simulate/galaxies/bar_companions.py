@@ -5,15 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuningfork.core.config.population import Population
-from tuningfork.simulate.galaxies.boxy import Bar
+from tuningfork.simulate.galaxies.bars import Bar
 from tuningfork.simulate.galaxies.priors import log_uniform
 from tuningfork.simulate.galaxies.shape import flattened
 from tuningfork.simulate.light.axes import from_axes
 from tuningfork.simulate.light.profiles import Ferrers, Knots, Sersic
 from tuningfork.simulate.truth import Part
 
-OVAL_LIGHT, BARLENS_LIGHT, ANSAE_LIGHT, LANE_DEPTH = (0.1, 1.2), (0.2, 0.8), (0.04, 0.15), (0.05, 0.2)
-"""Light in units of the bar's, smallest and largest; for dust lanes the light that they take away."""
+OVAL_LIGHT, BARLENS_LIGHT, ANSAE_LIGHT = (0.1, 1.2), (0.2, 0.8), (0.04, 0.15)
+"""Light in units of the bar's, smallest and largest."""
+LANE_DEPTH, LANE_LENGTH, LANE_AXIS_RATIO = (0.1, 0.6), 0.42, 0.16
+"""Part of the bar's surface brightness that a dust lane takes away at its middle, its length in that of the bar, and its
+axis ratio."""
+BAR_BESIDE_THE_AXIS = 0.6
+"""Surface brightness of the bar at the middle of a lane, in units of the mean over the bar: it never falls below that."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def draw_companions(
     Parameters
     ----------
     rng : numpy.random.Generator
-    bar : Ferrers or BoxyBar
+    bar : Bar
         As seen on the sky.
     cos_inclination, position_angle : float
         Of the disc (deg).
@@ -94,13 +99,16 @@ def _ansae(rng: np.random.Generator, bar: Bar) -> Part:
 
 
 def _dust_lanes(rng: np.random.Generator, bar: Bar) -> list[Part]:
-    """Return two straight lanes beside the bar's axis, one on each half, that take light away."""
+    """Return two straight lanes beside the bar's axis, one on each half, that take a part of the light there away."""
     side, depth = rng.choice([-1.0, 1.0]), rng.uniform(*LANE_DEPTH)
+    # A lane is twice as deep at its middle as its mean over its own area, and must not be deeper than the bar is bright.
+    area = LANE_LENGTH**2 * LANE_AXIS_RATIO / bar.axis_ratio
+    light = depth * BAR_BESIDE_THE_AXIS * area / 2
     lanes = []
     for half in (-1.0, 1.0):
         along = np.array([half * bar.length * 0.24])
         across = np.array([half * side * bar.length / 2 * bar.axis_ratio * 0.35])
         x, y = from_axes(along, across, bar.position_angle)
-        lane = Ferrers(bar.length * 0.42, 0.16, bar.position_angle, 1.0)
-        lanes.append(Part(lane, -depth / 2, "dust", float(x[0]), float(y[0])))
+        lane = Ferrers(bar.length * LANE_LENGTH, LANE_AXIS_RATIO, bar.position_angle, 1.0)
+        lanes.append(Part(lane, -light, "dust", float(x[0]), float(y[0])))
     return lanes

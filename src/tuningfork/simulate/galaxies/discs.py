@@ -5,18 +5,24 @@ import numpy as np
 from tuningfork.core.config.population import Population
 from tuningfork.simulate.galaxies import arms
 from tuningfork.simulate.galaxies.bar_companions import draw_companions
-from tuningfork.simulate.galaxies.boxy import Bar, draw_boxiness
+from tuningfork.simulate.galaxies.bars import Bar, bar_on_sky, draw_boxiness, draw_light
+from tuningfork.simulate.galaxies.disc_parts import (
+    HALF_LIGHT_OF_SCALE,
+    disc_parts,
+    largest_barred_bulge,
+    outer_ring_light,
+    pattern,
+    pattern_around_bar,
+)
 from tuningfork.simulate.galaxies.priors import log_uniform
 from tuningfork.simulate.galaxies.shape import Shape, flattened
-from tuningfork.simulate.light.profiles import EdgeOn, Knots, Sersic
+from tuningfork.simulate.light.profiles import EdgeOn, Sersic
 from tuningfork.simulate.truth import Part, growth_radii
 
-HALF_LIGHT_OF_SCALE = 1.678
-"""Half-light radius of an exponential disc in scale radii."""
 MAX_INNER_LIGHT = 0.75
 """Largest part of a barred galaxy's light in the bar and what comes with it; a bulge may add a tenth."""
-LOPSIDEDNESS = (0.05, 0.25)
-"""Distance of an off-centre disc from the centre, in its scale radii."""
+LEAST_COS_INCLINATION = 0.3
+"""Discs are drawn up to 72 deg; more inclined ones are edge-on discs."""
 RADIUS_TOLERANCE = 0.07
 """How far the half-light radius of a barred galaxy may be off, as a part of it, before another is drawn."""
 DUST_DEPTH, DUST_REACH = (0.15, 0.6), 0.9
@@ -38,16 +44,16 @@ def spiral(rng: np.random.Generator, r_eff: float, population: Population) -> Sh
     -------
     Shape
     """
-    cos_i, angle = rng.uniform(0.3, 1.0), rng.uniform(0, 180)
+    cos_i, angle = rng.uniform(LEAST_COS_INCLINATION, 1.0), rng.uniform(0, 180)
     bulge = log_uniform(rng, population.bulge_fraction_min, population.bulge_fraction_max)
     strength = rng.uniform(0.12, 0.35) if rng.uniform() < population.arms_fraction else rng.uniform(0.0, 0.05)
     strength *= 1 - bulge
     scale = r_eff / HALF_LIGHT_OF_SCALE
-    ringed, outer = rng.uniform() < population.inner_ring_fraction, _outer_ring(rng, population) * (1 - bulge)
-    parts = _disc(rng, scale, bulge, strength + outer, cos_i, angle, population)
-    parts.append(Part(_pattern(rng, ringed, scale, cos_i, angle, population), strength, "young"))
+    ringed, outer = rng.uniform() < population.inner_ring_fraction, outer_ring_light(rng, population) * (1 - bulge)
+    parts = disc_parts(rng, scale, bulge, strength + outer, cos_i, angle, population)
+    parts.append(Part(pattern(rng, ringed, scale, cos_i, angle, population), strength, "young"))
     if outer:
-        parts.append(Part(arms.ring(rng, scale * rng.uniform(2.8, 3.8), cos_i, angle), outer, "young"))
+        parts.append(Part(arms.ring(rng, scale * rng.uniform(2.8, 3.8), cos_i, angle, roundest=0.8), outer, "young"))
     axis_ratio, rings = flattened(cos_i, population.disc_thickness), outer + ringed * strength
     return Shape(parts, axis_ratio, angle, None, 0.0, bulge, strength + outer, cos_i, ring_strength=rings)
 
@@ -68,35 +74,37 @@ def barred_spiral(rng: np.random.Generator, r_eff: float, population: Population
     """
     low, high = population.bar_length_min, population.bar_length_max
     for _ in range(20):
-        cos_i, angle, in_plane = rng.uniform(0.45, 1.0), rng.uniform(0, 180), rng.uniform(0, 2 * np.pi)
+        cos_i, angle = rng.uniform(LEAST_COS_INCLINATION, 1.0), rng.uniform(0, 180)
+        in_plane = rng.uniform(0, 2 * np.pi)
         shortest, longest = (
             r_eff * limit for limit in (population.bar_relative_length_min, population.bar_relative_length_max)
         )
         length = log_uniform(rng, np.clip(shortest, low, high / 1.05), np.clip(longest, low * 1.05, high))
         bar = _bar(rng, length, in_plane, cos_i, angle, population)
-        bar_strength = log_uniform(rng, np.clip(0.05 * length / r_eff, 0.05, 0.12), population.bar_light_max)
+        bar_strength = log_uniform(rng, np.clip(0.04 * length / r_eff, 0.04, 0.1), population.bar_light_max)
         companions = draw_companions(rng, bar, cos_i, angle, population)
         # What comes with a bar leaves a part of the light to the disc.
         bar_strength = min(bar_strength, MAX_INNER_LIGHT / (1 + companions.light))
-        bulge = log_uniform(rng, population.bulge_fraction_min, _largest_barred_bulge(population))
+        bulge = log_uniform(rng, population.bulge_fraction_min, largest_barred_bulge(population))
         bulge = min(bulge, MAX_INNER_LIGHT + 0.1 - bar_strength * (1 + companions.light))
         inner = bar_strength * (1 + companions.light)
         strength = rng.uniform(0.08, 0.3) if rng.uniform() < population.arms_fraction else rng.uniform(0.0, 0.04)
         strength *= 1 - bulge - inner
         ringed = rng.uniform() < population.inner_ring_fraction
-        outer = _outer_ring(rng, population) * (1 - bulge - inner)
+        outer = outer_ring_light(rng, population) * (1 - bulge - inner)
         seed, axis_ratio = int(rng.integers(2**62)), flattened(cos_i, population.disc_thickness)
         scale = r_eff / HALF_LIGHT_OF_SCALE
         for _ in range(3):
             # The bar stays as it is; the same disc around it is drawn larger or smaller.
             again = np.random.default_rng(seed)
-            parts = _disc(again, scale, bulge, strength + outer + inner, cos_i, angle, population)
+            parts = disc_parts(again, scale, bulge, strength + outer + inner, cos_i, angle, population)
             end = bar.length / 2 / np.hypot(np.cos(in_plane), np.sin(in_plane) * cos_i)
-            pattern = _around_bar(again, ringed, end, in_plane, scale, cos_i, angle, population)
-            parts += [Part(pattern, strength, "young"), Part(bar, bar_strength, "old"), *companions.of(bar_strength)]
+            around = pattern_around_bar(again, ringed, end, in_plane, scale, cos_i, angle, population)
+            parts += [Part(around, strength, "young"), Part(bar, bar_strength, "old"), *companions.of(bar_strength)]
             if outer:
                 # About where the outer Lindblad resonance of a bar lies, which ends near its corotation.
-                parts.append(Part(arms.ring(again, end * again.uniform(1.8, 2.4), cos_i, angle), outer, "young"))
+                far = arms.ring(again, end * again.uniform(1.8, 2.4), cos_i, angle, roundest=0.75)
+                parts.append(Part(far, outer, "young"))
             factor = r_eff / growth_radii(parts, axis_ratio, angle, [0.5])[0]
             scale *= factor
         if abs(factor - 1) < RADIUS_TOLERANCE:
@@ -137,99 +145,9 @@ def edge_on(rng: np.random.Generator, r_eff: float, population: Population) -> S
     return Shape(parts, disc.axis_ratio, angle, bulge_fraction=bulge, cos_inclination=0.0)
 
 
-def _largest_barred_bulge(population: Population) -> float:
-    """Return the largest bulge of a barred galaxy: half that of others, for the bar needs light too."""
-    return max(population.bulge_fraction_max / 2, population.bulge_fraction_min * 1.01)
-
-
 def _bar(
     rng: np.random.Generator, length: float, in_plane: float, cos_i: float, angle: float, population: Population
 ) -> Bar:
     axis_ratio = rng.uniform(population.bar_axis_ratio_min, population.bar_axis_ratio_max)
-    index, boxiness = float(rng.choice([1.0, 1.5])), draw_boxiness(rng, population.bar_boxiness_max)
-    return arms.bar_on_sky(length, axis_ratio, in_plane, index, boxiness, cos_i, angle)
-
-
-def _outer_ring(rng: np.random.Generator, population: Population) -> float:
-    """Return how much of the light outside bulge and bar an outer ring has; mostly there is none."""
-    return rng.uniform(0.04, 0.12) if rng.uniform() < population.outer_ring_fraction else 0.0
-
-
-def _pattern(
-    rng: np.random.Generator, ringed: bool, scale: float, cos_i: float, angle: float, population: Population
-) -> Knots:
-    """Return the ring or the arms of an unbarred disc."""
-    if ringed:
-        return arms.ring(rng, scale * rng.uniform(0.7, 1.6), cos_i, angle)
-    number, begin = int(rng.choice([2, 3, 4], p=[0.6, 0.2, 0.2])), scale * rng.uniform(0.4, 0.9)
-    return _arms(rng, number, begin, rng.uniform(0, 2 * np.pi), scale, cos_i, angle, population)
-
-
-def _around_bar(
-    rng: np.random.Generator,
-    ringed: bool,
-    end: float,
-    in_plane: float,
-    scale: float,
-    cos_i: float,
-    angle: float,
-    population: Population,
-) -> Knots:
-    """Return the ring about the bar, arms from its ends (at the radius `end`), or arms that know nothing of it."""
-    if ringed:
-        return arms.ring(rng, end * rng.uniform(0.95, 1.15), cos_i, angle)
-    if rng.uniform() < 0.7:
-        number, begin, start = 2, end * rng.uniform(0.9, 1.05), in_plane
-    else:
-        number, begin, start = int(rng.choice([2, 3, 4])), end * rng.uniform(0.8, 1.4), rng.uniform(0, 2 * np.pi)
-    return _arms(rng, number, begin, start, scale, cos_i, angle, population)
-
-
-def _arms(
-    rng: np.random.Generator,
-    number: int,
-    begin: float,
-    start: float,
-    scale: float,
-    cos_i: float,
-    angle: float,
-    population: Population,
-) -> Knots:
-    pitch = rng.uniform(population.pitch_min, population.pitch_max) * rng.choice([-1, 1])
-    if rng.uniform() < population.flocculent_fraction:
-        return arms.flocculent(rng, pitch, scale, cos_i, angle)
-    return arms.spiral_arms(rng, number, pitch, begin, start, scale * rng.uniform(0.9, 1.3), cos_i, angle)
-
-
-def _disc(
-    rng: np.random.Generator,
-    scale: float,
-    bulge: float,
-    others: float,
-    cos_i: float,
-    angle: float,
-    population: Population,
-) -> list[Part]:
-    """Return disc, bulge and star-forming regions; `others` is the light of what comes besides."""
-    regions = float(rng.uniform(0.0, 0.06))
-    spheroid = Sersic(
-        rng.uniform(population.bulge_n_min, population.bulge_n_max),
-        scale * rng.uniform(0.12, 0.4),
-        flattened(cos_i, rng.uniform(0.5, 0.9)),
-        angle,
-    )
-    disc = Sersic(1.0, scale * HALF_LIGHT_OF_SCALE, flattened(cos_i, population.disc_thickness), angle)
-    x, y = _off_centre(rng, scale, population)
-    return [
-        Part(disc, 1 - bulge - others - regions, "disc", x, y),
-        Part(spheroid, bulge, "old"),
-        Part(arms.star_formation(rng, int(rng.integers(15, 60)), scale, cos_i, angle), regions, "young"),
-    ]
-
-
-def _off_centre(rng: np.random.Generator, scale: float, population: Population) -> tuple[float, float]:
-    """Return where the disc's centre lies (arcsec); mostly on that of the galaxy."""
-    if rng.uniform() >= population.lopsided_fraction:
-        return 0.0, 0.0
-    distance, direction = scale * rng.uniform(*LOPSIDEDNESS), rng.uniform(0, 2 * np.pi)
-    return float(distance * np.cos(direction)), float(distance * np.sin(direction))
+    boxiness = draw_boxiness(rng, population.bar_boxiness_max)
+    return bar_on_sky(length, axis_ratio, in_plane, draw_light(rng), boxiness, cos_i, angle)

@@ -31,8 +31,8 @@ class Galaxy:
     position_angle : float
         deg.
     bar_length : float
-        Full length as seen on the sky, twice the semi-major axis at which the bar's light ends (arcsec); NaN
-        without a bar.
+        Full length as seen on the sky (arcsec), as :mod:`tuningfork.simulate.galaxies.bars` defines it; NaN without
+        a bar.
     bar_position_angle : float
         deg; NaN without a bar.
     bar_axis_ratio : float

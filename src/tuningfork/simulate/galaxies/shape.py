@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuningfork.simulate.galaxies.boxy import Bar
+from tuningfork.simulate.galaxies.bars import Bar
 from tuningfork.simulate.truth import Part
 
 

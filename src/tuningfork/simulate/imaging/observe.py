@@ -18,6 +18,10 @@ NEIGHBOUR_MAG_MARGIN = 3.0
 NEIGHBOUR_SLOPE = 0.25
 NEIGHBOUR_SHARES = {"star": 0.44, "bright": 0.28, "faint": 0.28}
 """What the neighbours are, as on the simulated sky: stars, galaxies like the population's, fainter ones."""
+FOREGROUND_REACH = 1.6
+"""Largest distance of what lies in front of a galaxy, in its half-light radii."""
+FOREGROUND_FAINTER = (0.3, 5.0)
+"""How much fainter than the galaxy it is (mag)."""
 RADIUS_ERROR = 0.05
 """Standard deviation of ln(half-light radius) in a survey's catalogue."""
 NATIVE_SIZES = (0.375, 2.0)
@@ -137,6 +141,37 @@ def draw_neighbours(
     return lights
 
 
+def draw_foreground(
+    rng: np.random.Generator, galaxy: Galaxy, population: Population, description: Description
+) -> list[Light]:
+    """Return what lies in front of a galaxy: mostly nothing, else a star or a small galaxy on its disc.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    galaxy : Galaxy
+        In the middle of the image.
+    population : Population
+        `foreground_fraction` is the share of the galaxies with something in front.
+    description : Description
+
+    Returns
+    -------
+    list of Light
+    """
+    if rng.uniform() >= population.foreground_fraction:
+        return []
+    distance, direction = galaxy.r_eff * FOREGROUND_REACH * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
+    # Two of three are stars.
+    profile: Point | Sersic = Point()
+    if rng.uniform() < 1 / 3:
+        radius = galaxy.r_eff * rng.uniform(0.1, 0.5)
+        profile = Sersic(float(rng.choice([1.0, 4.0])), radius, rng.uniform(0.3, 1), rng.uniform(0, 180))
+    flux = 10 ** (-0.4 * (galaxy.mag + rng.uniform(*FOREGROUND_FAINTER) - description.zero_point))
+    colours = relative_fluxes("disc", description.bands, description.reference, rng.uniform(-0.35, 0.8))
+    return [Light(profile, flux * colours, distance * np.cos(direction), distance * np.sin(direction))]
+
+
 def draw_native_size(rng: np.random.Generator, r_eff_pixels: float, size: int) -> int:
     """Return the width (pixel) of the image from which a galaxy is cut.
 
@@ -226,6 +261,7 @@ def observe(
     )
     lights = galaxy.lights(description.bands, description.reference, description.zero_point)
     lights += draw_neighbours(rng, (visible + 12) * description.pixel_scale, density, population, description)
+    lights += draw_foreground(rng, galaxy, population, description)
     image = fit(canvas.draw_through(lights, conditions.psfs(), *offset), visible)
     noise = conditions.sky_noise, description, conditions.correlation, conditions.background
     variance = add_noise(rng, image, *noise)

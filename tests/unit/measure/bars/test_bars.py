@@ -11,7 +11,8 @@ from helpers.inferred import morphology_answers
 from helpers.small_networks import LINEAGE, SCALE, SIZE, model_card, morphology_table, parameters, stamp_store
 from helpers.small_sets import stamp_files
 
-from tuningfork.core.calibration_file import write_calibration
+from tuningfork.calibrate.bar_learning import learn_range
+from tuningfork.core.calibration_file import read_calibration, write_calibration
 from tuningfork.core.columns import ESTIMATORS
 from tuningfork.core.decision_tree import answers
 from tuningfork.core.errors import InputError
@@ -22,6 +23,7 @@ from tuningfork.measure.bars.calibration import BarCalibration
 from tuningfork.measure.bars.combination import BarCombination, direct_alone
 from tuningfork.measure.bars.estimators import average
 from tuningfork.measure.bars.length_calibration import identity
+from tuningfork.measure.bars.limits import TrainedRange
 from tuningfork.measure.bars.maps import NOT_MEASURED, BarShape
 from tuningfork.measure.bars.recipe import counts_as_barred
 from tuningfork.measure.bars.shard import BarInputs, measure_bars
@@ -210,6 +212,37 @@ def test_a_bar_shorter_than_the_psf_is_flagged(shard: BarInputs) -> None:
     calibration(shard.calibration, "saliency", intercept=-3.0)
     flags = numpy_column(measured(shard), "flags")
     assert (flags[1:5] & Flag.BAR_SHORTER_THAN_PSF > 0).tolist() == [True, True, False, True]
+
+
+def test_a_bar_outside_the_training_is_flagged_and_its_error_reaches_back_to_it(shard: BarInputs) -> None:
+    calibration(shard.calibration, "saliency")
+    known = read_calibration(shard.calibration, "bars", BarCalibration)
+    within = measured(shard)
+    length = float(numpy_column(within, "bar_length")[1]) / SCALE
+    for trained in (TrainedRange(1.0, length / 1.5, 0.1, 100.0), TrainedRange(length * 1.5, 1e4, 0.1, 1e3)):
+        write_calibration(shard.calibration, "bars", replace(known, trained=trained), {"calibrate_bars": "e0"})
+        table = measured(shard)
+        # The last source counts as barred, but its length is that of another estimator.
+        flagged = numpy_column(table, "flags")[:5] & Flag.BAR_OUTSIDE_TRAINING > 0
+        assert flagged.tolist() == [False, True, True, False, True]
+        before, after = (numpy_column(part, "bar_length_error")[1] / length / SCALE for part in (within, table))
+        assert after == pytest.approx(np.hypot(before, np.log(1.5)), rel=1e-4)
+    assert not (numpy_column(within, "flags") & Flag.BAR_OUTSIDE_TRAINING).any()
+
+
+def test_the_range_of_the_training_is_that_of_nearly_all_its_bars_and_of_the_stamp() -> None:
+    length, psf = np.geomspace(10, 40, 999), np.full(999, 4.0)
+    length[0], psf[1] = np.nan, np.nan
+    trained = learn_range(np.append(length, [1.0, 500.0]), np.append(psf, [4.0, 4.0]), 128)
+    assert trained is not None
+    assert (trained.shortest, trained.longest) == pytest.approx((10 / 1.1, 40 * 1.1), rel=0.01)
+    assert (trained.shortest_psf, trained.longest_psf) == pytest.approx((2.5 / 1.1, 10 * 1.1), rel=0.01)
+    beyond = trained.beyond(np.array([20.0, np.nan, 20.0, 20.0, 88.0]), np.array([4.0, 4.0, np.nan, 0.5, 8.0]))
+    assert beyond == pytest.approx([0, 0, 0, np.log(40 / 11), np.log(2)], abs=0.01)
+    stamp = learn_range(length, psf, 42)
+    assert stamp is not None
+    assert stamp.longest == 42
+    assert learn_range(length[:9], psf[:9], 128) is None
 
 
 def test_an_empty_shard_gives_an_empty_table(tmp_path: Path, shard: BarInputs) -> None:
