@@ -115,6 +115,10 @@ class Field:
         name = f"psField-{RUN:06d}-{CAMCOL}-{FIELD:04d}.fit.gz"
         return gzip.decompress((self.folder / "objcs" / str(CAMCOL) / name).read_bytes())
 
+    def mask(self, band: str) -> bytes:
+        """Return the bytes of fpM-006377-<band>4-0399.fit.gz."""
+        return (self.folder / "objcs" / str(CAMCOL) / f"fpM-{RUN:06d}-{band}{CAMCOL}-{FIELD:04d}.fit.gz").read_bytes()
+
     def photo_obj(self) -> bytes:
         """Return the bytes of photoObj-006377-4-0399.fits: every source, and each galaxy once more as secondary."""
         sources = [(source, 1) for source in self.sources] + [(source, 2) for source in self.sources if source.galaxy]

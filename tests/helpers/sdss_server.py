@@ -47,17 +47,26 @@ class SdssServer(Service):
         self._lock = threading.Lock()
         self._database = self._catalogue()
         photo, run = "/sas/dr17/eboss", f"{RUN:06d}-{CAMCOL}-{FIELD:04d}"
-        self._files: dict[str, Callable[[], bytes]] = {
-            f"{photo}/photoObj/frames/{RERUN}/{RUN}/{CAMCOL}/frame-{band}-{run}.fits.bz2": partial(
-                self.field.frame, band
-            )
-            for band in LIST_OF_BAND
-        } | {
-            f"{photo}/photo/redux/{RERUN}/{RUN}/objcs/{CAMCOL}/psField-{run}.fit": self.field.psf_field,
-            f"{photo}/photoObj/{RERUN}/{RUN}/{CAMCOL}/photoObj-{run}.fits": self.field.photo_obj,
-            f"{photo}/resolve/2013-07-29/window_flist.fits": self.field.window_flist,
-            f"{photo}/resolve/2013-07-29/window_blist.fits": self.field.window_blist,
-        }
+        self._files: dict[str, Callable[[], bytes]] = (
+            {
+                f"{photo}/photoObj/frames/{RERUN}/{RUN}/{CAMCOL}/frame-{band}-{run}.fits.bz2": partial(
+                    self.field.frame, band
+                )
+                for band in LIST_OF_BAND
+            }
+            | {
+                f"{photo}/photo/redux/{RERUN}/{RUN}/objcs/{CAMCOL}/fpM-{RUN:06d}-{band}{CAMCOL}-{FIELD:04d}.fit.gz": partial(
+                    self.field.mask, band
+                )
+                for band in LIST_OF_BAND
+            }
+            | {
+                f"{photo}/photo/redux/{RERUN}/{RUN}/objcs/{CAMCOL}/psField-{run}.fit": self.field.psf_field,
+                f"{photo}/photoObj/{RERUN}/{RUN}/{CAMCOL}/photoObj-{run}.fits": self.field.photo_obj,
+                f"{photo}/resolve/2013-07-29/window_flist.fits": self.field.window_flist,
+                f"{photo}/resolve/2013-07-29/window_blist.fits": self.field.window_blist,
+            }
+        )
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -2,24 +2,28 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from helpers.frozen import frozen, parameters
 from helpers.sdss_server import CAMCOL, FIELD, GALAXY_ZOO, RERUN, RUN, Field, SdssServer, Source, shared_field
 from helpers.servers.faults import Fault, Faults
 
 from tuningfork.core.config.sky import Box
+from tuningfork.core.config.stages import Structure
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.errors import TransferError
 from tuningfork.core.files import open_array
 from tuningfork.core.flags import Flag, decode
 from tuningfork.core.stage.parameters import Parameters, read_parameters
 from tuningfork.core.tables import read_table
+from tuningfork.measure.structure.refine import refine
+from tuningfork.networks.posterior import Gaussians
 from tuningfork.sky.footprint import shards_of_footprint
 from tuningfork.stamps.cut import Mapping, extract
 from tuningfork.stamps.quality import disc
@@ -81,12 +85,11 @@ def transfer_of(folder: Path) -> Transfer:
     return Transfer(timeout=10.0, retries=2, backoff=0.01, rate=1000.0, cache=str(folder / "cache"))
 
 
-@pytest.fixture(scope="module")
-def stamps(real_data: Path, field: Field, tmp_path_factory: pytest.TempPathFactory) -> Stamps:
-    folder = tmp_path_factory.mktemp("field")
+def stamps_of(folder: Path, real_data: Path, field: Field, mag_max: float = MAG_MAX) -> Stamps:
+    """Return the stamps of what the catalogue of the field calls galaxies."""
     names = [shard.name for shard in shards_of_footprint(BOX, 8)]
     with SdssServer(real_data, field) as server:
-        stages = parameters(folder / "params", configuration(server))
+        stages = parameters(folder / "params", configuration(server) | {"sources": {"mag_max": mag_max}})
         for name in names:
             run_shard(stages, name, folder)
     arrays = np.concatenate([open_array(folder / f"{name}.npy") for name in names])
@@ -98,6 +101,19 @@ def stamps(real_data: Path, field: Field, tmp_path_factory: pytest.TempPathFacto
     table = pa.concat_tables([table.replace_schema_metadata() for table in tables])
     manifests = [read_table(folder / f"{name}.tiles.parquet") for name in names]
     return Stamps(table, arrays[:, 0], arrays[:, 1], manifests)
+
+
+@pytest.fixture(scope="module")
+def stamps(real_data: Path, field: Field, tmp_path_factory: pytest.TempPathFactory) -> Stamps:
+    return stamps_of(tmp_path_factory.mktemp("field"), real_data, field)
+
+
+@pytest.fixture(scope="module")
+def everything(real_data: Path, field: Field, tmp_path_factory: pytest.TempPathFactory) -> Stamps:
+    """The stamps of all sources to r = 19, as if the catalogue had called its stars galaxies, too."""
+    whole = Field(real_data, dict(field.frames))
+    whole.sources = [replace(source, galaxy=True) for source in field.sources]
+    return stamps_of(tmp_path_factory.mktemp("everything"), real_data, whole, 19.0)
 
 
 def galaxies(field: Field) -> dict[int, Source]:
@@ -199,6 +215,43 @@ def test_the_psf_is_that_of_the_place(stamps: Stamps) -> None:
     assert 0.01 < np.ptp(widths) < 0.1
 
 
+def test_saturated_stars_have_a_row_that_says_so(everything: Stamps, field: Field) -> None:
+    """The centres that the independent pipeline calls saturated, and no others."""
+    sources = {source.objid: source for source in field.sources}
+    centres = [row for row in field.detections if row["base_PixelFlags_flag_saturatedCenter"] == "True"]
+    places = np.array([(row["base_SdssCentroid_x"], row["base_SdssCentroid_y"]) for row in centres])
+    real = [objid for objid in everything.column("source_id") if sources[objid].aperture_mag < sources[objid].mag + 1]
+    bits = dict(zip(everything.column("source_id"), everything.column("flags"), strict=True))
+    listed = {objid for objid in real if np.hypot(*(places - (sources[objid].x, sources[objid].y)).T).min() < 1}
+    assert len(listed) >= 10
+    assert {objid for objid in real if bits[objid] & Flag.SATURATED} == listed
+    assert all("MASKED" in decode(bits[objid]) for objid in listed)
+
+
+def test_no_star_passes_as_a_galaxy_and_no_galaxy_as_a_star(everything: Stamps, field: Field) -> None:
+    """By the fit alone, without a network: it starts at the aperture magnitude and twice the width of the PSF."""
+    sources = {source.objid: source for source in field.sources}
+    rows = [sources[objid] for objid in everything.column("source_id")]
+    noise, flags = everything.column("sky_noise_r"), everything.column("flags")
+    start = np.zeros((len(rows), 5))
+    start[:, 0] = [source.aperture_mag - 22.5 for source in rows] + 2.5 * np.log10(noise)
+    start[:, 1] = np.log(2 * everything.column("psf_fwhm_r") / everything.column("pixel_scale"))
+    light = np.stack([everything.flux[:, 1], everything.inverse_variance[:, 1]], axis=1)[:, :, None]
+    network = Gaussians(start, np.tile(np.eye(5), (len(rows), 1, 1)))
+    star = refine(network, everything.table, light, "r", Structure(), torch.device("cpu")).star
+    saturated = flags & Flag.SATURATED > 0
+    # Entries of the list without the light that their Gaussian fit claims are artefacts.
+    real = np.array([source.aperture_mag < source.mag + 1 for source in rows])
+    galaxy = np.array([source.galaxy for source in rows])
+    assert star[real & saturated].all()
+    assert np.count_nonzero(real & ~galaxy & ~saturated) >= 40
+    assert star[real & ~galaxy & ~saturated].all()
+    # The list calls two sources extended (r = 15.6 and 18.7) that are not.
+    assert np.count_nonzero(real & galaxy & ~saturated) >= 15
+    assert np.count_nonzero(star & real & galaxy & ~saturated) <= 2
+    assert not star[np.isin(everything.column("source_id"), GALAXY_ZOO)].any()
+
+
 def test_orientation_and_scale(stamps: Stamps, field: Field) -> None:
     """The stripe runs along the equator: rows of pixels point north, columns east."""
     assert np.allclose(stamps.column("north_angle"), -90, atol=0.2)
@@ -246,7 +299,7 @@ def test_a_passing_fault_leaves_no_trace(server: SdssServer, tmp_path: Path) -> 
     run_shard(parameters(tmp_path / "params", configuration(server)), SHARD, tmp_path)
     manifest = read_table(tmp_path / f"{SHARD}.tiles.parquet").to_pylist()
     assert [(row["band"], row["role"], row["status"]) for row in manifest] == [
-        (band, role, "ok") for band in "gri" for role in ("image", "psf")
+        (band, role, "ok") for band in "gri" for role in ("image", "psf", "mask")
     ]
     assert server.faults.injected.total() >= 2 * 5
 

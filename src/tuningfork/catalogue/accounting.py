@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tuningfork.core.errors import InputError
-from tuningfork.core.flags import count
+from tuningfork.core.flags import Flag, count
 
 MEASURED_COLUMNS = {"classified": "morphology", "with_structure": "mag", "with_bar": "bar_length"}
-"""What is counted -> the column that is not null where it was measured."""
+"""What is counted -> the column that is not null where it was measured. Of stars and artifacts nothing is counted."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Account:
     sources_in, rows_out : int
         Rows of the sources table, rows of the catalogue.
     measured : Counter
-        `classified`, `with_structure`, `with_bar` -> rows.
+        `classified` (galaxies with a class), `with_structure`, `with_bar` -> rows.
     classes : Counter
         Most likely class -> rows.
     flags : Counter
@@ -75,12 +75,15 @@ def of_shard(sources_in: int, rows: pa.Table, manifest: pa.Table) -> Account:
     -------
     Account
     """
+    galaxies = rows.filter(pa.array(rows["flags"].to_numpy() & Flag.STAR_OR_ARTIFACT == 0))
     bands = set(zip(*(manifest[name].to_pylist() for name in ("tile", "band", "status")), strict=True))
     status = Counter(status for _, _, status in bands)
     return Account(
         sources_in=sources_in,
         rows_out=rows.num_rows,
-        measured=Counter({name: len(rows) - rows[column].null_count for name, column in MEASURED_COLUMNS.items()}),
+        measured=Counter(
+            {name: len(galaxies) - galaxies[column].null_count for name, column in MEASURED_COLUMNS.items()}
+        ),
         classes=Counter(pc.drop_null(rows["morphology"]).to_pylist()),
         flags=Counter(count(rows["flags"].to_numpy())),
         tiles=status,

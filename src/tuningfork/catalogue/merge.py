@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tuningfork.catalogue import accounting, provenance
+from tuningfork.catalogue.artifacts import without_artifacts
 from tuningfork.catalogue.hats import ORDER, HatsWriter, first_pixel, replacing_folder
 from tuningfork.catalogue.voparquet import HEALPIX, arrow_schema
 from tuningfork.core.columns import Column, published, schema
@@ -222,6 +223,7 @@ def merge_shard(files: ShardFiles, columns: Sequence[Column]) -> tuple[pa.Table,
         require_same_sources(reference, part, path)
         flags |= part["flags"].to_numpy()
         arrays |= {name: part[name] for name in part.column_names if name != "flags"}
+    arrays, flags = without_artifacts(arrays, flags, columns)
     arrays["flags"] = pa.chunked_array([flags])
     arrays[HEALPIX.name] = pa.chunked_array([healpix_index(arrays["ra"], arrays["dec"], files)])
     plain = schema(columns)

@@ -4,7 +4,10 @@ import numpy as np
 
 from tuningfork.core.decision_tree import answers, question, questions
 
-CLASSES = ("artifact", "merger", "elliptical", "edge_on", "barred_spiral", "spiral")
+ARTIFACT = "artifact"
+"""The class of what is no galaxy: stars, trails, ghosts, pieces of larger galaxies, noise."""
+
+CLASSES = (ARTIFACT, "merger", "elliptical", "edge_on", "barred_spiral", "spiral")
 """The classes in the order in which they are tried."""
 
 DISC_CLASSES = ("spiral", "barred_spiral")
@@ -39,7 +42,7 @@ def class_of(fraction: np.ndarray) -> np.ndarray:
     # argmax puts NaN first; those rows are set to None in the end.
     leading = fraction[:, first.slice].argmax(axis=1)
     conditions = [
-        leading == first.answers.index("artifact"),
+        leading == first.answers.index(ARTIFACT),
         columns["merging_merger"] > 0.5,
         leading == first.answers.index("smooth"),
         columns["edge_on_yes"] >= 0.5,

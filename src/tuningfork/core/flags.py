@@ -4,10 +4,12 @@ Each stage sets its own bits and hands on those of its input; `catalogue/merge.p
 
 * sources: NO_POSITION and DUPLICATE_ID (`surveys/lists/sources/rows.py`), BLENDED (`surveys/detection/detection.py`,
   `surveys/des/survey.py`);
-* stamps: OUTSIDE_TILES to BAD_WCS (`stamps/shard.py`);
-* classify: STAR_OR_ARTIFACT (`measure/votes/recipe.py`);
-* structure: STRUCTURE_... (`measure/structure/recipe.py`);
-* bars: NOT_BARRED and BAR_... (`measure/bars/recipe.py`; those of the saliency map in `measure/bars/maps.py`).
+* stamps: OUTSIDE_TILES to BAD_WCS, and SATURATED (`stamps/shard.py`);
+* classify: STAR_OR_ARTIFACT, by the votes (`measure/votes/recipe.py`);
+* structure: STAR_OR_ARTIFACT, by the profile (`measure/structure/stars.py`), and STRUCTURE_...
+  (`measure/structure/recipe.py`);
+* bars: NOT_BARRED and BAR_... (`measure/bars/recipe.py`; those of the saliency map in `measure/bars/maps.py`);
+* catalogue: NOT_BARRED for every source with STAR_OR_ARTIFACT (`catalogue/artifacts.py`).
 
 For loose pictures, `pictures/table.py` takes the place of sources and stamps, and sets PSF_TOO_WIDE.
 """
@@ -33,6 +35,7 @@ class Flag(IntFlag):
     BAD_WCS = 1 << 10
     BLENDED = 1 << 11
     STAR_OR_ARTIFACT = 1 << 12
+    SATURATED = 1 << 13
     STRUCTURE_OUTSIDE_TRAINING = 1 << 16
     STRUCTURE_TRUNCATED = 1 << 17
     STRUCTURE_BLENDED = 1 << 18
@@ -61,7 +64,9 @@ MEANINGS: dict[Flag, str] = {
     Flag.LARGER_THAN_STAMP: "by the survey's radius, the galaxy is larger than the stamp",
     Flag.BAD_WCS: "the tile's coordinates contradict the source list; nothing was measured on it",
     Flag.BLENDED: "the source list says that the source was separated from a neighbour that touches it",
-    Flag.STAR_OR_ARTIFACT: "the networks see a star, a trail, a ghost, a piece of a larger galaxy or noise; do not trust its profile",
+    Flag.STAR_OR_ARTIFACT: "a star, a trail, a ghost, a piece of a larger galaxy or noise, by the votes or as concentrated as the PSF; no "
+    "galaxy, so it has neither profile nor bar",
+    Flag.SATURATED: "by the survey's own mask, pixels within a PSF width of the centre are saturated in the reference band",
     Flag.STRUCTURE_OUTSIDE_TRAINING: "a profile parameter lies at the edge of the range that the network was trained on",
     Flag.STRUCTURE_TRUNCATED: "more than a tenth of the profile's light lies beyond the edge of the stamp",
     Flag.STRUCTURE_BLENDED: "more than a fifth of the pixels within two half-light radii belong to neighbours",

@@ -25,7 +25,7 @@ from tuningfork.measure.votes.recipe import class_flags, vote_columns_of
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.pictures.read import Reading, read_picture
-from tuningfork.pictures.table import check_name, picture_values, table_of, write
+from tuningfork.pictures.table import check_name, picture_values, table_of, without_artifacts, write
 from tuningfork.stamps.picture.stamp import STRETCH
 
 PICTURES_IN_MEMORY = 512
@@ -269,7 +269,7 @@ def measure(
         relative = np.hypot(values["bar_length_pixels_error"] / values["bar_length_pixels"], R90_ERROR)
         values["bar_length_scaled_error"] = values["bar_length_scaled"] * relative
     values["flags"] |= values.pop("bar_flags")
-    return values
+    return without_artifacts(values)
 
 
 def _key(name: str) -> int:

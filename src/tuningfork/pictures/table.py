@@ -16,6 +16,8 @@ from tuningfork.core.tables import write_table
 from tuningfork.pictures.read import Reading
 
 PIXEL_UNIT = "pix"
+NO_GALAXY = "a star or an artifact by its votes, so that neither its light nor a bar is measured"
+SIZES = ("r50", "r90")
 FOLDER_STAGE = "folder"
 MAX_PSF_R50 = 0.75
 """PSF width (FWHM), in half-light radii of the galaxy, from which the picture is too blurred for its bar.
@@ -122,6 +124,28 @@ def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
     return (
         values | {name: np.full(number, None, dtype=object) for name in texts} | {"bar_flags": values["flags"].copy()}
     )
+
+
+def without_artifacts(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns without sizes and bars of stars and artifacts, whose reason is given.
+
+    Parameters
+    ----------
+    values : dict
+        Column name -> N values; with `flags`.
+
+    Returns
+    -------
+    dict
+    """
+    artifact = values["flags"] & Flag.STAR_OR_ARTIFACT > 0
+    result = dict(values)
+    for column in COLUMNS:
+        if column.name in SIZES or column.name.startswith(("bar_length", "bar_position", "bar_ellipticity")):
+            nothing = np.nan if pa.types.is_floating(column.dtype) else None
+            result[column.name] = np.where(artifact, nothing, values[column.name])
+    result["reason"] = np.where(artifact, NO_GALAXY, values["reason"]).tolist()
+    return result
 
 
 def _in_picture(reading: Reading, name: str) -> float:

@@ -149,7 +149,7 @@ CHARTS: dict[str, ChartEntry] = {
     "histograms": ChartEntry(
         lambda inputs: histograms(inputs.overview),
         "Histograms of the main quantities of the catalogue.",
-        "Distribution of the main columns of the catalogue; the line is the median.",
+        "Distribution of the main columns of the catalogue, stars and artifacts left out; the line is the median.",
     ),
     "importance": ChartEntry(
         lambda inputs: importance(inputs.explanations, *comparisons.evidence(inputs.explanations)),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tuningfork.core.classes import ARTIFACT
 from tuningfork.core.flags import decode
 from tuningfork.core.seeds import generator_for
 from tuningfork.report.images import colour, heat, jpeg, overlay
@@ -90,8 +91,9 @@ def barred(inputs: ReportInputs, number: int) -> list[Entry]:
 
 
 def of_classes(inputs: ReportInputs) -> list[tuple[str, int, list[Entry]]]:
-    """Return for each class its name, how many of the shown shards' sources it has, and some drawn at random."""
-    rows = shown(inputs, inputs.galaxies["morphology"].notna())
+    """Return for each class of galaxies its name, how many of the shown shards' it has, and some drawn at random."""
+    kinds = inputs.galaxies["morphology"]
+    rows = shown(inputs, kinds.notna() & (kinds != ARTIFACT))
     result = []
     for name in sorted(rows["morphology"].unique()):
         part = rows[rows["morphology"] == name]

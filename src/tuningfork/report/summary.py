@@ -3,6 +3,7 @@
 from typing import Any
 
 from tuningfork.calibrate.bars import MIN_BAR_LENGTH_PSF
+from tuningfork.core.classes import ARTIFACT
 from tuningfork.core.decision_tree import questions
 from tuningfork.core.flags import MEANINGS, Flag
 from tuningfork.report.figures.structure import PARAMETER_NAMES
@@ -38,8 +39,11 @@ def of_run(inputs: ReportInputs) -> dict[str, Any]:
         "total": total,
         "tiles_missing": total["tiles"]["missing"],
         "classes": [
-            (name.replace("_", " "), number, _share(number, rows)) for name, number in sorted(total["classes"].items())
+            (name.replace("_", " "), number, _share(number, total["measured"]["classified"]))
+            for name, number in sorted(total["classes"].items())
+            if name != ARTIFACT
         ],
+        "artifacts": total["classes"].get(ARTIFACT, 0),
         "flags": [
             (
                 flag.name,

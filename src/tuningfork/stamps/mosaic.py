@@ -18,6 +18,7 @@ from tuningfork.sky.coordinates import ARCSEC
 from tuningfork.stamps.finish import STAMPS_PER_BATCH, Finisher
 from tuningfork.stamps.grid import Grid, windows_elsewhere
 from tuningfork.stamps.positions import Positions, pixel_scale
+from tuningfork.stamps.saturation import saturated_centres
 from tuningfork.stamps.scaling import Scaling
 from tuningfork.stamps.state import State
 from tuningfork.stamps.store import StampStore
@@ -191,6 +192,9 @@ class Mosaic:
                 valid, quality = valid[better], quality[better]
             kept.settle(state, number, quality, image.zero_point)
             self._finisher.keep(kept.sources, band_index, stamps, valid, psf_fwhm[batch])
+            if band_index == self.description.reference:
+                radius = np.nan_to_num(psf_fwhm[batch] / (kept.scale / kept.step))
+                state.saturated[kept.sources] = saturated_centres(image, strip, kept.located.position, radius)
             taken[batch] = True
         return grid.at(taken)
 
@@ -251,6 +255,8 @@ class Mosaic:
             width = np.where(np.isfinite(before), before, psf_fwhm[batch[changed]])
             self._finisher.keep(changed_sources, band_index, stamps, self._finisher.count_valid(stamps), width)
             self.state.stitched[changed_sources] = True
+            # Where another tile has the central pixels, they are not lost.
+            self.state.saturated[changed_sources] &= self.state.masked[changed_sources]
 
     def outside(self, source: int) -> np.ndarray:
         """Return which pixels of a stamp lie beyond the edge of its best tile, wholly or in part.

@@ -173,6 +173,7 @@ def _why_doubtful(mosaic: Mosaic, rows: pa.Table) -> np.ndarray:
         Flag.LARGER_THAN_STAMP: larger_than_stamp(radius, state.scale, mosaic.store.shape[-1]),
         Flag.PADDED: _padded(mosaic),
         Flag.STITCHED: state.stitched,
+        Flag.SATURATED: state.saturated,
     }
     flags = np.zeros(rows.num_rows, np.int64)
     for flag, where in reasons.items():

@@ -40,6 +40,8 @@ class State:
         PSF width (arcsec), fraction of pixels with data and standard deviation of the sky, (N, B).
     masked, signal : ndarray of bool
         Whether the centre has masked pixels and whether it is above the noise, in the reference band, (N,).
+    saturated : ndarray of bool
+        Whether pixels within a PSF width of the centre are saturated in the reference band, by the survey's mask, (N,).
     stitched : ndarray of bool
         Whether another tile gave pixels, (N,).
     written : ndarray of bool
@@ -64,6 +66,7 @@ class State:
     noise: np.ndarray = field(init=False)
     masked: np.ndarray = field(init=False)
     signal: np.ndarray = field(init=False)
+    saturated: np.ndarray = field(init=False)
     stitched: np.ndarray = field(init=False)
     written: np.ndarray = field(init=False)
 
@@ -77,7 +80,7 @@ class State:
         self.psf_fwhm, self.noise = np.full((n, b), np.nan), np.full((n, b), np.nan)
         self.valid = np.zeros((n, b))
         self.masked, self.signal, self.stitched = np.ones(n, bool), np.zeros(n, bool), np.zeros(n, bool)
-        self.written = np.zeros((n, b), bool)
+        self.saturated, self.written = np.zeros(n, bool), np.zeros((n, b), bool)
 
     def forget_pixels(self, sources: np.ndarray) -> None:
         """Forget the properties of the pixels of some stamps, because other pixels take their place.
@@ -89,6 +92,7 @@ class State:
         """
         self.psf_fwhm[sources], self.noise[sources], self.valid[sources] = np.nan, np.nan, 0
         self.masked[sources], self.signal[sources], self.stitched[sources] = True, False, False
+        self.saturated[sources] = False
 
     def forget(self, sources: np.ndarray) -> None:
         """Put some sources back to how they were before any tile was read; the store is left as it is.

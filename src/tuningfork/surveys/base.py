@@ -74,6 +74,8 @@ Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 """(start, stop) -> pixels and inverse variances of the rows [start, stop); see :class:`Image`."""
 FullWidths = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(x, y), pixel positions (N,) -> full width at half maximum of the PSF there (arcsec), (N,); NaN if unknown."""
+Saturated = Callable[[int, int], np.ndarray]
+"""(start, stop) -> which pixels of the rows [start, stop) are saturated, bool (stop - start, W); see :class:`Image`."""
 
 
 @dataclass
@@ -95,6 +97,9 @@ class Image:
         See `FullWidths`.
     zero_point : float
         AB magnitude of one flux unit.
+    saturated : callable, optional
+        (start, stop) -> bool (stop - start, W), the pixels that the survey's own mask calls saturated; their inverse
+        variance is zero. None if the survey's masks do not tell. Raises InputError like `rows`.
     """
 
     shape: tuple[int, int]
@@ -102,6 +107,7 @@ class Image:
     wcs: WCS
     psf_fwhm: FullWidths
     zero_point: float
+    saturated: Saturated | None = None
 
     @classmethod
     def of_arrays(

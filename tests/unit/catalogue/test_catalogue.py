@@ -256,3 +256,38 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 def test_properties_survive_equal_signs_and_backslashes() -> None:
     assert properties_text({"a b": "c=d\\e"}) == "a\\ b=c=d\\\\e\n"
+
+
+def flagged_as_artifact(run: Results, stage: str, row: int) -> int:
+    """Set STAR_OR_ARTIFACT in one row of a stage's first table; return its source_id."""
+    path = run.paths(stage)[0]
+    table = read_table(path)
+    flags = table["flags"].to_numpy().copy()
+    flags[row] |= int(Flag.STAR_OR_ARTIFACT)
+    place = table.column_names.index("flags")
+    write_table(path, table.set_column(place, table.schema.field("flags"), pa.array(flags)), lineage_of(path))
+    return int(table["source_id"][row].as_py())
+
+
+def test_stars_and_artifacts_have_neither_profile_nor_bar_and_count_as_no_galaxies(tmp_path: Path) -> None:
+    """By votes or by size: the class says so, what describes a galaxy is null, and the votes stay as evidence."""
+    run = results(tmp_path)
+    build(run)
+    before = json.loads((run.folder / "accounting.json").read_text())["total"]["measured"]
+    bars = read_table(run.paths("bars")[0])["bar_length"].is_valid().to_numpy()
+    barred = np.flatnonzero(bars)[:2].tolist()
+    stars = [
+        flagged_as_artifact(run, stage, row) for stage, row in zip(("morphology", "structure"), barred, strict=True)
+    ]
+    build(run)
+    rows = pq.read_table(run.folder / "catalogue.parquet").to_pandas().set_index("source_id")
+    about_galaxies = [c.name for c in published(BANDS) if c.stage in ("structure", "bars", "features")]
+    assert rows.loc[stars, about_galaxies].isna().all(axis=None)
+    assert list(rows.loc[stars, "morphology"]) == ["artifact"] * 2
+    assert rows.loc[stars, ["bar_probability", "smooth_or_featured_artifact_fraction", "ra"]].notna().all(axis=None)
+    # Samples of barred galaxies are chosen by this flag.
+    assert (rows.loc[stars, "flags"] & int(Flag.NOT_BARRED) > 0).all()
+    assert rows.drop(stars)["bar_length"].notna().any()
+    after = json.loads((run.folder / "accounting.json").read_text())["total"]
+    assert after["measured"] == {name: number - 2 for name, number in before.items()}
+    assert after["classes"]["artifact"] == 2

@@ -235,3 +235,12 @@ def test_votes_of_volunteers_are_judged_beside_the_simulated_ones(tmp_path: Path
     found = read_table(tmp_path / "errors.parquet")
     assert set(found["origin"].to_pylist()) == {"simulated", "volunteers"}
     assert found["probability"].to_pylist() == sorted(found["probability"].to_pylist())
+
+
+def test_what_voters_take_for_a_star_is_none_of_the_galaxies() -> None:
+    frame = surveyed(11)
+    stars = np.arange(len(frame)) % 5 == 0
+    frame["smooth_or_featured_smooth_votes"], frame["smooth_or_featured_featured_votes"] = 10, 5
+    frame["smooth_or_featured_artifact_votes"] = np.where(stars, 20, 1)
+    assert len(measured_bars(surveyed(11))) == len(frame)
+    assert len(measured_bars(frame)) == np.count_nonzero(~stars)

@@ -35,15 +35,15 @@ ESTIMATORS = ("direct", "mask", "saliency", "fourier")
 
 @pytest.fixture(scope="module")
 def card(tmp_path_factory) -> Path:
-    """Return the card of an untrained network that reads one band."""
-    return network(tmp_path_factory.mktemp("models"), ["r"])
+    """Return the card of an untrained network that reads one band; to this one, everything is a spiral."""
+    return network(tmp_path_factory.mktemp("models"), ["r"], seed=5)
 
 
-def network(folder: Path, bands: list[str]) -> Path:
+def network(folder: Path, bands: list[str], seed: int = 3) -> Path:
     architecture = {"network": "morphology", "bands": bands, "reference_band": "r", "width": 8, "size": 128}
     path = folder / "member-0.json"
     facts = {"task": "morphology", "architecture": architecture, "input": input_of(bands, "r", 128), "lineage": {}}
-    save(build(architecture, seed=3), path.with_suffix(".safetensors"), path, facts)
+    save(build(architecture, seed=seed), path.with_suffix(".safetensors"), path, facts)
     return path
 
 
@@ -128,6 +128,20 @@ def test_the_light_of_the_bar_is_measured_where_it_was_drawn(measured) -> None:
     # The bar falls to a half 11 px from the centre on either side; in a picture that is read with a lower Q than it was
     # drawn with, everything falls more slowly.
     assert rows.loc["galaxy.png", "bar_length_fourier_pixels"] == pytest.approx(28, rel=0.35)
+
+
+def test_what_the_networks_take_for_an_artifact_gets_a_reason_and_no_length(tmp_path) -> None:
+    sees_artifacts = network(tmp_path, ["r"], seed=7)
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(barred_galaxy()).save(tmp_path / "pictures" / "star.png")
+    row = run(tmp_path / "pictures", tmp_path / "t.parquet", sees_artifacts).loc["star.png"]
+    assert row["morphology"] == "artifact"
+    assert "a star or an artifact" in row["reason"]
+    assert row["flags"] & Flag.STAR_OR_ARTIFACT
+    lengths = [f"bar_length_{name}_pixels" for name in ESTIMATORS]
+    others = ("r50", "r90", "bar_length_pixels", "bar_length_scaled", "bar_position_angle", "bar_length_method")
+    assert row[[*lengths, *others]].isna().all()
+    assert row[["bar_probability", "bar_vote_share", "x", "y", "psf_fwhm"]].notna().all()
 
 
 def test_columns_have_units_and_descriptions(measured) -> None:

@@ -21,10 +21,12 @@ from tuningfork.core.errors import InputError
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.report import page as report_page
-from tuningfork.report.gallery import bar_line
+from tuningfork.report.figures.survey import histograms
+from tuningfork.report.gallery import bar_line, of_classes
 from tuningfork.report.images import colour, heat
-from tuningfork.report.inputs import ReportFiles
+from tuningfork.report.inputs import ReportFiles, read_inputs
 from tuningfork.report.page import build_report
+from tuningfork.report.summary import of_run
 from tuningfork.stamps.store import CHECKSUM_COLUMN
 
 
@@ -163,7 +165,7 @@ def test_without_a_barred_galaxy_it_says_so(tmp_path: Path) -> None:
 
 def test_sources_that_were_not_measured_at_all_are_only_counted(tmp_path: Path) -> None:
     page, _ = make(results(tmp_path, galaxies=2))
-    assert "No source of the shown shards was classified" in page.text
+    assert "No galaxy of the shown shards was classified" in page.text
     assert "No source was explained" in page.text
 
 
@@ -328,3 +330,17 @@ def test_the_undamaged_files_give_a_report(whole: tuple[Path, ReportFiles]) -> N
     folder, files = whole
     build_report(parameters("report"), files, folder / "report.html")
     (folder / "report.html").unlink()
+
+
+def test_stars_and_artifacts_are_counted_apart_from_the_galaxies(made: tuple[Page, str, Results]) -> None:
+    inputs = read_inputs(report_files(made[2]))
+    stars = replace(inputs, galaxies=inputs.galaxies.assign(morphology="artifact"))
+    assert of_classes(inputs)
+    assert of_classes(stars) == []
+    assert histograms(inputs.overview.assign(morphology="artifact")) is None
+    total = inputs.accounting["total"]
+    measured = total["measured"] | {"classified": 40}
+    counted = total | {"classes": {"spiral": 30, "elliptical": 10, "artifact": 10}, "measured": measured}
+    summary = of_run(replace(inputs, accounting=inputs.accounting | {"total": counted}))
+    assert summary["classes"] == [("elliptical", 10, "25.0 %"), ("spiral", 30, "75.0 %")]
+    assert summary["artifacts"] == 10

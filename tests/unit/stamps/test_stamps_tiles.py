@@ -5,6 +5,7 @@ import pstats
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -320,3 +321,43 @@ def test_a_neighbour_is_opened_again_only_for_the_bands_that_lack_pixels(tmp_pat
     assert opened == ["r", "g", "r"]
     for band in (0, 1):
         np.testing.assert_array_equal(built.stamps[0, :, band], whole(arrays))
+
+
+def with_core(radius: float, first: int = 0, last: int = SHAPE[1], told: bool = True, off: float = 0.0) -> Image:
+    """Return columns of a sky with a masked disc, saturated if the mask tells, `off` pixels beside the galaxy."""
+    rows, columns = np.indices(SHAPE)
+    core = (np.hypot(rows - round(Y), columns - round(X) - off) <= radius)[:, first:last]
+    pixels, weight = (array[:, first:last].copy() for array in sky())
+    weight[core] = 0
+    tile = part((pixels, weight), 0, core.shape[1])
+    return replace(tile, wcs=wcs_at(X - first, Y), saturated=(lambda start, stop: core[start:stop]) if told else None)
+
+
+@pytest.mark.parametrize("scale", ["native", "fixed"])
+def test_a_saturated_core_is_flagged_and_keeps_its_row(tmp_path: Path, scale: str) -> None:
+    """Also where wider pixels of the stamp make up for the few that are saturated."""
+    settings = Stamps(size=SIZE, scale=scale, pixel_scale=1.2)
+    built = build(tmp_path / "s.npy", {"a": both(with_core(0.5))}, [10.0], [0.0], settings=settings)
+    assert built.flags == [["SATURATED"] if scale == "fixed" else ["MASKED", "SATURATED"]]
+    assert built.stamps[0, 1].any()
+
+
+def test_only_the_surveys_mask_and_only_pixels_at_the_source_set_the_flag(tmp_path: Path) -> None:
+    """A masked core may have any reason; and within 3 arcsec, but beyond one PSF width, a star is a neighbour."""
+
+    def flags(tile: Image) -> list[str]:
+        return build(tmp_path / "s.npy", {"a": both(tile)}, [10.0], [0.0]).flags[0]
+
+    assert flags(with_core(1.5, told=False)) == ["MASKED"]
+    assert flags(with_core(1.5, off=6)) == ["MASKED"]
+    assert flags(with_core(1.5, off=4)) == ["MASKED", "SATURATED"]
+    # The reference band is r.
+    other = {"r": part(sky(), 0, SHAPE[1]), "g": with_core(1.5)}
+    assert build(tmp_path / "s.npy", {"a": other}, [10.0], [0.0]).flags == [[]]
+
+
+def test_a_core_that_another_tile_shows_unsaturated_is_not_flagged(tmp_path: Path) -> None:
+    tiles = {"a": both(with_core(4)), "b": both(part(sky(), 110, SHAPE[1]))}
+    built = build(tmp_path / "s.npy", tiles, [10.0], [0.0])
+    assert "SATURATED" not in built.flags[0]
+    assert built.stamps[0, 1, 1, SIZE // 2, SIZE // 2] > 0

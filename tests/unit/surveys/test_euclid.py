@@ -64,6 +64,7 @@ def server() -> Iterator[EuclidServer]:
     east = (CENTRE[0] + 50 / 3600 / np.cos(np.deg2rad(CENTRE[1])), CENTRE[1])
     mosaics = [draw(FIRST, CENTRE, SHAPE, sky, ["VIS", "Y", "J", "H"]), draw(SECOND, east, SHAPE, sky, ["VIS", "Y"])]
     mosaics[0].flags["VIS"][200, 300], mosaics[0].flags["VIS"][200, 301] = 1 + 16, 262_144
+    mosaics[0].flags["VIS"][200, 302], mosaics[0].flags["Y"][200, 302] = 8, 8
     mosaics[0].noise["VIS"][0:5] = 1e16
     mosaics[0].flux["Y"][10, 10] = np.nan
     with EuclidServer(mosaics, catalogue()) as server:
@@ -152,6 +153,12 @@ def test_pixels_noise_mask_and_psf(survey: EuclidSurvey, server: EuclidServer) -
     weight = vis.rows(0, SHAPE[0])[1]
     assert weight[200, 300] == 0
     assert weight[200, 301] > 0
+    # The bit SAT of VIS is another one in the flag maps of the near infrared.
+    assert weight[200, 302] == 0
+    assert vis.saturated is not None
+    assert np.argwhere(vis.saturated(150, 250)).tolist() == [[50, 302]]
+    assert y_band.saturated is None
+    assert y_band.rows(200, 201)[1][0, 302] > 0
     assert not weight[:5].any()
     assert [values[10, 10] for values in y_band.rows(0, 20)] == [0, 0]
     widths = vis.psf_fwhm(np.array([0.0, 299.0, 599.0, np.nan]), np.array([10.0, 200.0, 400.0, 5.0]))

@@ -89,6 +89,8 @@ def test_only_the_bits_of_the_band_take_weight_away(tmp_path: Path, band: str, s
     given_weight = fitsio.read(str(paths["invvar"]))[30:205]
     bad = (bits >> satur & 1) | (bits >> allmask & 1) | (given_weight <= 0)
     assert np.array_equal(weight, np.where(bad, 0, given_weight))
+    assert image.saturated is not None
+    assert np.array_equal(image.saturated(30, 205), bits >> satur & 1 == 1)
     assert np.array_equal(flux, fitsio.read(str(paths["image"]))[30:205])
     sizes = fitsio.read(str(paths["psfsize"]))
     rng = np.random.default_rng(2)

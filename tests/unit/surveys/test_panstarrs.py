@@ -153,7 +153,7 @@ def test_the_widths_of_the_psf_are_those_of_the_stars_in_the_cell(run: tuple[Sta
 
 def test_masked_pixels_and_a_missing_band_are_flagged(run: tuple[Stages, Panstarrs]) -> None:
     stages, _ = run
-    assert stages.flags(FIRST + 14) == ["MISSING_BAND", "MASKED"]
+    assert stages.flags(FIRST + 14) == ["MISSING_BAND", "MASKED", "SATURATED"]
     weight = stages.stamp(FIRST + 14)[1]
     assert (weight[1, 31:34, 31:34] == 0).all()
     assert (weight[1, 12:15, 32:34] == 0).all()

@@ -300,6 +300,25 @@ def test_a_damaged_psf_file_is_named_in_the_log(
     assert image.psf_fwhm(np.zeros(2), np.zeros(2)) == pytest.approx([1.1, 1.1])
 
 
+@pytest.mark.parametrize("damage", [False, True])
+def test_without_the_mask_saturated_pixels_are_not_known(
+    real_data: Path, field: Field, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bool
+) -> None:
+    path = "/sas/dr17/eboss/photo/redux/301/6377/objcs/4/fpM-006377-r4-0399.fit.gz"
+    faults = None if damage else Faults(permanent={path: Fault.GONE}, most=0)
+    with SdssServer(real_data, field, faults) as server, caplog.at_level(logging.WARNING):
+        survey = SdssSurvey(Sdss.model_validate(server.settings), DESCRIPTION, network(tmp_path))
+        fetched = survey.fetch(TILE)
+        if damage:
+            (tmp_path / "cache" / fetched.files["r"]["mask"]).write_bytes(b"SIMPLE  =")
+        with_mask, without = survey.open(fetched, "i"), survey.open(fetched, "r")
+    assert fetched.faults == {}
+    assert with_mask.saturated is not None
+    assert with_mask.saturated(300, 330).sum() > 100
+    assert without.saturated is None
+    assert "saturated pixels are not known" in caplog.text
+
+
 def test_offline_a_missing_psf_file_is_missing(real_data: Path, field: Field, tmp_path: Path) -> None:
     with SdssServer(real_data, field) as server:
         settings = Sdss.model_validate(server.settings)

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import expit, logit
 
+from tuningfork.core.classes import ARTIFACT
 from tuningfork.core.decision_tree import question
 from tuningfork.core.files import write_json
 from tuningfork.core.seeds import generator_for
@@ -106,6 +107,8 @@ def bar_bias(frame: pd.DataFrame, seed: int) -> dict[str, Any]:
 def measured_bars(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the bar fractions and covariates of the galaxies with votes on the bar and a prediction.
 
+    What most voters take for a star or an artifact is none of them.
+
     Parameters
     ----------
     frame : DataFrame
@@ -132,7 +135,15 @@ def measured_bars(frame: pd.DataFrame) -> pd.DataFrame:
     )
     names = ["model", *_varying(rows)]
     known_all = np.isfinite(rows[names].to_numpy(dtype=float)).all(axis=1)
-    return rows[(rows["asked"] > 0).to_numpy() & known_all].reset_index(drop=True)
+    return rows[(rows["asked"] > 0).to_numpy() & known_all & ~_artifacts(frame)].reset_index(drop=True)
+
+
+def _artifacts(frame: pd.DataFrame) -> np.ndarray:
+    """Return which rows have more votes for an artifact than for any galaxy."""
+    first = question("smooth_or_featured")
+    votes = frame.reindex(columns=[f"{label}_votes" for label in first.labels]).fillna(0).to_numpy(dtype=float)
+    artifact = first.answers.index(ARTIFACT)
+    return np.asarray(votes[:, artifact] > np.delete(votes, artifact, axis=1).max(axis=1))
 
 
 def _varying(rows: pd.DataFrame) -> list[str]:

@@ -164,6 +164,7 @@ def structure_flags(measured: MeasuredProfiles, combination: Combination, size: 
         fit, refined = measured.refinement, combination.refined
         bits |= np.where(refined & (fit.masked_fraction > MAX_MASKED_FRACTION), int(Flag.STRUCTURE_BLENDED), 0)
         bits |= np.where(seen & ~refined, int(Flag.STRUCTURE_NOT_REFINED), 0)
+        bits |= np.where(fit.star, int(Flag.STAR_OR_ARTIFACT), 0)
     return bits
 
 

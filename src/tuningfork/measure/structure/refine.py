@@ -7,9 +7,11 @@ import pyarrow as pa
 import torch
 
 from tuningfork.core.config.stages import Structure
+from tuningfork.core.flags import Flag
 from tuningfork.core.running.progress import track
 from tuningfork.core.tables import numpy_column
 from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
+from tuningfork.measure.structure.stars import is_star, relative_radius
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import PROFILE
 
@@ -33,6 +35,8 @@ class Refinement:
         (N,) square root of the excess of chi^2 near the galaxy; see :func:`misfit_of`.
     masked_fraction : ndarray
         (N,) share of the pixels within two half-light radii that are masked as neighbours.
+    star : ndarray
+        (N,) bool, whether the source is a star, see :func:`tuningfork.measure.structure.stars.is_star`.
     """
 
     fit: Gaussians
@@ -40,6 +44,7 @@ class Refinement:
     fitted: np.ndarray
     misfit: np.ndarray
     masked_fraction: np.ndarray
+    star: np.ndarray
 
 
 def refine(
@@ -57,7 +62,7 @@ def refine(
     network : Gaussians
         The networks' answer for N rows.
     table : pyarrow.Table
-        Columns of the stamps table.
+        Columns of the stamps table; without `flags`, no core is known to be saturated.
     stamps : ndarray
         (N, 2, 1, S, S) flux and inverse variance in the reference band.
     reference_band : str
@@ -88,7 +93,9 @@ def refine(
         misfit[rows] = misfit_of(fitted.near_chi2, fitted.near_pixels)
         converged[rows], masked[rows] = fitted.converged, fitted.masked_fraction
     fit = Gaussians(mean, covariance)
-    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, masked)
+    flags = numpy_column(table, "flags") if "flags" in table.column_names else np.zeros(number, dtype=np.int64)
+    star = is_star(fit, width / scale, flags & Flag.SATURATED > 0)
+    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, masked, star)
 
 
 def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,8 +157,7 @@ def possible(fit: Gaussians, stamp: int, psf_fwhm: np.ndarray) -> np.ndarray:
     network's magnitude and size.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        size = np.exp(fit.mean[:, 1])
-        circularised = size * np.exp(-np.hypot(fit.mean[:, 3], fit.mean[:, 4]) / 2)
+        size, relative = np.exp(fit.mean[:, 1]), relative_radius(fit, psf_fwhm)
         variances = np.diagonal(fit.covariance, axis1=1, axis2=2)
-        good = (circularised > MIN_RADIUS_PSF * psf_fwhm) & (size < stamp) & (variances > 0).all(axis=1)
+        good = (relative > MIN_RADIUS_PSF) & (size < stamp) & (variances > 0).all(axis=1)
         return np.asarray(good & np.isfinite(fit.covariance).all(axis=(1, 2)))

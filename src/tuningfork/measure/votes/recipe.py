@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tuningfork.core.classes import class_of
+from tuningfork.core.classes import ARTIFACT, class_of
 from tuningfork.core.decision_tree import answers, questions
 from tuningfork.core.flags import Flag
 from tuningfork.infer.answers import MorphologyAnswers
@@ -53,7 +53,7 @@ def class_flags(morphology: np.ndarray) -> np.ndarray:
     ndarray
         (N,) int64.
     """
-    return np.where(np.asarray(morphology, dtype=object) == "artifact", int(Flag.STAR_OR_ARTIFACT), 0).astype(np.int64)
+    return np.where(np.asarray(morphology, dtype=object) == ARTIFACT, int(Flag.STAR_OR_ARTIFACT), 0).astype(np.int64)
 
 
 def share_of_all(fraction: np.ndarray, answer: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tuningfork.core.classes import ARTIFACT
 from tuningfork.core.figure_style import BLUE, COLOURS, panels, plain_logarithm
 from tuningfork.sky.shards import Shard, valid_position
 
@@ -74,18 +75,19 @@ def sky_map(rows: pd.DataFrame, shards: Sequence[Shard]) -> Figure | None:
 
 
 def histograms(rows: pd.DataFrame) -> Figure | None:
-    """Return the distribution of the main quantities of the catalogue.
+    """Return the distribution of the main quantities of the galaxies of the catalogue.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        Rows of the catalogue.
+        Rows of the catalogue; stars and artifacts are left out.
 
     Returns
     -------
     Figure or None
         None without a measurement.
     """
+    rows = rows[rows["morphology"] != ARTIFACT]
     known = [name for name in HISTOGRAM_COLUMNS if rows[name].notna().any()]
     if not known:
         return None
@@ -103,7 +105,7 @@ def histograms(rows: pd.DataFrame) -> Figure | None:
             bins = np.linspace(values.min() - 1e-6, values.max() + 1e-6, 31)
         panel.hist(values, bins=list(bins), color=BLUE, alpha=0.85)
         panel.axvline(np.median(values), color=COLOURS[1], lw=1.4)
-        panel.set(title=title, xlabel=unit or title, ylabel="sources")
+        panel.set(title=title, xlabel=unit or title, ylabel="galaxies")
     return figure
 
 

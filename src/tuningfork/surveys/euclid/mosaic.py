@@ -1,5 +1,6 @@
 """Reading of MER mosaics, which have 19,200 x 19,200 pixels, a few rows at a time."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tuningfork.surveys.base import Image
 INVALID_BIT = 1
 """Bit of a flag map for pixels "which shall not be used for anything" (Euclid Data Product Description, VIS and NIR
 flag maps); the other bits give the reason, or describe usable pixels."""
+SATURATED_BITS = {"VIS": 1 << 3}
+"""Bit SAT of a flag map, by band: near or above the blooming threshold (VIS flag maps)."""
 NO_COVERAGE_NOISE = 1e6
 """Noise maps have values near 1e16 where nothing was observed; real noise is below 10."""
 MAX_MOSAIC_WIDTH = 100_000
@@ -84,7 +87,15 @@ def _is_plane(hdu: Any) -> bool:
     return hdu.get_exttype() == "IMAGE_HDU" and len(hdu.get_dims()) == 2
 
 
-def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, flux_unit: float, fwhm: float) -> Image:
+def open_mosaic(
+    image: Path,
+    noise: Path,
+    mask: Path | None,
+    psf: Path | None,
+    flux_unit: float,
+    fwhm: float,
+    saturated_bit: int | None = None,
+) -> Image:
     """Open one band of a tile.
 
     Parameters
@@ -97,6 +108,8 @@ def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, f
         AB magnitude of the desired flux unit; each filter's mosaic has its own, given in its header (MAGZERO).
     fwhm : float
         PSF width (arcsec) to use if the tile has no table.
+    saturated_bit : int, optional
+        The bit of the flag map that marks saturated pixels, one of `SATURATED_BITS`; None if none is known to.
 
     Returns
     -------
@@ -115,6 +128,7 @@ def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, f
                 f"{plane.path}: {plane.shape[1]} x {plane.shape[0]} pixels, its mosaic {image.name} has "
                 f"{pixels.shape[1]} x {pixels.shape[0]}; delete both and run again"
             )
+    unusable = INVALID_BIT | (saturated_bit or 0)
     factor = np.float32(10 ** (-0.4 * (_zero_point(pixels) - flux_unit)))
 
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
@@ -122,13 +136,20 @@ def open_mosaic(image: Path, noise: Path, mask: Path | None, psf: Path | None, f
         error = sigma.rows(start, stop).astype(np.float32)
         good = np.isfinite(flux) & (error > 0) & (error < NO_COVERAGE_NOISE)
         if flags is not None:
-            good &= flags.rows(start, stop) & INVALID_BIT == 0
+            good &= flags.rows(start, stop) & unusable == 0
         weight = np.zeros_like(flux)
         np.divide(1, (error * factor) ** 2, out=weight, where=good)
         flux[~good] = 0
         return flux, weight
 
-    return Image(pixels.shape, rows, _wcs(pixels), _PsfWidths.read(psf, fwhm), flux_unit)
+    saturated = None
+    if flags is not None and saturated_bit is not None:
+        saturated = partial(_marked, flags, saturated_bit)
+    return Image(pixels.shape, rows, _wcs(pixels), _PsfWidths.read(psf, fwhm), flux_unit, saturated)
+
+
+def _marked(flags: MosaicPlane, bit: int, start: int, stop: int) -> np.ndarray:
+    return np.asarray(flags.rows(start, stop) & bit != 0)
 
 
 def _zero_point(plane: MosaicPlane) -> float:

@@ -15,7 +15,7 @@ from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.catalogue_answers import floats
 from tuningfork.surveys.euclid.irsa import COLLECTION, IRSA_LIMIT, Irsa
-from tuningfork.surveys.euclid.mosaic import open_mosaic
+from tuningfork.surveys.euclid.mosaic import SATURATED_BITS, open_mosaic
 from tuningfork.surveys.euclid.products import (
     FILTER_OF_BAND,
     MASK,
@@ -210,4 +210,5 @@ class EuclidSurvey:
             paths.get(PSF),
             self._description.zero_point,
             self._description.psf_fwhm[self._description.bands.index(band)],
+            SATURATED_BITS.get(band),
         )

@@ -16,11 +16,13 @@ from tuningfork.surveys.base import IMAGE, Image
 
 INVVAR, PSFSIZE, MASKBITS = "invvar", "psfsize", "maskbits"
 ROLES = (IMAGE, INVVAR, PSFSIZE, MASKBITS)
-UNUSABLE_BITS = {"g": 1 << 2 | 1 << 5, "r": 1 << 3 | 1 << 6, "z": 1 << 4 | 1 << 7, "i": 1 << 14 | 1 << 15}
-"""Bits of MASKBITS that make a pixel of a band unusable (https://www.legacysurvey.org/dr10/bitmasks/).
+SATURATED_BITS = {"g": 1 << 2, "r": 1 << 3, "z": 1 << 4, "i": 1 << 14}
+"""Bit SATUR of each band in MASKBITS (https://www.legacysurvey.org/dr10/bitmasks/): saturated in an exposure. The coadd
+then shows the wings of the bleed trail and the few short exposures."""
+ALLMASK_BITS = {"g": 1 << 5, "r": 1 << 6, "z": 1 << 7, "i": 1 << 15}
+"""Bit ALLMASK of each band: bad in every exposure.
 
-These are SATUR (saturated in an exposure: the coadd then shows the wings of the bleed trail and the few short exposures)
-and ALLMASK (bad in every exposure). The other bits do not affect the pixels of the band: NPRIMARY says that another brick
+SATUR and ALLMASK make a pixel of the band unusable; the other bits do not affect it: NPRIMARY says that another brick
 is primary; BAILOUT and SUB_BLOB, how sources were fitted; WISEM1 and WISEM2 refer to another telescope; GALAXY and
 CLUSTER to the object; BRIGHT and MEDIUM to a nearby star, in whose halo a galaxy can still be measured."""
 WCS_KEYS = ("CTYPE1", "CTYPE2", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
@@ -168,12 +170,14 @@ def open_brick(files: Mapping[str, Path], brick: str, band: str, zero_point: flo
         named = str(part.header.get("BRICKNAM", brick)).strip()
         if named != brick:
             raise InputError(f"{files[role]}: expected brick {brick}, found {named}; delete it and run again")
+    unusable = SATURATED_BITS[band] | ALLMASK_BITS[band]
     return Image(
         image.shape,
-        _reader(image, packed[INVVAR], packed[MASKBITS], UNUSABLE_BITS[band]),
+        _reader(image, packed[INVVAR], packed[MASKBITS], unusable),
         _wcs(image, files[IMAGE]),
         _psf(packed[PSFSIZE]),
         float(image.header.get("MAGZERO", zero_point)),
+        lambda start, stop: _has(packed[MASKBITS].rows(start, stop), SATURATED_BITS[band]),
     )
 
 
@@ -190,13 +194,17 @@ def _reader(
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         pixels = image.rows(start, stop).astype(np.float32, copy=False)
         inverse = weight.rows(start, stop).astype(np.float32, copy=False)
-        good = (bits.rows(start, stop).astype(np.int32, copy=False) & unusable) == 0
+        good = ~_has(bits.rows(start, stop), unusable)
         good &= np.isfinite(pixels) & np.isfinite(inverse) & (inverse > 0)
         inverse[~good] = 0
         pixels[~np.isfinite(pixels)] = 0
         return pixels, inverse
 
     return rows
+
+
+def _has(bits: np.ndarray, some: int) -> np.ndarray:
+    return np.asarray(bits.astype(np.int32, copy=False) & some != 0)
 
 
 def _psf(sizes: PackedImage) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

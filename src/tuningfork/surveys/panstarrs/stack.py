@@ -24,6 +24,8 @@ MAX_STACK_PIXELS = 2**27
 UNUSABLE_BITS = 0x217E
 """Bits of the mask for pixels without valid signal: FLAT, DARK, BLANK, CTE, SAT, LOW (0x02 to 0x40), CR (0x100) and
 CONV.BAD (0x2000). The others mark ghosts, spikes, streaks and suspect pixels, which have signal."""
+SATURATED_BIT = 0x20
+"""Bit SAT of the mask: saturated or not linear."""
 MAX_SINH_ARGUMENT = 80.0
 """Largest argument of the hyperbolic sine that float32 can represent; no real pixel is so bright."""
 
@@ -62,13 +64,15 @@ def open_stack(image: Path, variance: Path, mask: Path, band: str, psf_fwhm: flo
     def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         flux = pixels.linear(start, stop) / np.float32(exposure)
         noise_variance = variances.linear(start, stop) / np.float32(exposure) ** 2
-        # Unsigned numbers are stored with an offset of 32768, which does not affect these bits.
-        usable = bits.raw(start, stop).astype(np.int32) & UNUSABLE_BITS == 0
+        usable = ~_masked(bits, start, stop, UNUSABLE_BITS)
         good = np.isfinite(flux) & np.isfinite(noise_variance) & (noise_variance > 0) & usable
         weight = np.divide(1, noise_variance, out=np.zeros_like(noise_variance), where=good)
         return np.where(good, flux, np.float32(0)), weight
 
-    return Image(pixels.shape, rows, pixels.wcs(), everywhere(psf_fwhm), STACK_ZERO_POINT)
+    def saturated(start: int, stop: int) -> np.ndarray:
+        return _masked(bits, start, stop, SATURATED_BIT)
+
+    return Image(pixels.shape, rows, pixels.wcs(), everywhere(psf_fwhm), STACK_ZERO_POINT, saturated)
 
 
 class StackPlane:
@@ -197,6 +201,11 @@ class StackPlane:
 
     def _matrix(self, key: str, diagonal: bool) -> float:
         return self.number(key) if key in self.header else float(diagonal)
+
+
+def _masked(mask: StackPlane, start: int, stop: int, bits: int) -> np.ndarray:
+    # Unsigned numbers are stored with an offset of 32768, which does not affect the bits that are asked for.
+    return np.asarray(mask.raw(start, stop).astype(np.int32) & bits != 0)
 
 
 def _dimensions(hdu: Any) -> int:

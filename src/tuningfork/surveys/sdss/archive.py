@@ -97,6 +97,12 @@ class Archive:
         url = f"{self._root}/photo/redux/{field.rerun}/{field.run}/objcs/{field.camcol}/{name}"
         return url, self._cached(url)
 
+    def mask(self, field: FieldName, band: str) -> tuple[str, str]:
+        """Return address and name of the fpM file: the mask of the frame in one band."""
+        name = f"fpM-{field.run:06d}-{band}{field.camcol}-{field.field:04d}.fit.gz"
+        url = f"{self._root}/photo/redux/{field.rerun}/{field.run}/objcs/{field.camcol}/{name}"
+        return url, self._cached(url)
+
     def objects(self, field: FieldName) -> tuple[str, str]:
         """Return address and name of the photoObj file: the catalogue of the field."""
         name = f"photoObj-{field.run:06d}-{field.camcol}-{field.field:04d}.fits"

@@ -111,7 +111,7 @@ class Frame:
             return cls(pixels, wcs, None, None)
         return cls(pixels, wcs, calibration.astype(np.float32), FrameSky.of(sky, pixels.shape))
 
-    def rows(self, gain: float, dark_variance: float) -> Rows:
+    def rows(self, gain: float, dark_variance: float, saturated: np.ndarray | None = None) -> Rows:
         """Return a function that reads image and inverse variance (1/nanomaggies^2) a few rows at a time.
 
         The inverse variance is zero where a pixel is saturated or not finite. Without calibration or sky, the noise is
@@ -123,6 +123,8 @@ class Frame:
             Photo-electrons per count.
         dark_variance : float
             Variance of read-out noise and dark current (counts^2).
+        saturated : ndarray of bool, optional
+            (H, W), the saturated pixels. Without it, pixels with more counts than `SATURATION_COUNTS` are left out.
 
         Returns
         -------
@@ -135,7 +137,10 @@ class Frame:
 
             def plain(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
                 pixels = self.pixels[start:stop].copy()
-                return pixels, np.where(np.isfinite(pixels), flat, np.float32(0))
+                good = np.isfinite(pixels)
+                if saturated is not None:
+                    good &= ~saturated[start:stop]
+                return pixels, np.where(good, flat, np.float32(0))
 
             return plain
         factor, sky = self.calibration[None, :], self.sky
@@ -145,7 +150,8 @@ class Frame:
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 counts = pixels / factor + sky.rows(start, stop)
                 variance = (np.clip(counts, 0, None) / np.float32(gain) + np.float32(dark_variance)) * factor**2
-                good = (counts < SATURATION_COUNTS) & np.isfinite(variance) & (variance > 0)
+                full = counts >= SATURATION_COUNTS if saturated is None else saturated[start:stop]
+                good = ~full & np.isfinite(variance) & (variance > 0)
             return pixels, np.divide(1, variance, out=np.zeros_like(pixels), where=good)
 
         return calibrated

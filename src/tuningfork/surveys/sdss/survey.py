@@ -26,6 +26,7 @@ from tuningfork.surveys.sdss.archive import SDSS_BANDS, Archive, FieldName
 from tuningfork.surveys.sdss.camera import gain_and_dark_variance
 from tuningfork.surveys.sdss.files import FlatFiles
 from tuningfork.surveys.sdss.frame import Frame
+from tuningfork.surveys.sdss.mask import read_saturated
 from tuningfork.surveys.sdss.psf import FieldPsf, verify_psf
 from tuningfork.surveys.sdss.skyserver import SkyServer
 from tuningfork.surveys.transfer.network import Network
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 PSF = "psf"
 """Role of the psField file."""
+MASK = "mask"
+"""Role of the fpM file."""
 
 
 class SdssSurvey:
@@ -109,9 +112,10 @@ class SdssSurvey:
         return self._lists.locate([FieldName.parse(name) for name in names])
 
     def fetch(self, tile: Tile) -> FetchedTile:
-        """Fetch the frames of a field in all bands, and its psField file, into the cache.
+        """Fetch the frames of a field in all bands, their fpM files and the field's psField file, into the cache.
 
-        If there is no psField file, the PSF widths of the list of fields are used, and a warning is logged.
+        If there is no psField file, the PSF widths of the list of fields are used, and a warning is logged. Without an
+        fpM file, saturated pixels are not known as such.
         """
         field = FieldName.parse(tile.name)
         fetched = FetchedTile(tile, {}, {})
@@ -126,10 +130,19 @@ class SdssSurvey:
         for band in self._description.bands:
             url, name = self._archive.frame(field, band)
             try:
-                fetched.files[band] = {IMAGE: self._network.file(url, name), **common}
+                fetched.files[band] = {IMAGE: self._network.file(url, name), **common, **self._mask(field, band)}
             except TransferError as error:
                 fetched.faults[band] = str(error)
         return fetched
+
+    def _mask(self, field: FieldName, band: str) -> dict[str, str]:
+        """Fetch the fpM file of a frame; return its role and name in the cache, or nothing if there is none."""
+        url, name = self._archive.mask(field, band)
+        try:
+            return {MASK: self._network.file(url, name)}
+        except TransferError as error:
+            logger.warning("tile %s, band %s: no fpM file, saturated pixels are not known: %s", field, band, error)
+            return {}
 
     def open(self, tile: FetchedTile, band: str) -> Image:
         """Open one band of a field.
@@ -142,6 +155,7 @@ class SdssSurvey:
         field = FieldName.parse(tile.name)
         frame = Frame.read(self._network.path(tile.files[band][IMAGE]), band)
         height, width = frame.pixels.shape
+        saturated = self._saturated(tile, band, (height, width))
         fwhm = self._listed_width(tile.tile, band)
         gain, dark_variance = gain_and_dark_variance(field.run, field.camcol, band)
         if PSF in tile.files[band]:
@@ -152,7 +166,19 @@ class SdssSurvey:
                 logger.warning(
                     "tile %s, band %s: using the PSF width of the list of fields: %s", tile.name, band, error
                 )
-        return Image((height, width), frame.rows(gain, dark_variance), frame.wcs, fwhm, self._description.zero_point)
+        rows = frame.rows(gain, dark_variance, saturated)
+        known = None if saturated is None else lambda start, stop: saturated[start:stop]
+        return Image((height, width), rows, frame.wcs, fwhm, self._description.zero_point, known)
+
+    def _saturated(self, tile: FetchedTile, band: str, shape: tuple[int, int]) -> np.ndarray | None:
+        """Return the saturated pixels of a frame, or None without a usable fpM file."""
+        if MASK not in tile.files[band]:
+            return None
+        try:
+            return read_saturated(self._network.path(tile.files[band][MASK]), shape)
+        except InputError as error:
+            logger.warning("tile %s, band %s: saturated pixels are not known: %s", tile.name, band, error)
+            return None
 
     def _fwhm(self, psf: FieldPsf, shape: tuple[int, int]) -> FullWidths:
         width = psf.fwhm(shape)
