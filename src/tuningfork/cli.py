@@ -11,6 +11,7 @@ from pathlib import Path
 from tuningfork.core.errors import ConfigurationError, TuningforkError
 from tuningfork.core.files import write_text
 from tuningfork.core.stage import paths
+from tuningfork.pictures import command as on_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 """Root of the clone, whose config/ has the descriptions of the surveys."""
@@ -163,110 +164,6 @@ def _missing(options: argparse.Namespace) -> None:
         print(f"The next run asks again for the tiles of {ask_again(missing)} shards.")
 
 
-def _measure_folder_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of JPEG and PNG pictures, one galaxy each")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table, .parquet or .csv")
-    parser.add_argument(
-        "--gallery", type=Path, metavar="FILE", help="pictures with their bars, .html, .png, .pdf or .svg"
-    )
-    parser.add_argument(
-        "--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch if you know it; 0: linear"
-    )
-    parser.add_argument(
-        "--psf-fwhm", type=float, metavar="PX", help="width of the PSF; without it that of the stars on each picture"
-    )
-    parser.add_argument(
-        "--models", type=Path, nargs="+", default=[], metavar="CARD", help="morphology networks that read one band"
-    )
-    parser.add_argument("--calibration", type=Path, metavar="FILE", help="their calibration, from calibrate-pictures")
-    parser.add_argument(
-        "--saliency-samples", type=int, default=32, metavar="N", help="noisy copies behind each map (32)"
-    )
-
-
-def _measure_folder(options: argparse.Namespace) -> None:
-    from tuningfork.core.files import require_writable
-    from tuningfork.pictures.gallery import check_gallery, draw_gallery
-    from tuningfork.pictures.measure import PictureSettings, measure_files, summary
-    from tuningfork.pictures.read import files_of
-    from tuningfork.pictures.table import check_name
-
-    stretch = {} if options.stretch is None else {"stretch": options.stretch}
-    settings = PictureSettings(
-        psf_fwhm=options.psf_fwhm,
-        models=tuple(options.models),
-        calibration=options.calibration,
-        saliency_samples=options.saliency_samples,
-        **stretch,
-    )
-    check_name(options.out)
-    for path in (options.out, options.gallery):
-        if path:
-            require_writable(path)
-    if options.gallery:
-        check_gallery(options.gallery)
-    files = files_of(options.images, tuple(path for path in (options.out, options.gallery) if path))
-    table = measure_files(files, options.out, settings)
-    print(f"{options.out}: {summary(table)}")
-    if options.gallery:
-        number = draw_gallery(files, table, options.gallery)
-        print(f"{options.gallery}: {number} pictures" if number else f"{options.gallery}: no picture to show")
-
-
-def _picture_votes_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "images", type=Path, metavar="FOLDER", help="JPEG and PNG pictures with one galaxy in the middle"
-    )
-    parser.add_argument(
-        "--votes", type=Path, required=True, metavar="TABLE", help="table (.csv): column file, and votes per answer"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="TABLE", help="table to write, .parquet")
-    parser.add_argument("--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch (5.5)")
-    parser.add_argument(
-        "--bars",
-        type=int,
-        default=0,
-        metavar="N",
-        help="copies with a simulated bar of each galaxy that most people call smooth (0); these galaxies then count "
-        "as unbarred",
-    )
-
-
-def _picture_votes(options: argparse.Namespace) -> None:
-    from tuningfork.pictures.added_bars import MOST_COPIES
-    from tuningfork.pictures.measure import PictureSettings
-    from tuningfork.pictures.votes import write_picture_votes
-
-    if options.out.suffix != ".parquet":
-        raise ConfigurationError(f"--out {options.out}: expected a name that ends in .parquet")
-    stretch = PictureSettings(**({} if options.stretch is None else {"stretch": options.stretch})).stretch
-    if not 0 <= options.bars <= MOST_COPIES:
-        raise ConfigurationError(f"--bars {options.bars}: expected a number from 0 to {MOST_COPIES}")
-    used, given, copies = write_picture_votes(options.images, options.votes, options.out, stretch, options.bars)
-    added = f" and {copies} copies with bars" if copies else ""
-    print(f"{options.out}: {used} of {given} pictures{added}; name it in train.morphology.picture_votes")
-
-
-def _calibrate_pictures_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--models", type=Path, nargs="+", default=[], metavar="CARD", help="networks that read one band"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the calibration, .json")
-    parser.add_argument(
-        "--galaxies", type=int, default=400, metavar="N", help="to learn from, and as many to test on (400)"
-    )
-
-
-def _calibrate_pictures(options: argparse.Namespace) -> None:
-    from tuningfork.core.files import require_writable
-    from tuningfork.pictures.calibrate import calibrate_networks, figure_lines
-
-    require_writable(options.out)
-
-    figures = calibrate_networks(options.models, options.galaxies, ROOT / "config" / "surveys", options.out)
-    print(f"{figure_lines(figures)}\n{options.out}: learned from {options.galaxies} galaxies, tested on as many")
-
-
 def _accept_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stages", nargs="+", metavar="STAGE", help="as in results/params/<stage>.json")
     parser.add_argument("--configfile", type=Path, metavar="FILE", help="the configuration; without it, the default")
@@ -331,18 +228,23 @@ COMMANDS = (
     Command("flags", "say what a value of the column flags means", _flags, _flags_options),
     Command("missing", "list the tiles that could not be fetched, and fetch them again", _missing, _missing_options),
     Command("accept", "keep the results of stages after an upgrade of their code", _accept, _accept_options),
-    Command("measure-folder", "measure bars on a folder of pictures", _measure_folder, _measure_folder_options),
+    Command(
+        "measure-folder",
+        "measure bars on a folder of pictures",
+        on_pictures.measure_folder,
+        on_pictures.measure_folder_options,
+    ),
     Command(
         "picture-votes",
         "prepare pictures with the votes of people for the training",
-        _picture_votes,
-        _picture_votes_options,
+        on_pictures.picture_votes,
+        on_pictures.picture_votes_options,
     ),
     Command(
         "calibrate-pictures",
         "calibrate networks for measure-folder, on simulated pictures",
-        _calibrate_pictures,
-        _calibrate_pictures_options,
+        on_pictures.calibrate_pictures_command,
+        on_pictures.calibrate_pictures_options,
     ),
     Command("label", "open the page on which galaxies are labelled", _label, _label_options),
 )
