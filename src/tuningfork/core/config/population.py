@@ -41,7 +41,7 @@ class Population(Section):
         0.0, "slope of log10(counts) with magnitude: 0 is uniform, 0.6 Euclidean", unit="1/mag", ge=-1, le=1
     )
     r_eff_min: float = option(1.5, "smallest half-light radius along the major axis", unit="arcsec", gt=0, le=100)
-    r_eff_max: float = option(12.0, "largest half-light radius along the major axis", unit="arcsec", gt=0, le=100)
+    r_eff_max: float = option(20.0, "largest half-light radius along the major axis", unit="arcsec", gt=0, le=100)
     surface_brightness_min: float = option(
         18.3, "brightest mean surface brightness within the half-light radius", unit="mag/arcsec2", ge=5, le=40
     )
@@ -49,7 +49,7 @@ class Population(Section):
         24.0, "faintest mean surface brightness within the half-light radius", unit="mag/arcsec2", ge=5, le=40
     )
     bar_length_min: float = option(3.0, "shortest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
-    bar_length_max: float = option(24.0, "longest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
+    bar_length_max: float = option(40.0, "longest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
     sersic_n_min: float = option(
         0.3, "lowest Sersic index of the kind `sersic`, drawn uniformly in its logarithm", ge=0.2, le=8
     )
@@ -147,8 +147,10 @@ class SkyFractions(ClassFractions):
 
 
 class SkyPopulation(Population):
-    """The galaxies of a simulated sky, with more faint than bright ones, as on the real sky."""
+    """The galaxies of a simulated sky: more faint than bright ones, as on the real sky, and fewer sizes than are learned."""
 
+    r_eff_max: float = option(12.0, "largest half-light radius along the major axis", unit="arcsec", gt=0, le=100)
+    bar_length_max: float = option(24.0, "longest full bar length as seen on the sky", unit="arcsec", gt=0, le=100)
     mag_slope: float = option(
         0.25, "slope of log10(counts) with magnitude: 0 is uniform, 0.6 Euclidean", unit="1/mag", ge=-1, le=1
     )
