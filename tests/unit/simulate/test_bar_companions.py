@@ -111,11 +111,11 @@ def test_as_many_galaxies_as_asked_for_have_something_in_front(root):
     description = describe(validate({}), root / "config" / "surveys")
     galaxy = draw_galaxy(np.random.default_rng(0), Population())
     rng = np.random.default_rng(1)
-    drawn = [draw_foreground(rng, galaxy, Population(foreground_fraction=0.3), description) for _ in range(1000)]
+    drawn = [draw_foreground(rng, galaxy, 0.3, description) for _ in range(1000)]
     assert np.mean([bool(lights) for lights in drawn]) == pytest.approx(0.3, abs=0.05)
     lights = [light for found in drawn for light in found]
     assert max(np.hypot(light.x, light.y) for light in lights) < 1.7 * galaxy.r_eff
-    assert not draw_foreground(rng, galaxy, Population(foreground_fraction=0.0), description)
+    assert not draw_foreground(rng, galaxy, 0.0, description)
 
 
 def test_a_trail_is_even_and_crosses_the_whole_image():

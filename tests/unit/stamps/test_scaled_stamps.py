@@ -48,7 +48,9 @@ def parameters(root: Path, stage: str, stamps: dict[str, Any]) -> Parameters:
     """Return the parameters of a sky without stars, whose seeing and noise are the same everywhere."""
     sky = {"galaxy_density": 60.0, "star_density": 0.0, "tile_size": 700, "population": POPULATION}
     values = {"seed": 5, "survey": {"name": "simulated", "simulated": sky}, "stamps": {"size": SIZE} | stamps}
-    configuration = validate(values | {"simulate": {"galaxies_per_part": 20, "population": POPULATION}})
+    configuration = validate(
+        values | {"simulate": {"galaxies_per_part": 20, "population": POPULATION, "foreground_fraction": 0}}
+    )
     description = describe(configuration, root / "config" / "surveys")
     steady = description.model_copy(update=dict.fromkeys(SCATTERS, 0.0))
     return Parameters(stage, "0123", configuration, steady)

@@ -109,9 +109,6 @@ class Population(Section):
         0.4, "share of the disc galaxies whose disc is not exponential: it breaks down or up, or is hollow", ge=0, le=1
     )
     lopsided_fraction: float = option(0.1, "share of the disc galaxies whose disc is off-centre", ge=0, le=1)
-    foreground_fraction: float = option(
-        0.1, "share of the galaxies with a star or another galaxy in front of them", ge=0, le=1
-    )
     dust_lane_fraction: float = option(0.5, "share of the edge-on discs with a dust lane", ge=0, le=1)
     einstein_radius_min: float = option(1.0, "smallest Einstein radius of lenses", unit="arcsec", gt=0, le=30)
     einstein_radius_max: float = option(4.0, "largest Einstein radius of lenses", unit="arcsec", gt=0, le=30)

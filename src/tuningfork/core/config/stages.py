@@ -49,6 +49,9 @@ class Simulate(Section):
     neighbour_density: float = option(
         6000.0, "density of neighbouring galaxies and stars", unit="1/deg2", ge=0, le=500_000
     )
+    foreground_fraction: float = option(
+        0.1, "share of the galaxies with an additional star or galaxy in front of them", ge=0, le=1
+    )
     seeing: list[float] | None = option(
         None,
         "smallest and largest PSF FWHM in the reference band, drawn uniformly in its logarithm; the other bands change "

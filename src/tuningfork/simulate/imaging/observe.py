@@ -141,9 +141,7 @@ def draw_neighbours(
     return lights
 
 
-def draw_foreground(
-    rng: np.random.Generator, galaxy: Galaxy, population: Population, description: Description
-) -> list[Light]:
+def draw_foreground(rng: np.random.Generator, galaxy: Galaxy, share: float, description: Description) -> list[Light]:
     """Return what lies in front of a galaxy: mostly nothing, else a star or a small galaxy on its disc.
 
     Parameters
@@ -151,15 +149,15 @@ def draw_foreground(
     rng : numpy.random.Generator
     galaxy : Galaxy
         In the middle of the image.
-    population : Population
-        `foreground_fraction` is the share of the galaxies with something in front.
+    share : float
+        Share of the galaxies with something in front.
     description : Description
 
     Returns
     -------
     list of Light
     """
-    if rng.uniform() >= population.foreground_fraction:
+    if rng.uniform() >= share:
         return []
     distance, direction = galaxy.r_eff * FOREGROUND_REACH * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
     # Two of three are stars.
@@ -229,6 +227,7 @@ def observe(
     conditions: Conditions,
     description: Description,
     offset: np.ndarray,
+    foreground: float = 0.0,
 ) -> np.ndarray:
     """Return a galaxy on the survey's pixels, as the stamps stage cuts it.
 
@@ -249,6 +248,8 @@ def observe(
     description : Description
     offset : ndarray
         Column and row of the galaxy's centre less those of the pixel [size // 2, size // 2].
+    foreground : float
+        Share of the galaxies with something in front.
 
     Returns
     -------
@@ -261,7 +262,7 @@ def observe(
     )
     lights = galaxy.lights(description.bands, description.reference, description.zero_point)
     lights += draw_neighbours(rng, (visible + 12) * description.pixel_scale, density, population, description)
-    lights += draw_foreground(rng, galaxy, population, description)
+    lights += draw_foreground(rng, galaxy, foreground, description)
     image = fit(canvas.draw_through(lights, conditions.psfs(), *offset), visible)
     noise = conditions.sky_noise, description, conditions.correlation, conditions.background
     variance = add_noise(rng, image, *noise)

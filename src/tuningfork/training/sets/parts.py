@@ -168,9 +168,8 @@ def draw_stamp(
     window, visible = window_size(form.size, rest), int(np.ceil(native_size * rest))
     noisier = coarser(rng, conditions, together, min(window, visible))
     offset = rng.uniform(-0.5, 0.5, 2)
-    image, weight = observe(
-        rng, galaxy, visible, window, settings.neighbour_density, settings.population, noisier, coarse, offset
-    )
+    around = settings.neighbour_density, settings.population, noisier, coarse, offset, settings.foreground_fraction
+    image, weight = observe(rng, galaxy, visible, window, *around)
     return np.stack(rescale(image, weight, rest, (float(offset[0]), float(offset[1])), form.size))
 
 
