@@ -91,6 +91,25 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             "exponent of the Moffat profile that describes the PSF, pixel response not included",
             "stamps",
         ),
+        Column(
+            "has_psf_image",
+            pa.bool_(),
+            None,
+            "meta.code",
+            "whether the light profile is fitted with an image of the PSF, not with the Moffat profile of psf_fwhm and "
+            "psf_beta",
+            "stamps",
+        ),
+        Column(
+            "psf_image",
+            pa.list_(F4),
+            None,
+            "instr.det.psf",
+            "image of the PSF in the reference band, pixel response included: the rows of a square, sum one",
+            "stamps",
+            False,
+        ),
+        Column("psf_image_scale", F4, "arcsec", "instr.scale;instr.pixel", "pixel width of psf_image", "stamps", False),
         Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
         *(column for band in bands for column in _of_band(band)),
     ]
