@@ -65,6 +65,8 @@ class StarImage:
             raise InputError("no Moffat profile fits it; expected one star")
         width = min(min(pixels.shape), KEPT_WIDTH)
         centred = resampled(pixels, (column + fit.x, row + fit.y), width - 1 + width % 2)
+        # Measured anew, because the width of a PSF that is no Moffat profile depends on its place within a pixel.
+        fit = fit_moffat(centred, integrated=True)
         return cls(normalised(centred), fit.fwhm, fit.beta)
 
 
