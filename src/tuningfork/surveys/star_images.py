@@ -71,7 +71,17 @@ class StarImage:
 
 
 def checked(pixels: np.ndarray) -> np.ndarray:
-    """Return the pixels of an image of the PSF, float64 (H, W).
+    """Return the pixels of an image of the PSF, if they can be that.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Of any shape.
+
+    Returns
+    -------
+    ndarray
+        float64 (H, W).
 
     Raises
     ------
@@ -127,5 +137,16 @@ def _weights(places: np.ndarray, size: int) -> np.ndarray:
 
 
 def normalised(pixels: np.ndarray) -> np.ndarray:
-    """Return an image with sum one, float32."""
+    """Return an image with sum one.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        (H, W).
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W).
+    """
     return (pixels / pixels.sum()).astype(np.float32)

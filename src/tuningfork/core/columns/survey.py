@@ -83,6 +83,15 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             "fraction of the stamp's pixels with data in the reference band",
             "stamps",
         ),
+        *_of_psf(),
+        Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
+        *(column for band in bands for column in _of_band(band)),
+    ]
+
+
+def _of_psf() -> list[Column]:
+    """Return the columns about the PSF in the reference band besides its width."""
+    return [
         Column(
             "psf_beta",
             F4,
@@ -110,8 +119,6 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             False,
         ),
         Column("psf_image_scale", F4, "arcsec", "instr.scale;instr.pixel", "pixel width of psf_image", "stamps", False),
-        Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
-        *(column for band in bands for column in _of_band(band)),
     ]
 
 

@@ -106,7 +106,18 @@ def refine(
 
 
 def with_psf_image(table: pa.Table) -> np.ndarray:
-    """Return which rows of a stamps table have an image of the PSF, bool (N,)."""
+    """Return which rows of a stamps table have an image of the PSF.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        N rows.
+
+    Returns
+    -------
+    ndarray of bool
+        (N,); all false for a table without such images.
+    """
     if PSF_IMAGE not in table.column_names:
         return np.zeros(table.num_rows, dtype=bool)
     return np.asarray(table[PSF_IMAGE].is_valid().to_numpy())

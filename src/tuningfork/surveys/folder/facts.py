@@ -115,7 +115,21 @@ def facts_of(
 
 
 def of_band(entry: Mapping[str, Any], kind: str, band: str) -> Any | None:
-    """Return what an entry says of a band, or of all bands: `psf_r` goes before `psf`."""
+    """Return what an entry says of a band, or of all bands: `psf_r` goes before `psf`.
+
+    Parameters
+    ----------
+    entry : mapping
+        Of the fact `SOURCES`.
+    kind : str
+        `PSF` or `WIDTH`.
+    band : str
+
+    Returns
+    -------
+    str, float or None
+        None if it says nothing.
+    """
     return entry.get(f"{kind}_{band}", entry.get(kind))
 
 

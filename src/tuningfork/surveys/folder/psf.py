@@ -48,12 +48,36 @@ class ImagePsf:
 
     @classmethod
     def constant(cls, fwhm: float, beta: float, pixels: np.ndarray | None = None) -> "ImagePsf":
-        """Return a PSF that is the same everywhere, from its width (arcsec), its exponent and its image, if any."""
+        """Return a PSF that is the same everywhere.
+
+        Parameters
+        ----------
+        fwhm, beta : float
+            Full width at half maximum (arcsec) and exponent.
+        pixels : ndarray, optional
+            Its image (P, P), if there is one.
+
+        Returns
+        -------
+        ImagePsf
+        """
         return cls(everywhere(fwhm), everywhere(beta), lambda x, y: [pixels] * len(x))
 
     @classmethod
     def of(cls, psf: Psf, shape: tuple[int, int], scale: float) -> "ImagePsf":
-        """Return the PSF that a file gives, for an image of some shape and pixel scale (arcsec).
+        """Return the PSF that a file gives.
+
+        Parameters
+        ----------
+        psf : StarImage or PsfEx
+        shape : tuple of int
+            Height and width of the image of the sky.
+        scale : float
+            Width of its pixels (arcsec).
+
+        Returns
+        -------
+        ImagePsf
 
         Raises
         ------
@@ -79,6 +103,10 @@ class ImagePsf:
             Pixel positions of the places (K,).
         psfs : callable
             Number of a place -> its PSF.
+
+        Returns
+        -------
+        ImagePsf
         """
 
         def spread(name: str, px: np.ndarray, py: np.ndarray) -> list[Any]:

@@ -38,6 +38,10 @@ def psf_of_extensions(hdus: Sequence[Any], band: str, bands: list[str]) -> Psf |
     bands : list of str
         All bands, in the order of the planes.
 
+    Returns
+    -------
+    StarImage, PsfEx or None
+
     Raises
     ------
     InputError
@@ -63,6 +67,10 @@ def read_psf(path: Path, band: str, bands: list[str]) -> Psf:
     band : str
     bands : list of str
         All bands, in the order of the planes.
+
+    Returns
+    -------
+    StarImage or PsfEx
 
     Raises
     ------

@@ -124,6 +124,11 @@ class PsfEx:
         shape : tuple of int
             Height and width of the image.
 
+        Returns
+        -------
+        list of callable
+            The two, x, y -> (N,).
+
         Raises
         ------
         InputError
