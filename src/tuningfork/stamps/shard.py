@@ -164,7 +164,7 @@ def _psfs(state: State, present: np.ndarray, usual_beta: float) -> dict[str, Any
     beta = np.where(np.isfinite(state.psf_beta), state.psf_beta, usual_beta)
     return {
         "psf_beta": np.where(present, beta, np.nan),
-        "has_psf_image": pa.array(known, mask=~present),
+        "psf_model": pa.array(np.where(known, "image", "moffat"), mask=~present),
         "psf_image": [None if image is None else image.ravel() for image in images],
         "psf_image_scale": np.where(known, state.scale / state.step, np.nan),
     }

@@ -11,6 +11,8 @@ WIDTHS = (7, 513)
 """Narrowest and widest image that is accepted (px)."""
 KEPT_WIDTH = 101
 """Width of the central part that is kept (px)."""
+FITTED_WIDTH = 61
+"""Width of the part to which a Moffat profile is fitted (px)."""
 MAX_EDGE_SHARE = 0.1
 """Largest share of the sum that the image would hold if it were as bright everywhere as along its edge."""
 MIN_CENTRE_SHARE = 0.25
@@ -57,7 +59,7 @@ class StarImage:
         near = min(row + 0.5, column + 0.5, pixels.shape[0] - row - 0.5, pixels.shape[1] - column - 0.5)
         if near < MIN_CENTRE_SHARE * min(pixels.shape):
             raise InputError(f"its brightest pixel is {near - 0.5:g} px from the edge; expected a star in the middle")
-        half = KEPT_WIDTH // 2
+        half = FITTED_WIDTH // 2
         first = max(row - half, 0), max(column - half, 0)
         middle = pixels[first[0] : row + half + 1, first[1] : column + half + 1]
         fit = fit_moffat(middle, integrated=True)
@@ -66,7 +68,8 @@ class StarImage:
         width = min(min(pixels.shape), KEPT_WIDTH)
         centred = resampled(pixels, (column + fit.x, row + fit.y), width - 1 + width % 2)
         # Measured anew, because the width of a PSF that is no Moffat profile depends on its place within a pixel.
-        fit = fit_moffat(centred, integrated=True)
+        edge = max(len(centred) - FITTED_WIDTH, 0) // 2
+        fit = fit_moffat(centred[edge : len(centred) - edge, edge : len(centred) - edge], integrated=True)
         return cls(normalised(centred), fit.fwhm, fit.beta)
 
 

@@ -41,7 +41,7 @@ def add_extension(path: Path, name: str, image: np.ndarray) -> None:
 def test_the_image_of_the_psf_that_is_nearest_to_the_source_counts(tmp_path: Path) -> None:
     images = tmp_path / "images"
     write_bands(images, "a", 10.0, 20.0)
-    assert only_row(tmp_path)["has_psf_image"] is False
+    assert only_row(tmp_path)["psf_model"] == "moffat"
     widths = []
     fits.writeto(images / "a-psf.fits", star(2.0))
     widths.append(only_row(tmp_path))
@@ -63,7 +63,7 @@ def test_the_image_of_the_psf_that_is_nearest_to_the_source_counts(tmp_path: Pat
         image = np.array(row["psf_image"]).reshape((round(np.sqrt(len(row["psf_image"]))),) * 2)
         true = star(fwhm, len(image))
         assert image == pytest.approx(true / true.sum(), abs=2e-4)
-        assert (row["has_psf_image"], row["psf_image_scale"]) == (True, pytest.approx(SCALE))
+        assert (row["psf_model"], row["psf_image_scale"]) == ("image", pytest.approx(SCALE))
 
 
 def test_widths_of_the_table_belong_to_single_sources(tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ def test_widths_of_the_table_belong_to_single_sources(tmp_path: Path) -> None:
     frame = pd.DataFrame({"source_id": [1, 2, 3], "ra": [10.0, 10.01, 9.99], "dec": [20.0] * 3, "file": "field"})
     frame.assign(psf_fwhm=[1.0, 1.5, np.nan], psf_fwhm_g=[np.nan, 1.8, np.nan]).to_csv(tmp_path / "t.csv")
     rows, _, _ = run(tmp_path, table="t.csv", psf_fwhm=1.2)
-    found = [(row["psf_fwhm_g"], row["psf_fwhm_r"], row["has_psf_image"]) for row in rows.values()]
+    found = [(row["psf_fwhm_g"], row["psf_fwhm_r"], row["psf_model"]) for row in rows.values()]
     assert [row[:2] for row in found] == [pytest.approx(pair) for pair in ((1.0, 1.0), (1.8, 1.5), (1.2, 1.2))]
-    assert not any(row[2] for row in found)
+    assert all(row[2] == "moffat" for row in found)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_bad_image_of_the_psf_is_named_and_the_width_takes_its_place(
         read_psf(tmp_path / "images" / "a-psf.fits", "r", BANDS)
     with caplog.at_level(logging.WARNING):
         row = only_row(tmp_path, psf_fwhm=1.1)
-    assert (row["psf_fwhm_r"], row["has_psf_image"], row["psf_image"]) == (pytest.approx(1.1), False, None)
+    assert (row["psf_fwhm_r"], row["psf_model"], row["psf_image"]) == (pytest.approx(1.1), "moffat", None)
     assert any("image a, band r: the PSF of" in text and "a-psf.fits is not used" in text for text in caplog.messages)
 
 

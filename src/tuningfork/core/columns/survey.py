@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from tuningfork.core.columns.declaration import F4, F8, I8, TEXT, Column
+from tuningfork.core.columns.declaration import F4, F8, I8, NAMES, TEXT, Column
 
 IDENTITY = [
     Column(
@@ -101,12 +101,11 @@ def _of_psf() -> list[Column]:
             "stamps",
         ),
         Column(
-            "has_psf_image",
-            pa.bool_(),
+            "psf_model",
+            NAMES,
             None,
             "meta.code",
-            "whether the light profile is fitted with an image of the PSF, not with the Moffat profile of psf_fwhm and "
-            "psf_beta",
+            "PSF with which the light profile is fitted: image, or moffat for the profile of psf_fwhm and psf_beta",
             "stamps",
         ),
         Column(
