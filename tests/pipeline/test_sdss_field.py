@@ -252,6 +252,24 @@ def test_no_star_passes_as_a_galaxy_and_no_galaxy_as_a_star(everything: Stamps, 
     assert not star[np.isin(everything.column("source_id"), GALAXY_ZOO)].any()
 
 
+def test_the_images_of_the_psf_leave_smaller_residuals_than_its_widths(stamps: Stamps, field: Field) -> None:
+    rows = [galaxies(field)[objid] for objid in stamps.column("source_id")]
+    start = np.zeros((len(rows), 5))
+    start[:, 0] = [source.aperture_mag - 22.5 for source in rows] + 2.5 * np.log10(stamps.column("sky_noise_r"))
+    start[:, 1] = np.log(2 * stamps.column("psf_fwhm_r") / stamps.column("pixel_scale"))
+    light = np.stack([stamps.flux[:, 1], stamps.inverse_variance[:, 1]], axis=1)[:, :, None]
+    network = Gaussians(start, np.tile(np.eye(5), (len(rows), 1, 1)))
+    assert set(stamps.column("psf_model")) == {"image"}
+    tables = stamps.table, stamps.table.drop_columns(["psf_image"])
+    image, width = (refine(network, table, light, "r", Structure(), torch.device("cpu")) for table in tables)
+    good = stamps.column("flags") & ~Flag.LARGER_THAN_STAMP == 0
+    for fits in (image, width):
+        # A galaxy with arms has residuals that no PSF removes.
+        good &= fits.fitted & ~fits.star & (fits.misfit < 15)
+    assert good.sum() >= 40
+    assert np.square(image.misfit[good]).sum() < 0.85 * np.square(width.misfit[good]).sum()
+
+
 def test_orientation_and_scale(stamps: Stamps, field: Field) -> None:
     """The stripe runs along the equator: rows of pixels point north, columns east."""
     assert np.allclose(stamps.column("north_angle"), -90, atol=0.2)

@@ -9,7 +9,7 @@ from tuningfork.core.description import Description
 from tuningfork.core.seeds import generator_for
 from tuningfork.injection.place import Injection
 from tuningfork.simulate.imaging.noise import Correlation, add_noise
-from tuningfork.simulate.imaging.psf import Moffat
+from tuningfork.simulate.imaging.psf import Moffat, Psf, PsfImage
 from tuningfork.simulate.light.canvas import Canvas, canvas_size
 from tuningfork.sky.coordinates import directions, jacobian
 from tuningfork.stamps.cut import overlap
@@ -71,7 +71,7 @@ def with_galaxies(
 ) -> Image:
     """Return an image with injected galaxies, convolved with its PSF, and with the photon noise of their light.
 
-    The PSF is a Moffat profile with the width of the image's PSF at the galaxy. The photon noise follows from the
+    The PSF is that of the image at the galaxy: its image, or a Moffat profile of its width. The photon noise follows from the
     inverse variance around the galaxy, see :func:`tuningfork.simulate.imaging.noise.add_noise`, and is added to the
     image's noise.
 
@@ -110,6 +110,65 @@ def with_galaxies(
     return replace(image, rows=rows)
 
 
+@dataclass(frozen=True, eq=False)
+class StarOnTile:
+    """An image of the PSF on the pixels of a tile; see :class:`tuningfork.simulate.imaging.psf.Psf`.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        (P, P), see :data:`tuningfork.surveys.base.PsfImages`.
+    matrix : ndarray
+        (2, 2), converts offsets west and north (arcsec) to offsets in pixels.
+    """
+
+    pixels: np.ndarray
+    matrix: np.ndarray
+
+    def amplitude(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
+        """Return the Fourier amplitude, without the response of a pixel, on the grid of a canvas with the same matrix.
+
+        Parameters
+        ----------
+        kx, ky : ndarray
+            Wave vectors in the sky's frame (rad/arcsec), (H, W).
+
+        Returns
+        -------
+        ndarray
+            complex64 (H, W).
+        """
+        (a, b), (c, d) = np.linalg.inv(self.matrix)
+        return PsfImage(self.pixels, 1.0).amplitude(a * kx + c * ky, b * kx + d * ky)
+
+    def reach(self, pixel_scale: float) -> float:
+        """Return one: an image has no information beyond its own Nyquist frequency."""
+        return 1.0
+
+
+def psf_at(spot: Spot, image: Image, usual_fwhm: float, usual_beta: float) -> Psf:
+    """Return the PSF of an image at a spot: its image, or a Moffat profile.
+
+    Parameters
+    ----------
+    spot : Spot
+    image : Image
+    usual_fwhm, usual_beta : float
+        Width (arcsec) and exponent of the survey, for what the image does not tell.
+
+    Returns
+    -------
+    Psf
+    """
+    x, y = np.array([spot.x]), np.array([spot.y])
+    pixels = image.psf_images(x, y)[0] if image.psf_images is not None else None
+    if pixels is not None:
+        return StarOnTile(pixels, spot.matrix)
+    width = float(image.psf_fwhm(x, y)[0])
+    beta = usual_beta if image.psf_beta is None else float(image.psf_beta(x, y)[0])
+    return Moffat(width if np.isfinite(width) else usual_fwhm, beta)
+
+
 def draw(
     spot: Spot, image: Image, band: str, level: float, description: Description, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -133,8 +192,7 @@ def draw(
     column = description.bands.index(band)
     lights = spot.injection.galaxy.lights(description.bands, description.reference, image.zero_point)
     lights = [replace(light, fluxes=light.fluxes[column : column + 1]) for light in lights]
-    width = float(image.psf_fwhm(np.array([spot.x]), np.array([spot.y]))[0])
-    psf = Moffat(width if np.isfinite(width) else description.psf_fwhm[column], description.psf_beta)
+    psf = psf_at(spot, image, description.psf_fwhm[column], description.psf_beta)
     canvas = Canvas(canvas_size(spot.width), spot.matrix)
     offset = spot.x - np.floor(spot.x + 0.5), spot.y - np.floor(spot.y + 0.5)
     first = canvas.size // 2 - spot.width // 2

@@ -195,6 +195,7 @@ class Mosaic:
             if band_index == self.description.reference:
                 radius = np.nan_to_num(psf_fwhm[batch] / (kept.scale / kept.step))
                 state.saturated[kept.sources] = saturated_centres(image, strip, kept.located.position, radius)
+                state.keep_psf(image, kept.located)
             taken[batch] = True
         return grid.at(taken)
 

@@ -21,6 +21,7 @@ from tuningfork.stamps.mosaic import COMPLETE_FRACTION, Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.quality import larger_than_stamp
 from tuningfork.stamps.scaling import Scaling
+from tuningfork.stamps.state import State
 from tuningfork.stamps.store import CHECKSUM_COLUMN, new_stamps
 from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey, Tile
 from tuningfork.surveys.manifest import read_tiles
@@ -147,13 +148,26 @@ def describe_stamps(mosaic: Mosaic, rows: pa.Table) -> Mapping[str, Any]:
         "north_angle": north,
         "east_is_left": pa.array(left, mask=~present),
         "valid_fraction": np.where(present, valid, np.nan),
-        "psf_beta": np.where(present, description.psf_beta, np.nan),
+        **_psfs(state, present, description.psf_beta),
         CHECKSUM_COLUMN: mosaic.store.checksums(),
     }
     for place, band in enumerate(description.bands):
         values[f"psf_fwhm_{band}"] = np.where(state.valid[:, place] > 0, state.psf_fwhm[:, place], np.nan)
         values[f"sky_noise_{band}"] = state.noise[:, place]
     return values
+
+
+def _psfs(state: State, present: np.ndarray, usual_beta: float) -> dict[str, Any]:
+    """Return the columns that describe the PSF in the reference band besides its width."""
+    images = [state.psf_images.get(source) for source in range(state.sources)]
+    known = np.array([image is not None for image in images], dtype=bool)
+    beta = np.where(np.isfinite(state.psf_beta), state.psf_beta, usual_beta)
+    return {
+        "psf_beta": np.where(present, beta, np.nan),
+        "psf_model": pa.array(np.where(known, "image", "moffat"), mask=~present),
+        "psf_image": [None if image is None else image.ravel() for image in images],
+        "psf_image_scale": np.where(known, state.scale / state.step, np.nan),
+    }
 
 
 def _orientations(matrix: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

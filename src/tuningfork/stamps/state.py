@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tuningfork.stamps.positions import Located
+from tuningfork.surveys.base import Image
+
 NO_TILE = -1
 
 
@@ -38,6 +41,10 @@ class State:
         Pixels of the stamp beyond the left, lower, right and upper edge of the tile, (N, 4).
     psf_fwhm, valid, noise : ndarray
         PSF width (arcsec), fraction of pixels with data and standard deviation of the sky, (N, B).
+    psf_beta : ndarray
+        Exponent of the PSF's Moffat profile in the reference band; NaN if it is that of the survey, (N,).
+    psf_images : dict
+        Source -> image of the PSF in the reference band on the pixels of the tile, where there is one.
     masked, signal : ndarray of bool
         Whether the centre has masked pixels and whether it is above the noise, in the reference band, (N,).
     saturated : ndarray of bool
@@ -64,6 +71,8 @@ class State:
     psf_fwhm: np.ndarray = field(init=False)
     valid: np.ndarray = field(init=False)
     noise: np.ndarray = field(init=False)
+    psf_beta: np.ndarray = field(init=False)
+    psf_images: dict[int, np.ndarray] = field(init=False, default_factory=dict)
     masked: np.ndarray = field(init=False)
     signal: np.ndarray = field(init=False)
     saturated: np.ndarray = field(init=False)
@@ -78,9 +87,25 @@ class State:
         self.position, self.matrix = np.full((n, 2), np.nan), np.full((n, 2, 2), np.nan)
         self.scale, self.zero_point = np.full(n, np.nan), np.full(n, np.nan)
         self.psf_fwhm, self.noise = np.full((n, b), np.nan), np.full((n, b), np.nan)
-        self.valid = np.zeros((n, b))
+        self.valid, self.psf_beta = np.zeros((n, b)), np.full(n, np.nan)
         self.masked, self.signal, self.stitched = np.ones(n, bool), np.zeros(n, bool), np.zeros(n, bool)
         self.saturated, self.written = np.zeros(n, bool), np.zeros((n, b), bool)
+
+    def keep_psf(self, image: Image, located: Located) -> None:
+        """Keep what an image in the reference band knows of the PSF besides its width.
+
+        Parameters
+        ----------
+        image : Image
+        located : Located
+            Sources in it.
+        """
+        if image.psf_beta is not None:
+            self.psf_beta[located.sources] = image.psf_beta(located.x, located.y)
+        if image.psf_images is not None:
+            images = image.psf_images(located.x, located.y)
+            known = zip(located.sources.tolist(), images, strict=True)
+            self.psf_images.update({source: psf for source, psf in known if psf is not None})
 
     def forget_pixels(self, sources: np.ndarray) -> None:
         """Forget the properties of the pixels of some stamps, because other pixels take their place.
@@ -92,7 +117,9 @@ class State:
         """
         self.psf_fwhm[sources], self.noise[sources], self.valid[sources] = np.nan, np.nan, 0
         self.masked[sources], self.signal[sources], self.stitched[sources] = True, False, False
-        self.saturated[sources] = False
+        self.saturated[sources], self.psf_beta[sources] = False, np.nan
+        for source in sources.tolist():
+            self.psf_images.pop(source, None)
 
     def forget(self, sources: np.ndarray) -> None:
         """Put some sources back to how they were before any tile was read; the store is left as it is.

@@ -74,6 +74,9 @@ Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 """(start, stop) -> pixels and inverse variances of the rows [start, stop); see :class:`Image`."""
 FullWidths = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(x, y), pixel positions (N,) -> full width at half maximum of the PSF there (arcsec), (N,); NaN if unknown."""
+PsfImages = Callable[[np.ndarray, np.ndarray], list[np.ndarray | None]]
+"""(x, y), pixel positions (N,) -> N images of the PSF there, or None where there is none: float32 (P, P), P odd, of sum
+one, on the pixels of the image, whose response they contain, with the star at the centre of the pixel [P // 2, P // 2]."""
 Saturated = Callable[[int, int], np.ndarray]
 """(start, stop) -> which pixels of the rows [start, stop) are saturated, bool (stop - start, W); see :class:`Image`."""
 
@@ -100,6 +103,10 @@ class Image:
     saturated : callable, optional
         (start, stop) -> bool (stop - start, W), the pixels that the survey's own mask calls saturated; their inverse
         variance is zero. None if the survey's masks do not tell. Raises InputError like `rows`.
+    psf_beta : callable, optional
+        Like `psf_fwhm`: exponent of the PSF's Moffat profile; that of the survey's description without it.
+    psf_images : callable, optional
+        See `PsfImages`; None if the survey knows only the width.
     """
 
     shape: tuple[int, int]
@@ -108,6 +115,8 @@ class Image:
     psf_fwhm: FullWidths
     zero_point: float
     saturated: Saturated | None = None
+    psf_beta: FullWidths | None = None
+    psf_images: PsfImages | None = None
 
     @classmethod
     def of_arrays(
@@ -234,10 +243,13 @@ class OwnImages:
         For each source, the name of the tile that is its image, or None if any tile that covers it will do.
     centred : list of bool
         Whether the galaxy is at the centre of that image, for images without a WCS.
+    facts : mapping
+        Name of a tile -> what the list of sources says about it, for :attr:`Tile.facts`.
     """
 
     tiles: Sequence[str | None]
     centred: Sequence[bool]
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def attach(self, sources: pa.Table) -> pa.Table:
         """Return the table of sources with this information in its metadata.
@@ -252,7 +264,7 @@ class OwnImages:
         pyarrow.Table
             The same rows.
         """
-        value = json.dumps({"tiles": list(self.tiles), "centred": list(self.centred)})
+        value = json.dumps({"tiles": list(self.tiles), "centred": list(self.centred), "facts": dict(self.facts)})
         return sources.replace_schema_metadata((sources.schema.metadata or {}) | {OWN_IMAGES: value})
 
     @classmethod

@@ -69,6 +69,9 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         survey.check(table)
         images = _listing(path for layout in survey.layouts.values() for path in layout.files.values())
         inputs["tiles"]["images"] = inputs["stamps"]["images"] = images
+        psfs = survey.psf_files(table)
+        if psfs:
+            inputs["stamps"]["psf_images"] = _listing(psfs)
         if isinstance(catalogue, SurveyCatalogue | Detection) or (table is not None and "file" in table.columns):
             inputs["sources"]["images"] = images
     return inputs

@@ -1,6 +1,7 @@
 """The stages sources and tiles: list the sources of a shard, and fetch its tiles."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,11 @@ def tiles_of_sources(
     wanted = {tile.name: tile for tile in needed(around, ra, dec, half_widths)}
     named_tiles = sorted({name for name in own_images.tiles if name is not None} - set(wanted))
     wanted |= {tile.name: tile for tile in (survey.locate(named_tiles) if named_tiles else [])}
-    return [wanted[name] for name in sorted(wanted)]
+    facts = own_images.facts
+    return [
+        replace(wanted[name], facts={**wanted[name].facts, **facts[name]}) if name in facts else wanted[name]
+        for name in sorted(wanted)
+    ]
 
 
 def reach(rows: pa.Table, stamps: Stamps, description: Description) -> np.ndarray:

@@ -22,7 +22,7 @@ from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.injection.cut import cut_stamps
 from tuningfork.injection.function import SCHEMA, gather, selection_function, wilson
-from tuningfork.injection.images import with_galaxies
+from tuningfork.injection.images import draw, spots, with_galaxies
 from tuningfork.injection.place import Injection, groups, place_galaxies
 from tuningfork.injection.shard import InjectionInputs, inject_shard
 from tuningfork.measure.bars.calibration import uncalibrated
@@ -80,6 +80,20 @@ def test_light_lands_where_and_as_it_should(survey: Drawn, tile: str) -> None:
     far = np.hypot(u, v) > 150
     assert (light[far] == 0).all()
     assert (before[1][far] == after[1][far]).all()
+
+
+@pytest.mark.parametrize("tile", ["t0", "t1"])
+def test_a_point_has_the_shape_of_the_image_of_the_psf(survey: Drawn, tile: str) -> None:
+    """On the pixels of the tile, whatever its orientation: a PSF that is longer in one direction, with a lobe."""
+    rows, columns = np.indices((41, 41)) - 20
+    star = np.exp(-(columns**2) / 18 - rows**2 / 6) + 0.2 * np.exp(-((columns - 6) ** 2 + (rows - 4) ** 2) / 6)
+    star = (star / star.sum()).astype(np.float32)
+    plain = replace(survey.images[tile], psf_images=lambda x, y: [star] * len(x))
+    one = injection(mag=12.0)
+    point = replace(one.galaxy, parts=[Part(Sersic(1.0, 0.02, 1.0, 0.0), 1.0, "disc")])
+    spot = replace(spots(plain, [replace(one, galaxy=point)])[0], x=100.0, y=100.0, width=64)
+    light, _ = draw(spot, plain, "r", NOISE, DESCRIPTION, np.random.default_rng(1))
+    assert light[12:53, 12:53] / light.sum() == pytest.approx(star, abs=0.02 * float(star.max()))
 
 
 def test_photon_noise_follows_the_light_and_lowers_the_weight(survey: Drawn) -> None:

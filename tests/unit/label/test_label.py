@@ -30,7 +30,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def seen(source_id: int, size: int = 8, bands: list[str] = BANDS) -> LabelledStamp:
-    columns = {column.name: 1.0 for column in stamps(bands)} | {"tile": "t1", "east_is_left": True}
+    columns = {column.name: 1.0 for column in stamps(bands)} | {
+        "tile": "t1", "east_is_left": True, "psf_model": "image", "psf_image": [0.25] * 4
+    }  # fmt: skip
     stamp = np.full((2, len(bands), size, size), source_id, dtype=np.float32)
     return LabelledStamp(source_id, "8-1", 10.0, 2.0, stamp, columns, bands, "r", {"stamps": "abc"})
 

@@ -41,7 +41,7 @@ def write_legacy_extensions(path: Path) -> None:
 def test_all_bands_in_one_file(tmp_path: Path, write: Callable[[Path], None]) -> None:
     write(tmp_path / "all.fits")
     for k, band in enumerate(BANDS):
-        image, weight, wcs = read_band(tmp_path / "all.fits", band, BANDS, combined=True)
+        image, weight, wcs, _ = read_band(tmp_path / "all.fits", band, BANDS, combined=True)
         np.testing.assert_array_equal(image, pixels(seed=k, sky=k))
         assert (weight is not None) is (write is write_legacy_extensions)
         assert wcs is not None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from tuningfork.core.columns.declaration import F4, F8, I8, TEXT, Column
+from tuningfork.core.columns.declaration import F4, F8, I8, NAMES, TEXT, Column
 
 IDENTITY = [
     Column(
@@ -83,6 +83,15 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             "fraction of the stamp's pixels with data in the reference band",
             "stamps",
         ),
+        *_of_psf(),
+        Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
+        *(column for band in bands for column in _of_band(band)),
+    ]
+
+
+def _of_psf() -> list[Column]:
+    """Return the columns about the PSF in the reference band besides its width."""
+    return [
         Column(
             "psf_beta",
             F4,
@@ -91,8 +100,24 @@ def stamps(bands: Sequence[str]) -> list[Column]:
             "exponent of the Moffat profile that describes the PSF, pixel response not included",
             "stamps",
         ),
-        Column("pixels_checksum", pa.uint32(), None, "meta.checksum", "checksum of the pixels", "stamps", False),
-        *(column for band in bands for column in _of_band(band)),
+        Column(
+            "psf_model",
+            NAMES,
+            None,
+            "meta.code",
+            "PSF with which the light profile is fitted: image, or moffat for the profile of psf_fwhm and psf_beta",
+            "stamps",
+        ),
+        Column(
+            "psf_image",
+            pa.list_(F4),
+            None,
+            "instr.det.psf",
+            "image of the PSF in the reference band, pixel response included: the rows of a square, sum one",
+            "stamps",
+            False,
+        ),
+        Column("psf_image_scale", F4, "arcsec", "instr.scale;instr.pixel", "pixel width of psf_image", "stamps", False),
     ]
 
 

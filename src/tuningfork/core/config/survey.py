@@ -94,14 +94,36 @@ class Folder(Section):
     )
     reference_band: str = option("r", "band in which light profiles are measured")
     pixel_scale: float | None = option(
-        None, "pixel scale of images without a WCS; images with a WCS have their own", unit="arcsec", gt=0, le=10
+        None,
+        "pixel scale of images without a WCS, for which the column pixel_scale of the table says no other; images with "
+        "a WCS have their own",
+        unit="arcsec",
+        gt=0,
+        le=10,
     )
     sky: Literal["estimate", "subtracted"] = option(
         "estimate", "estimate: measure the sky level and subtract it; subtracted: the images are sky-subtracted"
     )
-    zero_point: float = option(22.5, "AB magnitude of a source with one flux unit", unit="mag", ge=0, le=40)
-    psf_fwhm: float = option(1.3, "typical full width at half maximum of the PSF", unit="arcsec", gt=0, le=20)
-    psf_beta: float = option(3.0, "exponent of the PSF's Moffat profile", gt=1.05, le=100)
+    zero_point: float = option(
+        22.5,
+        "AB magnitude of a source with one flux unit, in the training set and in images for which neither the column "
+        "zero_point of the table nor the header says another",
+        unit="mag",
+        ge=0,
+        le=40,
+    )
+    psf_fwhm: float = option(
+        1.3,
+        "typical full width at half maximum of the PSF, pixel not included; used for images that have no image of the "
+        "PSF (extension PSF, name-psf-r.fits, name-psf.fits, name-r.psf of PSFEx, or the column psf or psf_r of the "
+        "table) and no column psf_fwhm or psf_fwhm_r",
+        unit="arcsec",
+        gt=0,
+        le=20,
+    )
+    psf_beta: float = option(
+        3.0, "exponent of the PSF's Moffat profile, for images without an image of the PSF", gt=1.05, le=100
+    )
 
 
 class Survey(Section):

@@ -10,13 +10,17 @@ from tuningfork.core.config.stages import Structure
 from tuningfork.core.flags import Flag
 from tuningfork.core.running.progress import track
 from tuningfork.core.tables import numpy_column
-from tuningfork.measure.structure.fit import FitSettings, Moffat, fit_profiles
+from tuningfork.measure.structure.fit import FitSettings, Moffat, PsfImages, fit_profiles
 from tuningfork.measure.structure.stars import is_star, relative_radius
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import PROFILE
 
 MIN_RADIUS_PSF = 0.1
 """Circularised half-light radius, in units of the PSF's FWHM, below which a fit is rejected as a point source."""
+PSF_IMAGE = "psf_image"
+"""Column of the stamps table with images of the PSF."""
+SAME_SCALE = 1e-4
+"""Relative difference below which the pixels of an image of the PSF are those of the stamp."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,16 @@ def refine(
         numpy_column(table, name).astype(float)
         for name in (f"sky_noise_{reference_band}", "pixel_scale", f"psf_fwhm_{reference_band}", "psf_beta")
     )
-    known = np.flatnonzero(np.isfinite(network.mean[:, :size]).all(axis=1) & (beta > 1))
+    known = np.isfinite(network.mean[:, :size]).all(axis=1) & (beta > 1)
     length = settings.batch_size
+    has_image = with_psf_image(table)
     fit_settings = FitSettings(device=str(device), batch_size=length, sky_sigma=settings.sky_sigma)
-    parts = [known[first : first + length] for first in range(0, len(known), length)]
+    kinds = [np.flatnonzero(known & (has_image == kind)) for kind in (False, True)]
+    parts = [some[first : first + length] for some in kinds for first in range(0, len(some), length)]
     for rows in track(parts, f"fits, {length} at a time", len(parts)):
         images, weights = in_noise_units(stamps[rows], noise[rows])
-        psf = Moffat(width[rows] / scale[rows], beta[rows])
+        moffat = Moffat(width[rows] / scale[rows], beta[rows])
+        psf = psf_images(table, rows) if has_image[rows[0]] else moffat
         fitted = fit_profiles(images, weights, psf, network.mean[rows, :size], fit_settings)
         mean[rows], covariance[rows], chi2[rows] = fitted.mean, fitted.covariance, fitted.reduced_chi2
         misfit[rows] = misfit_of(fitted.near_chi2, fitted.near_pixels)
@@ -96,6 +103,50 @@ def refine(
     flags = numpy_column(table, "flags") if "flags" in table.column_names else np.zeros(number, dtype=np.int64)
     star = is_star(fit, width / scale, flags & Flag.SATURATED > 0)
     return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, masked, star)
+
+
+def with_psf_image(table: pa.Table) -> np.ndarray:
+    """Return which rows of a stamps table have an image of the PSF.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        N rows.
+
+    Returns
+    -------
+    ndarray of bool
+        (N,); all false for a table without such images.
+    """
+    if PSF_IMAGE not in table.column_names:
+        return np.zeros(table.num_rows, dtype=bool)
+    return np.asarray(table[PSF_IMAGE].is_valid().to_numpy())
+
+
+def psf_images(table: pa.Table, rows: np.ndarray) -> PsfImages:
+    """Return the images of the PSF of some rows of a stamps table.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    rows : ndarray of int
+        (M,), all with an image.
+
+    Returns
+    -------
+    PsfImages
+        Smaller images are padded with zeros to the size of the largest.
+    """
+    some = table.select([PSF_IMAGE, "pixel_scale", "psf_image_scale"]).take(rows)
+    images = [np.asarray(image, dtype=np.float32) for image in some[PSF_IMAGE].to_numpy()]
+    widths = [round(np.sqrt(image.size)) for image in images]
+    size = max(widths)
+    array = np.zeros((len(rows), size, size), dtype=np.float32)
+    for plane, image, width in zip(array, images, widths, strict=True):
+        first = size // 2 - width // 2
+        plane[first : first + width, first : first + width] = image.reshape(width, width)
+    step = numpy_column(some, "pixel_scale").astype(float) / numpy_column(some, "psf_image_scale")
+    return PsfImages(array, True, np.where(np.abs(step - 1) < SAME_SCALE, 1, step))
 
 
 def in_noise_units(stamps: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,11 +8,12 @@ import numpy as np
 
 from tuningfork.networks.posterior import Gaussians
 
-MAX_STAR_RADIUS = 0.15
+MAX_STAR_RADIUS = 0.2
 """Circularised half-light radius of a point source at most, in FWHM of the PSF.
 
-The fit gives stars 0.03 to 0.05. A PSF that is assumed 10 % too narrow makes that 0.14; one that is 5 % too wide makes
-0.22 of a galaxy of 0.3 FWHM."""
+The fit gives stars 0.03 to 0.05. A PSF that is assumed 10 % too narrow makes that 0.14, and with an image of the PSF the
+brightest stars below saturation, whose cores are flat, have 0.18; a PSF that is 5 % too wide makes 0.22 of a galaxy of
+0.3 FWHM."""
 MAX_SATURATED_RADIUS = 1.5
 """The same for a source with a saturated core, of which only the wings are fitted: the fit gives such stars 0.1 to 0.8,
 and more where they bleed or touch. A galaxy whose core saturates is so near and bright that its half-light radius is

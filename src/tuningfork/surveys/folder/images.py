@@ -5,9 +5,9 @@ import os
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
@@ -15,9 +15,12 @@ from astropy.wcs import WCS
 from PIL import Image as Picture
 
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.surveys.folder.psf_files import PSFEX_ENDING, is_psf
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
 PACKED_ENDINGS = (".gz", ".bz2", ".fz")
+PSF_NAME = re.compile(r"(.+)[-_.]psf", re.IGNORECASE)
+"""Name of the files with the PSF of an image."""
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 WEIGHT_NAMES = {"invvar", "ivar", "wgt", "weight", "wht"}
 """EXTNAME or IMAGETYP of an image of inverse variances."""
@@ -34,15 +37,39 @@ class Layout:
     name : str
     files : dict
         Band -> path.
+    psfs : dict
+        Band -> path of the image of its PSF, if there is such a file beside the image.
     """
 
     name: str
     files: dict[str, Path]
+    psfs: dict[str, Path] = field(default_factory=dict)
 
     @property
     def combined(self) -> bool:
         """Whether one file holds several bands."""
         return len(self.files) > 1 and len(set(self.files.values())) == 1
+
+
+class BandImage(NamedTuple):
+    """One band of an image.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        float32 (H, W).
+    weights : ndarray or None
+        Inverse variances, float32 (H, W).
+    wcs : astropy.wcs.WCS or None
+        Celestial WCS.
+    header : astropy.io.fits.Header
+        That of the band, and what only the file's first header says; empty for a picture.
+    """
+
+    pixels: np.ndarray
+    weights: np.ndarray | None
+    wcs: WCS | None
+    header: fits.Header
 
 
 def is_picture(path: Path) -> bool:
@@ -72,7 +99,8 @@ def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
     """Return the images in a folder by name, sorted.
 
     `name-g.fits` and similar names (also with '_' or '.') are one band of the image `name`; any other FITS file, and every
-    picture, holds all bands.
+    picture, holds all bands. `name-psf-g.fits` and `name-psf.fits` are the PSF of the image `name`, if there is one, and so
+    are PSFEx files of the same names or of that of the image's file, with the ending .psf.
 
     Raises
     ------
@@ -84,23 +112,33 @@ def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
     with os.scandir(folder) as entries:
         file_names = sorted(entry.name for entry in entries if entry.is_file())
     for path in map(folder.joinpath, file_names):
-        base = stem(path)
+        is_psfex = path.suffix.lower() == PSFEX_ENDING
+        base = path.stem if is_psfex else stem(path)
         if base is None or base.startswith("."):
             continue
         match = None if is_picture(path) else pattern.fullmatch(base)
         name, bands_of_file = (safe_name(match[1]), [match[2]]) if match else (safe_name(base), bands)
+        if is_psfex and not PSF_NAME.fullmatch(name):
+            name += "-psf"
         for band in bands_of_file:
             other = files.setdefault(name, {}).setdefault(band, path)
             if other is not path:
                 raise ConfigurationError(
                     f"survey.folder.images: {other} and {path} are both the band {band} of the image {name}; rename one"
                 )
-    return {name: Layout(name, files[name]) for name in sorted(files)}
+    return _layouts(files)
 
 
-def read_band(
-    path: Path, band: str, bands: list[str], combined: bool
-) -> tuple[np.ndarray, np.ndarray | None, WCS | None]:
+def _layouts(files: dict[str, dict[str, Path]]) -> dict[str, Layout]:
+    """Return the images among files (name -> band -> path), each with the files of the PSF that are named after it."""
+    psfs = {match[1]: name for name in files if (match := PSF_NAME.fullmatch(name)) and match[1] in files}
+    images = set(files) - set(psfs.values())
+    # A PSFEx file that is named after no image is none itself.
+    images -= {name for name in images if any(path.suffix.lower() == PSFEX_ENDING for path in files[name].values())}
+    return {name: Layout(name, files[name], files.get(psfs.get(name, ""), {})) for name in sorted(images)}
+
+
+def read_band(path: Path, band: str, bands: list[str], combined: bool) -> BandImage:
     """Read one band of an image.
 
     Parameters
@@ -114,12 +152,7 @@ def read_band(
 
     Returns
     -------
-    pixels : ndarray
-        float32 (H, W).
-    weights : ndarray or None
-        Inverse variances, float32 (H, W).
-    wcs : astropy.wcs.WCS or None
-        Celestial WCS.
+    BandImage
 
     Raises
     ------
@@ -134,7 +167,10 @@ def read_band(
             hdu, plane = _find(images, band, bands, combined)
             weight = _weight_of(hdu, plane, images, band if combined and plane is None else None)
             pixels = np.array(hdu.data if plane is None else hdu.data[plane], dtype=np.float32)
-            return _flat(pixels), None if weight is None else _flat(weight), celestial_wcs(hdu.header)
+            header = hdu.header.copy()
+            header.extend(hdus[0].header, unique=True)
+            weights = None if weight is None else _flat(weight)
+            return BandImage(_flat(pixels), weights, celestial_wcs(hdu.header), header)
     except IMAGE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
@@ -155,7 +191,7 @@ def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, 
                 return None, (picture.height, picture.width)
         with fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
             for hdu in hdus:
-                if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
+                if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2 and not is_psf(hdu):
                     return celestial_wcs(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
             raise ValueError("it holds no image")
     except IMAGE_ERRORS as error:
@@ -184,7 +220,7 @@ def upright_wcs(pixel_scale: float, shape: tuple[int, int]) -> WCS:
     return wcs
 
 
-def _read_picture(path: Path, number: int, bands: int) -> tuple[np.ndarray, None, None]:
+def _read_picture(path: Path, number: int, bands: int) -> BandImage:
     """Read the channel of a picture that stands for a band: the bluest band is blue, the reddest red."""
     with Picture.open(path) as picture:
         colours = picture.mode in {"RGB", "RGBA", "P", "CMYK", "YCbCr"}
@@ -195,11 +231,11 @@ def _read_picture(path: Path, number: int, bands: int) -> tuple[np.ndarray, None
             raise ValueError(f"a picture has three colours, survey.folder.bands has {bands} bands")
         values = values[..., channels[number]].mean(axis=-1)
     # Row 0 of a picture is at the top, that of a FITS image at the bottom.
-    return np.ascontiguousarray(values[::-1], dtype=np.float32), None, None
+    return BandImage(np.ascontiguousarray(values[::-1], dtype=np.float32), None, None, fits.Header())
 
 
 def _images(hdus: fits.HDUList) -> list[Any]:
-    images = [hdu for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim >= 2]
+    images = [hdu for hdu in hdus if hdu.is_image and not is_psf(hdu) and hdu.data is not None and hdu.data.ndim >= 2]
     if not images:
         raise ValueError("it holds no image")
     return images

@@ -1,20 +1,26 @@
 """The sources of a user's folder that are images, or whose images are named in a table."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from astropy.wcs import WCS
 
+from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
 from tuningfork.surveys.base import OwnImages
-from tuningfork.surveys.folder.images import Layout, safe_name, stem
+from tuningfork.surveys.folder.facts import facts_of, imaging_of
+from tuningfork.surveys.folder.images import Layout, footprint, safe_name, stem
 from tuningfork.surveys.lists.sources.rows import sources_of
 from tuningfork.surveys.lists.sources.table import UserTable, home_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,47 @@ class ImagePlace:
     corners: tuple[tuple[float, float], ...] = ()
 
 
+class ImagePlaces(Mapping[str, ImagePlace]):
+    """Positions of the images on the sky, each determined when it is first needed.
+
+    Parameters
+    ----------
+    layouts : mapping
+        Name -> image.
+    bands : list of str
+    """
+
+    def __init__(self, layouts: Mapping[str, Layout], bands: list[str]) -> None:
+        self._layouts = layouts
+        self._bands = bands
+        self._known: dict[str, ImagePlace] = {}
+
+    def __getitem__(self, name: str) -> ImagePlace:
+        if name not in self._known:
+            self._known[name] = self._measure(self._layouts[name])
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layouts)
+
+    def __len__(self) -> int:
+        return len(self._layouts)
+
+    def _measure(self, layout: Layout) -> ImagePlace:
+        try:
+            wcs, (height, width) = footprint(layout, self._bands)
+        except InputError as error:
+            logger.warning("%s", error)
+            return ImagePlace()
+        if wcs is None:
+            return ImagePlace()
+        x, y = np.array([-0.5, width - 0.5, width - 0.5, -0.5]), np.array([-0.5, -0.5, height - 0.5, height - 0.5])
+        ra, dec = wcs.all_pix2world([*x, (width - 1) / 2], [*y, (height - 1) / 2], 0)
+        corners = tuple((float(a), float(b)) for a, b in zip(ra[:4], dec[:4], strict=True))
+        known = np.isfinite(ra).all() and np.isfinite(dec).all()
+        return ImagePlace(wcs, float(ra[4]), float(dec[4]), corners if known else ())
+
+
 class FolderSources:
     """The images in a folder, or the rows of a table that names the image of each source.
 
@@ -47,14 +94,21 @@ class FolderSources:
         Name -> position of the image.
     table : UserTable, optional
         Table whose column `file` names a file, or an image, in the folder; without a table every image is a source.
+    bands : sequence of str
+        Bands, for the columns that describe the imaging in one of them.
     """
 
     def __init__(
-        self, layouts: Mapping[str, Layout], places: Mapping[str, ImagePlace], table: UserTable | None = None
+        self,
+        layouts: Mapping[str, Layout],
+        places: Mapping[str, ImagePlace],
+        table: UserTable | None = None,
+        bands: Sequence[str] = (),
     ) -> None:
         self._layouts = layouts
         self._places = places
         self._table = table
+        self._bands = bands
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -96,6 +150,22 @@ class FolderSources:
                 ra[row], dec[row] = image_place.ra, image_place.dec
         return ra % 360, dec, centred
 
+    @cached_property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What the table says about the imaging of each image, by its name.
+
+        Raises
+        ------
+        InputError
+            If a value is out of range, or two rows disagree about an image.
+        """
+        if self._table is None:
+            return {}
+        ra, dec, centred = self._positions
+        # A source at the centre of its image may have the position of anything.
+        ra, dec = (np.where(centred, np.nan, values) for values in (ra, dec))
+        return facts_of(self._own, ra, dec, imaging_of(self._table, self._bands), self._table.what)
+
     def shards(self, order: int) -> list[Shard]:
         """Return the shards that contain sources; at least one."""
         ra, dec, _ = self._positions
@@ -127,5 +197,7 @@ class FolderSources:
         )
         order = np.argsort(ids, kind="stable")
         row_numbers = np.flatnonzero(chosen)[order]
-        own_images = OwnImages([self._own[row] for row in row_numbers], [bool(centred[row]) for row in row_numbers])
+        own = [self._own[row] for row in row_numbers]
+        facts = {name: self.facts[name] for name in sorted({name for name in own if name in self.facts})}
+        own_images = OwnImages(own, [bool(centred[row]) for row in row_numbers], facts)
         return own_images.attach(sources_of(rows, ids, names, twice))

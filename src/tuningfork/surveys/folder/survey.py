@@ -8,9 +8,11 @@ covers them. An image without a WCS is assumed to have north up and east left.
 Pictures (PNG, JPEG) are used as they are: their stretch is not undone, so their magnitudes have little meaning.
 """
 
+import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -24,8 +26,12 @@ from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
-from tuningfork.surveys.folder.images import Layout, find_images, footprint, read_band, upright_wcs
-from tuningfork.surveys.folder.sources import FolderSources, ImagePlace
+from tuningfork.surveys.folder.facts import PIXEL_SCALE, SOURCES, ZERO_POINT, columns_of, imaging_of, psf_names
+from tuningfork.surveys.folder.images import Layout, find_images, read_band, upright_wcs
+from tuningfork.surveys.folder.psf import PsfReader
+from tuningfork.surveys.folder.psf_files import path_below
+from tuningfork.surveys.folder.sources import FolderSources, ImagePlaces
+from tuningfork.surveys.folder.zero_point import zero_point_of
 from tuningfork.surveys.lists.sources.table import UserTable
 from tuningfork.surveys.near import reaches
 from tuningfork.surveys.transfer.network import Network
@@ -36,47 +42,6 @@ SMALL_IMAGE_WIDTH = 1000
 """Width (px) below which the sky is measured along the edges, which a central galaxy does not reach."""
 MAX_NOISE_RATIO = 2.0
 """Weights whose noise differs from that of the pixels by more than this factor are rescaled."""
-
-
-class ImagePlaces(Mapping[str, ImagePlace]):
-    """Positions of the images on the sky, each determined when it is first needed.
-
-    Parameters
-    ----------
-    layouts : mapping
-        Name -> image.
-    bands : list of str
-    """
-
-    def __init__(self, layouts: Mapping[str, Layout], bands: list[str]) -> None:
-        self._layouts = layouts
-        self._bands = bands
-        self._known: dict[str, ImagePlace] = {}
-
-    def __getitem__(self, name: str) -> ImagePlace:
-        if name not in self._known:
-            self._known[name] = self._measure(self._layouts[name])
-        return self._known[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._layouts)
-
-    def __len__(self) -> int:
-        return len(self._layouts)
-
-    def _measure(self, layout: Layout) -> ImagePlace:
-        try:
-            wcs, (height, width) = footprint(layout, self._bands)
-        except InputError as error:
-            logger.warning("%s", error)
-            return ImagePlace()
-        if wcs is None:
-            return ImagePlace()
-        x, y = np.array([-0.5, width - 0.5, width - 0.5, -0.5]), np.array([-0.5, -0.5, height - 0.5, height - 0.5])
-        ra, dec = wcs.all_pix2world([*x, (width - 1) / 2], [*y, (height - 1) / 2], 0)
-        corners = tuple((float(a), float(b)) for a, b in zip(ra[:4], dec[:4], strict=True))
-        known = np.isfinite(ra).all() and np.isfinite(dec).all()
-        return ImagePlace(wcs, float(ra[4]), float(dec[4]), corners if known else ())
 
 
 class FolderSurvey:
@@ -128,6 +93,8 @@ class FolderSurvey:
             If there is no image, or nothing says where the sources of the table are on the images.
         """
         layouts = self.layouts
+        if table is not None and columns_of(table, self._settings.bands):
+            self._check_facts(table)
         if table is None or "file" in table.columns:
             return
         if all(self.places[name].wcs is None for name in layouts):
@@ -137,9 +104,33 @@ class FolderSurvey:
                 "names the image of each source"
             )
 
+    def _check_facts(self, table: UserTable) -> None:
+        """Check what a table says about the imaging.
+
+        Raises
+        ------
+        ConfigurationError
+            If a value is out of range, two rows disagree about an image, or no column names the images.
+        """
+        try:
+            imaging_of(table, self._settings.bands)
+            _ = self.own(table).facts
+        except InputError as error:
+            raise ConfigurationError(str(error)) from None
+
+    def psf_files(self, table: UserTable | None) -> list[Path]:
+        """Return the files beside the images, and those that a table names, that hold images of the PSF."""
+        paths = [path for layout in self.layouts.values() for path in layout.psfs.values()]
+        facts = self.own(table).facts if table is not None and "file" in table.columns else {}
+        names = {value for fact in facts.values() for entry in fact[SOURCES] for value in psf_names(entry)}
+        for name in sorted(names):
+            with contextlib.suppress(InputError):
+                paths.append(path_below(Path(self._settings.images), name))
+        return [path for path in paths if path.is_file()]
+
     def own(self, table: UserTable | None) -> FolderSources:
         """Return the sources that are images, or the rows of a table that name images."""
-        return FolderSources(self.layouts, self.places, table)
+        return FolderSources(self.layouts, self.places, table, self._settings.bands)
 
     def catalogue(self, shard: Shard, selection: Sources) -> pa.Table:
         """Return the images whose centres lie in the shard.
@@ -191,7 +182,7 @@ class FolderSurvey:
         return layout.files[band]
 
     def open(self, tile: FetchedTile, band: str) -> Image:
-        """Read one band of an image, subtract its sky and determine its noise.
+        """Read one band of an image, subtract its sky, and determine its noise, its zero point and its PSF.
 
         The file is found by the names of tile and band, because the folder may have moved since it was listed.
 
@@ -200,15 +191,20 @@ class FolderSurvey:
         InputError
             If the file cannot be read or is not what it should be.
         """
-        path = self._path(tile.name, band)
-        pixels, weights, wcs = read_band(path, band, self._settings.bands, self.layouts[tile.name].combined)
+        path, facts = self._path(tile.name, band), tile.tile.facts
+        layout, settings = self.layouts[tile.name], self._settings
+        pixels, weights, wcs, header = read_band(path, band, settings.bands, layout.combined)
         level, noise = sky_of(pixels, weights)
-        if self._settings.sky == "estimate":
+        if settings.sky == "estimate":
             pixels -= np.float32(level)
         inverse_variance = weigh(pixels, weights, noise, str(path))
         pixels[inverse_variance <= 0] = 0
-        wcs = wcs or upright_wcs(self._description.pixel_scale, (pixels.shape[0], pixels.shape[1]))
-        return Image.of_arrays(pixels, inverse_variance, wcs, self._settings.psf_fwhm, self._settings.zero_point)
+        shape = (pixels.shape[0], pixels.shape[1])
+        wcs = wcs or upright_wcs(facts.get(PIXEL_SCALE, self._description.pixel_scale), shape)
+        zero_point = facts.get(ZERO_POINT) or zero_point_of(header, str(path)) or settings.zero_point
+        psf = PsfReader(settings, layout, band, wcs, shape).psf(facts.get(SOURCES, ()))
+        image = Image.of_arrays(pixels, inverse_variance, wcs, settings.psf_fwhm, zero_point)
+        return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images)
 
 
 def sky_of(pixels: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:

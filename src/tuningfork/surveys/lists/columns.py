@@ -21,8 +21,11 @@ COLUMN_ALIASES = {
 """Our name -> names of columns that are recognised without configuration, whether in capitals or not."""
 NUMBER_COLUMNS = ("ra", "dec", "redshift", "mag", "radius")
 TEXT_COLUMNS = ("source_id", "name", "file")
-COLUMN_UNITS = {"ra": u.deg, "dec": u.deg, "radius": u.arcsec, "r_eff": u.arcsec, "position_angle": u.deg}
-"""Our name -> our unit."""
+COLUMN_UNITS = {
+    "ra": u.deg, "dec": u.deg, "radius": u.arcsec, "r_eff": u.arcsec, "position_angle": u.deg, "psf_fwhm": u.arcsec,
+    "pixel_scale": u.arcsec,
+}  # fmt: skip
+"""Our name, or the beginning of the name of a band's column -> our unit."""
 
 
 def choose_columns(
@@ -123,12 +126,13 @@ def unit_factor(name: str, unit: str | None, what: str) -> float:
     InputError
         If the unit is not of the expected kind.
     """
-    if not unit or name not in COLUMN_UNITS:
+    ours = COLUMN_UNITS.get(name, COLUMN_UNITS.get(name.rpartition("_")[0]))
+    if not unit or ours is None:
         return 1.0
     try:
-        return float(u.Unit(unit).to(COLUMN_UNITS[name]))
+        return float(u.Unit(unit).to(ours))
     except (ValueError, TypeError, u.UnitConversionError):
-        raise InputError(f"{what}: column {name} has the unit {unit!r}; expected {COLUMN_UNITS[name]}") from None
+        raise InputError(f"{what}: column {name} has the unit {unit!r}; expected {ours}") from None
 
 
 def as_numbers(values: pd.Series) -> np.ndarray:

@@ -19,6 +19,7 @@ from scipy.interpolate import RectBivariateSpline
 from tuningfork.core.errors import InputError
 from tuningfork.simulate.imaging.moffat import fit_moffat
 from tuningfork.surveys.sdss.archive import FRAME_HEIGHT, FRAME_WIDTH, PIXEL_SCALE, SDSS_BANDS
+from tuningfork.surveys.star_images import normalised
 from tuningfork.surveys.transfer.attempts import AttemptError
 from tuningfork.surveys.transfer.verify import verify_fits
 
@@ -101,6 +102,21 @@ class FieldPsf:
         )
         image: np.ndarray = np.tensordot((self.coefficients * powers).sum(axis=(1, 2)), self.basis, axes=1)
         return image
+
+    def images(self, x: np.ndarray, y: np.ndarray) -> list[np.ndarray | None]:
+        """Return the PSF at some positions, for :class:`tuningfork.surveys.base.Image`.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            Pixel positions in the frame, (N,).
+
+        Returns
+        -------
+        list of ndarray
+            N images, float32 (P, P), of sum one.
+        """
+        return [normalised(self.image(float(a), float(b))) for a, b in zip(x, y, strict=True)]
 
     def fwhm(self, shape: tuple[int, int]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """Return the full width at half maximum as a function of pixel position.

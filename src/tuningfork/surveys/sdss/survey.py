@@ -156,19 +156,21 @@ class SdssSurvey:
         frame = Frame.read(self._network.path(tile.files[band][IMAGE]), band)
         height, width = frame.pixels.shape
         saturated = self._saturated(tile, band, (height, width))
-        fwhm = self._listed_width(tile.tile, band)
+        fwhm, psf_images = self._listed_width(tile.tile, band), None
         gain, dark_variance = gain_and_dark_variance(field.run, field.camcol, band)
         if PSF in tile.files[band]:
             try:
                 psf = FieldPsf.read(self._network.path(tile.files[band][PSF]), band)
                 fwhm, gain, dark_variance = self._fwhm(psf, (height, width)), psf.gain, psf.dark_variance
+                psf_images = psf.images
             except InputError as error:
                 logger.warning(
                     "tile %s, band %s: using the PSF width of the list of fields: %s", tile.name, band, error
                 )
         rows = frame.rows(gain, dark_variance, saturated)
         known = None if saturated is None else lambda start, stop: saturated[start:stop]
-        return Image((height, width), rows, frame.wcs, fwhm, self._description.zero_point, known)
+        zero_point = self._description.zero_point
+        return Image((height, width), rows, frame.wcs, fwhm, zero_point, known, psf_images=psf_images)
 
     def _saturated(self, tile: FetchedTile, band: str, shape: tuple[int, int]) -> np.ndarray | None:
         """Return the saturated pixels of a frame, or None without a usable fpM file."""

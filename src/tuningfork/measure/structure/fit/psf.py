@@ -104,7 +104,7 @@ class Moffat:
 
 @dataclass(frozen=True)
 class PsfImages:
-    """Images of point spread functions on the pixels of the stamps.
+    """Images of point spread functions on the pixels of the stamps, or on those of the tiles that they are cut from.
 
     Attributes
     ----------
@@ -112,10 +112,14 @@ class PsfImages:
         (N, P, P), centred on the pixel [P // 2, P // 2]; each is divided by its sum.
     contains_pixel : bool
         Whether the images include the response of the pixel, as images of stars do; it is then not applied again.
+    step : ndarray, optional
+        (N,) width of a stamp's pixel in pixels of the image; without it, 1. Where it differs from 1, the images contain
+        the response of their pixels, and :func:`tuningfork.stamps.rescale.rescale` has made the stamp.
     """
 
     array: np.ndarray
     contains_pixel: bool
+    step: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.array)
@@ -124,12 +128,21 @@ class PsfImages:
         total = np.asarray(self.array, dtype=float).sum(axis=(1, 2))
         if not np.all(np.isfinite(total) & (total > 0)):
             raise InputError("PSF images: each must be finite and have a positive sum")
+        if np.shape(self.steps) != shape[:1] or not np.all(np.isfinite(self.steps) & (self.steps > 0)):
+            raise InputError("PSF images: step must be one finite number above 0 for each galaxy")
+        if not self.contains_pixel and np.any(self.steps != 1):
+            raise InputError("PSF images of other pixels than the stamps' must contain the response of their pixels")
 
     def __len__(self) -> int:
         return len(self.array)
 
     def __getitem__(self, rows: np.ndarray) -> "PsfImages":
-        return PsfImages(self.array[rows], self.contains_pixel)
+        return PsfImages(self.array[rows], self.contains_pixel, self.steps[rows])
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Width of the stamps' pixels in pixels of the images, (N,)."""
+        return np.ones(len(self.array)) if self.step is None else np.asarray(self.step, dtype=float)
 
     def fwhm(self) -> np.ndarray:
         """Return the full width at half maximum of a Gaussian with the same peak and flux (pixel).
@@ -141,17 +154,17 @@ class PsfImages:
         """
         images = np.asarray(self.array, dtype=float)
         peak = images.max(axis=(1, 2)) / images.sum(axis=(1, 2))
-        return np.asarray(np.sqrt(4 * np.log(2) / (np.pi * peak)))
+        return np.asarray(np.sqrt(4 * np.log(2) / (np.pi * peak)) / self.steps)
 
     def reach(self, amplitude: float) -> np.ndarray:
-        """Return the Nyquist wave number (rad/pixel), beyond which an image has no amplitudes.
+        """Return the Nyquist wave number of the image (rad/pixel of the stamp), beyond which it has no amplitudes.
 
         Returns
         -------
         ndarray
             (N,)
         """
-        return np.full(len(self), np.pi)
+        return np.pi * self.steps
 
     def amplitude(self, kx: Tensor, ky: Tensor) -> Tensor:
         """Return the amplitudes at wave vectors.
@@ -168,14 +181,26 @@ class PsfImages:
         """
         images = torch.as_tensor(self.array, dtype=torch.float32, device=kx.device)
         images = images / images.sum(dim=(1, 2), keepdim=True)
-        size = images.shape[-1]
-        pixel = torch.arange(size, dtype=torch.float32, device=kx.device) - size // 2
+        step = torch.as_tensor(self.steps, dtype=torch.float32, device=kx.device)[:, None]
         columns, which_column = torch.unique(kx, return_inverse=True)
         rows, which_row = torch.unique(ky, return_inverse=True)
-        along = images.to(torch.complex64) @ torch.exp(-1j * pixel[:, None] * columns)
-        both = torch.exp(-1j * rows[:, None] * pixel) @ along
-        inside = (kx.abs() <= np.pi + 1e-4) & (ky.abs() <= np.pi + 1e-4)
-        return both[:, which_row, which_column] * inside
+        along = torch.bmm(images.to(torch.complex64), self._waves(columns, step).transpose(1, 2))
+        both = torch.bmm(self._waves(rows, step), along)
+        return both[:, which_row, which_column]
+
+    def _waves(self, k: Tensor, step: Tensor) -> Tensor:
+        """Return the waves of wave numbers (M,) along an axis of the images, complex64 (N, M, P).
+
+        They contain what the resampling of the tile did to the response of its pixels. A wider pixel of the stamp is a sum
+        of the tile's pixels, each as if its light were spread evenly. A narrower one is interpolated from the light up to
+        the edges of the tile's pixels, so that their response is gone.
+        """
+        pixel = torch.arange(self.array.shape[-1], dtype=torch.float32, device=k.device) - self.array.shape[-1] // 2
+        on_image = k / step
+        own, new = (torch.sinc(wave / (2 * np.pi)) for wave in (on_image, k))
+        response = torch.where(step > 1, own * new, torch.where(step < 1, new / own.clamp_min(0.5), 1.0))
+        response = response * (on_image.abs() <= np.pi + 1e-4)
+        return response[:, :, None] * torch.exp(-1j * on_image[:, :, None] * pixel)
 
 
 Psf = Moffat | PsfImages

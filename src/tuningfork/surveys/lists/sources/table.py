@@ -119,6 +119,39 @@ class UserTable:
         parts = list(self.frames(list(self.columns)))
         return pd.concat(parts) if parts else pd.DataFrame(columns=list(self.columns))
 
+    def more(self, numbers: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
+        """Return columns that have no place among ours, all rows.
+
+        Parameters
+        ----------
+        numbers, texts : sequence of str
+            Names of columns, whether in capitals or not; numbers come in our units.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns under these names; numbers are NaN and texts None where they are missing.
+
+        Raises
+        ------
+        InputError
+            If a column of numbers holds text, or has a unit of another kind.
+        """
+        lower = {str(name).strip().lower(): name for name in reversed(self.available)}
+        columns = {name: lower[name.lower()] for name in [*numbers, *texts]}
+        with readable(self.what):
+            parts = [
+                part for _, part in self._file.parts(list(columns.values()), [columns[t] for t in texts], every_part)
+            ]
+        whole = pd.concat(parts) if parts else pd.DataFrame(columns=list(columns.values()))
+        for name in numbers:
+            require_numbers(whole[columns[name]], name, self.what)
+        factors = {name: unit_factor(name, self._file.units.get(columns[name]), self.what) for name in numbers}
+        values = {name: as_numbers(whole[columns[name]]) * factors[name] for name in numbers}
+        return pd.DataFrame(
+            values | {name: [text or None for text in as_texts(whole[columns[name]])] for name in texts}
+        )
+
     def shards(self, order: int) -> list[Shard]:
         """Return the shards that contain sources, in order of pixel number; at least one."""
         shards: set[Shard] = set()

@@ -1,0 +1,73 @@
+"""The zero point that the header of an image states, where it can be read without a guess."""
+
+import logging
+
+import numpy as np
+from astropy.io import fits
+
+logger = logging.getLogger(__name__)
+
+MAGNITUDE_KEYS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZP")
+"""Keywords whose value is the magnitude of one flux unit."""
+FLUX_KEY = "FLUXMAG0"
+"""Keyword whose value is the flux of magnitude zero, in flux units."""
+ZERO_POINT_OF_UNIT = {
+    "nanomaggy": 22.5, "nanomaggies": 22.5, "njy": 31.4, "ujy": 23.9, "jy": 8.9, "nmgy": 22.5,
+}  # fmt: skip
+"""BUNIT -> AB magnitude of one flux unit."""
+COUNTS_TO_NANOMAGGIES = "NMGY"
+COUNTS = {"adu", "count", "counts", "dn"}
+SYSTEM_KEYS = ("MAGSYS", "PHOTSYS")
+RANGE = (0.0, 40.0)
+SAME = 0.005
+"""Difference below which two statements agree (mag)."""
+
+
+def zero_point_of(header: fits.Header, name: str) -> float | None:
+    """Return the AB magnitude of one flux unit that a header states, or None.
+
+    A statement that is no number from 0 to 40, contradicts another, or is not of the AB system is ignored, with a
+    sentence in the log. SDSS's NMGY counts only if BUNIT says that the pixels are counts: the frames of SDSS have the
+    keyword, too, and are in nanomaggies.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+    name : str
+        Name of the image, for the log.
+    """
+    unit = str(header.get("BUNIT", "")).strip().lower()
+    stated = {key: _number(header[key]) for key in MAGNITUDE_KEYS if key in header}
+    if FLUX_KEY in header:
+        stated[FLUX_KEY] = 2.5 * _log10(header[FLUX_KEY])
+    if unit in ZERO_POINT_OF_UNIT:
+        stated["BUNIT"] = ZERO_POINT_OF_UNIT[unit]
+    if COUNTS_TO_NANOMAGGIES in header and unit in COUNTS:
+        stated[COUNTS_TO_NANOMAGGIES] = 22.5 - 2.5 * _log10(header[COUNTS_TO_NANOMAGGIES])
+    if not stated:
+        return None
+    values = np.array(list(stated.values()))
+    said = ", ".join(f"{key} {value:g}" for key, value in stated.items())
+    system = next((str(header[key]).strip() for key in SYSTEM_KEYS if key in header), "AB")
+    if not np.all((values > RANGE[0]) & (values <= RANGE[1])):
+        reason = f"expected magnitudes from {RANGE[0]:g} to {RANGE[1]:g}"
+    elif np.ptp(values) > SAME:
+        reason = "they contradict each other"
+    elif not system.upper().startswith("AB"):
+        reason = f"they are in the system {system!r}; expected AB"
+    else:
+        return float(values[0])
+    logger.warning("%s: the zero point of the header (%s) is ignored: %s", name, said, reason)
+    return None
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return float("nan")
+
+
+def _log10(value: object) -> float:
+    number = _number(value)
+    return float(np.log10(number)) if number > 0 else float("nan")

@@ -1,0 +1,229 @@
+"""The PSF, the zero point and the pixel scale of the user's own images: which statement counts, and what is refused."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import galsim
+import galsim.des
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from helpers.folder_runs import check, run, write_bands
+from helpers.small_images import header_at, pixels
+
+from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.surveys.folder.images import find_images
+from tuningfork.surveys.folder.psf_files import path_below, read_psf
+from tuningfork.surveys.folder.psfex import PsfEx
+from tuningfork.surveys.folder.zero_point import zero_point_of
+
+BANDS = ["g", "r", "i"]
+SCALE = 0.4
+
+
+def star(fwhm: float, size: int = 41) -> np.ndarray:
+    """Return the image of a star of some width (px)."""
+    return galsim.Moffat(beta=3.0, fwhm=fwhm).drawImage(nx=size, ny=size, scale=1).array
+
+
+def only_row(tmp_path: Path, **options: Any) -> dict[str, Any]:
+    rows, _, _ = run(tmp_path, **options)
+    assert len(rows) == 1
+    return next(iter(rows.values()))
+
+
+def add_extension(path: Path, name: str, image: np.ndarray) -> None:
+    fits.append(path, image, fits.Header({"EXTNAME": name}))
+
+
+def test_the_image_of_the_psf_that_is_nearest_to_the_source_counts(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    write_bands(images, "a", 10.0, 20.0)
+    assert only_row(tmp_path)["psf_model"] == "moffat"
+    widths = []
+    fits.writeto(images / "a-psf.fits", star(2.0))
+    widths.append(only_row(tmp_path))
+    (images / "a-psf.fits").unlink()
+    for band in BANDS:
+        fits.writeto(images / f"a-psf-{band}.fits", star(2.5 if band == "r" else 4.5))
+    widths.append(only_row(tmp_path))
+    add_extension(images / "a-r.fits", "PSF", star(3.0, size=40))
+    widths.append(only_row(tmp_path))
+    (images / "psfs").mkdir()
+    fits.writeto(images / "psfs" / "star.fits", star(3.5))
+    pd.DataFrame({"file": ["a-r.fits"], "PSF_R": ["psfs/star.fits"], "psf_fwhm": [2.5]}).to_csv(tmp_path / "t.csv")
+    widths.append(only_row(tmp_path, table="t.csv"))
+    found = [row["psf_fwhm_r"] / SCALE for row in widths]
+    assert found == pytest.approx([2.0, 2.5, 3.0, 3.5], rel=0.01)
+    assert [row["psf_beta"] for row in widths] == pytest.approx([3.0] * 4, rel=0.02)
+    assert widths[2]["psf_fwhm_g"] / SCALE == pytest.approx(4.5, rel=0.01)
+    for row, fwhm in zip(widths, (2.0, 2.5, 3.0, 3.5), strict=True):
+        image = np.array(row["psf_image"]).reshape((round(np.sqrt(len(row["psf_image"]))),) * 2)
+        true = star(fwhm, len(image))
+        assert image == pytest.approx(true / true.sum(), abs=2e-4)
+        assert (row["psf_model"], row["psf_image_scale"]) == ("image", pytest.approx(SCALE))
+
+
+def test_widths_of_the_table_belong_to_single_sources(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "field", 10.0, 20.0, width=400, height=300, sky=0.0)
+    frame = pd.DataFrame({"source_id": [1, 2, 3], "ra": [10.0, 10.01, 9.99], "dec": [20.0] * 3, "file": "field"})
+    frame.assign(psf_fwhm=[1.0, 1.5, np.nan], psf_fwhm_g=[np.nan, 1.8, np.nan]).to_csv(tmp_path / "t.csv")
+    rows, _, _ = run(tmp_path, table="t.csv", psf_fwhm=1.2)
+    found = [(row["psf_fwhm_g"], row["psf_fwhm_r"], row["psf_model"]) for row in rows.values()]
+    assert [row[:2] for row in found] == [pytest.approx(pair) for pair in ((1.0, 1.0), (1.8, 1.5), (1.2, 1.2))]
+    assert all(row[2] == "moffat" for row in found)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (np.zeros((41, 41)), "the sum of its pixels is 0; expected a positive one"),
+        (np.full((41, 41), np.nan), "some of its pixels are not finite"),
+        (-star(3.0), "the sum of its pixels is -"),
+        (star(3.0, 600), "expected one image of 7 to 513 pixels a side"),
+        (np.stack([star(3.0)] * 2), r"it has 2 planes; expected one, or one for each of the bands \['g', 'r', 'i'\]"),
+        (star(3.0) + 0.01, "its edge is not dark"),
+        (star(3.0, 61)[:31, :31], "its edge is not dark|from the edge"),
+        (np.ones((3, 3)), "expected one image"),
+    ],
+)
+def test_a_bad_image_of_the_psf_is_named_and_the_width_takes_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bad: np.ndarray, reason: str
+) -> None:
+    write_bands(tmp_path / "images", "a", 10.0, 20.0)
+    fits.writeto(tmp_path / "images" / "a-psf.fits", bad)
+    with pytest.raises(InputError, match=reason):
+        read_psf(tmp_path / "images" / "a-psf.fits", "r", BANDS)
+    with caplog.at_level(logging.WARNING):
+        row = only_row(tmp_path, psf_fwhm=1.1)
+    assert (row["psf_fwhm_r"], row["psf_model"], row["psf_image"]) == (pytest.approx(1.1), "moffat", None)
+    assert any("image a, band r: the PSF of" in text and "a-psf.fits is not used" in text for text in caplog.messages)
+
+
+@pytest.mark.parametrize("name", ["/etc/star.fits", "../star.fits", "psfs/../../star.fits", "..\\star.fits", "C:\\x"])
+def test_a_psf_outside_of_the_folder_is_not_opened(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="is not a name below the folder of the images"):
+        path_below(tmp_path, name)
+    write_bands(tmp_path / "images", "a", 10.0, 20.0)
+    fits.writeto(tmp_path / "star.fits", star(3.0))
+    pd.DataFrame({"file": ["a"], "psf": [name]}).to_csv(tmp_path / "t.csv")
+    assert only_row(tmp_path, table="t.csv", psf_fwhm=1.1)["psf_fwhm_r"] == pytest.approx(1.1)
+
+
+def test_files_with_the_psf_are_no_images_and_rerun_the_stamps(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    write_bands(images, "a", 10.0, 20.0)
+    before = check(tmp_path)
+    for name in ("a-psf-r.fits", "a-i.psf", "b-psf.fits", "c.psf"):
+        fits.writeto(images / name, star(3.0))
+    found = find_images(images, BANDS)
+    assert sorted(found) == ["a", "b-psf"]
+    assert {band: path.name for band, path in found["a"].psfs.items()} == {"r": "a-psf-r.fits", "i": "a-i.psf"}
+    (images / "b-psf.fits").unlink()
+    after = check(tmp_path)
+    assert {stage for stage in after if after[stage] != before[stage]} == {"stamps"}
+
+
+def write_psfex(path: Path, degree: int = 2, sampling: float = 0.7, size: int = 45) -> None:
+    """Write a model of PSFEx whose terms are all at work: wide in one corner, narrow in the other."""
+    wide, narrow = (
+        galsim.Moffat(beta=3.5, fwhm=fwhm).drawImage(nx=size, ny=size, scale=sampling).array for fwhm in (3.6, 2.4)
+    )
+    terms = (degree + 1) * (degree + 2) // 2
+    basis = np.array([wide if term == 0 else (wide - narrow) * 0.3 / (term + 1) for term in range(terms)])
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("PSF_MASK", f"{basis.size}E", dim=str(basis.shape[::-1]), array=basis[None].astype(np.float32))]
+    )
+    table.header.update(
+        EXTNAME="PSF_DATA", POLNAXIS=2, POLNGRP=1, POLGRP1=1, POLGRP2=1, POLNAME1="X_IMAGE", POLNAME2="Y_IMAGE",
+        POLZERO1=200.0, POLZERO2=150.0, POLSCAL1=380.0, POLSCAL2=290.0, POLDEG1=degree, PSF_SAMP=sampling, PSF_FWHM=3.0,
+        PSFNAXIS=3, PSFAXIS1=size, PSFAXIS2=size, PSFAXIS3=terms,
+    )  # fmt: skip
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+
+
+def test_a_model_of_psfex_is_evaluated_as_by_galsim(tmp_path: Path) -> None:
+    write_psfex(tmp_path / "field.psf")
+    ours = read_psf(tmp_path / "field.psf", "r", BANDS)
+    assert isinstance(ours, PsfEx)
+    theirs = galsim.des.DES_PSFEx(str(tmp_path / "field.psf"))
+    for x, y in ((10.0, 20.0), (380.0, 250.0)):
+        image = ours.image(x, y)
+        profile = theirs.getPSF(galsim.PositionD(x + 1, y + 1))
+        other = profile.drawImage(nx=len(image), ny=len(image), scale=1, method="no_pixel").array
+        # GalSim interpolates with another kernel.
+        assert image == pytest.approx(other / other.sum(), abs=3e-3 * float(image.max()))
+    width, beta = ours.measured((300, 400))
+    corner = [np.array([value]) for value in (380.0, 250.0)]
+    fit = ours.moffat(380.0, 250.0)
+    assert (width(*corner)[0], beta(*corner)[0]) == pytest.approx((fit.fwhm, fit.beta), rel=2e-3)
+
+
+def test_each_source_of_a_field_gets_the_psf_of_psfex_at_its_place(tmp_path: Path) -> None:
+    write_bands(tmp_path / "images", "field", 10.0, 20.0, width=400, height=300, sky=0.0)
+    write_psfex(tmp_path / "images" / "field-r.psf")
+    model = read_psf(tmp_path / "images" / "field-r.psf", "r", BANDS)
+    pd.DataFrame({"ra": [10.0, 10.015], "dec": [20.0, 20.01]}).to_csv(tmp_path / "t.csv", index=False)
+    rows, _, _ = run(tmp_path, table="t.csv")
+    first, second = rows.values()
+    for row, (x, y) in ((first, (199.5, 149.5)), (second, (199.5 - 0.015 * np.cos(np.deg2rad(20)) * 9000, 239.5))):
+        assert np.array(row["psf_image"]) == pytest.approx(model.image(x, y).ravel(), abs=1e-5)
+        assert row["psf_fwhm_r"] == pytest.approx(SCALE * model.moffat(x, y).fwhm, rel=2e-3)
+    assert abs(first["psf_fwhm_r"] / second["psf_fwhm_r"] - 1) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("header", "expected", "ignored"),
+    [
+        ({}, None, None),
+        ({"MAGZERO": 30.0}, 30.0, None),
+        ({"ZP": 25.1, "MAGZPT": 25.1}, 25.1, None),
+        ({"ZP": 25.1, "MAGZPT": 26.3}, None, "they contradict each other"),
+        ({"MAGZERO": -2.5}, None, "expected magnitudes from 0 to 40"),
+        ({"MAGZERO": "unknown"}, None, "expected magnitudes from 0 to 40"),
+        ({"PHOTZP": 25.0, "MAGSYS": "VEGAMAG"}, None, "expected AB"),
+        ({"FLUXMAG0": 1e12}, 30.0, None),
+        ({"BUNIT": "nanomaggy", "NMGY": 0.0045}, 22.5, None),
+        ({"BUNIT": "ADU", "NMGY": 0.01}, 27.5, None),
+        ({"NMGY": 0.01}, None, None),
+    ],
+)
+def test_a_header_states_the_zero_point_only_where_nothing_is_guessed(
+    header: dict[str, Any], expected: float | None, ignored: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert zero_point_of(fits.Header(header), "a.fits") == (None if expected is None else pytest.approx(expected))
+    assert (len(caplog.messages), ignored or "") == (int(ignored is not None), ignored or "")
+    assert not ignored or (ignored in caplog.text and "a.fits" in caplog.text)
+
+
+def test_table_header_and_configuration_are_asked_in_this_order(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a", "b", "c"):
+        header = fits.Header({"MAGZERO": 27.0}) if name != "c" else fits.Header()
+        header.update(header_at(10.0, 20.0, 81, 61) if name == "b" else {})
+        fits.writeto(images / f"{name}.fits", pixels(), header)
+    frame = pd.DataFrame({"source_id": [1, 2, 3], "file": ["a", "b", "c"], "ra": 10.0, "dec": 20.0})
+    frame["zero_point"], frame["pixel_scale"] = [25.0, np.nan, np.nan], [0.3, 0.3, np.nan]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    rows, _, _ = run(tmp_path, table="t.csv", bands=["r"], zero_point=23.0, pixel_scale=0.5)
+    found = [(row["zero_point"], row["pixel_scale"]) for row in rows.values()]
+    assert found == [pytest.approx(pair) for pair in ((25.0, 0.3), (27.0, 0.4), (23.0, 0.5))]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"file": ["a", "a"], "psf_fwhm": [1.0, -1.0]}, "row 2: psf_fwhm is -1; expected more than 0 and at most 20"),
+        ({"file": ["a", "a"], "zero_point": [25.0, 26.0]}, "zero_point of the image a is 25 in one row and 26 in ano"),
+        ({"psf_fwhm": [1.0, 1.1]}, "column psf_fwhm describes the image of each source, but there is no column file"),
+    ],
+)
+def test_a_wrong_table_ends_the_run_before_any_job(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    write_bands(tmp_path / "images", "a", 10.0, 20.0)
+    pd.DataFrame({"ra": [10.0, 10.0], "dec": [20.0, 20.0], **columns}).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ConfigurationError, match=message):
+        check(tmp_path, table="t.csv")
