@@ -11,7 +11,7 @@ from tuningfork.core.flags import Flag
 from tuningfork.core.running.progress import track
 from tuningfork.core.tables import numpy_column
 from tuningfork.measure.structure.fit import FitSettings, Moffat, PsfImages, fit_profiles
-from tuningfork.measure.structure.stars import is_star, relative_radius
+from tuningfork.measure.structure.stars import is_star, relative_concentration, relative_radius
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import PROFILE
 
@@ -79,7 +79,7 @@ def refine(
     """
     number, size = len(network), len(PROFILE)
     mean, covariance = np.full((number, size), np.nan), np.full((number, size, size), np.nan)
-    chi2, misfit, masked = (np.full(number, np.nan) for _ in range(3))
+    chi2, misfit, masked, concentration = (np.full(number, np.nan) for _ in range(4))
     converged = np.zeros(number, dtype=bool)
     noise, scale, width, beta = (
         numpy_column(table, name).astype(float)
@@ -99,9 +99,10 @@ def refine(
         mean[rows], covariance[rows], chi2[rows] = fitted.mean, fitted.covariance, fitted.reduced_chi2
         misfit[rows] = misfit_of(fitted.near_chi2, fitted.near_pixels)
         converged[rows], masked[rows] = fitted.converged, fitted.masked_fraction
+        concentration[rows] = relative_concentration(images, weights, width[rows] / scale[rows], beta[rows])
     fit = Gaussians(mean, covariance)
     flags = numpy_column(table, "flags") if "flags" in table.column_names else np.zeros(number, dtype=np.int64)
-    star = is_star(fit, width / scale, flags & Flag.SATURATED > 0)
+    star = is_star(fit, width / scale, flags & Flag.SATURATED > 0, concentration)
     return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, masked, star)
 
 

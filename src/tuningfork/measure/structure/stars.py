@@ -1,7 +1,8 @@
-"""Which sources are stars, by the fit of a profile: their light is as concentrated as the PSF.
+"""Which sources are stars, by the fit of a profile and by their light: it is as concentrated as the PSF.
 
 A fit to a star ends at the smallest radius that is allowed, and often does not count as converged, so that no
-convergence is asked for. On a real SDSS field with a PSF of 0.9 arcsec, galaxies to r = 20 have 0.36 FWHM and more.
+convergence is asked for. A fit that went astray ends there, too: it may have found a star in front of a galaxy.
+Therefore the light itself must be concentrated as well. On a real SDSS field with a PSF of 0.9 arcsec, galaxies to r = 20 have 0.36 FWHM and more.
 """
 
 import numpy as np
@@ -18,6 +19,11 @@ MAX_SATURATED_RADIUS = 1.5
 """The same for a source with a saturated core, of which only the wings are fitted: the fit gives such stars 0.1 to 0.8,
 and more where they bleed or touch. A galaxy whose core saturates is so near and bright that its half-light radius is
 many times the PSF."""
+INNER, OUTER = 0.75, 2.0
+"""Radii, in FWHM of the PSF, of the circles whose light is compared."""
+MIN_CONCENTRATION = 0.8
+"""Least concentration of a star, in units of that of the PSF: a PSF that is assumed 10 % too narrow makes it 0.9, and a
+disc with a half-light radius of 0.7 FWHM has 0.77."""
 MIN_STAR_SIGNAL = 50.0
 """Signal-to-noise ratio within the PSF's FWHM from which a galaxy of 0.3 FWHM is told from a star."""
 
@@ -40,7 +46,40 @@ def relative_radius(fit: Gaussians, psf_fwhm: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(fit.mean[:, 1] - np.hypot(fit.mean[:, 3], fit.mean[:, 4]) / 2) / psf_fwhm)
 
 
-def is_star(fit: Gaussians, psf_fwhm: np.ndarray, saturated: np.ndarray) -> np.ndarray:
+def relative_concentration(
+    flux: np.ndarray, weight: np.ndarray, psf_fwhm: np.ndarray, psf_beta: np.ndarray
+) -> np.ndarray:
+    """Return how concentrated the light of sources is, in units of a Moffat profile's.
+
+    The concentration is the ratio of the light within `INNER` and within `OUTER` FWHM of the PSF.
+
+    Parameters
+    ----------
+    flux, weight : ndarray
+        (N, S, S) light above the sky and its inverse variance, zero without data; the source is at index S // 2.
+    psf_fwhm, psf_beta : ndarray
+        (N,) full width at half maximum (px) and exponent, above 1.
+
+    Returns
+    -------
+    ndarray
+        (N,); NaN where no light is seen.
+    """
+    size = flux.shape[-1]
+    y, x = np.indices((size, size)) - size // 2
+    radius = np.hypot(x, y)
+    light = np.where(weight > 0, flux, 0)
+    inner, outer = (
+        np.einsum("nij,nij->n", light, np.clip(part * psf_fwhm[:, None, None] - radius + 0.5, 0, 1))
+        for part in (INNER, OUTER)
+    )
+    core = 0.25 / (2 ** (1 / psf_beta) - 1)
+    expected = [1 - (1 + part**2 / core) ** (1 - psf_beta) for part in (INNER, OUTER)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(outer > 0, inner / outer / (expected[0] / expected[1]), np.nan)
+
+
+def is_star(fit: Gaussians, psf_fwhm: np.ndarray, saturated: np.ndarray, concentration: np.ndarray) -> np.ndarray:
     """Return which sources are point sources, or saturated stars.
 
     Parameters
@@ -51,6 +90,8 @@ def is_star(fit: Gaussians, psf_fwhm: np.ndarray, saturated: np.ndarray) -> np.n
         (N,) px.
     saturated : ndarray of bool
         (N,), whether the survey's mask says that the core is saturated.
+    concentration : ndarray
+        (N,), from :func:`relative_concentration`; of a saturated core nothing is known.
 
     Returns
     -------
@@ -61,4 +102,5 @@ def is_star(fit: Gaussians, psf_fwhm: np.ndarray, saturated: np.ndarray) -> np.n
         # Half of the light of a Gaussian lies within a circle whose diameter is the FWHM.
         signal = 0.5 * 10 ** (-0.4 * fit.mean[:, 0]) / (np.sqrt(np.pi) * psf_fwhm / 2)
         largest = np.where(saturated, MAX_SATURATED_RADIUS, MAX_STAR_RADIUS)
-        return np.asarray((signal >= MIN_STAR_SIGNAL) & (relative_radius(fit, psf_fwhm) < largest))
+        compact = saturated | (concentration >= MIN_CONCENTRATION)
+        return np.asarray(compact & (signal >= MIN_STAR_SIGNAL) & (relative_radius(fit, psf_fwhm) < largest))

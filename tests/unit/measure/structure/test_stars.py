@@ -9,6 +9,7 @@ import torch
 from tuningfork.core.config.stages import Structure
 from tuningfork.core.flags import Flag
 from tuningfork.measure.structure.refine import Refinement, refine
+from tuningfork.measure.structure.stars import is_star, relative_concentration
 from tuningfork.networks.posterior import Gaussians
 
 FWHM, BETA, SIZE, SCALE, NUMBER = 3.0, 3.0, 64, 0.4, 12
@@ -72,3 +73,21 @@ def test_a_saturated_star_is_known_by_its_wings_and_a_saturated_galaxy_is_none()
 def test_nothing_is_said_without_a_fit() -> None:
     found = fitted(0, 300, core=SIZE)
     assert not found.star.any()
+
+
+@pytest.mark.parametrize(("radius", "star"), [(0.0, True), (0.7, False), (1.5, False), (5.0, False)])
+def test_a_fit_that_went_astray_makes_no_star_of_a_galaxy(radius: float, star: bool) -> None:
+    """Whatever the source, the fit found something as narrow as the PSF."""
+    psf, size = galsim.Moffat(beta=BETA, fwhm=FWHM), 96
+    light = galsim.Convolve(galsim.Exponential(half_light_radius=radius * FWHM), psf) if radius else psf
+    flux = np.stack(
+        [
+            (2e5 * light).drawImage(nx=size, ny=size, scale=1, offset=(x + 0.5, y + 0.5)).array
+            for x, y in np.random.default_rng(2).uniform(-0.5, 0.5, (10, 2))
+        ]
+    )
+    widths, exponents = np.full(10, FWHM * 0.95), np.full(10, BETA)
+    concentration = relative_concentration(flux, np.ones_like(flux), widths, exponents)
+    astray = Gaussians(np.tile([-12.0, np.log(0.05 * FWHM), 0, 0, 0], (10, 1)), np.tile(np.eye(5), (10, 1, 1)))
+    found = is_star(astray, widths, np.zeros(10, dtype=bool), concentration)
+    assert (found == star).all()
