@@ -185,8 +185,9 @@ def test_bands_are_aligned_to_a_fifth_of_a_pixel(stamps: Stamps, field: Field) -
     expected = galaxies(field)
     size = stamps.flux.shape[-1]
     offsets = []
-    for objid, flux in zip(stamps.column("source_id"), stamps.flux, strict=True):
-        if expected[objid].mag < 18.5 and isolated(field, expected[objid]):
+    for objid, flux, bits in zip(stamps.column("source_id"), stamps.flux, stamps.column("flags"), strict=True):
+        # Saturated and masked sources, pieces of bright stars among them, have no centre.
+        if expected[objid].mag < 19.2 and not bits and isolated(field, expected[objid]):
             places = np.array([_centroid(band, size) for band in flux])
             offsets.append(places[[0, 2]] - places[1])
     assert len(offsets) >= 10
