@@ -194,8 +194,8 @@ def test_flags_say_what_is_doubtful(tmp_path: Path) -> None:
     profiles = measured(table, stamps, range={"mag": [-20.0, 0.0]})
     fit = profiles.refinement
     assert fit is not None
-    fit.masked_fraction[:], fit.fitted[:] = 0.0, [True] * 4 + [False] * 3
-    fit.masked_fraction[2] = 0.5
+    fit.neighbour_light[:], fit.fitted[:] = 0.0, [True] * 4 + [False] * 3
+    fit.neighbour_light[2] = 0.2
     combination = combine(profiles.estimates, IDENTITY)
     combination.joint.mean[0, TARGETS.index("log_r_eff")] = np.log(200)
     refined = np.array([True, False, True, True, False, False, False])
