@@ -19,7 +19,7 @@ SLOPE_SPREAD = 0.5
 """Standard deviation of the normal prior of each slope."""
 LOG_DEGREES, LOG_DEGREES_SPREAD = np.log(3), 0.5
 """Mean and standard deviation of the normal prior of ln(degrees of freedom). A few hundred galaxies alone leave them
-uncertain by a factor of several, and the errors of all parameters, learned from thousands, have 2 to 6."""
+uncertain by a factor of several; learned from thousands, those of the profile parameters are 2 to 6."""
 
 
 def learn_errors(miss: np.ndarray, predictors: np.ndarray, name: str = "") -> ErrorModel:

@@ -11,7 +11,6 @@ from tuningfork.core.errors import InputError
 from tuningfork.core.files import read_json
 from tuningfork.core.stage.software import versions
 
-
 INTERVALS_KEY = "tuningfork.intervals"
 
 
