@@ -22,6 +22,8 @@ from tuningfork.sky.shards import Shard, shards_of_positions
 BANDS = ["g", "r", "i"]
 SIZE = 64
 SCALE = 0.396
+INTERVALS = {"mag": {"degrees": 3.2, "width95": 2.64}}
+"""What the tables of the stage structure say about the tails of errors."""
 CLASSES = ["elliptical", "spiral", "barred_spiral", "edge_on", "merger"]
 LINEAGE = {"sources": "s0", "stamps": "t0"}
 DESCRIPTION = Description(
@@ -176,6 +178,7 @@ def _shard(run: Results, shard: Shard, count: int, number: int, truth: bool, bar
         "structure",
         "structure",
         method | noisy | {f"{name}_error": np.abs(values) * 0.05 for name, values in noisy.items()},
+        intervals=INTERVALS,
     )
     write("bars", "bars", _bars(true, good & bar, rng))
     write("features", "features", _features(good, rng))

@@ -20,8 +20,8 @@ from tuningfork.calibrate.structure_weighting import MIN_GALAXIES, learn_weights
 from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import lineage_of
-from tuningfork.measure.structure.combine import StructureCalibration, combine, signal_to_noise
-from tuningfork.measure.structure.recipe import WEIGHT_TARGETS, MeasuredProfiles
+from tuningfork.measure.structure.combine import StructureCalibration, combine
+from tuningfork.measure.structure.recipe import MeasuredProfiles, predictors_of
 from tuningfork.stamps.store import StampFiles, survey_of
 
 
@@ -74,10 +74,10 @@ def learn_structure(rows: pd.DataFrame, measured: MeasuredProfiles, band: str) -
     calibration = learn_weights(measured.estimates, true_targets(rows, band))
     combination = combine(measured.estimates, calibration)
     stated = pd.concat([rows, predicted_columns(rows, measured, calibration, band)], axis=1)
-    signal, errors = signal_to_noise(combination.joint.mean), {}
+    errors = {}
     for name in PARAMETERS:
         comparison = compared(stated, name, f"{name}_predicted")
         pulls = comparison.miss / comparison.error
         if np.isfinite(pulls).sum() >= MIN_GALAXIES:
-            errors[name] = learn_errors(pulls, signal, combination.weight[:, WEIGHT_TARGETS[name]])
+            errors[name] = learn_errors(pulls, predictors_of(measured, combination, name), name)
     return replace(calibration, errors=errors)

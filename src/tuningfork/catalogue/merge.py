@@ -106,6 +106,7 @@ def build_catalogue(parameters: Parameters, files: CatalogueFiles) -> None:
     name = parameters.configuration.catalogue.name
     columns = [HEALPIX, *published(survey.bands)]
     facts = provenance.facts(name, lineage, files.models, accepted_digests(parameters.folder, lineage))
+    facts[provenance.INTERVALS_KEY] = provenance.intervals(files.structure)
     description = f"Galaxy morphology of {survey.title}: vote fractions, light profiles, bars, arms, by tuningfork"
     layout = arrow_schema(columns, facts, name, description, _text_lengths(shards, columns))
     with replacing(files.table) as table, replacing_folder(files.output) as folder:

@@ -27,10 +27,10 @@ NOTES = {
     "least-squares fit that starts from it gives a second; both are combined with weights learned on simulated\n"
     "validation galaxies, parameter by parameter, and `structure_method` is `network` where the fit was not used. An\n"
     "error is half the width of the central interval that holds the true value of 68 % of such galaxies. It is not the\n"
-    "standard deviation, which is larger because a few galaxies are far off; the degrees of freedom of Student's\n"
-    "distribution, which give any other interval, are in `results/calibration/structure.json`. `r_eff` and `sersic_n`\n"
-    "are medians, `axis_ratio` and `bulge_to_total` means of their distributions. A parameter that the network did not\n"
-    "learn is null.",
+    "standard deviation, which is larger because a few galaxies are far off. How many times as wide the 95 % interval\n"
+    "is stands in the metadata of the catalogue, under `tuningfork.intervals`, for each parameter ([how to use\n"
+    "it](structure.md#columns)). `r_eff` and `sersic_n` are medians, `axis_ratio` and `bulge_to_total` means of their\n"
+    "distributions. A parameter that the network did not learn is null.",
     "bars": "Bar lengths are full lengths, from end to end, as seen on the sky: not deprojected. `bar_length` is null\n"
     "where the flag NOT_BARRED is set. The lengths of the single estimators are kept there, for those who set their own\n"
     "threshold in `bar_probability`. The direct estimator gives a length for every source with a stamp. The others are null where\n"

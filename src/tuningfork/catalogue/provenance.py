@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import read_json
 from tuningfork.core.stage.software import versions
+
+INTERVALS_KEY = "tuningfork.intervals"
 
 
 def models(cards: Sequence[Path]) -> list[dict[str, Any]]:
@@ -32,6 +36,22 @@ def models(cards: Sequence[Path]) -> list[dict[str, Any]]:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a model card ({error!r}); delete it and run again") from None
     return entries
+
+
+def intervals(structure: Sequence[Path]) -> str:
+    """Return, as JSON, how wide the 95 % intervals of the profile parameters are in units of their errors.
+
+    Parameters
+    ----------
+    structure : sequence of Path
+        Tables of the stage structure; they share one calibration.
+
+    Returns
+    -------
+    str
+        See :func:`tuningfork.measure.structure.intervals.published_widths`; empty for tables of an earlier version.
+    """
+    return str((pq.read_schema(structure[0]).metadata or {}).get(INTERVALS_KEY.encode(), b"{}").decode())
 
 
 def facts(

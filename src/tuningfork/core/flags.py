@@ -69,7 +69,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.SATURATED: "by the survey's own mask, pixels within a PSF width of the centre are saturated in the reference band",
     Flag.STRUCTURE_OUTSIDE_TRAINING: "a profile parameter lies at the edge of the range that the network was trained on",
     Flag.STRUCTURE_TRUNCATED: "more than a tenth of the profile's light lies beyond the edge of the stamp",
-    Flag.STRUCTURE_BLENDED: "more than a fifth of the pixels within two half-light radii belong to neighbours",
+    Flag.STRUCTURE_BLENDED: "neighbours, stars in front or a merging galaxy add more than a tenth of the galaxy's light within two half-light radii",
     Flag.STRUCTURE_NOT_REFINED: "the least-squares fit failed or disagrees with the network; the profile is that of the network alone",
     Flag.NOT_BARRED: "edge-on, an artifact, or a bar_probability below the threshold; bar_length is null, its estimators are kept",
     Flag.BAR_SHORTER_THAN_PSF: "the bar is shorter than the PSF's full width at half maximum",

@@ -12,7 +12,7 @@ from tuningfork.core.records import take
 from tuningfork.core.statistics import robust_scatter
 from tuningfork.measure.structure.combine import StructureCalibration, Weighting, combine, weight_of_second
 from tuningfork.measure.structure.estimates import FITTED_TARGETS, ProfileEstimates
-from tuningfork.measure.structure.intervals import INTERVAL_PROBABILITIES, place_in, widths
+from tuningfork.measure.structure.intervals import INTERVAL_PROBABILITIES, error_predictors, place_in, widths
 from tuningfork.networks.posterior import GROUP_OF, GROUPS, Gaussians
 
 NETWORK_FLOOR = 0.05
@@ -107,18 +107,38 @@ def test_intervals_hold_the_truth_as_often_as_they_say(degrees: float) -> None:
         error = found.joint.deviation[:, 1]
         signal = 0.1 / np.sqrt(estimates.fit.covariance[:, 0, 0])
         # Stated too small, and the more so the higher the signal.
-        return misses(found.joint, truth, 1), 0.6 * error * signal**-0.2, signal, found.weight[:, 1]
+        predictors = error_predictors(signal, found.weight[:, 1], np.zeros(number), np.zeros(number))
+        return misses(found.joint, truth, 1), 0.6 * error * signal**-0.2, signal, predictors
 
     calibration = learn_weights(*errors(1500, 3, degrees))
-    miss, error, signal, weight = measured(3, 1500)
-    model = learn_errors(miss / error, signal, weight)
-    miss, error, signal, weight = measured(4, 6000)
-    error = error * model.factor(signal, weight)
+    miss, error, signal, predictors = measured(3, 1500)
+    model = learn_errors(miss / error, predictors)
+    miss, error, signal, predictors = measured(4, 6000)
+    error = error * model.factor(predictors)
     for rows, tolerance in ((signal > 0, 0.03), (signal > 5, 0.06), (signal < 1, 0.06)):
         held = [np.mean(np.abs(miss[rows]) <= width * error[rows]) for width in widths(model.degrees).values()]
         np.testing.assert_allclose(held, list(INTERVAL_PROBABILITIES.values()), atol=tolerance)
     places = np.histogram(place_in(miss, error, model.degrees), 10, (0, 1))[0] / len(miss)
     np.testing.assert_allclose(places, 0.1, atol=0.02)
+
+
+def test_tails_are_known_from_few_galaxies() -> None:
+    """Their degrees of freedom do not depend on which 200 galaxies were at hand."""
+    rng = np.random.default_rng(11)
+    none = np.zeros((200, 4))
+    found = [learn_errors(rng.standard_t(4, 200), none).degrees for _ in range(20)]
+    assert 3.3 < np.median(found) < 5
+    assert max(found) < 3 * min(found)
+
+
+def test_magnitudes_on_which_neighbours_lie_get_larger_errors_and_angles_do_not() -> None:
+    rng = np.random.default_rng(12)
+    neighbours = rng.choice([0.0, 0.1], 2000)
+    predictors = error_predictors(np.full(2000, 50.0), np.zeros(2000), np.zeros(2000), neighbours)
+    miss = rng.standard_t(4, 2000) * np.where(neighbours > 0, 2, 1)
+    for name, ratio in (("mag", 2.0), ("position_angle", 1.0)):
+        factor = learn_errors(miss, predictors, name).factor(predictors)
+        assert np.median(factor[neighbours > 0]) / np.median(factor[neighbours == 0]) == pytest.approx(ratio, rel=0.1)
 
 
 def test_the_normal_distribution_is_one_of_the_intervals() -> None:

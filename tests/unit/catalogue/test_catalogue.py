@@ -17,7 +17,7 @@ import pytest
 from astropy import units as u
 from astropy.io import votable
 from astropy.table import Table
-from helpers.synthetic_results import BANDS, CLASSES, Results, parameters, results
+from helpers.synthetic_results import BANDS, CLASSES, INTERVALS, Results, parameters, results
 
 from tuningfork.catalogue.hats import properties_text
 from tuningfork.catalogue.merge import build_catalogue
@@ -163,8 +163,10 @@ def test_provenance_is_in_the_file_the_properties_and_the_accounts(run: Results)
     assert lineage["train-structure"] == "m0"
     assert json.loads(metadata[b"tuningfork.models"])[0]["weights_sha256"] == "ab" * 32
     assert {"torch", "galsim", "tuningfork"} <= set(json.loads(metadata[b"tuningfork.versions"]))
+    assert json.loads(metadata[b"tuningfork.intervals"]) == INTERVALS
     properties = hats.read_hats(run.folder / "catalogue").catalog_info.extra_dict()
     assert json.loads(properties["tuningfork_lineage"]) == lineage
+    assert json.loads(properties["tuningfork_intervals"]) == INTERVALS
 
 
 def test_accounts_add_up(run: Results) -> None:

@@ -15,7 +15,8 @@ from tuningfork.infer.answers import StructureAnswers
 from tuningfork.infer.structure import targets_of
 from tuningfork.measure.structure.combine import Combination, StructureCalibration, signal_to_noise
 from tuningfork.measure.structure.estimates import ProfileEstimates
-from tuningfork.measure.structure.profiles import UNKNOWN_ANGLE_DEVIATION, physical
+from tuningfork.measure.structure.intervals import error_predictors
+from tuningfork.measure.structure.profiles import ETA_TARGETS, UNKNOWN_ANGLE_DEVIATION, physical
 from tuningfork.measure.structure.refine import Refinement, refine
 from tuningfork.networks.posterior import Gaussians
 from tuningfork.networks.structure import COLUMNS, PROFILE, TARGETS
@@ -23,8 +24,8 @@ from tuningfork.simulate.light.sersic import N_RANGE, sersic_beyond
 
 MAX_LIGHT_BEYOND_STAMP = 0.1
 """Share of a profile's light beyond the edge of the stamp above which the profile counts as truncated."""
-MAX_MASKED_FRACTION = 0.2
-"""Share of masked pixels within two half-light radii above which a source counts as blended."""
+MAX_NEIGHBOUR_LIGHT = 0.1
+"""Light of neighbours on a galaxy, in units of the galaxy's, above which a source counts as blended."""
 WEIGHT_TARGETS = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
 """Column -> the target whose weight of the fit enters the model of the column's error."""
 
@@ -118,10 +119,8 @@ def profile_columns(
     """
     network = measured.answers.posterior
     values: dict[str, Any] = physical(combination.joint, table, band)
-    signal = signal_to_noise(combination.joint.mean)
     for name, model in calibration.errors.items():
-        weight = combination.weight[:, WEIGHT_TARGETS[name]]
-        values[f"{name}_error"] = values[f"{name}_error"] * model.factor(signal, weight)
+        values[f"{name}_error"] = values[f"{name}_error"] * model.factor(predictors_of(measured, combination, name))
     values["position_angle_error"] = np.minimum(values["position_angle_error"], UNKNOWN_ANGLE_DEVIATION)
     alone = physical(network, table, band)
     values |= {f"{column.name}_network": alone[column.name] for column in PROFILE_COLUMNS}
@@ -134,6 +133,30 @@ def profile_columns(
     if measured.refinement is not None:
         values["reduced_chi2"] = measured.refinement.reduced_chi2
     return values
+
+
+def predictors_of(measured: MeasuredProfiles, combination: Combination, name: str) -> np.ndarray:
+    """Return what the error of a parameter may depend on.
+
+    Parameters
+    ----------
+    measured : MeasuredProfiles
+        Of N stamps.
+    combination : Combination
+        Combination of these estimates.
+    name : str
+        Column of the catalogue.
+
+    Returns
+    -------
+    ndarray
+        (N, 4), see :func:`tuningfork.measure.structure.intervals.error_predictors`.
+    """
+    mean, fit = combination.joint.mean, measured.refinement
+    neighbours = np.full(len(mean), np.nan) if fit is None else fit.neighbour_light
+    flatness = np.hypot(*mean[:, ETA_TARGETS].T)
+    weight = combination.weight[:, WEIGHT_TARGETS[name]]
+    return error_predictors(signal_to_noise(mean), weight, flatness, neighbours)
 
 
 def structure_flags(measured: MeasuredProfiles, combination: Combination, size: int) -> np.ndarray:
@@ -162,7 +185,7 @@ def structure_flags(measured: MeasuredProfiles, combination: Combination, size: 
     )
     if measured.refinement is not None:
         fit, refined = measured.refinement, combination.refined
-        bits |= np.where(refined & (fit.masked_fraction > MAX_MASKED_FRACTION), int(Flag.STRUCTURE_BLENDED), 0)
+        bits |= np.where(fit.neighbour_light > MAX_NEIGHBOUR_LIGHT, int(Flag.STRUCTURE_BLENDED), 0)
         bits |= np.where(seen & ~refined, int(Flag.STRUCTURE_NOT_REFINED), 0)
         bits |= np.where(fit.star, int(Flag.STAR_OR_ARTIFACT), 0)
     return bits

@@ -10,6 +10,7 @@ from tuningfork.core.config.stages import Structure
 from tuningfork.core.flags import Flag
 from tuningfork.core.running.progress import track
 from tuningfork.core.tables import numpy_column
+from tuningfork.measure.structure.blends import neighbour_light
 from tuningfork.measure.structure.fit import FitSettings, Moffat, PsfImages, fit_profiles
 from tuningfork.measure.structure.stars import is_star, relative_concentration, relative_radius
 from tuningfork.networks.posterior import Gaussians
@@ -37,8 +38,8 @@ class Refinement:
         (N,) bool, whether the fit converged to a possible profile.
     misfit : ndarray
         (N,) square root of the excess of chi^2 near the galaxy; see :func:`misfit_of`.
-    masked_fraction : ndarray
-        (N,) share of the pixels within two half-light radii that are masked as neighbours.
+    neighbour_light : ndarray
+        (N,) see :func:`tuningfork.measure.structure.blends.neighbour_light`.
     star : ndarray
         (N,) bool, whether the source is a star, see :func:`tuningfork.measure.structure.stars.is_star`.
     """
@@ -47,7 +48,7 @@ class Refinement:
     reduced_chi2: np.ndarray
     fitted: np.ndarray
     misfit: np.ndarray
-    masked_fraction: np.ndarray
+    neighbour_light: np.ndarray
     star: np.ndarray
 
 
@@ -79,7 +80,7 @@ def refine(
     """
     number, size = len(network), len(PROFILE)
     mean, covariance = np.full((number, size), np.nan), np.full((number, size, size), np.nan)
-    chi2, misfit, masked, concentration = (np.full(number, np.nan) for _ in range(4))
+    chi2, misfit, beside, concentration = (np.full(number, np.nan) for _ in range(4))
     converged = np.zeros(number, dtype=bool)
     noise, scale, width, beta = (
         numpy_column(table, name).astype(float)
@@ -93,17 +94,18 @@ def refine(
     parts = [some[first : first + length] for some in kinds for first in range(0, len(some), length)]
     for rows in track(parts, f"fits, {length} at a time", len(parts)):
         images, weights = in_noise_units(stamps[rows], noise[rows])
-        moffat = Moffat(width[rows] / scale[rows], beta[rows])
+        moffat, start = Moffat(width[rows] / scale[rows], beta[rows]), network.mean[rows, :size]
         psf = psf_images(table, rows) if has_image[rows[0]] else moffat
-        fitted = fit_profiles(images, weights, psf, network.mean[rows, :size], fit_settings)
+        fitted = fit_profiles(images, weights, psf, start, fit_settings)
         mean[rows], covariance[rows], chi2[rows] = fitted.mean, fitted.covariance, fitted.reduced_chi2
         misfit[rows] = misfit_of(fitted.near_chi2, fitted.near_pixels)
-        converged[rows], masked[rows] = fitted.converged, fitted.masked_fraction
+        converged[rows] = fitted.converged
+        beside[rows] = neighbour_light(start, images, weights, moffat.fwhm(), device)
         concentration[rows] = relative_concentration(images, weights, width[rows] / scale[rows], beta[rows])
     fit = Gaussians(mean, covariance)
     flags = numpy_column(table, "flags") if "flags" in table.column_names else np.zeros(number, dtype=np.int64)
     star = is_star(fit, width / scale, flags & Flag.SATURATED > 0, concentration)
-    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, masked, star)
+    return Refinement(fit, chi2, converged & possible(fit, stamps.shape[-1], width / scale), misfit, beside, star)
 
 
 def with_psf_image(table: pa.Table) -> np.ndarray:

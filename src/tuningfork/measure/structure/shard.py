@@ -8,6 +8,7 @@ from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import detail_of, lineage_of, numpy_column, write_table
 from tuningfork.infer.tables import read_structure
 from tuningfork.measure.structure.combine import StructureCalibration, combine
+from tuningfork.measure.structure.intervals import published_widths
 from tuningfork.measure.structure.recipe import measure_profiles, profile_columns, structure_flags
 from tuningfork.networks.ensemble import choose_device
 from tuningfork.sky.coordinates import left_handed, pixel_to_sky_angle
@@ -51,4 +52,5 @@ def structure_shard(
     flags = numpy_column(table, "flags") | structure_flags(measured, combination, light.shape[-1])
     columns = {"source_id": table["source_id"], "flags": flags, **values}
     lineage = parameters.lineage(lineage_of(stamps.table, answers, calibration))
-    write_table(output, shard_table("structure", columns), lineage, members=detail_of(answers, "members"))
+    details = {"members": detail_of(answers, "members"), "intervals": published_widths(learned.errors)}
+    write_table(output, shard_table("structure", columns), lineage, **details)

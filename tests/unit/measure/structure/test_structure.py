@@ -40,7 +40,8 @@ IDENTITY = StructureCalibration({name: Weighting() for name in GROUPS}, 0, 0, "n
 
 
 def calibration(folder: Path) -> Path:
-    write_calibration(folder / "structure.json", "structure", IDENTITY, {"calibrate_structure": "c"})
+    learned = replace(IDENTITY, errors={"mag": ErrorModel(degrees=3.0)})
+    write_calibration(folder / "structure.json", "structure", learned, {"calibrate_structure": "c"})
     return folder / "structure.json"
 
 
@@ -89,6 +90,12 @@ def test_every_source_has_a_row_in_physical_units(tmp_path: Path) -> None:
         "structure": "d" * 16,
     }
     assert detail_of(tmp_path / "out.parquet", "members") == 2
+
+
+def test_the_table_says_how_much_wider_than_normal_the_tails_are(tmp_path: Path) -> None:
+    measure_shard(tmp_path, write_stamps(tmp_path / "shard.parquet"), [write_model(tmp_path / "0.json", "structure", 0)])
+    told = detail_of(tmp_path / "out.parquet", "intervals")
+    assert told == {"mag": {"degrees": 3.0, "width95": pytest.approx(2.658, abs=2e-3)}}
 
 
 def test_the_fit_mends_what_the_network_gets_wrong(tmp_path: Path) -> None:
@@ -194,8 +201,8 @@ def test_flags_say_what_is_doubtful(tmp_path: Path) -> None:
     profiles = measured(table, stamps, range={"mag": [-20.0, 0.0]})
     fit = profiles.refinement
     assert fit is not None
-    fit.masked_fraction[:], fit.fitted[:] = 0.0, [True] * 4 + [False] * 3
-    fit.masked_fraction[2] = 0.5
+    fit.neighbour_light[:], fit.fitted[:] = 0.0, [True] * 4 + [False] * 3
+    fit.neighbour_light[2] = 0.2
     combination = combine(profiles.estimates, IDENTITY)
     combination.joint.mean[0, TARGETS.index("log_r_eff")] = np.log(200)
     refined = np.array([True, False, True, True, False, False, False])

@@ -28,12 +28,12 @@ def neighbours(residual: Tensor, model: Tensor, weight: Tensor, outside: Tensor,
     Tensor
         bool (N, S, S).
     """
-    excess, sigma = _mean(residual, weight, 3)
+    excess, sigma = box_mean(residual, weight, 3)
     masks = outside & (excess > settings.mask_share * model) & (excess > settings.mask_threshold * sigma)
     some = masks.flatten(1).any(dim=1)
     if not bool(some.any()):
         return masks
-    excess, sigma = _mean(residual[some], weight[some], GROWTH_BOX)
+    excess, sigma = box_mean(residual[some], weight[some], GROWTH_BOX)
     seen = (excess > GROWTH_SHARE * settings.mask_share * model[some]) & (excess > GROWTH_SIGMA * sigma)
     reached = masks[some].float()
     allowed = ((outside[some] & seen) | masks[some]).to(reached.dtype)
@@ -43,8 +43,21 @@ def neighbours(residual: Tensor, model: Tensor, weight: Tensor, outside: Tensor,
     return masks
 
 
-def _mean(images: Tensor, weight: Tensor, box: int) -> tuple[Tensor, Tensor]:
-    """Return the weighted means over boxes around all pixels, and their standard deviations."""
+def box_mean(images: Tensor, weight: Tensor, box: int) -> tuple[Tensor, Tensor]:
+    """Return the weighted means over boxes around all pixels, and their standard deviations.
+
+    Parameters
+    ----------
+    images, weight : Tensor
+        (N, S, S) images and inverse variances (0 = no data).
+    box : int
+        Width of the boxes (pixel).
+
+    Returns
+    -------
+    mean, sigma : Tensor
+        (N, S, S)
+    """
     total = _box(weight, box).clamp_min(1e-20)
     return _box(images * weight, box) / total, total.rsqrt()
 
