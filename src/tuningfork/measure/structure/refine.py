@@ -94,7 +94,8 @@ def refine(
         mean[rows], covariance[rows], chi2[rows] = fitted.mean, fitted.covariance, fitted.reduced_chi2
         misfit[rows] = misfit_of(fitted.near_chi2, fitted.near_pixels)
         converged[rows] = fitted.converged
-        beside[rows] = neighbour_light(start, images, weights, psf.fwhm(), device)
+        centre = np.stack([fitted.x, fitted.y], axis=1)
+        beside[rows] = neighbour_light(start, centre, images, weights, device)
     fit = Gaussians(mean, covariance)
     flags = numpy_column(table, "flags") if "flags" in table.column_names else np.zeros(number, dtype=np.int64)
     star = is_star(fit, width / scale, flags & Flag.SATURATED > 0)
