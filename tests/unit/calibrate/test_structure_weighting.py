@@ -123,12 +123,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say(degrees: float) -> None:
 
 
 def test_tails_are_known_from_few_galaxies() -> None:
-    """Their degrees of freedom do not depend on which 200 galaxies were at hand."""
+    """Their degrees of freedom hardly depend on which 100 galaxies were at hand."""
     rng = np.random.default_rng(11)
-    none = np.zeros((200, 4))
-    found = [learn_errors(rng.standard_t(4, 200), none).degrees for _ in range(20)]
-    assert 3.3 < np.median(found) < 5
-    assert max(found) < 3 * min(found)
+    found = [learn_errors(rng.standard_t(4, 100), np.zeros((100, 4))).degrees for _ in range(20)]
+    assert 3 < np.median(found) < 5
+    assert max(found) < 2 * min(found)
 
 
 def test_magnitudes_on_which_neighbours_lie_get_larger_errors_and_angles_do_not() -> None:

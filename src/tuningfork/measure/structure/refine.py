@@ -100,7 +100,8 @@ def refine(
         mean[rows], covariance[rows], chi2[rows] = fitted.mean, fitted.covariance, fitted.reduced_chi2
         misfit[rows] = misfit_of(fitted.near_chi2, fitted.near_pixels)
         converged[rows] = fitted.converged
-        beside[rows] = neighbour_light(start, images, weights, moffat.fwhm(), device)
+        centre = np.stack([fitted.x, fitted.y], axis=1)
+        beside[rows] = neighbour_light(start, centre, images, weights, device)
         concentration[rows] = relative_concentration(images, weights, width[rows] / scale[rows], beta[rows])
     fit = Gaussians(mean, covariance)
     flags = numpy_column(table, "flags") if "flags" in table.column_names else np.zeros(number, dtype=np.int64)

@@ -23,7 +23,7 @@ def light_beside(
 ) -> float:
     """Measure an inclined disc with a star of `neighbour` of its flux at `distance` (px) along its major axis.
 
-    `bar` is the share of its light in a bar, `offset` (px) how far it lies off the centre, `hidden` whether the half of
+    `bar` is the share of its light in a bar, `offset` (px) how far it lies off the middle of the stamp, `hidden` whether the half of
     the stamp without the star has no data.
     """
     disc = galsim.Exponential(half_light_radius=RADIUS * np.sqrt(0.5)).shear(q=0.5, beta=90 * galsim.degrees)
@@ -35,8 +35,9 @@ def light_beside(
     if hidden:
         weight[:, : size // 2] = 0
     noisy = np.where(weight > 0, image + np.random.default_rng(1).normal(size=image.shape), 0)
+    centre = np.array([[offset, 0.0]])
     profile = np.array([[-2.5 * np.log10(FLUX), np.log(RADIUS), 0.0, np.log(2), 0.0]])
-    return float(neighbour_light(profile, noisy, weight, np.array([FWHM]), torch.device("cpu"))[0])
+    return float(neighbour_light(profile, centre, noisy, weight, torch.device("cpu"))[0])
 
 
 @pytest.mark.parametrize("size", [64, 65])
@@ -45,9 +46,9 @@ def test_a_star_on_the_disc_is_counted_with_most_of_its_light(share: float, size
     assert 0.6 * share < light_beside(share, size=size) < 1.05 * share
 
 
-@pytest.mark.parametrize("own", [{}, {"bar": 0.4}, {"offset": 0.5}])
+@pytest.mark.parametrize("own", [{}, {"bar": 0.4}, {"bar": 0.4, "offset": 0.5}])
 def test_a_galaxy_alone_has_no_neighbours(own: dict[str, float]) -> None:
-    """Bars are no neighbours, and the centre may lie half a pixel off."""
+    """Bars are no neighbours, and a galaxy may lie off the middle of its stamp."""
     assert light_beside(**own) < 0.01
 
 
@@ -61,8 +62,10 @@ def test_light_without_data_opposite_to_it_is_not_judged() -> None:
 
 @pytest.mark.parametrize("size", [4, 5])
 def test_half_a_turn_keeps_the_centre(size: int) -> None:
-    images = torch.zeros(1, size, size)
-    images[0, size // 2, size // 2], images[0, size // 2 + 1, size // 2] = 1, 2
-    turned = opposite(images)
+    images = torch.zeros(2, size, size)
+    images[:, size // 2, size // 2], images[:, size // 2 + 1, size // 2] = 1, 2
+    turned = opposite(images, torch.tensor([[0.0, 0.0], [0.0, 0.5]]), fill=7)
     assert turned[0, size // 2, size // 2] == 1
     assert turned[0, size // 2 - 1, size // 2] == 2
+    assert turned[1, size // 2, size // 2] == 2
+    assert (turned[0, 0] == 7).all() == (size == 4)

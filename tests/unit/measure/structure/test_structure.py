@@ -93,7 +93,9 @@ def test_every_source_has_a_row_in_physical_units(tmp_path: Path) -> None:
 
 
 def test_the_table_says_how_much_wider_than_normal_the_tails_are(tmp_path: Path) -> None:
-    measure_shard(tmp_path, write_stamps(tmp_path / "shard.parquet"), [write_model(tmp_path / "0.json", "structure", 0)])
+    measure_shard(
+        tmp_path, write_stamps(tmp_path / "shard.parquet"), [write_model(tmp_path / "0.json", "structure", 0)]
+    )
     told = detail_of(tmp_path / "out.parquet", "intervals")
     assert told == {"mag": {"degrees": 3.0, "width95": pytest.approx(2.658, abs=2e-3)}}
 
