@@ -85,7 +85,8 @@ def read_rules(root: Path) -> list[Rule]:
     makers = {path: job["rule_name"] for job in jobs for path in job["output"]}
     rules = []
     for name, (docstring, file, environment) in _declared(root).items():
-        own = [job for job in jobs if job["rule_name"] == name]
+        # Snakemake announces the jobs of a rule in an order that any edit of the code may change.
+        own = sorted((job for job in jobs if job["rule_name"] == name), key=lambda job: job["output"])
         if name in WITHOUT_WORK or not own:
             continue
         inputs = [path for job in own for path in job["input"] if makers.get(path) != "parameters"]
