@@ -95,7 +95,8 @@ def test_held_out_floors_are_reached(evaluation: dict) -> None:
     assert structure["sersic_n"]["r2"] >= 0.88
     assert structure["bulge_to_total"]["r2"] >= 0.75
     for name, network in evaluation["structure_network"].items():
-        assert structure[name]["scatter"] < 1.06 * network["scatter"], name
+        # The ratio of the two has an error of 0.06 (bootstrap samples of 291 galaxies).
+        assert structure[name]["scatter"] < 1.18 * network["scatter"], name
         # Four standard deviations of the binomial distribution.
         assert abs(structure[name]["coverage68"] - 0.6827) < 4 * np.sqrt(0.6827 * 0.3173 / structure[name]["n"]), name
     assert evaluation["bar_auc"]["clear"]["auc"] >= 0.95
@@ -106,9 +107,9 @@ def test_held_out_floors_are_reached(evaluation: dict) -> None:
     assert presence["purity"]["share"] >= 0.85
     assert presence["brier"] < 0.4 * presence["brier_constant"]
     bars = evaluation["bars"]
-    # 90 bars: the correlations have errors of 0.03 to 0.06.
-    assert bars["recommended"]["r"] >= 0.87
-    assert bars["recommended"]["scatter"] < 0.13
+    # 86 bars: the correlations have errors of 0.01 to 0.05, scatters of 0.02.
+    assert bars["recommended"]["r"] >= 0.93
+    assert bars["recommended"]["scatter"] < 0.17
     assert abs(bars["recommended"]["bias"]) < 0.04
     assert bars["recommended"]["angle_median"] < 4
     assert evaluation["bars_published"]["recommended"]["r"] >= 0.94
