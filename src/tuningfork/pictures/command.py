@@ -68,7 +68,9 @@ def measure_folder(options: argparse.Namespace) -> None:
     print(f"{options.out}: {summary(table)}")
     if options.gallery:
         number = draw_gallery(files, table, options.gallery)
-        print(f"{options.gallery}: {number} pictures" if number else f"{options.gallery}: no picture to show")
+        # A gallery of an earlier run would be taken for that of this table.
+        old = "; the file of this name is of an earlier run" if options.gallery.exists() else ""
+        print(f"{options.gallery}: {number} pictures" if number else f"{options.gallery}: no picture to show{old}")
 
 
 def picture_votes_options(parser: argparse.ArgumentParser) -> None:

@@ -116,7 +116,8 @@ def _draw(axes: Axes, picture: ShownPicture) -> None:
     axes.add_patch(bar)
     axes.set(xlim=edges[:2], ylim=edges[2:])
     axes.set_axis_off()
-    name = picture.name
+    # No font has control characters, and no SVG may hold them.
+    name = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in picture.name)
     shown = name if len(name) <= MAX_NAME_LENGTH else name[: MAX_NAME_LENGTH - 1] + "…"
     lines = [line for words in (*picture.facts, *picture.warnings) for line in wrap(words, CAPTION_WIDTH)]
     # Names are shown as they are: a dollar sign is no formula.

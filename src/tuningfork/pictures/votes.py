@@ -12,10 +12,10 @@ import pyarrow as pa
 from tuningfork.core.checksums import row_checksums
 from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import new_array
+from tuningfork.core.files import new_array, require_writable
 from tuningfork.core.running.progress import track
 from tuningfork.core.tables import write_table
-from tuningfork.pictures.added_bars import BarredCopies
+from tuningfork.pictures.added_bars import SMOOTH, BarredCopies
 from tuningfork.pictures.measure import PICTURES_IN_MEMORY, store_of
 from tuningfork.pictures.read import Reading, read_picture
 from tuningfork.stamps.store import CHECKSUM_COLUMN
@@ -24,6 +24,8 @@ from tuningfork.training.labels.matched import split_of
 PICTURE_BAND = "r"
 """Name of the one band of pictures: that of the networks that come with the package."""
 FILE_COLUMN = "file"
+MOST_VOTES = 1e9
+"""Largest number of votes that is taken for one."""
 
 
 def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float, bars: int = 0) -> tuple[int, int, int]:
@@ -52,9 +54,13 @@ def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float,
     Raises
     ------
     InputError
-        The table cannot be read or lacks columns, or no picture shows a galaxy.
+        The table cannot be read or lacks columns, no picture shows a galaxy, or there are to be copies and no galaxy is
+        smooth.
     """
     table = _read(votes)
+    for path in (output, output.with_suffix(".npy")):
+        require_writable(path)
+    output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent) as spool:
         stamps, rows, reasons = _stamps(folder, table[FILE_COLUMN].to_list(), stretch, Path(spool) / "stamps")
         if rows is None:
@@ -119,15 +125,23 @@ def _read(votes: Path) -> pd.DataFrame:
             f"{votes}: columns {', '.join(table.columns)}; needed are {FILE_COLUMN} and at least one of "
             f"{', '.join(vote_columns())}"
         )
-    counts = table[known].apply(pd.to_numeric, errors="coerce")
-    wrong = (counts.isna() & table[known].notna()) | (counts < 0) | np.isinf(counts)
+    if table.empty:
+        raise InputError(f"{votes}: no rows; expected one for each picture")
+    counts = table[known].apply(pd.to_numeric, errors="coerce").astype(float)
+    wrong = (counts.isna() & table[known].notna()) | (counts < 0) | (counts > MOST_VOTES)
     if wrong.to_numpy().any():
         row, column = (int(place) for place in np.argwhere(wrong.to_numpy())[0])
         value = table[known[column]].iloc[row]
-        raise InputError(f"{votes}: row {row + 1}: {known[column]} is {value}; expected a number of votes, 0 or more")
+        raise InputError(
+            f"{votes}: row {row + 1}: {known[column]} is {value}; expected a number of votes from 0 to {MOST_VOTES:.0e}"
+        )
     outside = [name for name in table[FILE_COLUMN] if not isinstance(name, str) or Path(name).name != name]
     if outside:
         raise InputError(f"{votes}: {outside[0]!r} is not the name of a file; give names without a folder")
+    twice = np.flatnonzero(table[FILE_COLUMN].duplicated())
+    if len(twice):
+        name = table[FILE_COLUMN].iloc[twice[0]]
+        raise InputError(f"{votes}: row {twice[0] + 1}: {name} is in the table already; give one row for each picture")
     return pd.concat([table[FILE_COLUMN], counts.fillna(0.0)], axis=1)
 
 
@@ -143,6 +157,11 @@ def _write(stamps: np.ndarray, rows: pa.Table, table: pd.DataFrame, output: Path
         **{name: pa.array(table[name].to_numpy(dtype=np.float32)) for name in vote_columns() if name in table},
     }
     copies = BarredCopies(pa.table(values), bars, PICTURE_BAND)
+    if bars and not len(copies.rows):
+        raise InputError(
+            f"--bars {bars}: no galaxy to copy: most people call none of the {len(table)} pictures smooth ({SMOOTH}), or "
+            "the PSF would hide a bar; add votes, or leave --bars out"
+        )
     number, truths, checksums = len(stamps), [], []
     with new_array(output.with_suffix(".npy"), (number + len(copies.rows), *stamps.shape[1:]), stamps.dtype) as array:
         for first in range(0, number, PICTURES_IN_MEMORY):

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import sys
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 import pandas as pd
@@ -180,6 +182,40 @@ def test_the_page_shows_every_bar_where_it_is_and_says_in_words_what_was_measure
     shown = rows[rows["bar_length_pixels"].notna()]
     assert turns == pytest.approx((-90 - shown["bar_position_angle"]).tolist(), abs=0.01)
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names need not be UTF-8 there only")
+def test_names_of_files_are_text_in_the_gallery_and_no_markup(card, tmp_path, capsys) -> None:
+    folder, page = tmp_path / "pictures", tmp_path / "new" / "gallery.html"
+    folder.mkdir()
+    Image.fromarray(barred_galaxy()).save(tmp_path / "galaxy.png")
+    hostile = (
+        b"<script>alert(1)<\\script>",
+        b'"\'onerror=alert(1) x="',
+        b"javascript:alert(1)",
+        b"\xff",
+        b"{{7*7}}#?%41&amp;",
+    )
+    for name in hostile:
+        (folder / os.fsdecode(name + b".png")).write_bytes((tmp_path / "galaxy.png").read_bytes())
+    rows = run(folder, tmp_path / "table.csv", card, "--gallery", str(page))
+    text = page.read_text()
+    links = [page.parent / os.fsdecode(unquote_to_bytes(link)) for link in re.findall(r'"stamp" href="([^"]*)"', text)]
+    assert len(rows) == len(links) == len(hostile)
+    assert all(link.is_file() for link in links)
+    tags = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: tags.append((tag, attributes))
+    parser.feed(text)
+    assert "script" not in {tag for tag, _ in tags}
+    assert not any(
+        name.startswith("on") or str(value).startswith("javascript") for _, pairs in tags for name, value in pairs
+    )
+    assert "{{7*7}}#?%41&amp;amp;.png</strong>" in text
+    for path in folder.iterdir():
+        path.write_bytes(b"")
+    run(folder, tmp_path / "table.csv", card, "--gallery", str(page))
+    assert "no picture to show; the file of this name is of an earlier run" in capsys.readouterr().out
 
 
 def test_a_psf_too_wide_for_the_galaxy_is_flagged_with_the_length_below_which_nothing_is_meant(

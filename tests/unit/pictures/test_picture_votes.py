@@ -81,13 +81,33 @@ def test_pictures_are_not_drawn_as_pictures_a_second_time(folder):
         (lambda t: t.assign(bar_yes_votes=-1), "row 1: bar_yes_votes is -1; expected a number of votes"),
         (lambda t: t.assign(bar_yes_votes=["many", *[1] * 12]), "row 1: bar_yes_votes is many"),
         (lambda t: t.assign(file="../" + t["file"]), "names without a folder"),
-        (lambda t: t.assign(file="missing.png"), "none of 13 pictures"),
+        (lambda t: t.iloc[:1].assign(file="missing.png"), "none of 1 pictures"),
+        (lambda t: t.iloc[:0], "no rows; expected one for each picture"),
+        (lambda t: t.iloc[[0, 1, 0]], "row 3: galaxy-0.png is in the table already"),
+        (
+            lambda t: t.assign(bar_yes_votes=1e300),
+            r"row 1: bar_yes_votes is 1e\+300; expected a number of votes from 0 to",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_with_its_fault(folder, change, message):
     change(pd.read_csv(folder / "votes.csv")).to_csv(folder / "bad.csv", index=False)
     with pytest.raises(InputError, match=message):
         write_picture_votes(folder / "pictures", folder / "bad.csv", folder / "part.parquet", 5.5)
+
+
+def test_copies_without_a_smooth_galaxy_and_names_that_cannot_be_written_are_refused(folder):
+    pd.read_csv(folder / "votes.csv")[["file", "bar_yes_votes"]].to_csv(folder / "bars.csv", index=False)
+    with pytest.raises(
+        InputError, match="--bars 3: no galaxy to copy: most people call none of the 12 pictures smooth"
+    ):
+        write_picture_votes(folder / "pictures", folder / "bars.csv", folder / "part.parquet", 5.5, bars=3)
+    assert not (folder / "part.npy").exists()
+    (folder / "part.npy").mkdir()
+    with pytest.raises(InputError, match=r"part\.npy: cannot be written, since it is a folder"):
+        write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "part.parquet", 5.5)
+    write_picture_votes(folder / "pictures", folder / "votes.csv", folder / "new" / "part.parquet", 5.5)
+    assert (folder / "new" / "part.npy").is_file()
 
 
 def test_copies_of_smooth_galaxies_have_the_bar_that_their_row_tells(folder):

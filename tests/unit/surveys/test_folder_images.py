@@ -83,6 +83,12 @@ def test_weights_in_another_unit_are_rescaled() -> None:
     assert weigh(image, np.full(image.shape, 90, dtype=np.float32), 0.1, "image")[50, 50] == 90
 
 
+@pytest.mark.parametrize("noise", [1e-22, 1e30])
+def test_an_image_in_units_beyond_numbers_of_32_bits_is_refused_by_name(noise: float) -> None:
+    with pytest.raises(InputError, match=r"a\.fits: the noise of its pixels is 1e.*: multiply the image by a constant"):
+        weigh(np.ones((100, 100), dtype=np.float32), None, noise, "a.fits")
+
+
 def test_an_image_without_noise_does_not_divide_by_zero() -> None:
     level, noise = sky_of(np.full((50, 50), 7, dtype=np.float32), None)
     assert (level, noise) == (7.0, 1.0)

@@ -1,6 +1,8 @@
 """The PSF, the zero point and the pixel scale of the user's own images: which statement counts, and what is refused."""
 
+import gzip
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,72 @@ def test_a_psf_outside_of_the_folder_is_not_opened(tmp_path: Path, name: str) ->
     assert only_row(tmp_path, table="t.csv", psf_fwhm=1.1)["psf_fwhm_r"] == pytest.approx(1.1)
 
 
+def with_card(path: Path, card: str) -> None:
+    """Add a card to the first header of a file, as it is."""
+    raw = path.read_bytes()
+    end = raw.index(b"END" + b" " * 77)
+    path.write_bytes(raw[:end] + card.ljust(80).encode() + raw[end : end + 80] + raw[end + 160 :])
+
+
+def test_files_that_are_no_psf_are_named_whatever_is_wrong_with_them(tmp_path: Path) -> None:
+    good = tmp_path / "good.fits"
+    fits.writeto(good, star(3.0))
+    packed = gzip.compress(good.read_bytes())
+    (tmp_path / "torn.fits.gz").write_bytes(packed[:200] + b"\xff" * 200 + packed[400:])
+    (tmp_path / "empty.fits").write_bytes(b"")
+    (tmp_path / "picture.fits").write_bytes(b"\x89PNG" + bytes(4000))
+    (tmp_path / "huge.fits").write_bytes(good.read_bytes().replace(b"        41", b"2147483648", 1))
+    (tmp_path / "folder.fits").mkdir()
+    (tmp_path / "dangling.fits").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.fits")
+    for name, card in (("name.fits", "EXTNAME = 25.0.1"), ("finer.fits", "OVERSAMP= 2.0.1")):
+        (tmp_path / name).write_bytes(good.read_bytes())
+        with_card(tmp_path / name, card)
+    for path in sorted(set(tmp_path.iterdir()) - {good}):
+        with pytest.raises(InputError, match=r"not a readable FITS file|it is no file"):
+            read_psf(path, "r", BANDS)
+
+
+def test_a_broken_card_about_the_zero_point_is_ignored_by_name(tmp_path: Path, caplog: Any) -> None:
+    write_bands(tmp_path / "images", "a", 10.0, 20.0)
+    with_card(tmp_path / "images" / "a-r.fits", "MAGZERO = 25.0.1")
+    with caplog.at_level(logging.WARNING):
+        assert only_row(tmp_path, zero_point=23.0)["zero_point"] == pytest.approx(23.0)
+    assert "a-r.fits: the zero point of the header (MAGZERO nan) is ignored" in caplog.text
+
+
+def write_cube(path: Path, psfs: list[Any], **keywords: str) -> None:
+    """Write a cube of three bands, and the PSF of widths 4, 3 and 2 px or other extensions."""
+    data = np.array([pixels()] * 3)
+    path.parent.mkdir(exist_ok=True)
+    header = header_at(10.0, 20.0, data.shape[2], data.shape[1])
+    header.update(keywords)
+    fits.HDUList([fits.PrimaryHDU(data, header), *psfs]).writeto(path)
+
+
+@pytest.mark.parametrize("told", ["planes of the image", "planes of the PSF", "bands of the PSFs"])
+def test_the_psf_of_a_cube_is_that_of_the_band_in_whatever_order_they_are(tmp_path: Path, told: str) -> None:
+    widths = dict(zip("irg", (4.0, 3.0, 2.0), strict=True))
+    cube = fits.ImageHDU(np.array([star(width) for width in widths.values()]), name="PSF")
+    if told == "planes of the PSF":
+        cube.header["BANDS"] = "irg"
+    marked = [fits.ImageHDU(star(width), fits.Header({"BAND": band}), name="PSF") for band, width in widths.items()]
+    keywords = {"BANDS": "irg"} if told == "planes of the image" else {}
+    write_cube(tmp_path / "images" / "a.fits", marked if told == "bands of the PSFs" else [cube], **keywords)
+    row = only_row(tmp_path)
+    assert [row[f"psf_fwhm_{band}"] / SCALE for band in "gri"] == pytest.approx([2.0, 3.0, 4.0], rel=0.01)
+
+
+def test_of_several_psfs_none_is_guessed(tmp_path: Path) -> None:
+    write_cube(tmp_path / "images" / "a.fits", [fits.ImageHDU(star(width), name="PSF") for width in (2.0, 3.0)])
+    assert only_row(tmp_path, psf_fwhm=1.1)["psf_fwhm_r"] == pytest.approx(1.1)
+    write_psfex(tmp_path / "mosaic.psf")
+    with fits.open(tmp_path / "mosaic.psf", mode="append") as hdus:
+        hdus.append(hdus[1].copy())
+    with pytest.raises(InputError, match="2 extensions are the PSF of the band r; expected one"):
+        read_psf(tmp_path / "mosaic.psf", "r", BANDS)
+
+
 def test_files_with_the_psf_are_no_images_and_rerun_the_stamps(tmp_path: Path) -> None:
     images = tmp_path / "images"
     write_bands(images, "a", 10.0, 20.0)
@@ -219,6 +287,7 @@ def test_table_header_and_configuration_are_asked_in_this_order(tmp_path: Path) 
     [
         ({"file": ["a", "a"], "psf_fwhm": [1.0, -1.0]}, "row 2: psf_fwhm is -1; expected more than 0 and at most 20"),
         ({"file": ["a", "a"], "zero_point": [25.0, 26.0]}, "zero_point of the image a is 25 in one row and 26 in ano"),
+        ({"file": ["a", "a"], "zero_point": ["25", "bright"]}, "row 2: zero_point is 'bright'; expected a number"),
         ({"psf_fwhm": [1.0, 1.1]}, "column psf_fwhm describes the image of each source, but there is no column file"),
     ],
 )

@@ -1,10 +1,7 @@
 """The images in a user's folder: their files, pixels, weights and coordinates."""
 
-import gzip
 import os
 import re
-import struct
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +12,7 @@ from astropy.wcs import WCS
 from PIL import Image as Picture
 
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.surveys.folder.psf_files import PSFEX_ENDING, is_psf
+from tuningfork.surveys.folder.psf_files import FILE_ERRORS, PSFEX_ENDING, is_psf, planes_of
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
 PACKED_ENDINGS = (".gz", ".bz2", ".fz")
@@ -24,8 +21,6 @@ PSF_NAME = re.compile(r"(.+)[-_.]psf", re.IGNORECASE)
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 WEIGHT_NAMES = {"invvar", "ivar", "wgt", "weight", "wht"}
 """EXTNAME or IMAGETYP of an image of inverse variances."""
-IMAGE_ERRORS = (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error, struct.error, gzip.BadGzipFile)
-"""Exceptions that astropy and Pillow raise for files that are damaged, truncated or of another format."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +166,7 @@ def read_band(path: Path, band: str, bands: list[str], combined: bool) -> BandIm
             header.extend(hdus[0].header, unique=True)
             weights = None if weight is None else _flat(weight)
             return BandImage(_flat(pixels), weights, celestial_wcs(hdu.header), header)
-    except IMAGE_ERRORS as error:
+    except FILE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
 
@@ -194,7 +189,7 @@ def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, 
                 if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2 and not is_psf(hdu):
                     return celestial_wcs(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
             raise ValueError("it holds no image")
-    except IMAGE_ERRORS as error:
+    except FILE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
 
@@ -254,12 +249,11 @@ def _find(images: list[Any], band: str, bands: list[str], combined: bool) -> tup
         return science[0], None
     for hdu in science:
         if hdu.data.ndim == 3 and hdu.data.shape[0] > 1:
-            named = str(hdu.header.get("BANDS", "")).strip()
-            planes = list(named) if len(named) == hdu.data.shape[0] else bands
-            if len(planes) != hdu.data.shape[0] or band not in planes:
-                raise ValueError(
-                    f"{hdu.data.shape[0]} planes {named or ''}, no band {band}; survey.folder.bands is {bands}"
-                )
+            number = hdu.data.shape[0]
+            planes = planes_of(hdu.header, number, bands)
+            if len(planes) != number or band not in planes:
+                named = str(hdu.header.get("BANDS", "")).strip()
+                raise ValueError(f"{number} planes {named}, no band {band}; survey.folder.bands is {bands}")
             return hdu, planes.index(band)
     for key in ("BAND", "FILTER", "EXTNAME"):
         for hdu in science:

@@ -21,8 +21,8 @@ from tuningfork.core.errors import InputError
 from tuningfork.sky.coordinates import directions, jacobian
 from tuningfork.surveys.base import FullWidths, PsfImages, everywhere
 from tuningfork.surveys.folder.facts import POSITION, PSF, WIDTH, of_band
-from tuningfork.surveys.folder.images import IMAGE_ERRORS, Layout, is_picture
-from tuningfork.surveys.folder.psf_files import Psf, path_below, psf_of_extensions, read_psf
+from tuningfork.surveys.folder.images import Layout, is_picture
+from tuningfork.surveys.folder.psf_files import FILE_ERRORS, Psf, path_below, psf_of_extensions, read_psf
 from tuningfork.surveys.star_images import StarImage
 
 logger = logging.getLogger(__name__)
@@ -205,5 +205,5 @@ def _extension_of(path: Path, band: str, bands: list[str]) -> Psf | None:
     try:
         with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
             return psf_of_extensions(hdus, band, bands)
-    except IMAGE_ERRORS as error:
+    except FILE_ERRORS as error:
         raise InputError(" ".join(str(error).split())) from None

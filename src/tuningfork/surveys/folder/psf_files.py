@@ -1,12 +1,15 @@
 """Images of the PSF in a user's folder: extensions of the image's file, files beside it, files that the table names."""
 
 import re
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
 
 from tuningfork.core.errors import InputError
 from tuningfork.surveys.folder.psfex import PsfEx
@@ -17,8 +20,14 @@ EXTENSION = re.compile(r"psf(?:[-_ ](.+))?", re.IGNORECASE)
 OVERSAMPLING_KEYS = ("OVERSAMP", "DET_SAMP", "OVERSAMPLE")
 """Keywords by which programs that compute PSFs say that their pixels are finer than the detector's."""
 PSFEX_ENDING = ".psf"
-FILE_ERRORS = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError)
-"""Exceptions that astropy raises for files that are damaged or of another format."""
+FILE_ERRORS = (
+    OSError, ValueError, TypeError, KeyError, IndexError, EOFError, VerifyError, zlib.error, struct.error,
+    OverflowError, MemoryError,
+)  # fmt: skip
+"""Exceptions that astropy and Pillow raise for files that are damaged, truncated or of another format.
+
+A header that states an absurd size ends in the last one.
+"""
 Psf = StarImage | PsfEx
 
 
@@ -47,15 +56,57 @@ def psf_of_extensions(hdus: Sequence[Any], band: str, bands: list[str]) -> Psf |
     InputError
         If the extension holds no image of a PSF.
     """
-    named: dict[str, Any] = {}
-    for hdu in hdus:
-        match = EXTENSION.fullmatch(str(hdu.header.get("EXTNAME", "")).strip())
-        if match and not hdu.is_image and "PSF_MASK" in hdu.columns.names:
-            return PsfEx.of(hdu)
-        if match and hdu.is_image:
-            named.setdefault((match[1] or "").lower(), hdu)
-    hdu = named.get(band.lower(), named.get(""))
-    return None if hdu is None else _psf_of(hdu, band, bands)
+    found = [hdu for hdu in hdus if is_psf(hdu)]
+    models = [hdu for hdu in found if not hdu.is_image and "PSF_MASK" in hdu.columns.names]
+    images = [(_band_of(hdu, bands), hdu) for hdu in found if hdu.is_image]
+    chosen = models or next(filter(None, ([hdu for mark, hdu in images if mark == m] for m in (band.lower(), ""))), [])
+    if not chosen:
+        return None
+    if len(chosen) > 1:
+        # PSFEx writes a model for each detector of a mosaic.
+        raise InputError(
+            f"{len(chosen)} extensions are the PSF of the band {band}; expected one: name them PSF_{band.upper()} and so "
+            "on, or give each image a file with its PSF alone"
+        )
+    return PsfEx.of(chosen[0]) if models else _psf_of(chosen[0], band, _planes(chosen[0], hdus, bands))
+
+
+def _band_of(hdu: Any, bands: list[str]) -> str:
+    """Return the band of an image of the PSF, in small letters, by its EXTNAME or keyword; empty if it is for all bands."""
+    match = EXTENSION.fullmatch(str(hdu.header.get("EXTNAME", "")).strip())
+    if match and match[1]:
+        return match[1].lower()
+    marked = str(hdu.header.get("BAND", "")).strip().lower()
+    return marked if marked in {name.lower() for name in bands} else ""
+
+
+def planes_of(header: fits.Header, number: int, bands: list[str]) -> list[str]:
+    """Return the bands of the planes of a cube: those of its keyword BANDS if that has a letter for each, else all bands.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+    number : int
+        Planes.
+    bands : list of str
+        All bands, in the order of planes without the keyword.
+
+    Returns
+    -------
+    list of str
+    """
+    named = str(header.get("BANDS", "")).strip()
+    return list(named) if len(named) == number else bands
+
+
+def _planes(psf: Any, hdus: Sequence[Any], bands: list[str]) -> list[str]:
+    """Return the bands of the planes of a PSF; without a word about them they are those of the image in its file."""
+    if psf.header.get("NAXIS", 0) != 3:
+        return bands
+    number = int(psf.header["NAXIS3"])
+    for hdu in (hdu for hdu in hdus if hdu.is_image and not is_psf(hdu)):
+        bands = planes_of(hdu.header, number, bands)
+    return planes_of(psf.header, number, bands)
 
 
 def read_psf(path: Path, band: str, bands: list[str]) -> Psf:
@@ -77,13 +128,15 @@ def read_psf(path: Path, band: str, bands: list[str]) -> Psf:
     InputError
         If the file cannot be read, or holds no image of a PSF.
     """
+    if path.exists() and not path.is_file():
+        raise InputError("it is no file")
     try:
         with fits.open(path, memmap=False) as hdus:
             found = psf_of_extensions(hdus, band, bands)
             images = [hdu for hdu in hdus if hdu.is_image and hdu.data is not None]
             if found is None and not images:
                 raise InputError("it holds no image and no model of PSFEx")
-            return found or _psf_of(images[0], band, bands)
+            return found or _psf_of(images[0], band, _planes(images[0], (), bands))
     except FILE_ERRORS as error:
         raise InputError(f"not a readable FITS file ({' '.join(str(error).split())})") from None
 
@@ -114,7 +167,7 @@ def _psf_of(hdu: Any, band: str, bands: list[str]) -> StarImage:
     while pixels.ndim > 2 and len(pixels) == 1:
         pixels = pixels[0]
     if pixels.ndim == 3:
-        if len(pixels) != len(bands):
+        if len(pixels) != len(bands) or band not in bands:
             raise InputError(f"it has {len(pixels)} planes; expected one, or one for each of the bands {bands}")
         pixels = pixels[bands.index(band)]
     return StarImage.of(pixels)

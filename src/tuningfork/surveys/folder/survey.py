@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 SMALL_IMAGE_WIDTH = 1000
 """Width (px) below which the sky is measured along the edges, which a central galaxy does not reach."""
+TINIEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""Limits of the inverse variances, which are numbers of 32 bits."""
 MAX_NOISE_RATIO = 2.0
 """Weights whose noise differs from that of the pixels by more than this factor are rescaled."""
 
@@ -255,7 +257,17 @@ def weigh(pixels: np.ndarray, weights: np.ndarray | None, noise: float, name: st
     -------
     ndarray
         float32 (H, W), zero where the image has no valid pixels.
+
+    Raises
+    ------
+    InputError
+        If the inverse variance of the noise is no number of 32 bits.
     """
+    if not TINIEST < 1 / noise**2 < LARGEST:
+        raise InputError(
+            f"{name}: the noise of its pixels is {noise:.3g}; expected {LARGEST**-0.5:.0e} to {TINIEST**-0.5:.0e}: multiply "
+            "the image by a constant, and correct its zero point"
+        )
     good = np.isfinite(pixels)
     if weights is None:
         return np.where(good, np.float32(1 / noise**2), np.float32(0))

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +37,19 @@ def zero_point_of(header: fits.Header, name: str) -> float | None:
     name : str
         Name of the image, for the log.
     """
-    unit = str(header.get("BUNIT", "")).strip().lower()
-    stated = {key: _number(header[key]) for key in MAGNITUDE_KEYS if key in header}
+    unit = str(_value(header, "BUNIT", "")).strip().lower()
+    stated = {key: _number(_value(header, key)) for key in MAGNITUDE_KEYS if key in header}
     if FLUX_KEY in header:
-        stated[FLUX_KEY] = 2.5 * _log10(header[FLUX_KEY])
+        stated[FLUX_KEY] = 2.5 * _log10(_value(header, FLUX_KEY))
     if unit in ZERO_POINT_OF_UNIT:
         stated["BUNIT"] = ZERO_POINT_OF_UNIT[unit]
     if COUNTS_TO_NANOMAGGIES in header and unit in COUNTS:
-        stated[COUNTS_TO_NANOMAGGIES] = 22.5 - 2.5 * _log10(header[COUNTS_TO_NANOMAGGIES])
+        stated[COUNTS_TO_NANOMAGGIES] = 22.5 - 2.5 * _log10(_value(header, COUNTS_TO_NANOMAGGIES))
     if not stated:
         return None
     values = np.array(list(stated.values()))
     said = ", ".join(f"{key} {value:g}" for key, value in stated.items())
-    system = next((str(header[key]).strip() for key in SYSTEM_KEYS if key in header), "AB")
+    system = next((str(_value(header, key)).strip() for key in SYSTEM_KEYS if key in header), "AB")
     if not np.all((values > RANGE[0]) & (values <= RANGE[1])):
         reason = f"expected magnitudes from {RANGE[0]:g} to {RANGE[1]:g}"
     elif np.ptp(values) > SAME:
@@ -59,6 +60,14 @@ def zero_point_of(header: fits.Header, name: str) -> float | None:
         return float(values[0])
     logger.warning("%s: the zero point of the header (%s) is ignored: %s", name, said, reason)
     return None
+
+
+def _value(header: fits.Header, key: str, default: object = None) -> object:
+    """Return the value of a keyword; a card that breaks the rules of FITS, such as 25.0.1, has the text "unreadable"."""
+    try:
+        return header.get(key, default)
+    except VerifyError:
+        return "unreadable"
 
 
 def _number(value: object) -> float:

@@ -160,7 +160,7 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
-def require_numbers(values: pd.Series, name: str, what: str) -> None:
+def require_numbers(values: pd.Series, name: str, what: str, each: bool = False) -> None:
     """Check that a column of numbers does not consist of text.
 
     Parameters
@@ -171,6 +171,8 @@ def require_numbers(values: pd.Series, name: str, what: str) -> None:
         Our name of the column.
     what : str
         Configuration key and name of the list, for messages.
+    each : bool
+        Whether every value must be a number or missing, not some of them.
 
     Raises
     ------
@@ -178,8 +180,10 @@ def require_numbers(values: pd.Series, name: str, what: str) -> None:
         If it consists of text, such as hours, minutes and seconds.
     """
     missing = np.isnan(as_numbers(values))
-    text = values[missing & values.notna().to_numpy()].astype(str).str.strip()
+    text = values.reset_index(drop=True)[missing & values.notna().to_numpy()].astype(str).str.strip()
     text = text[~text.str.lower().isin(["", "nan", "null", "none", "--"])]
+    if each and len(text):
+        raise InputError(f"{what}: row {text.index[0] + 1}: {name} is {text.iloc[0]!r}; expected a number, or nothing")
     if len(text) and missing.all():
         unit = "degrees" if name in {"ra", "dec"} else "a number"
         raise InputError(f"{what}: column {name} holds {text.iloc[0]!r}; expected {unit}")

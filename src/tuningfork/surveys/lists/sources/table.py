@@ -135,7 +135,7 @@ class UserTable:
         Raises
         ------
         InputError
-            If a column of numbers holds text, or has a unit of another kind.
+            If a row of a column of numbers holds text, or the column has a unit of another kind.
         """
         lower = {str(name).strip().lower(): name for name in reversed(self.available)}
         columns = {name: lower[name.lower()] for name in [*numbers, *texts]}
@@ -145,7 +145,7 @@ class UserTable:
             ]
         whole = pd.concat(parts) if parts else pd.DataFrame(columns=list(columns.values()))
         for name in numbers:
-            require_numbers(whole[columns[name]], name, self.what)
+            require_numbers(whole[columns[name]], name, self.what, each=True)
         factors = {name: unit_factor(name, self._file.units.get(columns[name]), self.what) for name in numbers}
         values = {name: as_numbers(whole[columns[name]]) * factors[name] for name in numbers}
         return pd.DataFrame(
