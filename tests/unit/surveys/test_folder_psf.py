@@ -288,6 +288,10 @@ def test_table_header_and_configuration_are_asked_in_this_order(tmp_path: Path) 
         ({"file": ["a", "a"], "psf_fwhm": [1.0, -1.0]}, "row 2: psf_fwhm is -1; expected more than 0 and at most 20"),
         ({"file": ["a", "a"], "zero_point": [25.0, 26.0]}, "zero_point of the image a is 25 in one row and 26 in ano"),
         ({"file": ["a", "a"], "zero_point": ["25", "bright"]}, "row 2: zero_point is 'bright'; expected a number"),
+        (
+            {"file": ["a", "a"], "psf_fwhm_r": [1.0, 1.1]},
+            "the image a has two sources at one place.*: psf_fwhm_r is 1.0 in",
+        ),
         ({"psf_fwhm": [1.0, 1.1]}, "column psf_fwhm describes the image of each source, but there is no column file"),
     ],
 )

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tuningfork.core.calibration_file import ADDED, require, require_not_negative, require_range
-from tuningfork.measure.bars.angle import AngleError, combine_angles
+from tuningfork.measure.bars.angle import RANDOM_ANGLE_ERROR, AngleError, combine_angles
 
 UNIT_ESTIMATOR = "direct"
 """The estimator whose stated error is the unit of all errors; it is used alone where no weights could be learned."""
@@ -204,7 +204,7 @@ class BarCombination:
         """
         combined = combine_angles(angles, spreads, self.angles)
         if self.angle_error is None:
-            return combined.angle, np.maximum(combined.stated, self.angle_scatter)
+            return combined.angle, np.minimum(np.maximum(combined.stated, self.angle_scatter), RANDOM_ANGLE_ERROR)
         known = np.isfinite(combined.angle)
         return combined.angle, np.where(known, self.angle_error.of(combined), np.nan)
 

@@ -90,7 +90,7 @@ def facts_of(
     Raises
     ------
     InputError
-        If two sources on an image disagree about its zero point or pixel scale.
+        If two sources on an image disagree about its zero point or pixel scale, or two at one place about the PSF.
     """
     result: dict[str, dict[str, Any]] = {}
     if imaging.columns.empty:
@@ -109,7 +109,8 @@ def facts_of(
                 )
         position = [float(place) if np.isfinite(place) else None for place in (x, y)]
         facts[SOURCES].append({POSITION: position, **given})
-    for facts in result.values():
+    for image, facts in result.items():
+        _require_one_at_a_place(facts[SOURCES], f"{what}: the image {image}")
         facts[SOURCES] = _distinct(facts[SOURCES])
     return result
 
@@ -136,6 +137,19 @@ def of_band(entry: Mapping[str, Any], kind: str, band: str) -> Any | None:
 def psf_names(entry: Mapping[str, Any]) -> list[str]:
     """Return the files of the PSF that an entry names."""
     return [value for name, value in entry.items() if name != POSITION and _kind(name) == PSF]
+
+
+def _require_one_at_a_place(entries: list[dict[str, Any]], what: str) -> None:
+    """Check that entries at the same position agree, because the position decides which of them counts."""
+    known: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for entry in entries:
+        first = known.setdefault(tuple(entry[POSITION]), entry)
+        for name in sorted(first.keys() | entry.keys()):
+            if first.get(name) != entry.get(name):
+                raise InputError(
+                    f"{what} has two sources at one place, or at its centre: {name} is {first.get(name)} in one row and "
+                    f"{entry.get(name)} in another; expected one value, or positions that differ"
+                )
 
 
 def _distinct(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
