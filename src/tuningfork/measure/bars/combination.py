@@ -138,11 +138,13 @@ class BarCombination:
             logs = np.stack([np.log(calibrated[name]) for name in self.names], axis=1)
         logs[~np.isfinite(logs)] = np.nan
         unit = np.where(np.isfinite(unit) & (unit > 0), unit, 1.0)
-        mean, weights, inflation = self._combined(logs, unit)
+        covariances = unit[:, None, None] ** 2 * np.array(self.covariance) + self._transferred()
+        deviation = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        mean, weights, inflation = _combined(logs, covariances, deviation)
         present = np.isfinite(logs).any(axis=1)
         inflated = weights * inflation
         learned = self.scale * unit * np.sqrt(_quadratic(inflated, np.array(self.covariance)))
-        disagreement = np.where(present, self._disagreement(logs, mean, unit, inflation), np.nan)
+        disagreement = np.where(present, _disagreement(logs, mean, deviation, inflation), np.nan)
         error = np.hypot(learned, np.sqrt(_quadratic(inflated, self._transferred())))
         # Lengths regress according to the error that was learned.
         response = np.maximum(1 - self.regression * learned**2, MIN_RESPONSE)
@@ -161,31 +163,6 @@ class BarCombination:
         light = np.isin(self.names, OF_LIGHT)
         same = light[:, None] == light
         return self.transfer**2 * (SHARED_TRANSFER * same + (1 - SHARED_TRANSFER) * np.eye(len(light)))
-
-    def _covariances(self, unit: np.ndarray) -> np.ndarray:
-        """Return the covariance (N, K, K) of the errors of ln(length) of each galaxy."""
-        return unit[:, None, None] ** 2 * np.array(self.covariance) + self._transferred()
-
-    def _combined(self, logs: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the combined ln(length) (N,), the weights of the estimators and the factors of their errors, both (N, K)."""
-        covariances, inflation = self._covariances(unit), np.ones(logs.shape)
-        weights = _weights(covariances, np.isfinite(logs))
-        mean = _weighted(logs, weights)
-        deviation = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-        strange = np.flatnonzero((np.nan_to_num(np.abs(logs - mean[:, None]) / deviation) > OUTLIER_SIGMA).any(axis=1))
-        if len(strange):
-            mean[strange], weights[strange], inflation[strange] = _robust(
-                logs[strange], covariances[strange], deviation[strange]
-            )
-        return mean, weights, inflation
-
-    def _disagreement(self, logs: np.ndarray, mean: np.ndarray, unit: np.ndarray, inflation: np.ndarray) -> np.ndarray:
-        """Return the factor (N,) by which errors grow where the estimators disagree; 1 where none is far off."""
-        deviation = np.sqrt(np.diagonal(self._covariances(unit), axis1=1, axis2=2)) * inflation
-        distance = np.nan_to_num(np.abs(logs - mean[:, None]) / deviation)
-        freedom = np.maximum(np.isfinite(logs).sum(axis=1) - 1, 1)
-        birge = np.sqrt(np.maximum((distance**2).sum(axis=1) / freedom, 1.0))
-        return np.where((inflation > 1).any(axis=1), birge, 1.0)
 
     def angle(
         self, angles: Mapping[str, np.ndarray], spreads: Mapping[str, np.ndarray]
@@ -217,6 +194,28 @@ def _is_covariance(matrix: np.ndarray) -> bool:
 def direct_alone() -> BarCombination:
     """Return the combination that uses `UNIT_ESTIMATOR` alone, for too few galaxies to learn from."""
     return BarCombination([UNIT_ESTIMATOR], [[1.0]], 1.0, {UNIT_ESTIMATOR: 1.0}, 0.0, 0)
+
+
+def _combined(
+    logs: np.ndarray, covariances: np.ndarray, deviation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the combined ln(length) (N,), the weights of the estimators and the factors of their errors, both (N, K)."""
+    weights, inflation = _weights(covariances, np.isfinite(logs)), np.ones(logs.shape)
+    mean = _weighted(logs, weights)
+    strange = np.flatnonzero((np.nan_to_num(np.abs(logs - mean[:, None]) / deviation) > OUTLIER_SIGMA).any(axis=1))
+    if len(strange):
+        mean[strange], weights[strange], inflation[strange] = _robust(
+            logs[strange], covariances[strange], deviation[strange]
+        )
+    return mean, weights, inflation
+
+
+def _disagreement(logs: np.ndarray, mean: np.ndarray, deviation: np.ndarray, inflation: np.ndarray) -> np.ndarray:
+    """Return the factor (N,) by which errors grow where the estimators disagree; 1 where none is far off."""
+    distance = np.nan_to_num(np.abs(logs - mean[:, None]) / (deviation * inflation))
+    freedom = np.maximum(np.isfinite(logs).sum(axis=1) - 1, 1)
+    birge = np.sqrt(np.maximum((distance**2).sum(axis=1) / freedom, 1.0))
+    return np.where((inflation > 1).any(axis=1), birge, 1.0)
 
 
 def _weights(covariances: np.ndarray, present: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 A fit to a star ends at the smallest radius that is allowed, and often does not count as converged, so that no
 convergence is asked for. A fit that went astray ends there, too: it may have found a star in front of a galaxy.
-Therefore the light itself must be concentrated as well. On a real SDSS field with a PSF of 0.9 arcsec, galaxies to r = 20 have 0.36 FWHM and more.
+Therefore the light itself must be concentrated as well. On a real SDSS field with a PSF of 0.9 arcsec, galaxies to r =
+20 have fitted radii of 0.36 FWHM and more.
 """
 
 import numpy as np
