@@ -17,6 +17,7 @@ from tuningfork.core.seeds import generator_for
 from tuningfork.core.tables import numpy_column
 from tuningfork.simulate.galaxies.bars import bar_on_sky, draw_boxiness, draw_light
 from tuningfork.simulate.galaxies.priors import log_uniform
+from tuningfork.simulate.imaging.observe import fit
 from tuningfork.simulate.light.canvas import Light, north_up
 from tuningfork.stamps.store import CHECKSUM_COLUMN
 
@@ -89,12 +90,9 @@ def with_bar(
         angle,
     )
     share = log_uniform(rng, *LIGHT)
-    size, middle = light.shape[-1], CANVAS // 2
     drawn = north_up(CANVAS, 1.0).draw([Light(bar, np.array([share * flux]))], [psf], beta)[0]
-    first = middle - size // 2
-    added = drawn[first : first + size, first : first + size]
     result = np.array(stamp, dtype=np.float32)
-    result[0, 0] += np.where(valid, added, 0)
+    result[0, 0] += np.where(valid, fit(drawn, light.shape[-1]), 0)
     return result, {
         "bar_length": length,
         "bar_position_angle": bar.position_angle,
