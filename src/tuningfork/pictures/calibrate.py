@@ -29,7 +29,6 @@ from tuningfork.measure.bars.calibration import calibrated_bars
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.pictures.measure import PICTURE_INFERENCE, PICTURE_RECIPE, digests, picture_ensemble
-from tuningfork.stamps.picture.stamp import STRETCH
 from tuningfork.stamps.store import StampFiles, open_store
 from tuningfork.training.sets.parts import simulate_galaxy
 from tuningfork.training.sets.pictures import as_pictures
@@ -135,7 +134,7 @@ def calibrate_pictures(
     test = rows["test"].to_pandas()
     scored = resolved_bars(test, tables["test"]["psf_fwhm"].to_numpy())
     figures = score_bars(test, lengths, scored, configuration.seed)
-    about = {"networks": digests(ensemble), "stretch": STRETCH, "galaxies": number, "seed": configuration.seed}
+    about = {"networks": digests(ensemble), "galaxies": number, "seed": configuration.seed}
     write_calibration(output, PICTURE_RECIPE, learned, {}, method=method, bars=figures, **about)
     return figures
 

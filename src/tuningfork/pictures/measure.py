@@ -26,7 +26,6 @@ from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
 from tuningfork.pictures.read import Reading, read_picture
 from tuningfork.pictures.table import check_name, picture_values, table_of, without_artifacts, write
-from tuningfork.stamps.picture.stamp import STRETCH
 
 PICTURES_IN_MEMORY = 512
 """Pictures that are in memory at once."""
@@ -46,8 +45,8 @@ class PictureSettings:
 
     Attributes
     ----------
-    stretch : float
-        Q of the pictures' arcsinh stretch; 0 for linear ones.
+    stretch : float or None
+        Q of the pictures' arcsinh stretch; 0 for linear ones; None: what such pictures usually have.
     psf_fwhm : float or None
         Full width at half maximum of the PSF (px); None: estimated on each.
     models : tuple of Path
@@ -59,7 +58,7 @@ class PictureSettings:
         Noisy copies of each stamp behind a saliency map.
     """
 
-    stretch: float = STRETCH
+    stretch: float | None = None
     psf_fwhm: float | None = None
     models: tuple[Path, ...] = ()
     calibration: Path | None = None
@@ -74,7 +73,7 @@ class PictureSettings:
             One is outside its range.
         """
         for name, value, low, high in (
-            ("--stretch", self.stretch, 0.0, 50.0),
+            ("--stretch", self.stretch or 0.0, 0.0, 50.0),
             ("--psf-fwhm", self.psf_fwhm or 3.0, 0.5, 500.0),
             ("--saliency-samples", self.saliency_samples, 1, 4096),
         ):
