@@ -26,7 +26,8 @@ from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.networks.model_file import build, input_of, read_card, save
 from tuningfork.pictures.calibrate import BARRED_ALONE, calibrate_pictures
 from tuningfork.pictures.gallery import draw_gallery
-from tuningfork.pictures.measure import PICTURE_RECIPE, PictureSettings, calibration_of
+from tuningfork.pictures.calibration import PICTURE_RECIPE
+from tuningfork.pictures.measure import PictureSettings, calibration_of
 from tuningfork.pictures.shown import warnings_of
 from tuningfork.stamps.picture.stretch import UNKNOWN_STRETCH, USUAL_STRETCHES
 
