@@ -16,7 +16,7 @@ from helpers.folder_runs import check, run, write_bands
 from helpers.small_images import header_at, pixels
 
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.surveys.folder.images import find_images
+from tuningfork.surveys.folder.names import find_images
 from tuningfork.surveys.folder.psf_files import path_below, read_psf
 from tuningfork.surveys.folder.psfex import PsfEx
 from tuningfork.surveys.folder.zero_point import zero_point_of

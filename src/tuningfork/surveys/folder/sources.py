@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,8 @@ from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
 from tuningfork.surveys.base import OwnImages
 from tuningfork.surveys.folder.facts import facts_of, imaging_of
-from tuningfork.surveys.folder.images import Layout, footprint, safe_name, stem
+from tuningfork.surveys.folder.images import footprint
+from tuningfork.surveys.folder.names import Layout, keys_of, safe_name, stem
 from tuningfork.surveys.lists.sources.rows import sources_of
 from tuningfork.surveys.lists.sources.table import UserTable, home_of
 
@@ -112,25 +114,40 @@ class FolderSources:
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
-        return pd.DataFrame({"name": list(self._layouts)}) if self._table is None else self._table.whole()
+        return (
+            pd.DataFrame({"name": [layout.title or name for name, layout in self._layouts.items()]})
+            if self._table is None
+            else self._table.whole()
+        )
 
     @cached_property
     def _own(self) -> list[str | None]:
         """For each source, the name of its own image, or None."""
         if self._table is None:
             return list(self._layouts)
-        by_file = {path.name: layout.name for layout in self._layouts.values() for path in layout.files.values()}
         return [
-            None if pd.isna(file) or not str(file).strip() else self._image_of(str(file).strip(), by_file)
+            None if pd.isna(file) or not str(file).strip() else self._image_of(str(file).strip())
             for file in self._frame["file"]
         ]
 
-    def _image_of(self, file: str, by_file: Mapping[str, str]) -> str:
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        """Image of each name that a row may give: that of a file, of the image as the user wrote it, or of its tile."""
+        names: dict[str, str] = {}
+        for layout in self._layouts.values():
+            for path in layout.files.values():
+                names |= {key: layout.name for key in keys_of(path.name) if key not in names}
+        for layout in self._layouts.values():
+            names.setdefault(layout.name, layout.name)
+            names.setdefault(normalize("NFC", layout.title), layout.name)
+        return names
+
+    def _image_of(self, file: str) -> str:
         """Return the image to which the `file` of a row refers, by one of its files or by its name."""
-        path = Path(file)
-        if path.name in by_file:
-            return by_file[path.name]
-        return safe_name(path.name) if safe_name(path.name) in self._layouts else safe_name(stem(path) or path.name)
+        name = Path(file).name
+        wanted = (name, normalize("NFC", name), safe_name(name), normalize("NFC", stem(Path(name)) or name))
+        known = next((self._by_name[text] for text in wanted if text in self._by_name), None)
+        return safe_name(stem(Path(name)) or name) if known is None else known
 
     @cached_property
     def _positions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,11 +23,13 @@ from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Folder
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.files import as_text
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.folder.facts import PIXEL_SCALE, SOURCES, ZERO_POINT, columns_of, imaging_of, psf_names
-from tuningfork.surveys.folder.images import Layout, find_images, read_band, upright_wcs
+from tuningfork.surveys.folder.images import read_band, upright_wcs
+from tuningfork.surveys.folder.names import Layout, find_images
 from tuningfork.surveys.folder.psf import PsfReader
 from tuningfork.surveys.folder.psf_files import path_below
 from tuningfork.surveys.folder.sources import FolderSources, ImagePlaces
@@ -170,7 +172,8 @@ class FolderSurvey:
         for band in self._settings.bands:
             try:
                 path = self._path(tile.name, band)
-                read_band(path, band, self._settings.bands, self.layouts[tile.name].combined)
+                layout = self.layouts[tile.name]
+                read_band(path, band, self._settings.bands, layout.combined, layout.beside.get(band))
                 # A file outside the cache is named by its absolute path, so that the name is valid for any cache.
                 fetched.files[band] = {IMAGE: os.path.abspath(path)}  # noqa: PTH100 - symbolic links stay
             except InputError as error:
@@ -195,15 +198,15 @@ class FolderSurvey:
         """
         path, facts = self._path(tile.name, band), tile.tile.facts
         layout, settings = self.layouts[tile.name], self._settings
-        pixels, weights, wcs, header = read_band(path, band, settings.bands, layout.combined)
+        pixels, weights, wcs, header = read_band(path, band, settings.bands, layout.combined, layout.beside.get(band))
         level, noise = sky_of(pixels, weights)
         if settings.sky == "estimate":
             pixels -= np.float32(level)
-        inverse_variance = weigh(pixels, weights, noise, str(path))
+        inverse_variance = weigh(pixels, weights, noise, as_text(path))
         pixels[inverse_variance <= 0] = 0
         shape = (pixels.shape[0], pixels.shape[1])
         wcs = wcs or upright_wcs(facts.get(PIXEL_SCALE, self._description.pixel_scale), shape)
-        zero_point = facts.get(ZERO_POINT) or zero_point_of(header, str(path)) or settings.zero_point
+        zero_point = facts.get(ZERO_POINT) or zero_point_of(header, as_text(path)) or settings.zero_point
         psf = PsfReader(settings, layout, band, wcs, shape).psf(facts.get(SOURCES, ()))
         image = Image.of_arrays(pixels, inverse_variance, wcs, settings.psf_fwhm, zero_point)
         return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images)
