@@ -8,9 +8,9 @@ import numpy as np
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import as_text
-from tuningfork.core.picture_file import read_picture_file
 from tuningfork.stamps.picture.psf import psf_width
 from tuningfork.stamps.picture.stamp import PictureStamp, stamp_of, unstretch
+from tuningfork.surveys.folder.picture_file import read_picture_file
 
 MAX_PICTURE_PIXELS = 25_000_000
 """Most pixels of a picture."""

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,20 +120,22 @@ def read_planes(
     if not combined and len(science) > 1:
         logger.info("%s: %d images of the sky; the first is used", hdus.filename() or "a file", len(science))
     pixels = plane_of(hdu, plane).astype(np.float32)
-    found = {role: _belonging(role, hdu, images, science, band, bands) for role in (VARIANCE, ERROR, WEIGHT, MASK)}
-    of_band = {role: None if other is None else plane_of(other, plane) for role, other in found.items()}
-    if of_band[MASK] is not None:
+    found: dict[str, Any] = {
+        role: _belonging(role, hdu, images, science, band, bands) for role in (VARIANCE, ERROR, WEIGHT, MASK)
+    }
+    of_band = {role: plane_of(other, plane) for role, other in found.items() if other is not None}
+    if MASK in of_band:
         pixels[bad_pixels(of_band[MASK], found[MASK].header, hdus[0].header)] = np.nan
     return hdu, pixels, weights_of(of_band)
 
 
-def weights_of(planes: dict[str, np.ndarray | None]) -> np.ndarray | None:
+def weights_of(planes: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Return inverse variances from the first that is known of variance, error and weight.
 
     Parameters
     ----------
-    planes : dict
-        Role -> image (H, W) or None.
+    planes : mapping
+        Role -> image (H, W).
 
     Returns
     -------
@@ -141,7 +143,7 @@ def weights_of(planes: dict[str, np.ndarray | None]) -> np.ndarray | None:
         float32 (H, W); zero where the variance is no positive number.
     """
     for role, power in ((VARIANCE, -1), (ERROR, -2)):
-        if planes.get(role) is not None:
+        if role in planes:
             values = np.asarray(planes[role], dtype=np.float64)
             good = np.isfinite(values) & (values > 0)
             return np.power(values, power, out=np.zeros_like(values), where=good).astype(np.float32)
@@ -186,7 +188,24 @@ def planes_in(hdu: Any) -> int:
 
 
 def plane_of(hdu: Any, plane: int | None) -> np.ndarray:
-    """Return the image in an HDU, or a plane of its cube, in the machine's byte order."""
+    """Return the image in an HDU, or a plane of its cube, in the machine's byte order.
+
+    Parameters
+    ----------
+    hdu : HDU
+    plane : int or None
+        Number of the plane in a cube.
+
+    Returns
+    -------
+    ndarray
+        (H, W).
+
+    Raises
+    ------
+    ValueError
+        If it is a cube and no plane is named.
+    """
     shape = hdu.shape
     if planes_in(hdu) > 1 and plane is None:
         raise ValueError(f"expected a two-dimensional image, found the shape {shape}")

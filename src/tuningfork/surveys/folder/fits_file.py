@@ -14,13 +14,14 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from astropy.io import fits
 
 from tuningfork.surveys.transfer.fits_walk import FITS_BLOCK, FITS_CARD, MAX_HEADER_BYTES
 from tuningfork.surveys.transfer.verify import kind_of_file
 
+Packed: TypeAlias = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
 MAX_PIXELS = 2**29
 """Most pixels of an image or of a plane of a cube (23,170 x 23,170)."""
 MAX_UNPACKED_BYTES = 2**31
@@ -29,8 +30,8 @@ MAX_AXES = 9
 """Most axes of an image."""
 MAX_SIP_ORDER = 9
 """Highest order of a SIP distortion that its definition allows (Shupe+ 2005)."""
-UNPACKERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item]
+UNPACKERS: dict[bytes, Callable[[BinaryIO], Packed]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ": lzma.LZMAFile,
 }
@@ -42,8 +43,8 @@ WORD = re.compile(
 """A card whose value should be text in quotes and is a bare word."""
 ANY_SIP_ORDER = re.compile(r"[AB]P?_ORDER[A-Z]?")
 ANY_NUMBER_OF_AXES = re.compile(r"WCSAXES[A-Z]?")
-BITS = {8, 16, 32, 64, -32, -64}
 Until: TypeAlias = Callable[[fits.Header], bool]
+BITS = {8, 16, 32, 64, -32, -64}
 
 
 @contextlib.contextmanager
@@ -85,7 +86,7 @@ def open_fits(path: Path, until: Until | None = None) -> Iterator[fits.HDUList]:
 class _Map(mmap.mmap):
     """A file mapped into memory, which can be asked, like any file, for a place beyond its end."""
 
-    def seek(self, position: int, whence: int = 0) -> int:  # type: ignore[override]
+    def seek(self, position: int, whence: Any = 0) -> int:  # type: ignore[override]
         """Go to a byte."""
         super().seek(min(position, len(self)) if whence == 0 else position, whence)
         return self.tell()
@@ -171,7 +172,7 @@ def _check(content: _Content, until: Until | None) -> None:
 
 def _header(content: _Content, start: int, number: int) -> tuple[fits.Header, int]:
     """Return the header that begins at a byte, and the byte where its data begin; words get their quotes."""
-    blocks = []
+    blocks: list[bytes] = []
     while len(blocks) * FITS_BLOCK < MAX_HEADER_BYTES:
         here = start + len(blocks) * FITS_BLOCK
         block = content.bytes_at(here, FITS_BLOCK)

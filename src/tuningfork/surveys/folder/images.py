@@ -11,7 +11,6 @@ from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import as_text
-from tuningfork.core.picture_file import read_picture_file
 from tuningfork.surveys.folder.extensions import (
     MASK,
     bad_pixels,
@@ -23,7 +22,8 @@ from tuningfork.surveys.folder.extensions import (
     weights_of,
 )
 from tuningfork.surveys.folder.fits_file import open_fits
-from tuningfork.surveys.folder.names import UNREAD_PICTURE_ENDINGS, Layout, is_picture
+from tuningfork.surveys.folder.names import UNREAD_ENDINGS, UNREAD_PICTURE_ENDINGS, Layout, is_picture
+from tuningfork.surveys.folder.picture_file import read_picture_file
 from tuningfork.surveys.folder.psf_files import EXTENSION
 
 LOOKUP_TABLES = ("CPDIS", "CQDIS", "D2IM")
@@ -84,11 +84,11 @@ def read_band(
     if is_picture(path):
         return _of_file(path, lambda: _read_picture(path, bands.index(band), len(bands)))
     image = _of_file(path, lambda: _read_fits(path, band, bands, combined))
-    planes: dict[str, np.ndarray | None] = {}
+    planes: dict[str, np.ndarray] = {}
     for role, other in (beside or {}).items():
         planes[role] = _of_file(other, partial(_read_beside, other, role, band, bands, image.pixels.shape))
     weights = weights_of(planes)
-    if planes.get(MASK) is not None:
+    if MASK in planes:
         image.pixels[planes[MASK]] = np.nan
     return image if weights is None else image._replace(weights=weights)
 
@@ -96,6 +96,8 @@ def read_band(
 def _of_file(path: Path, read: Callable[[], Read]) -> Read:
     """Return what `read` returns; whatever is wrong with the file becomes an error that names it."""
     try:
+        if path.is_symlink() and not path.exists():
+            raise ValueError("a link to a file that does not exist")
         return read()
     except Exception as error:  # what decoders raise for damaged files has no common type
         text = " ".join(str(error).split()) or type(error).__name__
@@ -103,6 +105,8 @@ def _of_file(path: Path, read: Callable[[], Read]) -> Read:
 
 
 def _read_fits(path: Path, band: str, bands: list[str], combined: bool) -> BandImage:
+    if path.suffix.lower() in UNREAD_ENDINGS:
+        raise ValueError(f"files with the ending {path.suffix} are not unpacked; unpack it")
     with open_fits(path) as hdus:
         hdu, pixels, weights = read_planes(hdus, band, bands, combined)
         header = hdu.header.copy()
