@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from astropy.io import fits
 
+from tuningfork.surveys.folder.fits_file import values_of
 from tuningfork.surveys.folder.psf_files import is_psf, planes_of
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ def planes_in(hdu: Any) -> int:
 
 
 def plane_of(hdu: Any, plane: int | None) -> np.ndarray:
-    """Return the image in an HDU, or a plane of its cube, in the machine's byte order.
+    """Return the image in an HDU, or a plane of its cube.
 
     Parameters
     ----------
@@ -210,9 +211,9 @@ def plane_of(hdu: Any, plane: int | None) -> np.ndarray:
     if planes_in(hdu) > 1 and plane is None:
         raise ValueError(f"expected a two-dimensional image, found the shape {shape}")
     if len(shape) == 2:
-        return np.array(hdu.data)
+        return values_of(hdu)
     number = plane if planes_in(hdu) > 1 else 0
-    return np.array(hdu.section[(*np.unravel_index(number or 0, shape[:-2]), slice(None), slice(None))])
+    return values_of(hdu, (*np.unravel_index(number or 0, shape[:-2]), slice(None), slice(None)))
 
 
 def _find(science: list[Any], band: str, bands: list[str]) -> tuple[Any, int | None]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
+import numpy as np
 from astropy.io import fits
 
 from tuningfork.surveys.transfer.fits_walk import FITS_BLOCK, FITS_CARD, MAX_HEADER_BYTES
@@ -51,8 +52,8 @@ BITS = {8, 16, 32, 64, -32, -64}
 def open_fits(path: Path, until: Until | None = None) -> Iterator[fits.HDUList]:
     """Open a FITS file, plain or packed by gzip, bzip2 or xz.
 
-    Integers with BZERO become floats, so that BLANK marks missing pixels in all of them. Words without quotes are
-    accepted in the keywords that name things (EXTNAME, FILTER, ...).
+    Words without quotes are accepted in the keywords that name things (EXTNAME, FILTER, ...). The images are as they are in
+    the file: :func:`values_of` applies BSCALE, BZERO and BLANK.
 
     Parameters
     ----------
@@ -77,10 +78,44 @@ def open_fits(path: Path, until: Until | None = None) -> Iterator[fits.HDUList]:
         content = _Content(file)
         try:
             _check(content, until)
-            with fits.open(content.buffer, memmap=False, uint=False, lazy_load_hdus=True) as hdus:
+            with fits.open(content.buffer, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=True) as hdus:
                 yield hdus
         finally:
             content.close()
+
+
+def values_of(hdu: Any, index: tuple[Any, ...] = ()) -> np.ndarray:
+    """Return the values of an image in a file that :func:`open_fits` has opened.
+
+    BLANK is compared with the numbers in the file, as FITS 4.0 (section 4.4.2.5) has it, in unsigned integers and when it
+    is zero, too; astropy 8 leaves both out.
+
+    Parameters
+    ----------
+    hdu : HDU
+    index : tuple, optional
+        Part of the image; without it, all.
+
+    Returns
+    -------
+    ndarray
+        In the machine's byte order. Integers stay integers where the header has no scale and no BLANK, and where the zero of
+        the scale only makes them unsigned; else they become floats, and blank pixels NaN.
+    """
+    raw = np.asarray(hdu.section[index] if index else hdu.data)
+    raw = raw.astype(raw.dtype.newbyteorder("="))
+    scale, zero, blank = float(hdu.header.get("BSCALE", 1)), float(hdu.header.get("BZERO", 0)), hdu.header.get("BLANK")
+    blank = blank if raw.dtype.kind in "iu" and type(blank) is int else None
+    if (scale, zero, blank) == (1, 0, None):
+        return raw
+    if raw.dtype.kind == "i" and (scale, zero, blank) == (1, 2.0 ** (8 * raw.itemsize - 1), None):
+        unsigned = raw.view(f"u{raw.itemsize}")
+        return unsigned ^ unsigned.dtype.type(2 ** (8 * raw.itemsize - 1))
+    values = raw.astype(np.float64 if raw.itemsize > 2 else np.float32)
+    values = values * values.dtype.type(scale) + values.dtype.type(zero)
+    if blank is not None:
+        values[raw == blank] = np.nan
+    return values
 
 
 class _Map(mmap.mmap):

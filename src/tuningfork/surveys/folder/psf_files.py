@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.folder.fits_file import open_fits
+from tuningfork.surveys.folder.fits_file import open_fits, values_of
 from tuningfork.surveys.folder.psfex import PsfEx
 from tuningfork.surveys.star_images import WIDTHS, StarImage
 
@@ -167,7 +167,7 @@ def _psf_of(hdu: Any, band: str, bands: list[str]) -> StarImage:
         )
     if max(hdu.shape[-2:], default=0) > WIDTHS[1]:
         raise InputError(f"its shape is {hdu.shape}; expected one image of {WIDTHS[0]} to {WIDTHS[1]} pixels a side")
-    pixels = np.asarray(hdu.data, dtype=float)
+    pixels = np.asarray(values_of(hdu), dtype=float)
     while pixels.ndim > 2 and len(pixels) == 1:
         pixels = pixels[0]
     if pixels.ndim == 3:
