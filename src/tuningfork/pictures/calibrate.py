@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tuningfork.calibrate.bars import learn_bars, trained_range
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
+from tuningfork.calibrate.votes import learn_presence
 from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import Configuration, validate
 from tuningfork.core.config.population import ClassFractions
@@ -27,9 +28,10 @@ from tuningfork.evaluate.bars import baseline_lengths, pipeline_lengths, resolve
 from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import calibrated_bars
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
+from tuningfork.measure.votes.correction import PresenceCorrection
 from tuningfork.networks.ensemble import Ensemble
-from tuningfork.pictures.measure import PICTURE_INFERENCE, PICTURE_RECIPE, digests, picture_ensemble
-from tuningfork.stamps.picture.stamp import STRETCH
+from tuningfork.pictures.calibration import PICTURE_RECIPE, PictureCalibration
+from tuningfork.pictures.measure import PICTURE_INFERENCE, digests, picture_ensemble
 from tuningfork.stamps.store import StampFiles, open_store
 from tuningfork.training.sets.parts import simulate_galaxy
 from tuningfork.training.sets.pictures import as_pictures
@@ -135,9 +137,42 @@ def calibrate_pictures(
     test = rows["test"].to_pandas()
     scored = resolved_bars(test, tables["test"]["psf_fwhm"].to_numpy())
     figures = score_bars(test, lengths, scored, configuration.seed)
-    about = {"networks": digests(ensemble), "stretch": STRETCH, "galaxies": number, "seed": configuration.seed}
-    write_calibration(output, PICTURE_RECIPE, learned, {}, method=method, bars=figures, **about)
+    about = {"networks": digests(ensemble), "galaxies": number, "seed": configuration.seed}
+    presence, figures["bar_probability"] = _presence(number, ensemble, configuration, description)
+    calibration = PictureCalibration.of(learned, presence)
+    write_calibration(output, PICTURE_RECIPE, calibration, {}, method=method, bars=figures, **about)
     return figures
+
+
+def _presence(
+    number: int, ensemble: Ensemble, configuration: Configuration, description: Description
+) -> tuple[PresenceCorrection, dict[str, float]]:
+    """Return the correction of the bar probability, learned from galaxies of all kinds, and its figures on others."""
+    population = configuration.simulate.population.model_copy(update={"classes": ClassFractions()})
+    simulate = configuration.simulate.model_copy(update={"population": population})
+    configuration = configuration.model_copy(update={"simulate": simulate, "seed": configuration.seed + 1})
+    band = ensemble.reference_band
+    with TemporaryDirectory() as folder:
+        part = StampFiles(Path(folder) / "part-0.parquet", Path(folder) / "part-0.npy")
+        draw_part(part, number, band, configuration, description)
+        table, pixels = open_store(part, ensemble.bands, band)
+        rows = {split: np.flatnonzero(np.array(table["split"].to_pylist()) == split) for split in CALIBRATION_SPLITS}
+        known = {split: table.take(chosen) for split, chosen in rows.items()}
+        answers = {
+            split: ask_morphology(ensemble, known[split], pixels[chosen], PICTURE_INFERENCE)
+            for split, chosen in rows.items()
+        }
+    presence = learn_presence(known["validation"], answers["validation"])
+    barred = known["test"]["bar_strength"].to_numpy().astype(float) > 0
+    before = answers["test"].bar_probability
+    good, after = np.isfinite(before), presence.apply(before)
+    return presence, {
+        "n": int(good.sum()),
+        "barred_share": float(barred[good].mean()),
+        "brier": float(np.mean((after[good] - barred[good]) ** 2)),
+        "brier_uncorrected": float(np.mean((before[good] - barred[good]) ** 2)),
+        "expected_share": float(after[good].mean()),
+    }
 
 
 def _rows(part: StampFiles, split: str) -> pa.Table:

@@ -25,10 +25,11 @@ from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.networks.model_file import build, input_of, read_card, save
 from tuningfork.pictures.calibrate import BARRED_ALONE, calibrate_pictures
+from tuningfork.pictures.calibration import PICTURE_RECIPE
 from tuningfork.pictures.gallery import draw_gallery
-from tuningfork.pictures.measure import PICTURE_RECIPE, PictureSettings, calibration_of
+from tuningfork.pictures.measure import PictureSettings, calibration_of
 from tuningfork.pictures.shown import warnings_of
-from tuningfork.stamps.picture.stamp import STRETCH
+from tuningfork.stamps.picture.stretch import UNKNOWN_STRETCH, USUAL_STRETCHES
 
 SIDE = 160
 SURVEYS = Path(__file__).resolve().parents[3] / "config" / "surveys"
@@ -150,7 +151,8 @@ def test_columns_have_units_and_descriptions(measured) -> None:
     schema = pq.read_schema(measured[0])
     assert schema.field("bar_length_pixels").metadata[b"unit"] == b"pix"
     assert all(field.metadata[b"description"] for field in schema)
-    assert json.loads(schema.metadata[b"tuningfork.stretch"]) == STRETCH
+    assert json.loads(schema.metadata[b"tuningfork.stretch"]) is None
+    assert set(pd.read_parquet(measured[0])["stretch"].dropna()) <= {UNKNOWN_STRETCH, *(q for _, q in USUAL_STRETCHES)}
 
 
 def test_the_gallery_shows_the_pictures_that_were_measured(measured) -> None:

@@ -369,7 +369,7 @@ def test_both_readers_of_pictures_see_the_same(tmp_path: Path, kind: str) -> Non
     expected = np.asarray(Picture.alpha_composite(black, upright).convert("RGB"), dtype=float)[::-1]
     image = read_band(tmp_path / "a.png", "r", ["r"], combined=True).pixels
     np.testing.assert_allclose(image, expected.mean(axis=-1), atol=0.5)
-    np.testing.assert_allclose(brightness_of(tmp_path / "a.png") * 255, expected.mean(axis=-1), atol=0.5)
+    np.testing.assert_allclose(brightness_of(tmp_path / "a.png")[0] * 255, expected.mean(axis=-1), atol=0.5)
     if kind in {"rgb", "alpha"} or kind.startswith("turned"):
         blue = read_band(tmp_path / "a.png", "g", BANDS, combined=True).pixels
         np.testing.assert_array_equal(blue, expected[..., 2])
@@ -379,7 +379,7 @@ def test_both_readers_of_pictures_see_the_same(tmp_path: Path, kind: str) -> Non
 def test_white_of_a_grey_picture_of_16_bits_is_that_of_its_camera(tmp_path: Path, bits: int) -> None:
     values = np.linspace(0, 2**bits - 1, 64 * 64).round().reshape(64, 64).astype(np.uint16)
     Picture.fromarray(values).save(tmp_path / "a.png")
-    np.testing.assert_allclose(brightness_of(tmp_path / "a.png"), values[::-1] / (2**bits - 1), atol=1e-5)
+    np.testing.assert_allclose(brightness_of(tmp_path / "a.png")[0], values[::-1] / (2**bits - 1), atol=1e-5)
     np.testing.assert_array_equal(read_band(tmp_path / "a.png", "r", BANDS, combined=True).pixels, values[::-1])
 
 
@@ -391,7 +391,7 @@ def test_colours_of_12_bits_in_16_are_refused_and_those_of_16_are_read(tmp_path:
         (tmp_path / f"{name}.png").write_bytes(
             b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
         )
-    assert np.abs(brightness_of(tmp_path / "sixteen.png") - values[::-1].mean(axis=-1) / 65535).max() < 1 / 255
+    assert np.abs(brightness_of(tmp_path / "sixteen.png")[0] - values[::-1].mean(axis=-1) / 65535).max() < 1 / 255
     with pytest.raises(InputError, match=r"twelve\.png.*colours of 16 bits that reach only 16 of 256"):
         read_band(tmp_path / "twelve.png", "r", BANDS, combined=True)
 
