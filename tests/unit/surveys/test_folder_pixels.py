@@ -139,10 +139,12 @@ def test_files_beside_an_image_are_its_mask_and_weight(tmp_path: Path) -> None:
     for name, data in {
         "a-r.fits": SKY, "a-r.weight.fits": SKY * 2, "a-mask-r.fits": np.eye(WIDTH, dtype=np.int16), "a_segm.fits": SKY,
         "lonely_mask.fits": SKY, "b.fits": SKY, "b_rms.fits.gz": SKY,
+        "c_drz_sci.fits": SKY, "c_drz_wht.fits": SKY, "c_drz_ctx.fits": SKY[:5],
     }.items():  # fmt: skip
         fits.writeto(tmp_path / name, data, WCS_HEADER)
     found = find_images(tmp_path, ["r"])
-    assert sorted(found) == ["a", "b", "lonely_mask"]
+    assert sorted(found) == ["a", "b", "c_drz_sci", "lonely_mask"]
+    assert {role: path.name for role, path in found["c_drz_sci"].beside["r"].items()} == {"weight": "c_drz_wht.fits"}
     assert {role: path.name for role, path in found["b"].beside["r"].items()} == {"error": "b_rms.fits.gz"}
     image, weights, _, _ = read_band(found["a"].files["r"], "r", ["r"], False, found["a"].beside["r"])
     np.testing.assert_array_equal(image, np.where(np.eye(WIDTH), np.nan, SKY))

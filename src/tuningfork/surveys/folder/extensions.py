@@ -22,13 +22,19 @@ ROLES = {
     OTHER: {
         "area", "back", "background", "bkg", "chi", "con", "context", "cov", "coverage", "ctx", "det", "detection",
         "exp", "exposure", "exptime", "model", "nexp", "nimage", "resid", "residual", "seg", "segm", "segmap",
-        "segmentation", "sky",
+        "segmentation", "sky", "wt",
     },
 }  # fmt: skip
-"""What an image of this EXTNAME holds; of the last, nothing is used."""
+"""What an image of this EXTNAME holds. Of the last, nothing is used; wt is a variance in Pan-STARRS and a weight elsewhere."""
 ROLE_OF = {name: role for role, names in ROLES.items() for name in names}
 BESIDE = sorted(
-    {*ROLES[WEIGHT], *ROLES[VARIANCE], *ROLES[ERROR], *ROLES[MASK], *ROLES[OTHER] & {"ctx", "seg", "segm", "segmap"}}
+    {
+        *ROLES[WEIGHT],
+        *ROLES[VARIANCE],
+        *ROLES[ERROR],
+        *ROLES[MASK],
+        *ROLES[OTHER] & {"ctx", "seg", "segm", "segmap", "wt"},
+    }
 )
 """Names by which a file beside an image is known as something that belongs to it."""
 SKY = {"data", "flux", "image", "img", "map", "sci", "science"}

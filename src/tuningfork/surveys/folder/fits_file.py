@@ -111,8 +111,11 @@ def values_of(hdu: Any, index: tuple[Any, ...] = ()) -> np.ndarray:
     if raw.dtype.kind == "i" and (scale, zero, blank) == (1, 2.0 ** (8 * raw.itemsize - 1), None):
         unsigned = raw.view(f"u{raw.itemsize}")
         return unsigned ^ unsigned.dtype.type(2 ** (8 * raw.itemsize - 1))
-    values = raw.astype(np.float64 if raw.itemsize > 2 else np.float32)
-    values = values * values.dtype.type(scale) + values.dtype.type(zero)
+    values: np.ndarray = raw.astype(np.float64 if raw.itemsize > 2 else np.float32)
+    if scale != 1:
+        values *= scale
+    if zero != 0:
+        values += zero
     if blank is not None:
         values[raw == blank] = np.nan
     return values

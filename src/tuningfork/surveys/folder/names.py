@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import as_text
-from tuningfork.surveys.folder.extensions import BESIDE, ROLE_OF
+from tuningfork.surveys.folder.extensions import BESIDE, OTHER, ROLE_OF
 from tuningfork.surveys.folder.psf_files import PSFEX_ENDING
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
@@ -21,6 +21,8 @@ PSF_NAME = re.compile(r"(.+)[-_.]psf", re.IGNORECASE)
 """Name of the files with the PSF of an image."""
 ROLE_NAME = re.compile(rf"(.+)[-_.]({'|'.join(BESIDE)})", re.IGNORECASE)
 """Name of the files with the weight, variance, error or mask of an image."""
+SKY_NAME = re.compile(r"(.+)[-_.](?:sci|image|img)", re.IGNORECASE)
+"""Name of the image itself where the others are named in the same way: x_drz_sci.fits and x_drz_wht.fits."""
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 UNREAD_PICTURE_ENDINGS = (".tif", ".tiff", ".gif", ".bmp", ".webp", ".jp2", ".heic")
 """Endings of pictures that are not read; they are galaxies all the same."""
@@ -134,14 +136,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _layouts(files: dict[str, dict[str, Path]]) -> dict[str, Layout]:
     """Return the images among files (name -> band -> path), each with the files that are named after it."""
     psfs = {match[1]: name for name in files if (match := PSF_NAME.fullmatch(name)) and match[1] in files}
-    roles = {name: match for name in files if (match := ROLE_NAME.fullmatch(name)) and match[1] in files}
+    owners = {name: name for name in files} | {match[1]: name for name in files if (match := SKY_NAME.fullmatch(name))}
+    roles = {name: match for name in files if (match := ROLE_NAME.fullmatch(name)) and match[1] in owners}
     images = set(files) - set(psfs.values()) - set(roles)
     # A PSFEx file that is named after no image is none itself.
     images -= {name for name in images if any(path.suffix.lower() == PSFEX_ENDING for path in files[name].values())}
     beside: dict[str, dict[str, dict[str, Path]]] = {}
     for name, match in roles.items():
-        for band, path in files[name].items():
-            beside.setdefault(match[1], {}).setdefault(band, {})[ROLE_OF[match[2].lower()]] = path
+        role = ROLE_OF[match[2].lower()]
+        for band, path in files[name].items() if role != OTHER else ():
+            beside.setdefault(owners[match[1]], {}).setdefault(band, {})[role] = path
     tiles = _tile_names(images)
     layouts = [
         Layout(
