@@ -247,6 +247,7 @@ def unreadable() -> dict[str, tuple[bytes, str]]:
         "short.fits.xz": (lzma.compress(good)[:3000], "readable"),
         "other.fits.zst": (b"(\xb5/\xfd", "ending .zst are not unpacked"),
         "picture.tif": (b"II*\0", "ending .tif are not read"),
+        "faint.fits": (fits_bytes(cube * np.float32(1e-25), WCS_HEADER), "the noise of its pixels is .*e-27; expected"),
         "page.fits": (b"<html><title>404</title>", "an HTML page"),
         "none.fits": (b"", "it is empty"),
         "large.png": (png(14_000, 14_000), "pixels; at most 100 million"),

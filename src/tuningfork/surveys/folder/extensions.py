@@ -189,9 +189,20 @@ def _is_image(hdu: Any) -> bool:
     return bool(hdu.is_image and not is_psf(hdu) and len(hdu.shape) >= 2 and np.prod(hdu.shape) > 0)
 
 
+def _axes_of(hdu: Any) -> tuple[int, int]:
+    """Return the axes of the array that are those of the image: the last two that are longer than one pixel."""
+    axes = [axis for axis, length in enumerate(hdu.shape) if length > 1]
+    return (axes[-2], axes[-1]) if len(axes) > 1 else (len(hdu.shape) - 2, len(hdu.shape) - 1)
+
+
+def _shape_of(hdu: Any) -> tuple[int, int]:
+    rows, columns = _axes_of(hdu)
+    return hdu.shape[rows], hdu.shape[columns]
+
+
 def planes_in(hdu: Any) -> int:
     """Return the number of planes of an image; axes of length one do not count."""
-    return int(np.prod(hdu.shape[:-2]))
+    return int(np.prod(hdu.shape)) // int(np.prod(_shape_of(hdu)))
 
 
 def plane_of(hdu: Any, plane: int | None) -> np.ndarray:
@@ -218,8 +229,11 @@ def plane_of(hdu: Any, plane: int | None) -> np.ndarray:
         raise ValueError(f"expected a two-dimensional image, found the shape {shape}")
     if len(shape) == 2:
         return values_of(hdu)
-    number = plane if planes_in(hdu) > 1 else 0
-    return values_of(hdu, (*np.unravel_index(number or 0, shape[:-2]), slice(None), slice(None)))
+    inside = _axes_of(hdu)
+    others = [length for axis, length in enumerate(shape) if axis not in inside]
+    place = iter(np.unravel_index((plane or 0) if planes_in(hdu) > 1 else 0, others))
+    part = tuple(slice(None) if axis in inside else int(next(place)) for axis in range(len(shape)))
+    return values_of(hdu, part).reshape(_shape_of(hdu))
 
 
 def _find(science: list[Any], band: str, bands: list[str]) -> tuple[Any, int | None]:
@@ -254,7 +268,7 @@ def _belonging(
     others = [(other, name) for other, name in images if name.role == role]
     marks = [name.band or str(other.header.get("BAND", "")).strip() for other, name in others]
     fitting = [
-        (other, mark) for (other, _), mark in zip(others, marks, strict=True) if other.shape[-2:] == hdu.shape[-2:]
+        (other, mark) for (other, _), mark in zip(others, marks, strict=True) if _shape_of(other) == _shape_of(hdu)
     ]
     fitting = [(other, mark) for other, mark in fitting if planes_in(other) in {1, planes_in(hdu)}]
     known = {name.lower() for name in bands}

@@ -264,7 +264,7 @@ def _check_image(header: fits.Header) -> None:
     packed = header.get("ZIMAGE") is True
     if packed or str(header.get("XTENSION", "IMAGE")).strip() == "IMAGE":
         axes = _axes(header, "ZNAXIS" if packed else "NAXIS")
-        if math.prod(axes[:2]) > MAX_PIXELS:
+        if math.prod([length for length in axes if length > 1][:2]) > MAX_PIXELS:
             raise ValueError(
                 f"an image of {' x '.join(map(str, axes))} pixels; at most {MAX_PIXELS / 1e6:.0f} million are read: cut it up"
             )

@@ -9,7 +9,6 @@ Pictures (PNG, JPEG) are used as they are: their stretch is not undone, so their
 """
 
 import contextlib
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,10 +24,10 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import as_text
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.background import sky_level_and_noise
+from tuningfork.surveys.background import sky_of, weigh
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.folder.facts import PIXEL_SCALE, SOURCES, ZERO_POINT, columns_of, imaging_of, psf_names
-from tuningfork.surveys.folder.images import read_band, upright_wcs
+from tuningfork.surveys.folder.images import BandImage, read_band, upright_wcs
 from tuningfork.surveys.folder.names import Layout, find_images
 from tuningfork.surveys.folder.psf import PsfReader
 from tuningfork.surveys.folder.psf_files import path_below
@@ -37,15 +36,6 @@ from tuningfork.surveys.folder.zero_point import zero_point_of
 from tuningfork.surveys.lists.sources.table import UserTable
 from tuningfork.surveys.near import reaches
 from tuningfork.surveys.transfer.network import Network
-
-logger = logging.getLogger(__name__)
-
-SMALL_IMAGE_WIDTH = 1000
-"""Width (px) below which the sky is measured along the edges, which a central galaxy does not reach."""
-TINIEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-"""Limits of the inverse variances, which are numbers of 32 bits."""
-MAX_NOISE_RATIO = 2.0
-"""Weights whose noise differs from that of the pixels by more than this factor are rescaled."""
 
 
 class FolderSurvey:
@@ -172,8 +162,7 @@ class FolderSurvey:
         for band in self._settings.bands:
             try:
                 path = self._path(tile.name, band)
-                layout = self.layouts[tile.name]
-                read_band(path, band, self._settings.bands, layout.combined, layout.beside.get(band))
+                self._read(tile.name, band)
                 # A file outside the cache is named by its absolute path, so that the name is valid for any cache.
                 fetched.files[band] = {IMAGE: os.path.abspath(path)}  # noqa: PTH100 - symbolic links stay
             except InputError as error:
@@ -198,12 +187,7 @@ class FolderSurvey:
         """
         path, facts = self._path(tile.name, band), tile.tile.facts
         layout, settings = self.layouts[tile.name], self._settings
-        pixels, weights, wcs, header = read_band(path, band, settings.bands, layout.combined, layout.beside.get(band))
-        level, noise = sky_of(pixels, weights)
-        if settings.sky == "estimate":
-            pixels -= np.float32(level)
-        inverse_variance = weigh(pixels, weights, noise, as_text(path))
-        pixels[inverse_variance <= 0] = 0
+        (pixels, _, wcs, header), inverse_variance = self._read(tile.name, band)
         shape = (pixels.shape[0], pixels.shape[1])
         wcs = wcs or upright_wcs(facts.get(PIXEL_SCALE, self._description.pixel_scale), shape)
         zero_point = facts.get(ZERO_POINT) or zero_point_of(header, as_text(path)) or settings.zero_point
@@ -211,74 +195,20 @@ class FolderSurvey:
         image = Image.of_arrays(pixels, inverse_variance, wcs, settings.psf_fwhm, zero_point)
         return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images)
 
+    def _read(self, name: str, band: str) -> tuple[BandImage, np.ndarray]:
+        """Return a band of an image, from which the sky is subtracted where that is to be, and its inverse variances.
 
-def sky_of(pixels: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
-    """Measure the sky in an image: along the edges of a small one, everywhere in a large one.
-
-    Parameters
-    ----------
-    pixels : ndarray
-        Image (H, W).
-    weights : ndarray or None
-        Inverse variances (H, W); pixels without weight are ignored.
-
-    Returns
-    -------
-    level, noise : float
-        Level and standard deviation of the sky, in the unit of the image.
-    """
-    good = np.isfinite(pixels) if weights is None else np.isfinite(pixels) & (weights > 0)
-    height, width = pixels.shape
-    if max(height, width) < SMALL_IMAGE_WIDTH:
-        border = max(min(height, width) // 10, 2)
-        middle = np.zeros_like(good)
-        middle[border : height - border, border : width - border] = True
-        edge = good & ~middle
-        good = edge if edge.any() else good
-        return sky_level_and_noise(pixels[good])
-    step = max(1, int(np.sqrt(pixels.size / 4e6)))
-    return sky_level_and_noise(pixels[::step, ::step][good[::step, ::step]])
-
-
-def weigh(pixels: np.ndarray, weights: np.ndarray | None, noise: float, name: str) -> np.ndarray:
-    """Return the inverse variance of an image from its weights or, without weights, from its noise.
-
-    Weights in another unit than inverse variance are rescaled to match the noise of the pixels.
-
-    Parameters
-    ----------
-    pixels : ndarray
-        Image (H, W).
-    weights : ndarray or None
-        Weights (H, W).
-    noise : float
-        Standard deviation of the sky, in the unit of the image.
-    name : str
-        Name of the image, for the log.
-
-    Returns
-    -------
-    ndarray
-        float32 (H, W), zero where the image has no valid pixels.
-
-    Raises
-    ------
-    InputError
-        If the inverse variance of the noise is no number of 32 bits.
-    """
-    if not TINIEST < 1 / noise**2 < LARGEST:
-        raise InputError(
-            f"{name}: the noise of its pixels is {noise:.3g}; expected {LARGEST**-0.5:.0e} to {TINIEST**-0.5:.0e}: multiply "
-            "the image by a constant, and correct its zero point"
-        )
-    good = np.isfinite(pixels)
-    if weights is None:
-        return np.where(good, np.float32(1 / noise**2), np.float32(0))
-    good &= np.isfinite(weights) & (weights > 0)
-    result = np.where(good, weights, 0).astype(np.float32)
-    if good.any():
-        ratio = noise * float(np.sqrt(np.median(result[good])))
-        if not 1 / MAX_NOISE_RATIO < ratio < MAX_NOISE_RATIO:
-            logger.warning("%s: the noise of the weights is too small by a factor of %.3g; rescaling", name, ratio)
-            result /= np.float32(ratio**2)
-    return result
+        Raises
+        ------
+        InputError
+            If the file cannot be read, or its noise is beyond the numbers of 32 bits.
+        """
+        path, layout, settings = self._path(name, band), self.layouts[name], self._settings
+        image = read_band(path, band, settings.bands, layout.combined, layout.beside.get(band))
+        pixels = image.pixels
+        level, noise = sky_of(pixels, image.weights)
+        if settings.sky == "estimate":
+            pixels -= np.float32(level)
+        inverse_variance = weigh(pixels, image.weights, noise, as_text(path))
+        pixels[inverse_variance <= 0] = 0
+        return image, inverse_variance
