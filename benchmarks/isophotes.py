@@ -38,7 +38,8 @@ from tuningfork.measure.bars.recipe import counts_as_barred
 from tuningfork.measure.votes.correction import uncorrected
 from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.ensemble import Ensemble
-from tuningfork.pictures.calibrate import PICTURED, draw_part
+from tuningfork.pictures.calibrate import PICTURED
+from tuningfork.pictures.drawn import draw_part
 from tuningfork.pictures.measure import PICTURE_INFERENCE, picture_ensemble, store_of
 from tuningfork.pictures.read import Reading, read_picture
 from tuningfork.stamps.store import StampFiles, open_store

@@ -14,29 +14,24 @@ import pyarrow as pa
 
 from tuningfork.calibrate.bars import learn_bars, trained_range
 from tuningfork.calibrate.held_out_bars import held_out_bars, raw_table
-from tuningfork.calibrate.votes import learn_presence
 from tuningfork.core.calibration_file import write_calibration
 from tuningfork.core.config import Configuration, validate
 from tuningfork.core.config.population import ClassFractions
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import ConfigurationError
-from tuningfork.core.files import new_array
-from tuningfork.core.running.progress import track
-from tuningfork.core.seeds import generator_for
-from tuningfork.core.tables import read_table, write_table
+from tuningfork.core.tables import read_table
 from tuningfork.evaluate.bars import baseline_lengths, pipeline_lengths, resolved_bars, score_bars
 from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import calibrated_bars
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
-from tuningfork.measure.votes.correction import PresenceCorrection
+from tuningfork.measure.votes.correction import VoteCalibration, uncorrected
 from tuningfork.networks.ensemble import Ensemble
 from tuningfork.pictures.calibration import PICTURE_RECIPE, PictureCalibration
+from tuningfork.pictures.drawn import CALIBRATION_SPLITS, draw_part
+from tuningfork.pictures.learn_votes import learn_picture_presence, learn_picture_votes
 from tuningfork.pictures.measure import PICTURE_INFERENCE, digests, picture_ensemble
 from tuningfork.stamps.store import StampFiles, open_store
-from tuningfork.training.sets.parts import simulate_galaxy
-from tuningfork.training.sets.pictures import as_pictures
 
-CALIBRATION_SPLITS = ("validation", "test")
 CALIBRATION_SEED = 2718
 """Seed of the galaxies; no network may have been trained with it."""
 GALAXY_NUMBER_RANGE = (10, 100_000)
@@ -50,7 +45,9 @@ PICTURED = {
 """The simulated galaxies: pictures come from any survey, and show galaxies of any size."""
 
 
-def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, output: Path) -> dict[str, Any]:
+def calibrate_networks(
+    models: Sequence[Path], number: int, surveys: Path, output: Path, people: Path | None = None
+) -> dict[str, Any]:
     """Learn the calibration of some networks for pictures and write it.
 
     Parameters
@@ -63,6 +60,8 @@ def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, outpu
         Folder with the descriptions of the surveys.
     output : Path
         JSON file to write, for `tuningfork measure-folder --calibration`.
+    people : Path, optional
+        Table from `tuningfork picture-votes`: towards these votes the predicted ones are corrected.
 
     Returns
     -------
@@ -86,7 +85,7 @@ def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, outpu
         "simulate": PICTURED,
     }
     configuration = validate(values)
-    return calibrate_pictures(number, ensemble, configuration, describe(configuration, surveys), output)
+    return calibrate_pictures(number, ensemble, configuration, describe(configuration, surveys), output, people)
 
 
 def figure_lines(figures: Mapping[str, Mapping[str, Any]]) -> str:
@@ -99,7 +98,12 @@ def figure_lines(figures: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def calibrate_pictures(
-    number: int, ensemble: Ensemble, configuration: Configuration, description: Description, output: Path
+    number: int,
+    ensemble: Ensemble,
+    configuration: Configuration,
+    description: Description,
+    output: Path,
+    people: Path | None = None,
 ) -> dict[str, Any]:
     """Learn the calibration for pictures from simulated galaxies, test it on others, and write it.
 
@@ -115,6 +119,8 @@ def calibrate_pictures(
         Of the survey.
     output : Path
         JSON file to write, for `tuningfork measure-folder --calibration`.
+    people : Path, optional
+        Table from `tuningfork picture-votes`.
 
     Returns
     -------
@@ -138,41 +144,13 @@ def calibrate_pictures(
     scored = resolved_bars(test, tables["test"]["psf_fwhm"].to_numpy())
     figures = score_bars(test, lengths, scored, configuration.seed)
     about = {"networks": digests(ensemble), "galaxies": number, "seed": configuration.seed}
-    presence, figures["bar_probability"] = _presence(number, ensemble, configuration, description)
-    calibration = PictureCalibration.of(learned, presence)
+    presence, figures["bar_probability"] = learn_picture_presence(number, ensemble, configuration, description)
+    questions = uncorrected().questions
+    if people is not None:
+        questions, figures["classes"] = learn_picture_votes(people, ensemble)
+    calibration = PictureCalibration.of(learned, VoteCalibration(questions, presence))
     write_calibration(output, PICTURE_RECIPE, calibration, {}, method=method, bars=figures, **about)
     return figures
-
-
-def _presence(
-    number: int, ensemble: Ensemble, configuration: Configuration, description: Description
-) -> tuple[PresenceCorrection, dict[str, float]]:
-    """Return the correction of the bar probability, learned from galaxies of all kinds, and its figures on others."""
-    population = configuration.simulate.population.model_copy(update={"classes": ClassFractions()})
-    simulate = configuration.simulate.model_copy(update={"population": population})
-    configuration = configuration.model_copy(update={"simulate": simulate, "seed": configuration.seed + 1})
-    band = ensemble.reference_band
-    with TemporaryDirectory() as folder:
-        part = StampFiles(Path(folder) / "part-0.parquet", Path(folder) / "part-0.npy")
-        draw_part(part, number, band, configuration, description)
-        table, pixels = open_store(part, ensemble.bands, band)
-        rows = {split: np.flatnonzero(np.array(table["split"].to_pylist()) == split) for split in CALIBRATION_SPLITS}
-        known = {split: table.take(chosen) for split, chosen in rows.items()}
-        answers = {
-            split: ask_morphology(ensemble, known[split], pixels[chosen], PICTURE_INFERENCE)
-            for split, chosen in rows.items()
-        }
-    presence = learn_presence(known["validation"], answers["validation"])
-    barred = known["test"]["bar_strength"].to_numpy().astype(float) > 0
-    before = answers["test"].bar_probability
-    good, after = np.isfinite(before), presence.apply(before)
-    return presence, {
-        "n": int(good.sum()),
-        "barred_share": float(barred[good].mean()),
-        "brier": float(np.mean((after[good] - barred[good]) ** 2)),
-        "brier_uncorrected": float(np.mean((before[good] - barred[good]) ** 2)),
-        "expected_share": float(after[good].mean()),
-    }
 
 
 def _rows(part: StampFiles, split: str) -> pa.Table:
@@ -192,32 +170,3 @@ def _estimates(
     everything = np.ones(len(chosen), dtype=bool)
     settings = configuration.saliency, configuration.bars.method
     return held_out_bars(ensemble, [part], rows, answers, everything, configuration.seed, *settings)
-
-
-def draw_part(part: StampFiles, number: int, band: str, configuration: Configuration, description: Description) -> None:
-    """Write a part of a training set with galaxies as they come back from pictures, in one band.
-
-    Parameters
-    ----------
-    part : StampFiles
-        The store that is made: `number` rows for each of `CALIBRATION_SPLITS`, in turn.
-    number : int
-    band : str
-    configuration : Configuration
-    description : Description
-    """
-    size, band_index = configuration.stamps.size, description.bands.index(band)
-    columns = ("pixel_scale", f"sky_noise_{band}", f"psf_fwhm_{band}")
-    rows: list[dict[str, Any]] = []
-    with new_array(part.pixels, (2 * number, 2, 1, size, size), np.float32) as pixels:
-        for index in track(range(2 * number), "pictures", 2 * number):
-            generator = generator_for(configuration.seed, "pictures", index)
-            stamp, row = simulate_galaxy(generator, configuration.simulate, description, configuration.stamps)
-            image = stamp[:1, band_index : band_index + 1]
-            imaging = {name: np.array([row[name]], dtype=float) for name in columns}
-            as_pictures(image, imaging, band, 1.0, generator)
-            pixels[index, 0], pixels[index, 1] = image[0], imaging[columns[1]][0] ** -2
-            seen = {name: float(values[0]) for name, values in imaging.items()}
-            rows.append({"index": index, "split": CALIBRATION_SPLITS[index % 2]} | row | seen)
-    arrays = {name: pa.array([row[name] for row in rows], from_pandas=True) for name in rows[0]}
-    write_table(part.table, pa.table(arrays), bands=[band], reference_band=band)

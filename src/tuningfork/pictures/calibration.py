@@ -1,11 +1,11 @@
-"""What the calibration for pictures holds: the relations of bar lengths, and the correction of the bar probability."""
+"""What the calibration for pictures holds: the relations of bar lengths, and the corrections of votes."""
 
 from dataclasses import dataclass, field
 from typing import Self
 
 from tuningfork.core.calibration_file import ADDED
 from tuningfork.measure.bars.calibration import BarCalibration, uncalibrated
-from tuningfork.measure.votes.correction import PresenceCorrection
+from tuningfork.measure.votes.correction import VoteCalibration, uncorrected
 
 PICTURE_RECIPE = "bars on pictures"
 """Name of the recipe in calibration files."""
@@ -17,27 +17,27 @@ class PictureCalibration(BarCalibration):
 
     Attributes
     ----------
-    presence : PresenceCorrection
-        Of the probability that a galaxy has a bar.
+    votes : VoteCalibration
+        Corrections of the votes, towards those of people on pictures, and of the probability of a bar.
     """
 
-    presence: PresenceCorrection = field(default=PresenceCorrection(), metadata=ADDED)
+    votes: VoteCalibration = field(default_factory=uncorrected, metadata=ADDED)
 
     @classmethod
-    def of(cls, bars: BarCalibration, presence: PresenceCorrection | None = None) -> Self:
+    def of(cls, bars: BarCalibration, votes: VoteCalibration | None = None) -> Self:
         """Return a calibration with these relations.
 
         Parameters
         ----------
         bars : BarCalibration
-        presence : PresenceCorrection, optional
-            Without it, probabilities stay as they are.
+        votes : VoteCalibration, optional
+            Without it, votes stay as they are.
 
         Returns
         -------
         PictureCalibration
         """
-        return cls(bars.lengths, bars.axis_ratio, bars.combination, bars.trained, presence or PresenceCorrection())
+        return cls(bars.lengths, bars.axis_ratio, bars.combination, bars.trained, votes or uncorrected())
 
     @classmethod
     def none(cls) -> Self:

@@ -132,6 +132,12 @@ def calibrate_pictures_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--galaxies", type=int, default=400, metavar="N", help="to learn from, and as many to test on (400)"
     )
+    parser.add_argument(
+        "--people",
+        type=Path,
+        metavar="TABLE",
+        help="table from picture-votes, towards whose votes answers are corrected",
+    )
 
 
 def calibrate_pictures_command(options: argparse.Namespace) -> None:
@@ -146,5 +152,5 @@ def calibrate_pictures_command(options: argparse.Namespace) -> None:
 
     require_writable(options.out)
 
-    figures = calibrate_networks(options.models, options.galaxies, SURVEYS, options.out)
+    figures = calibrate_networks(options.models, options.galaxies, SURVEYS, options.out, options.people)
     print(f"{figure_lines(figures)}\n{options.out}: learned from {options.galaxies} galaxies, tested on as many")

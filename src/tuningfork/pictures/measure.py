@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
 from tuningfork.measure.bars.recipe import bar_flags, counts_as_barred, raw_estimates
-from tuningfork.measure.votes.correction import uncorrected
 from tuningfork.measure.votes.recipe import class_flags, vote_columns_of
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
@@ -34,8 +33,8 @@ PICTURE_INFERENCE = Infer(batch_size=128, rotations=8, bar_rotations=8)
 """How the networks are asked about pictures."""
 PICTURE_PSF_BETA = 3.0
 """Exponent of the Moffat profile that is assumed for the PSF."""
-R90_ERROR = 0.16
-"""Standard deviation of ln(r90): its scatter among SDSS pictures that were scaled by the galaxy's size."""
+R90_ERROR = 0.12
+"""Standard deviation of ln(r90): its scatter among 388 SDSS pictures that were scaled by the galaxy's size."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +257,7 @@ def measure(
     band = ensemble.reference_band
     answers = ask_morphology(ensemble, rows, pixels, PICTURE_INFERENCE)
     estimates = raw_estimates(answers, maps, rows, pixels, band, Bars().method)
-    votes = vote_columns_of(answers, replace(uncorrected(), presence=calibration.presence))
+    votes = vote_columns_of(answers, calibration.votes)
     for name, column in picture_columns(estimates, votes, rows, band, calibration).items():
         values[name][good] = column
     with np.errstate(invalid="ignore"):

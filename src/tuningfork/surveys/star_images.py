@@ -64,7 +64,7 @@ class StarImage:
         half = FITTED_WIDTH // 2
         first = max(row - half, 0), max(column - half, 0)
         middle = pixels[first[0] : row + half + 1, first[1] : column + half + 1]
-        fit = fit_moffat(middle, integrated=True)
+        fit = fit_moffat(middle)
         if not fit.converged or max(abs(fit.x), abs(fit.y)) > 1:
             raise InputError("no Moffat profile fits it; expected one star")
         width = min(min(pixels.shape), KEPT_WIDTH)
@@ -73,7 +73,7 @@ class StarImage:
             centred = resampled(pixels, (place[0], place[1]), width - 1 + width % 2)
             # Measured anew, because width and place of a PSF that is no Moffat profile, or that is narrower than two
             # pixels, depend on its place within a pixel.
-            fit = fit_moffat(centred[edge : len(centred) - edge, edge : len(centred) - edge], integrated=True)
+            fit = fit_moffat(centred[edge : len(centred) - edge, edge : len(centred) - edge])
             if max(abs(fit.x), abs(fit.y)) < SAME_CENTRE:
                 break
             place += fit.x, fit.y
