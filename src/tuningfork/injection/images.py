@@ -12,6 +12,7 @@ from tuningfork.simulate.imaging.noise import Correlation, add_noise
 from tuningfork.simulate.imaging.psf import Moffat, Psf, PsfImage
 from tuningfork.simulate.light.canvas import Canvas, canvas_size
 from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.frames import pixel_positions
 from tuningfork.stamps.cut import overlap
 from tuningfork.surveys.base import Image
 
@@ -52,7 +53,7 @@ class Spot:
 def spots(image: Image, injections: Sequence[Injection]) -> list[Spot]:
     """Return the spots of the galaxies whose light falls on an image."""
     ra, dec = np.array([(injection.ra, injection.dec) for injection in injections], dtype=float).reshape(-1, 2).T
-    x, y = (np.asarray(values, dtype=float) for values in image.wcs.all_world2pix(ra, dec, 0))
+    x, y = pixel_positions(image.wcs, ra, dec)
     result = []
     for row in np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist():
         reach = DRAWN_WIDTH_RANGE[1]

@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 from PIL import Image as Picture
 
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.surveys.folder.coordinates import Footprint, footprint_of
 from tuningfork.surveys.folder.psf_files import FILE_ERRORS, PSFEX_ENDING, is_psf, planes_of
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
@@ -56,7 +57,7 @@ class BandImage(NamedTuple):
     weights : ndarray or None
         Inverse variances, float32 (H, W).
     wcs : astropy.wcs.WCS or None
-        Celestial WCS.
+        Celestial WCS; None if there is none, or none that can be used.
     header : astropy.io.fits.Header
         That of the band, and what only the file's first header says; empty for a picture.
     """
@@ -165,54 +166,51 @@ def read_band(path: Path, band: str, bands: list[str], combined: bool) -> BandIm
             header = hdu.header.copy()
             header.extend(hdus[0].header, unique=True)
             weights = None if weight is None else _flat(weight)
-            return BandImage(_flat(pixels), weights, celestial_wcs(hdu.header), header)
+            return BandImage(_flat(pixels), weights, footprint_of(hdu, hdus, path).wcs, header)
     except FILE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
 
-def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, int]]:
-    """Return WCS (None if there is none) and shape (height, width) of an image from its header alone.
+def footprint(layout: Layout, bands: list[str]) -> Footprint:
+    """Return where an image lies on the sky, from the headers alone: that of the first band with a WCS.
 
     Raises
     ------
     InputError
-        If the header cannot be read.
+        If no header can be read.
     """
-    band = next(iter(layout.files))
-    path = layout.files[band]
+    found: list[Footprint] = []
+    unreadable: list[InputError] = []
+    for path in dict.fromkeys(layout.files.values()):
+        try:
+            found += _footprints(path)
+        except InputError as error:
+            unreadable.append(error)
+        if found and found[-1].wcs is not None:
+            return found[-1]
+    if unreadable and not found:
+        raise unreadable[0]
+    return next((place for place in found if place.fault), found[0])
+
+
+def _footprints(path: Path) -> list[Footprint]:
+    """Return the coordinates of the images in a file, up to the first that has a WCS."""
+    found: list[Footprint] = []
     try:
         if is_picture(path):
             with Picture.open(path) as picture:
-                return None, (picture.height, picture.width)
+                return [Footprint(None, (picture.height, picture.width))]
         with fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
             for hdu in hdus:
                 if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2 and not is_psf(hdu):
-                    return celestial_wcs(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
-            raise ValueError("it holds no image")
+                    found.append(footprint_of(hdu, hdus, path))
+                    if found[-1].wcs is not None:
+                        break
+            if not found:
+                raise ValueError("it holds no image")
     except FILE_ERRORS as error:
         raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
-
-
-def celestial_wcs(header: fits.Header) -> WCS | None:
-    """Return the celestial WCS of a FITS header, or None if there is no usable one."""
-    try:
-        wcs = WCS(header, naxis=2)
-        if not wcs.has_celestial:
-            return None
-        position = np.array(wcs.all_pix2world([[0.0, 0.0], [1.0, 1.0]], 0))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return None
-    return wcs if np.isfinite(position).all() and np.ptp(position, axis=0).any() else None
-
-
-def upright_wcs(pixel_scale: float, shape: tuple[int, int]) -> WCS:
-    """Return the WCS that is assumed for an image without one: north up, east left, at an arbitrary position on the sky."""
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval = [180.0, 0.0]
-    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    wcs.wcs.cdelt = [-pixel_scale / 3600, pixel_scale / 3600]
-    return wcs
+    return found
 
 
 def _read_picture(path: Path, number: int, bands: int) -> BandImage:

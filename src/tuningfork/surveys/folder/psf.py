@@ -19,6 +19,7 @@ from astropy.wcs import WCS
 from tuningfork.core.config.survey import Folder
 from tuningfork.core.errors import InputError
 from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.frames import pixel_positions
 from tuningfork.surveys.base import FullWidths, PsfImages, everywhere
 from tuningfork.surveys.folder.facts import POSITION, PSF, WIDTH, of_band
 from tuningfork.surveys.folder.images import Layout, is_picture
@@ -159,7 +160,7 @@ class PsfReader:
     def _place(self, position: Sequence[float | None]) -> tuple[float, float] | None:
         if None in position:
             return None
-        x, y = self._wcs.all_world2pix(*([value] for value in position), 0)
+        x, y = pixel_positions(self._wcs, *(np.array([value], dtype=float) for value in position))
         return (float(x[0]), float(y[0])) if np.isfinite(x[0] + y[0]) else None
 
     def _of_entry(self, entry: dict[str, Any], beside: ImagePsf | None) -> ImagePsf:

@@ -3,7 +3,7 @@
 Without a table of sources, every image shows one galaxy at its centre. With a table (`sources.catalogue` of kind table),
 every row is a source. A row that names the image of its source (column `file`) is cut from that image alone: at the
 row's position, or at the centre if the row has no position or the image no WCS. Other rows are cut from any image that
-covers them. An image without a WCS is assumed to have north up and east left.
+covers them. An image without a WCS is assumed to have north up and east left; its pixel scale must be given.
 
 Pictures (PNG, JPEG) are used as they are: their stretch is not undone, so their magnitudes have little meaning.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from astropy.wcs import WCS
 
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Folder
@@ -27,10 +28,10 @@ from tuningfork.sky.shards import Shard
 from tuningfork.surveys.background import sky_level_and_noise
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.folder.facts import PIXEL_SCALE, SOURCES, ZERO_POINT, columns_of, imaging_of, psf_names
-from tuningfork.surveys.folder.images import Layout, find_images, read_band, upright_wcs
+from tuningfork.surveys.folder.images import Layout, find_images, read_band
 from tuningfork.surveys.folder.psf import PsfReader
 from tuningfork.surveys.folder.psf_files import path_below
-from tuningfork.surveys.folder.sources import FolderSources, ImagePlaces
+from tuningfork.surveys.folder.sources import HOW_TO_SCALE, FolderSources, ImagePlaces
 from tuningfork.surveys.folder.zero_point import zero_point_of
 from tuningfork.surveys.lists.sources.table import UserTable
 from tuningfork.surveys.near import reaches
@@ -86,18 +87,28 @@ class FolderSurvey:
         """Positions of the images on the sky, by name."""
         return ImagePlaces(self.layouts, self._settings.bands)
 
-    def check(self, table: UserTable | None) -> None:
+    def check(self, table: UserTable | None, *, detection: bool = False) -> None:
         """Check that the folder can be used, before any job starts.
+
+        Parameters
+        ----------
+        table : UserTable or None
+            Table of sources.
+        detection : bool
+            Whether the sources are detected on the images, for which those without a WCS are not searched.
 
         Raises
         ------
         ConfigurationError
-            If there is no image, or nothing says where the sources of the table are on the images.
+            If there is no image, nothing says where the sources of the table are on the images, or nothing gives the
+            pixel scale of an image without a WCS.
         """
         layouts = self.layouts
         if table is not None and columns_of(table, self._settings.bands):
             self._check_facts(table)
         if table is None or "file" in table.columns:
+            if not detection:
+                self._check_scales(table)
             return
         if all(self.places[name].wcs is None for name in layouts):
             raise ConfigurationError(
@@ -119,6 +130,21 @@ class FolderSurvey:
             _ = self.own(table).facts
         except InputError as error:
             raise ConfigurationError(str(error)) from None
+
+    def _check_scales(self, table: UserTable | None) -> None:
+        """Check that the pixel scale of every image that shows a source is known.
+
+        Images that cannot be read, or whose WCS is at fault, do not end the run; their sources are flagged.
+        """
+        if self._settings.pixel_scale is not None:
+            return
+        own = self.own(table)
+        lacking = own.without_scale
+        if lacking:
+            raise ConfigurationError(
+                f"survey.folder.pixel_scale: {len(lacking)} of {len(own.images)} images have no WCS, so nothing says how "
+                f"wide their pixels are (first: {lacking[0]}); set it to {HOW_TO_SCALE}"
+            )
 
     def psf_files(self, table: UserTable | None) -> list[Path]:
         """Return the files beside the images, and those that a table names, that hold images of the PSF."""
@@ -151,9 +177,12 @@ class FolderSurvey:
         return self.own(None).sources(shard)
 
     def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
-        """Return the images that come within `margin` (deg) of the shard, and those whose position is unknown."""
+        """Return the images that come within `margin` (deg) of the shard.
+
+        One whose coordinates cannot be read may lie there. One without coordinates has only sources that name it.
+        """
         reach = shard.radius + margin
-        tiles = [self._tile(name) for name in self.layouts]
+        tiles = [self._tile(name) for name in self.layouts if self.places[name].wcs or self.places[name].fault]
         return [tile for tile in tiles if not tile.corners or reaches(tile, *shard.centre, reach)]
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
@@ -170,7 +199,8 @@ class FolderSurvey:
         for band in self._settings.bands:
             try:
                 path = self._path(tile.name, band)
-                read_band(path, band, self._settings.bands, self.layouts[tile.name].combined)
+                pixels, _, wcs, _ = read_band(path, band, self._settings.bands, self.layouts[tile.name].combined)
+                self._coordinates(tile, path, wcs, pixels.shape)
                 # A file outside the cache is named by its absolute path, so that the name is valid for any cache.
                 fetched.files[band] = {IMAGE: os.path.abspath(path)}  # noqa: PTH100 - symbolic links stay
             except InputError as error:
@@ -202,11 +232,15 @@ class FolderSurvey:
         inverse_variance = weigh(pixels, weights, noise, str(path))
         pixels[inverse_variance <= 0] = 0
         shape = (pixels.shape[0], pixels.shape[1])
-        wcs = wcs or upright_wcs(facts.get(PIXEL_SCALE, self._description.pixel_scale), shape)
+        wcs, on_sky = self._coordinates(tile.tile, path, wcs, shape)
         zero_point = facts.get(ZERO_POINT) or zero_point_of(header, str(path)) or settings.zero_point
         psf = PsfReader(settings, layout, band, wcs, shape).psf(facts.get(SOURCES, ()))
         image = Image.of_arrays(pixels, inverse_variance, wcs, settings.psf_fwhm, zero_point)
-        return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images)
+        return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images, on_sky=on_sky)
+
+    def _coordinates(self, tile: Tile, path: Path, wcs: WCS | None, shape: tuple[int, ...]) -> tuple[WCS, bool]:
+        scale = tile.facts.get(PIXEL_SCALE, self._settings.pixel_scale)
+        return self.places[tile.name].coordinates(path, wcs, scale, (shape[0], shape[1]))
 
 
 def sky_of(pixels: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:

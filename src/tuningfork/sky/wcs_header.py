@@ -1,0 +1,242 @@
+"""Read the celestial coordinates of a FITS header, or say in one line why they cannot be used.
+
+astropy and WCSLIB pass over what they do not understand: a number in quotes becomes 0, a missing scale 1 deg per pixel,
+an unknown frame RA and Dec. Such headers are refused here by keyword and value. Spellings of units, systems and equinoxes
+that have one meaning only are put right before astropy reads them.
+"""
+
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyError, VerifyWarning
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS
+
+from tuningfork.core.errors import InputError
+from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.frames import ECLIPTIC, EQUATORIAL, FRAMES, SYSTEMS, sky_positions
+
+NO_TYPE = ("", "LINEAR", "PIXEL")
+"""Values of CTYPE that say nothing about the sky."""
+UNKNOWN_FRAMES = {"HP": "helioprojective", "HG": "heliographic", "CR": "heliographic", "TL": "terrestrial"}
+UNREAD_PROJECTIONS = ("TNX", "ZPX")
+"""Projections of IRAF; WCSLIB writes beyond its memory with some of their coefficients (WATi_nnn)."""
+UNITS = {
+    "deg": ("", "DEG", "DEGREE", "DEGREES", "DEGS"),
+    "arcmin": ("ARCMIN", "ARCMINS", "ARCMINUTE", "ARCMINUTES"),
+    "arcsec": ("ARCSEC", "ARCSECS", "ARCSECOND", "ARCSECONDS", "ASEC"),
+    "mas": ("MAS", "MARCSEC", "MILLIARCSEC", "MILLIARCSECOND", "MILLIARCSECONDS"),
+    "rad": ("RAD", "RADIAN", "RADIANS"),
+}
+UNIT_OF = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings}
+NUMBER = r"(?:CRVAL|CRPIX|CDELT|CROTA)\d{{1,2}}{0}|(?:CD|PC|PV)\d{{1,2}}_\d{{1,2}}{0}|(?:LON|LAT)POLE{0}|WCSAXES{0}"
+SIP = r"[AB]P?_(?:ORDER|\d+_\d+)"
+IRRELEVANT = re.compile(r"WAT\d.*|DATE.*|MJD.*|OBSGEO.*|COMMENT|HISTORY|")
+"""Keywords that WCSLIB reads, and that say nothing about positions."""
+EQUINOX_TEXT = re.compile(r"([BJ]?)\s*(\d{4}(?:\.\d*)?)")
+MAX_AXES, MAX_SIP_ORDER = 9, 20
+FIRST_EQUINOX, LAST_EQUINOX = 1600.0, 2200.0
+SCALES = 1e-5, 3600.0
+"""Smallest and largest width of a pixel (arcsec)."""
+MAX_ELONGATION = 2.0
+"""Largest ratio of the axes of a pixel on the sky; the measurements take pixels as square."""
+WCS_ERRORS = (
+    ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, MemoryError, OSError, VerifyError,
+)  # fmt: skip
+"""Exceptions that astropy raises for headers it cannot use."""
+
+
+def image_axes(header: fits.Header) -> tuple[int, int]:
+    """Return the numbers of the two axes of an image: the first that are longer than one pixel, else 1 and 2."""
+    count = min(int(header.get("NAXIS", 0)), MAX_AXES)
+    axes = [axis for axis in range(1, count + 1) if header.get(f"NAXIS{axis}", 0) > 1]
+    return (axes[0], axes[1]) if len(axes) > 1 else (1, 2)
+
+
+def read_wcs(header: fits.Header, hdus: fits.HDUList | None = None) -> WCS | None:
+    """Return the celestial WCS of an image from its header.
+
+    Without a primary WCS, the first alternate one (CTYPE1A, ...) that is celestial is taken.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        With NAXISi, the width of the image.
+    hdus : astropy.io.fits.HDUList, optional
+        The open file, for lookup tables of a distortion.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        Of two axes, in the order of the pixels; None if the header has no celestial WCS.
+
+    Raises
+    ------
+    InputError
+        If there is one that cannot be used; the message names keyword and value, but not the file.
+    """
+    try:
+        with warnings.catch_warnings():
+            for kind in (AstropyWarning, VerifyWarning):
+                warnings.simplefilter("ignore", kind)
+            axes = image_axes(header)
+            key = _version(header, axes)
+            if key is None:
+                return None
+            wcs = WCS(_put_right(header, axes, key), fobj=hdus, key=key or " ", naxis=list(axes))
+            _require_use(wcs, header, axes)
+            return wcs
+    except WCS_ERRORS as error:
+        raise InputError(f"its WCS cannot be read ({_reason(error)})") from None
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an exception says, without the places in WCSLIB's source."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.split(r"ERROR \d+ in \w+\(\) at line \d+ of file \S+: ", text)[-1].rstrip(".")
+
+
+def _version(header: fits.Header, axes: tuple[int, int]) -> str | None:
+    """Return which WCS of the header is celestial ('' for the primary one), or None."""
+    for key in ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
+        names = [f"CTYPE{axis}{key}" for axis in axes]
+        if not any(name in header for name in names):
+            continue
+        types = [_type(header, name) for name in names]
+        if all(kind in NO_TYPE for kind in types):
+            continue
+        found = " and ".join(f"{name} is {kind!r}" for name, kind in zip(names, types, strict=True))
+        heads = [kind.split("-")[0] for kind in types]
+        if not any(set(heads) == set(pair) for pair in FRAMES):
+            if key:
+                continue
+            frame = UNKNOWN_FRAMES.get(heads[0][:2])
+            raise InputError(
+                f"{found}{f', {frame} coordinates' if frame else ''}; expected a pair of "
+                f"{', '.join(map('/'.join, FRAMES))}"
+            )
+        if any(kind.split("-")[-1] in UNREAD_PROJECTIONS for kind in types):
+            raise InputError(f"{found}, a projection of IRAF that is not read; convert it to TPV or SIP")
+        return key
+    return None
+
+
+def _type(header: fits.Header, name: str) -> str:
+    value = header.get(name, "")
+    if isinstance(value, fits.card.Undefined):
+        return ""
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {value!r}; expected text, such as 'RA---TAN'")
+    return value.strip().upper()
+
+
+def _put_right(header: fits.Header, axes: tuple[int, int], key: str) -> fits.Header:
+    """Return a copy of a header in which all that matters is as astropy expects it."""
+    header = header.copy()
+    for name in {name for name in header if IRRELEVANT.fullmatch(name)}:
+        header.remove(name, ignore_missing=True, remove_all=True)
+    _require_numbers(header, axes, key)
+    for axis in range(1, MAX_AXES + 1):
+        name, unit = f"CTYPE{axis}{key}", f"CUNIT{axis}{key}"
+        if axis in axes:
+            header[name], header[unit] = _type(header, name), _unit(header, unit)
+        else:
+            # The units of other axes, which WCSLIB may not know, must not cost the celestial ones.
+            header.remove(name, ignore_missing=True)
+            header.remove(unit, ignore_missing=True)
+    pair = {str(header[f"CTYPE{axis}{key}"]).split("-")[0] for axis in axes}
+    _put_right_system(header, key, pair in (set(EQUATORIAL), set(ECLIPTIC)))
+    return header
+
+
+def _require_numbers(header: fits.Header, axes: tuple[int, int], key: str) -> None:
+    """Check that all numbers of a WCS are there, and are numbers."""
+    pattern = re.compile(f"{NUMBER.format(key)}|{SIP}")
+    names = sorted({name for name in header if pattern.fullmatch(name)})
+    for name in names:
+        value = header[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise InputError(f"{name} is {_shown(value)}; expected a number")
+        if header.count(name) > 1 and len({header[(name, number)] for number in range(header.count(name))}) > 1:
+            raise InputError(f"{name} occurs {header.count(name)} times with different values; keep one")
+        limit = MAX_SIP_ORDER if name.endswith("_ORDER") else MAX_AXES if name.startswith("WCSAXES") else None
+        if limit is not None and not (0 <= value <= limit and value == int(value)):
+            raise InputError(f"{name} is {value}; expected a whole number up to {limit}")
+    for axis in axes:
+        for name in (f"CRVAL{axis}{key}", f"CRPIX{axis}{key}"):
+            if name not in names:
+                raise InputError(f"it has CTYPE{axis}{key}, but no {name}")
+        if not any(re.fullmatch(rf"CDELT{axis}{key}|CD{axis}_\d+{key}|CD0*{axis}0\d+", name) for name in header):
+            raise InputError(f"it has CTYPE{axis}{key}, but neither CDELT{axis}{key} nor CD{axis}_{axis}{key}")
+
+
+def _shown(value: Any) -> str:
+    return "empty" if isinstance(value, fits.card.Undefined) else repr(value)
+
+
+def _unit(header: fits.Header, name: str) -> str:
+    value = header.get(name, "")
+    value = "" if isinstance(value, fits.card.Undefined) else value
+    unit = UNIT_OF.get(str(value).strip().upper())
+    if unit is None:
+        raise InputError(f"{name} is {value!r}; expected {', '.join(UNITS)}")
+    return unit
+
+
+def _put_right_system(header: fits.Header, key: str, matters: bool) -> None:
+    """Write RADESYS and EQUINOX as numbers and names that astropy knows, or remove them where they mean nothing."""
+    given = {name: header[name] for name in (f"RADESYS{key}", "RADECSYS", f"EQUINOX{key}", "EPOCH") if name in header}
+    for name in given:
+        header.remove(name, remove_all=True)
+    given = {name: value for name, value in given.items() if not isinstance(value, fits.card.Undefined)}
+    if not matters:
+        return
+    system = ""
+    for name in (f"RADESYS{key}", "RADECSYS"):
+        system = system or str(given.get(name, "")).strip().upper()
+        if system and system not in SYSTEMS:
+            raise InputError(f"{name} is {given[name]!r}; expected one of {', '.join(SYSTEMS)}")
+    for name in (f"EQUINOX{key}", "EPOCH") if system != "ICRS" else ():
+        if name in given and str(given[name]).strip():
+            letter, header[f"EQUINOX{key}"] = _equinox(name, given[name])
+            system = system or {"B": "FK4", "J": "FK5"}.get(letter, "")
+            break
+    if system:
+        header[f"RADESYS{key}"] = system
+
+
+def _equinox(name: str, value: Any) -> tuple[str, float]:
+    """Return the letter (B, J or none) and the year of an equinox."""
+    match = EQUINOX_TEXT.fullmatch(str(value).strip().upper())
+    year = float(match[2]) if match and not isinstance(value, bool) else np.nan
+    if not FIRST_EQUINOX <= year <= LAST_EQUINOX:
+        raise InputError(
+            f"{name} is {value!r}; expected an equinox from {FIRST_EQUINOX:.0f} to {LAST_EQUINOX:.0f}, such as 2000.0"
+        )
+    return (match[1] if match else ""), year
+
+
+def _require_use(wcs: WCS, header: fits.Header, axes: tuple[int, int]) -> None:
+    """Check that a WCS gives the centre of the image a position, a scale and pixels that are about square."""
+    if not wcs.has_celestial:
+        types = " and ".join(f"CTYPE{axis} is {header.get(f'CTYPE{axis}')!r}" for axis in axes)
+        raise InputError(f"{types}; expected such as 'RA---TAN' and 'DEC--TAN'")
+    x, y = (np.array([(int(header.get(f"NAXIS{axis}", 1)) - 1) / 2]) for axis in axes)
+    ra, dec = sky_positions(wcs, x, y)
+    matrix = jacobian(wcs, x, y)
+    if not (np.isfinite(ra + dec).all() and np.isfinite(matrix).all()):
+        raise InputError("its WCS gives no position for the centre of the image")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = float(directions(matrix)[0][0])
+    if not SCALES[0] <= scale <= SCALES[1]:
+        raise InputError(
+            f"its WCS says that a pixel is {scale:.3g} arcsec wide; expected {SCALES[0]:g} to {SCALES[1]:g}"
+        )
+    long, short = np.linalg.svd(matrix[0], compute_uv=False)
+    if long > MAX_ELONGATION * short:
+        raise InputError(
+            f"its WCS says that a pixel is {long:.3g} by {short:.3g} arcsec; expected pixels that are about square"
+        )
