@@ -32,9 +32,12 @@ UNITS = {
     "rad": ("RAD", "RADIAN", "RADIANS"),
 }
 UNIT_OF = {spelling: unit for unit, spellings in UNITS.items() for spelling in spellings}
-NUMBER = r"(?:CRVAL|CRPIX|CDELT|CROTA)\d{{1,2}}{0}|(?:CD|PC|PV)\d{{1,2}}_\d{{1,2}}{0}|(?:LON|LAT)POLE{0}|WCSAXES{0}"
+NUMBER = r"(?:CRVAL|CRPIX|CDELT|CROTA)\d{{1,2}}{0}|(?:CD|PC|PV)\d{{1,2}}_\d{{1,2}}{0}|(?:LON|LAT)POLE{0}"
+ONE_AXIS = re.compile(r"(CTYPE|CUNIT|CNAME|CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER|NAXIS|PV|PS)(\d{1,3})((?:_\d+)?[A-Z]?)")
+TWO_AXES = re.compile(r"(CD|PC)(?:00)?(\d{1,2})(?:_|00)(\d{1,2})([A-Z]?)")
+"""Keywords with the numbers of one axis, or of two (PC001002 is an old spelling of PC1_2)."""
 SIP = r"[AB]P?_(?:ORDER|\d+_\d+)"
-IRRELEVANT = re.compile(r"WAT\d.*|DATE.*|MJD.*|OBSGEO.*|COMMENT|HISTORY|")
+IRRELEVANT = re.compile(r"WAT\d.*|WCSAXES[A-Z]?|DATE.*|MJD.*|OBSGEO.*|COMMENT|HISTORY|")
 """Keywords that WCSLIB reads, and that say nothing about positions."""
 EQUINOX_TEXT = re.compile(r"([BJ]?)\s*(\d{4}(?:\.\d*)?)")
 MAX_AXES, MAX_SIP_ORDER = 9, 20
@@ -86,7 +89,7 @@ def read_wcs(header: fits.Header, hdus: fits.HDUList | None = None) -> WCS | Non
             key = _version(header, axes)
             if key is None:
                 return None
-            wcs = WCS(_put_right(header, axes, key), fobj=hdus, key=key or " ", naxis=list(axes))
+            wcs = WCS(_put_right(header, axes, key), fobj=hdus, key=key or " ", naxis=2)
             _require_use(wcs, header, axes)
             return wcs
     except WCS_ERRORS as error:
@@ -139,16 +142,40 @@ def _put_right(header: fits.Header, axes: tuple[int, int], key: str) -> fits.Hea
     for name in {name for name in header if IRRELEVANT.fullmatch(name)}:
         header.remove(name, ignore_missing=True, remove_all=True)
     _require_numbers(header, axes, key)
-    for axis in range(1, MAX_AXES + 1):
+    header = _two_axes(header, axes, key)
+    for axis in (1, 2):
         name, unit = f"CTYPE{axis}{key}", f"CUNIT{axis}{key}"
-        if axis in axes:
-            header[name], header[unit] = _type(header, name), _unit(header, unit)
-        else:
-            # The units of other axes, which WCSLIB may not know, must not cost the celestial ones.
-            header.remove(name, ignore_missing=True)
-            header.remove(unit, ignore_missing=True)
-    pair = {str(header[f"CTYPE{axis}{key}"]).split("-")[0] for axis in axes}
+        header[name], header[unit] = _type(header, name), _unit(header, unit)
+    pair = {str(header[f"CTYPE{axis}{key}"]).split("-")[0] for axis in (1, 2)}
     _put_right_system(header, key, pair in (set(EQUATORIAL), set(ECLIPTIC)))
+    return header
+
+
+def _two_axes(header: fits.Header, axes: tuple[int, int], key: str) -> fits.Header:
+    """Return a header in which the axes of the image are 1 and 2, and no others are left.
+
+    What WCSLIB does not understand about a frequency or a polarisation would cost the celestial axes theirs.
+    """
+    place = {str(axis): str(number) for number, axis in enumerate(axes, 1)}
+    renamed: dict[str, str] = {}
+    for name in sorted(set(header)):
+        if match := ONE_AXIS.fullmatch(name):
+            kind, first, second, rest = match[1], match[2], "", match[3]
+        elif match := TWO_AXES.fullmatch(name):
+            kind, first, second, rest = match.groups()
+        else:
+            continue
+        inside = [axis in place for axis in (first, second or first)]
+        if all(inside):
+            renamed[name] = f"{kind}{place[first]}{f'_{place[second]}' if second else ''}{rest}"
+            continue
+        if any(inside) and rest == key and header[name] != 0:
+            raise InputError(f"{name} is {header[name]}; expected 0, because it mixes the image with another axis")
+        header.remove(name, remove_all=True)
+    for name, new in renamed.items():
+        if new != name:
+            header.rename_keyword(name, new, force=True)
+    header["NAXIS"] = 2
     return header
 
 
@@ -162,19 +189,18 @@ def _require_numbers(header: fits.Header, axes: tuple[int, int], key: str) -> No
             raise InputError(f"{name} is {_shown(value)}; expected a number")
         if header.count(name) > 1 and len({header[(name, number)] for number in range(header.count(name))}) > 1:
             raise InputError(f"{name} occurs {header.count(name)} times with different values; keep one")
-        limit = MAX_SIP_ORDER if name.endswith("_ORDER") else MAX_AXES if name.startswith("WCSAXES") else None
-        if limit is not None and not (0 <= value <= limit and value == int(value)):
-            raise InputError(f"{name} is {value}; expected a whole number up to {limit}")
+        if name.endswith("_ORDER") and not (0 <= value <= MAX_SIP_ORDER and value == int(value)):
+            raise InputError(f"{name} is {value}; expected a whole number up to {MAX_SIP_ORDER}")
     for axis in axes:
         for name in (f"CRVAL{axis}{key}", f"CRPIX{axis}{key}"):
             if name not in names:
                 raise InputError(f"it has CTYPE{axis}{key}, but no {name}")
-        if not any(re.fullmatch(rf"CDELT{axis}{key}|CD{axis}_\d+{key}|CD0*{axis}0\d+", name) for name in header):
+        if not any(re.fullmatch(rf"CDELT{axis}{key}|CD{axis}_\d+{key}|CD00{axis}00\d", name) for name in header):
             raise InputError(f"it has CTYPE{axis}{key}, but neither CDELT{axis}{key} nor CD{axis}_{axis}{key}")
 
 
 def _shown(value: Any) -> str:
-    return "empty" if isinstance(value, fits.card.Undefined) else repr(value)
+    return "empty" if value is None or isinstance(value, fits.card.Undefined) else repr(value)
 
 
 def _unit(header: fits.Header, name: str) -> str:
