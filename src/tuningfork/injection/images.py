@@ -60,6 +60,8 @@ def spots(image: Image, injections: Sequence[Injection]) -> list[Spot]:
         if not (-reach < x[row] < image.shape[1] + reach and -reach < y[row] < image.shape[0] + reach):
             continue
         sky = jacobian(image.wcs, x[row : row + 1], y[row : row + 1])
+        if not np.isfinite(sky).all():
+            continue
         scale = float(directions(sky)[0][0])
         matrix = np.linalg.inv(sky[0]) @ np.diag([-1.0, 1.0])
         width = int(np.clip(DRAWN_RADII * injections[row].galaxy.r_eff / scale, *DRAWN_WIDTH_RANGE))

@@ -63,15 +63,15 @@ def frame_of(wcs: WCS) -> BaseCoordinateFrame:
         system = "ICRS" if np.isnan(equinox) else "FK5" if equinox >= FIRST_FK5_EQUINOX else "FK4"
     if system not in SYSTEMS:
         raise InputError(f"RADESYS is {system!r}; expected one of {', '.join(SYSTEMS)}")
+    if axes == EQUATORIAL and system == "ICRS":
+        return ICRS()
     besselian = system.startswith("FK4")
     if np.isnan(equinox):
         equinox = 1950.0 if besselian else 2000.0
     time = Time(equinox, format="byear" if besselian else "jyear", scale="tt")
     if axes == ECLIPTIC:
         return BarycentricMeanEcliptic(equinox=time)
-    return {"ICRS": ICRS, "FK5": FK5, "FK4": FK4, "FK4-NO-E": FK4NoETerms}[system](
-        **({} if system == "ICRS" else {"equinox": time})
-    )
+    return {"FK5": FK5, "FK4": FK4, "FK4-NO-E": FK4NoETerms}[system](equinox=time)
 
 
 def sky_positions(wcs: WCS, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

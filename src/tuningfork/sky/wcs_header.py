@@ -37,6 +37,7 @@ ONE_AXIS = re.compile(r"(CTYPE|CUNIT|CNAME|CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER|N
 TWO_AXES = re.compile(r"(CD|PC)(?:00)?(\d{1,2})(?:_|00)(\d{1,2})([A-Z]?)")
 """Keywords with the numbers of one axis, or of two (PC001002 is an old spelling of PC1_2)."""
 SIP = r"[AB]P?_(?:ORDER|\d+_\d+)"
+DISTORTION = re.compile(r"(CPDIS|D2IMDIS)\d")
 IRRELEVANT = re.compile(r"WAT\d.*|WCSAXES[A-Z]?|DATE.*|MJD.*|OBSGEO.*|COMMENT|HISTORY|")
 """Keywords that WCSLIB reads, and that say nothing about positions."""
 EQUINOX_TEXT = re.compile(r"([BJ]?)\s*(\d{4}(?:\.\d*)?)")
@@ -47,7 +48,8 @@ SCALES = 1e-5, 3600.0
 MAX_ELONGATION = 2.0
 """Largest ratio of the axes of a pixel on the sky; the measurements take pixels as square."""
 WCS_ERRORS = (
-    ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, MemoryError, OSError, VerifyError,
+    ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, MemoryError, NameError, OSError,
+    VerifyError,
 )  # fmt: skip
 """Exceptions that astropy raises for headers it cannot use."""
 
@@ -142,6 +144,7 @@ def _put_right(header: fits.Header, axes: tuple[int, int], key: str) -> fits.Hea
     for name in {name for name in header if IRRELEVANT.fullmatch(name)}:
         header.remove(name, ignore_missing=True, remove_all=True)
     _require_numbers(header, axes, key)
+    _require_tables(header)
     header = _two_axes(header, axes, key)
     for axis in (1, 2):
         name, unit = f"CTYPE{axis}{key}", f"CUNIT{axis}{key}"
@@ -197,6 +200,15 @@ def _require_numbers(header: fits.Header, axes: tuple[int, int], key: str) -> No
                 raise InputError(f"it has CTYPE{axis}{key}, but no {name}")
         if not any(re.fullmatch(rf"CDELT{axis}{key}|CD{axis}_\d+{key}|CD00{axis}00\d", name) for name in header):
             raise InputError(f"it has CTYPE{axis}{key}, but neither CDELT{axis}{key} nor CD{axis}_{axis}{key}")
+
+
+def _require_tables(header: fits.Header) -> None:
+    """Check that distortions are lookup tables or SIP; astropy passes over other functions."""
+    for name in sorted({name for name in header if DISTORTION.fullmatch(name)}):
+        if str(header[name]).strip().upper() != "LOOKUP":
+            raise InputError(
+                f"{name} is {_shown(header[name])}; expected 'LOOKUP', because no other distortion is read"
+            )
 
 
 def _shown(value: Any) -> str:

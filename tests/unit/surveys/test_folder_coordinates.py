@@ -77,6 +77,19 @@ def test_every_frame_of_the_sky_becomes_icrs(tmp_path: Path, case: str) -> None:
     assert_agrees(row_of(tmp_path, header_of(**cards)), truth(WCS(plain), frame, MIDDLE, MIDDLE))
 
 
+@pytest.mark.parametrize("case", ["galactic", "ecliptic", "EQUINOX 1950"])
+def test_a_position_of_the_table_is_found_on_an_image_in_another_frame(tmp_path: Path, case: str) -> None:
+    cards, frame = FRAMES[case]
+    plain = header_of(CRVAL1=cards.get("CRVAL1", 10.0), CRVAL2=cards.get("CRVAL2", 41.0))
+    right = truth(WCS(plain), frame, 90, 70)
+    write(tmp_path / "images", header_of(**cards))
+    pd.DataFrame({"ra": [right["ra"]], "dec": [right["dec"]]}).to_csv(tmp_path / "t.csv", index=False)
+    rows, stamps, _ = run(tmp_path, table="t.csv")
+    # The galaxy is 10 px left of the position and 10 px above it.
+    assert np.unravel_index(stamps[0, 0, 1].argmax(), stamps.shape[-2:]) == (74, 54)
+    assert rows["0/"]["tile"] == "x"
+
+
 def test_the_values_by_hand(tmp_path: Path) -> None:
     """M31's galactic coordinates, and the precession of 50 years."""
     write(tmp_path / "images", header_of(**GALACTIC), "galactic")
@@ -225,6 +238,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "SIP of an absurd order": ({"A_ORDER": 1000000, "B_ORDER": 2}, "A_ORDER is 1000000"),
     "SIP of one axis": ({"A_ORDER": 2, "A_2_0": 1e-6}, "B_ORDER"),
     "a lookup table that is not there": ({"CPDIS1": "LOOKUP", "DP1.EXTVER": 1.0}, "cannot be read"),
+    "a polynomial distortion": ({"CPDIS1": "Polynomial"}, "CPDIS1 is 'Polynomial'; expected 'LOOKUP'"),
     "a matrix over three axes": ({"PC1_3": 0.5, "CTYPE3": "FREQ"}, "PC1_3 is 0.5; expected 0"),
 }
 

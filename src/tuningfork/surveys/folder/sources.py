@@ -13,7 +13,8 @@ import pyarrow as pa
 from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
-from tuningfork.sky.frames import sky_positions
+from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.frames import pixel_positions, sky_positions
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
 from tuningfork.surveys.base import OwnImages
 from tuningfork.surveys.folder.coordinates import upright_wcs
@@ -47,6 +48,14 @@ class ImagePlace:
     dec: float = np.nan
     corners: tuple[tuple[float, float], ...] = ()
     fault: str = ""
+
+    @property
+    def scale(self) -> float:
+        """Width of a pixel at the centre (arcsec); NaN without a WCS."""
+        if self.wcs is None:
+            return np.nan
+        x, y = pixel_positions(self.wcs, np.array([self.ra]), np.array([self.dec]))
+        return float(directions(jacobian(self.wcs, x, y))[0][0])
 
     def coordinates(self, path: Path, wcs: WCS | None, scale: float | None, shape: tuple[int, int]) -> tuple[WCS, bool]:
         """Return the WCS of one band of the image, or the one that is assumed, and whether it gives positions on the sky.

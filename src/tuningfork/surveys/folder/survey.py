@@ -39,6 +39,8 @@ from tuningfork.surveys.transfer.network import Network
 
 logger = logging.getLogger(__name__)
 
+MAX_SCALE_RATIO = 1.1
+"""Ratio of the pixel scales of the images and of the training set beyond which the log says so."""
 SMALL_IMAGE_WIDTH = 1000
 """Width (px) below which the sky is measured along the edges, which a central galaxy does not reach."""
 TINIEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
@@ -103,18 +105,32 @@ class FolderSurvey:
             If there is no image, nothing says where the sources of the table are on the images, or nothing gives the
             pixel scale of an image without a WCS.
         """
-        layouts = self.layouts
         if table is not None and columns_of(table, self._settings.bands):
             self._check_facts(table)
+        placed = next((name for name in self.layouts if self.places[name].wcs), None)
+        if placed is not None and self._settings.pixel_scale is None:
+            self._compare_scale(placed)
         if table is None or "file" in table.columns:
             if not detection:
                 self._check_scales(table)
             return
-        if all(self.places[name].wcs is None for name in layouts):
+        if placed is None:
             raise ConfigurationError(
-                f"survey.folder.images: none of the {len(layouts)} images in {self._settings.images} has a WCS, so the "
+                f"survey.folder.images: none of the {len(self.layouts)} images in {self._settings.images} has a WCS, so the "
                 f"positions in the table of sources ({table.what}) cannot be found on them; add a column file that "
                 "names the image of each source"
+            )
+
+    def _compare_scale(self, name: str) -> None:
+        """Say so if the pixels of the training set will be unlike those of an image with a WCS."""
+        scale, assumed = self.places[name].scale, self._description.pixel_scale
+        if abs(np.log(scale / assumed)) > np.log(MAX_SCALE_RATIO):
+            logger.warning(
+                "survey.folder.pixel_scale is not set: the training set is simulated with pixels of %.3g arcsec, and those of "
+                "the image %s are %.3g arcsec wide; set it to what is typical of your images",
+                assumed,
+                name,
+                scale,
             )
 
     def _check_facts(self, table: UserTable) -> None:
