@@ -37,6 +37,7 @@ ONE_AXIS = re.compile(r"(CTYPE|CUNIT|CNAME|CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER|N
 TWO_AXES = re.compile(r"(CD|PC)(?:00)?(\d{1,2})(?:_|00)(\d{1,2})([A-Z]?)")
 """Keywords with the numbers of one axis, or of two (PC001002 is an old spelling of PC1_2)."""
 SIP = r"[AB]P?_(?:ORDER|\d+_\d+)"
+OF_POSITIONS = re.compile(r"C(TYPE|UNIT|RVAL|RPIX|DELT|ROTA|D)\d|P[CV]\d|(LON|LAT)POLE|RADE|EQUINOX|EPOCH|[AB]P?_")
 DISTORTION = re.compile(r"(CPDIS|D2IMDIS)\d")
 IRRELEVANT = re.compile(r"WAT\d.*|WCSAXES[A-Z]?|DATE.*|MJD.*|OBSGEO.*|COMMENT|HISTORY|")
 """Keywords that WCSLIB reads, and that say nothing about positions."""
@@ -182,16 +183,24 @@ def _two_axes(header: fits.Header, axes: tuple[int, int], key: str) -> fits.Head
     return header
 
 
+def _axes_of(name: str) -> tuple[int, ...]:
+    """Return the numbers of the axes in a keyword."""
+    if match := ONE_AXIS.fullmatch(name):
+        return (int(match[2]),)
+    return (int(match[2]), int(match[3])) if (match := TWO_AXES.fullmatch(name)) else ()
+
+
 def _require_numbers(header: fits.Header, axes: tuple[int, int], key: str) -> None:
-    """Check that all numbers of a WCS are there, and are numbers."""
+    """Check that all numbers of a WCS are there, are numbers, and are not contradicted by others."""
     pattern = re.compile(f"{NUMBER.format(key)}|{SIP}")
-    names = sorted({name for name in header if pattern.fullmatch(name)})
-    for name in names:
+    names = {name for name in header if all(axis in axes for axis in _axes_of(name))}
+    for name in sorted(name for name in names if header.count(name) > 1 and OF_POSITIONS.match(name)):
+        if len({str(header[(name, number)]) for number in range(header.count(name))}) > 1:
+            raise InputError(f"{name} occurs {header.count(name)} times with different values; keep one")
+    for name in sorted(filter(pattern.fullmatch, names)):
         value = header[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise InputError(f"{name} is {_shown(value)}; expected a number")
-        if header.count(name) > 1 and len({header[(name, number)] for number in range(header.count(name))}) > 1:
-            raise InputError(f"{name} occurs {header.count(name)} times with different values; keep one")
         if name.endswith("_ORDER") and not (0 <= value <= MAX_SIP_ORDER and value == int(value)):
             raise InputError(f"{name} is {value}; expected a whole number up to {MAX_SIP_ORDER}")
     for axis in axes:

@@ -117,7 +117,13 @@ SAME_POSITIONS: dict[str, dict[str, Any]] = {
         **{"CTYPE3": "FREQ", "CUNIT3": "GHZ", "CRVAL3": 1.4, "CRPIX3": 1.0, "CDELT3": 0.0, "CTYPE4": "STOKES"},
         **{"CRVAL4": 1.0, "CDELT4": 1.0, "CRPIX4": 1.0},
     },
-    "a broken third axis": {"CTYPE3": "VELO-XYZ", "CUNIT3": "parsnips", "CRVAL3": 0.0},
+    "a broken third axis": {
+        "CTYPE3": "VELO-XYZ",
+        "CUNIT3": "parsnips",
+        "CRVAL3": "unknown",
+        "CDELT3": "",
+        "CD3_3": 0.0,
+    },
     "CROTA": {"CROTA2": 0.0},
     "the old spelling of PC": {"PC001001": 1.0, "PC001002": 0.0, "PC002001": 0.0, "PC002002": 1.0, "PC003003": 1.0},
     "axes without end": {"WCSAXES": 100000},
@@ -269,20 +275,30 @@ def test_a_given_pixel_scale_takes_the_place_of_a_wcs_that_cannot_be_used(
     assert "singular" in caplog.text
 
 
-def keyword_twice(path: Path) -> None:
+def _add(path: Path, card: bytes) -> None:
+    """Put a card before the END of the first header, whose last card is blank."""
     content = path.read_bytes()
     end = content.index(b"END".ljust(80))
-    card = b"CRVAL1  =                 20.0".ljust(80)
-    path.write_bytes(
-        content[:end] + card + content[end:-80] if content[end + 80 : end + 160].strip() == b"" else content
-    )
+    assert not content[2800:2880].strip()
+    path.write_bytes(content[:end] + card.ljust(80) + content[end:2800] + content[2880:])
+
+
+def keyword_twice(path: Path) -> None:
+    _add(path, b"CRVAL1  =                 20.0")
+
+
+def type_twice(path: Path) -> None:
+    _add(path, b"CTYPE1  = 'RA---SIN'")
 
 
 def not_a_number(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"CRVAL1  =                 10.0", b"CRVAL1  =                  NAN"))
 
 
-@pytest.mark.parametrize(("spoil", "message"), [(keyword_twice, "CRVAL1 occurs 2 times"), (not_a_number, "CRVAL1|NAN")])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(keyword_twice, "CRVAL1 occurs 2 times"), (type_twice, "CTYPE1 occurs 2 times"), (not_a_number, "CRVAL1|NAN")],
+)
 def test_cards_that_contradict_each_other_or_hold_no_number(
     tmp_path: Path, spoil: Callable[[Path], None], message: str
 ) -> None:
