@@ -17,7 +17,8 @@ from tuningfork.networks.inputs import ORIENTATIONS, dihedral, prepare
 from tuningfork.networks.model_file import load
 from tuningfork.pictures.measure import store_of
 from tuningfork.pictures.read import read_picture
-from tuningfork.stamps.picture.stamp import PictureStamp, unstretch
+from tuningfork.stamps.picture.stamp import PictureStamp
+from tuningfork.stamps.picture.stretch import unstretch
 
 BATCH = 32
 RATE, DECAY, SMOOTHING = 1e-3, 0.05, 0.05

@@ -13,6 +13,7 @@ Then set `train.morphology.picture_votes: all.parquet` and run the target `model
 
 import argparse
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -81,18 +82,19 @@ def main() -> None:
     parser.add_argument("--people", type=Path, required=True, help="table from tuningfork picture-votes")
     parser.add_argument("--simulated", type=Path, required=True, help="folder with the parts of a training set")
     parser.add_argument("--out", type=Path, required=True, help="table to write, .parquet")
+    parser.add_argument("--cores", type=int, default=2, help="parts that are drawn at once")
     options = parser.parse_args()
     parts = sorted(options.simulated.glob("part-*.parquet"), key=lambda path: int(path.stem.split("-")[1]))
     people, stamps = of_people(options.people)
     total = people.num_rows + sum(read_table(path).num_rows for path in parts)
     shape = open_array(options.people.with_suffix(".npy")).shape[1:]
     tables, checksums, place = [people], [np.zeros(people.num_rows, np.uint32)], people.num_rows
-    with new_array(options.out.with_suffix(".npy"), (total, *shape), np.float32) as array:
+    array_path = options.out.with_suffix(".npy")
+    with new_array(array_path, (total, *shape), np.float32) as array, ProcessPoolExecutor(options.cores) as pool:
         for row, stamp in enumerate(stamps):
             array[row] = stamp
             checksums[0][row] = row_checksums(stamp[None])[0]
-        for number, path in enumerate(track(parts, "parts", len(parts))):
-            table, pixels = of_part(path, number)
+        for table, pixels in track(pool.map(of_part, parts, range(len(parts))), "parts", len(parts)):
             array[place : place + len(pixels)] = pixels
             tables.append(table)
             checksums.append(row_checksums(pixels))

@@ -38,10 +38,10 @@ from tuningfork.measure.bars.recipe import counts_as_barred
 from tuningfork.measure.votes.correction import uncorrected
 from tuningfork.measure.votes.recipe import vote_columns_of
 from tuningfork.networks.ensemble import Ensemble
-from tuningfork.pictures.calibrate import PICTURED, draw_part
+from tuningfork.pictures.calibrate import PICTURED
+from tuningfork.pictures.drawn import draw_part
 from tuningfork.pictures.measure import PICTURE_INFERENCE, picture_ensemble, store_of
 from tuningfork.pictures.read import Reading, read_picture
-from tuningfork.stamps.picture.stamp import STRETCH
 from tuningfork.stamps.store import StampFiles, open_store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,7 +112,7 @@ def strangers(ensemble: Ensemble, number: int, seed: int) -> Galaxies:
     with TemporaryDirectory() as folder:
         scenes = (draw_scene(seed, index, "barred") for index in range(number))
         truth = write_pictures(scenes, seed, Path(folder))
-        readings = [read_picture(path, STRETCH) for path in sorted((Path(folder) / "pictures").iterdir())]
+        readings = [read_picture(path) for path in sorted((Path(folder) / "pictures").iterdir())]
     kept = [row for row, reading in enumerate(readings) if reading.stamp is not None]
     rows, pixels = store_of([readings[row] for row in kept], ensemble.reference_band)
     true = (truth["bar_length"] / truth["picture_scale"]).to_numpy()[kept] / rows["pixel_scale"].to_numpy()
@@ -123,7 +123,7 @@ def real(ensemble: Ensemble, folder: Path) -> Galaxies:
     """Return galaxies whose bars people measured in units of the galaxy's diameter."""
     truth = pd.read_csv(folder / "lengths.csv")
     paths = {path.stem: path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg")}
-    readings = [read_picture(paths[Path(name).stem], STRETCH) for name in truth["file"]]
+    readings = [read_picture(paths[Path(name).stem]) for name in truth["file"]]
     rows, pixels = store_of(readings, ensemble.reference_band)
     diameters = np.array([2 * _r90(reading) for reading in readings])
     return measured(ensemble, rows, pixels, truth["length_scaled"].to_numpy() * diameters)

@@ -41,7 +41,7 @@ def fitted(galaxies: RealGalaxies) -> Fit:
 
 def sample_of(galaxies: RealGalaxies) -> Sample:
     """Return the galaxies as the network sees them, with round Moffat PSFs."""
-    fits = [fit_moffat(image / image.sum(), integrated=True) for image in galaxies.psf]
+    fits = [fit_moffat(image / image.sum()) for image in galaxies.psf]
     nearest = np.array([(fit.fwhm, fit.beta) for fit in fits])
     weight = galaxies.inverse_variance
     variance = np.where(weight > 0, 1 / np.where(weight > 0, weight, 1), 1e12).astype(np.float32)

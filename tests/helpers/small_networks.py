@@ -145,3 +145,12 @@ def training_part(path: Path, number: int, seed: int = 0) -> Path:
     with new_array(path.with_suffix(".npy"), (number, 2, len(BANDS), SIZE, SIZE), np.float32) as array:
         array[:] = images(number, rng)
     return path
+
+
+def one_band_morphology(folder: Path, bands: list[str], seed: int = 3) -> Path:
+    """Write an untrained morphology network that reads pictures, and return its card."""
+    architecture = {"network": "morphology", "bands": bands, "reference_band": "r", "width": 8, "size": 128}
+    path = folder / "member-0.json"
+    facts = {"task": "morphology", "architecture": architecture, "input": input_of(bands, "r", 128), "lineage": {}}
+    save(build(architecture, seed=seed), path.with_suffix(".safetensors"), path, facts)
+    return path

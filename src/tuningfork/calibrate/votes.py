@@ -28,7 +28,11 @@ from tuningfork.measure.votes.correction import (
 MIN_GALAXIES = 5 * FEWEST
 """Smallest number of galaxies from which a correction is learned."""
 MAX_LOG_FACTOR = np.log(20.0)
-"""Largest |ln| of either number of a correction."""
+"""Largest |ln| of temperature and factor of a correction, and largest |shift|."""
+SHIFT_SPREAD = 1.0
+"""Standard deviation of the normal prior of each shift."""
+MIN_LEADING = 0.02
+"""Share of the galaxies on which another answer than the commonest leads, below which nothing can be learned."""
 MIN_SIGNIFICANCE = 2.0
 """Gain of the likelihood in cross-validation, in standard errors, above which a correction is applied."""
 
@@ -160,7 +164,8 @@ def learn_correction(alpha: np.ndarray, votes: np.ndarray, learned_from: str) ->
     """
     good = np.isfinite(alpha).all(axis=1) & (votes.sum(axis=1) > 0)
     alpha, votes = alpha[good], votes[good]
-    if len(alpha) < MIN_GALAXIES:
+    leading = np.bincount(votes.argmax(axis=1), minlength=votes.shape[1]) if len(votes) else np.zeros(votes.shape[1])
+    if len(alpha) < MIN_GALAXIES or np.sort(leading)[-2] < MIN_LEADING * len(alpha):
         return LearnedCorrection(VoteCorrection(), False, learned_from, len(alpha))
     half = np.arange(len(alpha)) % 2 == 0
     gain = np.empty(len(alpha))
@@ -187,11 +192,19 @@ def fit_correction(alpha: np.ndarray, votes: np.ndarray) -> VoteCorrection:
     VoteCorrection
     """
 
-    def loss(logs: np.ndarray) -> float:
-        return -float(log_likelihood(corrected(alpha, VoteCorrection(*np.exp(logs))), votes).mean())
+    number = alpha.shape[1]
 
-    solution = minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(-MAX_LOG_FACTOR, MAX_LOG_FACTOR)] * 2)
-    return VoteCorrection(*map(float, np.exp(solution.x)))
+    def correction(values: np.ndarray) -> VoteCorrection:
+        shift = values[2:] - values[2:].mean()
+        temperature, concentration = np.exp(values[:2])
+        return VoteCorrection(float(temperature), float(concentration), tuple(map(float, shift)))
+
+    def loss(values: np.ndarray) -> float:
+        prior = 0.5 * float(np.sum((values[2:] / SHIFT_SPREAD) ** 2)) / len(alpha)
+        return prior - float(log_likelihood(corrected(alpha, correction(values)), votes).mean())
+
+    bounds = [(-MAX_LOG_FACTOR, MAX_LOG_FACTOR)] * (2 + number)
+    return correction(minimize(loss, np.zeros(2 + number), method="L-BFGS-B", bounds=bounds).x)
 
 
 def log_likelihood(alpha: np.ndarray, votes: np.ndarray) -> np.ndarray:

@@ -19,22 +19,19 @@ from tuningfork.core.config import Configuration, validate
 from tuningfork.core.config.population import ClassFractions
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import ConfigurationError
-from tuningfork.core.files import new_array
-from tuningfork.core.running.progress import track
-from tuningfork.core.seeds import generator_for
-from tuningfork.core.tables import read_table, write_table
+from tuningfork.core.tables import read_table
 from tuningfork.evaluate.bars import baseline_lengths, pipeline_lengths, resolved_bars, score_bars
 from tuningfork.infer.morphology import ask_morphology
 from tuningfork.measure.bars.calibration import calibrated_bars
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
+from tuningfork.measure.votes.correction import VoteCalibration, uncorrected
 from tuningfork.networks.ensemble import Ensemble
-from tuningfork.pictures.measure import PICTURE_INFERENCE, PICTURE_RECIPE, digests, picture_ensemble
-from tuningfork.stamps.picture.stamp import STRETCH
+from tuningfork.pictures.calibration import PICTURE_RECIPE, PictureCalibration
+from tuningfork.pictures.drawn import CALIBRATION_SPLITS, draw_part
+from tuningfork.pictures.learn_votes import learn_picture_presence, learn_picture_votes
+from tuningfork.pictures.measure import PICTURE_INFERENCE, digests, picture_ensemble
 from tuningfork.stamps.store import StampFiles, open_store
-from tuningfork.training.sets.parts import simulate_galaxy
-from tuningfork.training.sets.pictures import as_pictures
 
-CALIBRATION_SPLITS = ("validation", "test")
 CALIBRATION_SEED = 2718
 """Seed of the galaxies; no network may have been trained with it."""
 GALAXY_NUMBER_RANGE = (10, 100_000)
@@ -48,7 +45,9 @@ PICTURED = {
 """The simulated galaxies: pictures come from any survey, and show galaxies of any size."""
 
 
-def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, output: Path) -> dict[str, Any]:
+def calibrate_networks(
+    models: Sequence[Path], number: int, surveys: Path, output: Path, people: Path | None = None
+) -> dict[str, Any]:
     """Learn the calibration of some networks for pictures and write it.
 
     Parameters
@@ -61,6 +60,8 @@ def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, outpu
         Folder with the descriptions of the surveys.
     output : Path
         JSON file to write, for `tuningfork measure-folder --calibration`.
+    people : Path, optional
+        Table from `tuningfork picture-votes`: towards these votes the predicted ones are corrected.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def calibrate_networks(models: Sequence[Path], number: int, surveys: Path, outpu
         "simulate": PICTURED,
     }
     configuration = validate(values)
-    return calibrate_pictures(number, ensemble, configuration, describe(configuration, surveys), output)
+    return calibrate_pictures(number, ensemble, configuration, describe(configuration, surveys), output, people)
 
 
 def figure_lines(figures: Mapping[str, Mapping[str, Any]]) -> str:
@@ -97,7 +98,12 @@ def figure_lines(figures: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def calibrate_pictures(
-    number: int, ensemble: Ensemble, configuration: Configuration, description: Description, output: Path
+    number: int,
+    ensemble: Ensemble,
+    configuration: Configuration,
+    description: Description,
+    output: Path,
+    people: Path | None = None,
 ) -> dict[str, Any]:
     """Learn the calibration for pictures from simulated galaxies, test it on others, and write it.
 
@@ -113,6 +119,8 @@ def calibrate_pictures(
         Of the survey.
     output : Path
         JSON file to write, for `tuningfork measure-folder --calibration`.
+    people : Path, optional
+        Table from `tuningfork picture-votes`.
 
     Returns
     -------
@@ -135,8 +143,13 @@ def calibrate_pictures(
     test = rows["test"].to_pandas()
     scored = resolved_bars(test, tables["test"]["psf_fwhm"].to_numpy())
     figures = score_bars(test, lengths, scored, configuration.seed)
-    about = {"networks": digests(ensemble), "stretch": STRETCH, "galaxies": number, "seed": configuration.seed}
-    write_calibration(output, PICTURE_RECIPE, learned, {}, method=method, bars=figures, **about)
+    about = {"networks": digests(ensemble), "galaxies": number, "seed": configuration.seed}
+    presence, figures["bar_probability"] = learn_picture_presence(number, ensemble, configuration, description)
+    questions = uncorrected().questions
+    if people is not None:
+        questions, figures["classes"] = learn_picture_votes(people, ensemble)
+    calibration = PictureCalibration.of(learned, VoteCalibration(questions, presence))
+    write_calibration(output, PICTURE_RECIPE, calibration, {}, method=method, bars=figures, **about)
     return figures
 
 
@@ -157,32 +170,3 @@ def _estimates(
     everything = np.ones(len(chosen), dtype=bool)
     settings = configuration.saliency, configuration.bars.method
     return held_out_bars(ensemble, [part], rows, answers, everything, configuration.seed, *settings)
-
-
-def draw_part(part: StampFiles, number: int, band: str, configuration: Configuration, description: Description) -> None:
-    """Write a part of a training set with galaxies as they come back from pictures, in one band.
-
-    Parameters
-    ----------
-    part : StampFiles
-        The store that is made: `number` rows for each of `CALIBRATION_SPLITS`, in turn.
-    number : int
-    band : str
-    configuration : Configuration
-    description : Description
-    """
-    size, band_index = configuration.stamps.size, description.bands.index(band)
-    columns = ("pixel_scale", f"sky_noise_{band}", f"psf_fwhm_{band}")
-    rows: list[dict[str, Any]] = []
-    with new_array(part.pixels, (2 * number, 2, 1, size, size), np.float32) as pixels:
-        for index in track(range(2 * number), "pictures", 2 * number):
-            generator = generator_for(configuration.seed, "pictures", index)
-            stamp, row = simulate_galaxy(generator, configuration.simulate, description, configuration.stamps)
-            image = stamp[:1, band_index : band_index + 1]
-            imaging = {name: np.array([row[name]], dtype=float) for name in columns}
-            as_pictures(image, imaging, band, 1.0, generator)
-            pixels[index, 0], pixels[index, 1] = image[0], imaging[columns[1]][0] ** -2
-            seen = {name: float(values[0]) for name, values in imaging.items()}
-            rows.append({"index": index, "split": CALIBRATION_SPLITS[index % 2]} | row | seen)
-    arrays = {name: pa.array([row[name] for row in rows], from_pandas=True) for name in rows[0]}
-    write_table(part.table, pa.table(arrays), bands=[band], reference_band=band)

@@ -49,13 +49,12 @@ def measure_folder(options: argparse.Namespace) -> None:
     from tuningfork.pictures.read import files_of
     from tuningfork.pictures.table import check_name
 
-    stretch = {} if options.stretch is None else {"stretch": options.stretch}
     settings = PictureSettings(
         psf_fwhm=options.psf_fwhm,
         models=tuple(options.models),
         calibration=options.calibration,
         saliency_samples=options.saliency_samples,
-        **stretch,
+        stretch=options.stretch,
     )
     check_name(options.out)
     for path in (options.out, options.gallery):
@@ -87,7 +86,7 @@ def picture_votes_options(parser: argparse.ArgumentParser) -> None:
         "--votes", type=Path, required=True, metavar="TABLE", help="table (.csv): column file, and votes per answer"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="TABLE", help="table to write, .parquet")
-    parser.add_argument("--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch (5.5)")
+    parser.add_argument("--stretch", type=float, metavar="Q", help="Q of the pictures' arcsinh stretch if you know it")
     parser.add_argument(
         "--bars",
         type=int,
@@ -111,7 +110,7 @@ def picture_votes(options: argparse.Namespace) -> None:
 
     if options.out.suffix != ".parquet":
         raise ConfigurationError(f"--out {options.out}: expected a name that ends in .parquet")
-    stretch = PictureSettings(**({} if options.stretch is None else {"stretch": options.stretch})).stretch
+    stretch = PictureSettings(stretch=options.stretch).stretch
     if not 0 <= options.bars <= MOST_COPIES:
         raise ConfigurationError(f"--bars {options.bars}: expected a number from 0 to {MOST_COPIES}")
     used, given, copies = write_picture_votes(options.images, options.votes, options.out, stretch, options.bars)
@@ -133,6 +132,12 @@ def calibrate_pictures_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--galaxies", type=int, default=400, metavar="N", help="to learn from, and as many to test on (400)"
     )
+    parser.add_argument(
+        "--people",
+        type=Path,
+        metavar="TABLE",
+        help="table from picture-votes, towards whose votes answers are corrected",
+    )
 
 
 def calibrate_pictures_command(options: argparse.Namespace) -> None:
@@ -147,5 +152,5 @@ def calibrate_pictures_command(options: argparse.Namespace) -> None:
 
     require_writable(options.out)
 
-    figures = calibrate_networks(options.models, options.galaxies, SURVEYS, options.out)
+    figures = calibrate_networks(options.models, options.galaxies, SURVEYS, options.out, options.people)
     print(f"{figure_lines(figures)}\n{options.out}: learned from {options.galaxies} galaxies, tested on as many")

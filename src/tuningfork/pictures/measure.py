@@ -17,16 +17,15 @@ from tuningfork.core.flags import Flag
 from tuningfork.core.running.progress import track
 from tuningfork.explain.shard import map_stamps
 from tuningfork.infer.morphology import ask_morphology
-from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars, uncalibrated
+from tuningfork.measure.bars.calibration import BarCalibration, calibrated_bars
 from tuningfork.measure.bars.estimators import BarEstimate, psf_pixels
 from tuningfork.measure.bars.recipe import bar_flags, counts_as_barred, raw_estimates
-from tuningfork.measure.votes.correction import uncorrected
 from tuningfork.measure.votes.recipe import class_flags, vote_columns_of
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import Ensemble, load_ensemble
+from tuningfork.pictures.calibration import PICTURE_RECIPE, PictureCalibration
 from tuningfork.pictures.read import Reading, read_picture
 from tuningfork.pictures.table import check_name, picture_values, table_of, without_artifacts, write
-from tuningfork.stamps.picture.stamp import STRETCH
 
 PICTURES_IN_MEMORY = 512
 """Pictures that are in memory at once."""
@@ -34,10 +33,8 @@ PICTURE_INFERENCE = Infer(batch_size=128, rotations=8, bar_rotations=8)
 """How the networks are asked about pictures."""
 PICTURE_PSF_BETA = 3.0
 """Exponent of the Moffat profile that is assumed for the PSF."""
-PICTURE_RECIPE = "bars on pictures"
-"""Name of the recipe in calibration files."""
-R90_ERROR = 0.16
-"""Standard deviation of ln(r90): its scatter among SDSS pictures that were scaled by the galaxy's size."""
+R90_ERROR = 0.12
+"""Standard deviation of ln(r90): its scatter among 388 SDSS pictures that were scaled by the galaxy's size."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ class PictureSettings:
 
     Attributes
     ----------
-    stretch : float
-        Q of the pictures' arcsinh stretch; 0 for linear ones.
+    stretch : float or None
+        Q of the pictures' arcsinh stretch; 0 for linear ones; None: what such pictures usually have.
     psf_fwhm : float or None
         Full width at half maximum of the PSF (px); None: estimated on each.
     models : tuple of Path
@@ -59,7 +56,7 @@ class PictureSettings:
         Noisy copies of each stamp behind a saliency map.
     """
 
-    stretch: float = STRETCH
+    stretch: float | None = None
     psf_fwhm: float | None = None
     models: tuple[Path, ...] = ()
     calibration: Path | None = None
@@ -74,7 +71,7 @@ class PictureSettings:
             One is outside its range.
         """
         for name, value, low, high in (
-            ("--stretch", self.stretch, 0.0, 50.0),
+            ("--stretch", self.stretch or 0.0, 0.0, 50.0),
             ("--psf-fwhm", self.psf_fwhm or 3.0, 0.5, 500.0),
             ("--saliency-samples", self.saliency_samples, 1, 4096),
         ):
@@ -160,7 +157,7 @@ def summary(table: pa.Table) -> str:
     return f"{text}; the PSF is too wide for short bars on {blurred} (flag PSF_TOO_WIDE)" if blurred else text
 
 
-def calibration_of(settings: PictureSettings, ensemble: Ensemble) -> BarCalibration:
+def calibration_of(settings: PictureSettings, ensemble: Ensemble) -> PictureCalibration:
     """Return the calibration of some networks.
 
     For networks without a calibration file the recommended length is the direct one, uncalibrated.
@@ -172,7 +169,7 @@ def calibration_of(settings: PictureSettings, ensemble: Ensemble) -> BarCalibrat
 
     Returns
     -------
-    BarCalibration
+    PictureCalibration
 
     Raises
     ------
@@ -181,8 +178,8 @@ def calibration_of(settings: PictureSettings, ensemble: Ensemble) -> BarCalibrat
     """
     path = settings.calibration or compact_card("pictures")
     if settings.calibration is None and not path.exists():
-        return uncalibrated()
-    calibration = read_calibration(path, PICTURE_RECIPE, BarCalibration)
+        return PictureCalibration.none()
+    calibration = read_calibration(path, PICTURE_RECIPE, PictureCalibration)
     if read_json(path).get("networks") == digests(ensemble):
         return calibration
     if settings.calibration is not None:
@@ -190,7 +187,7 @@ def calibration_of(settings: PictureSettings, ensemble: Ensemble) -> BarCalibrat
             f"{path}: made with other networks; make one for these with tuningfork calibrate-pictures --models CARD ... "
             "--out FILE.json"
         )
-    return uncalibrated()
+    return PictureCalibration.none()
 
 
 def digests(ensemble: Ensemble) -> list[str]:
@@ -230,7 +227,7 @@ def store_of(readings: Sequence[Reading], band: str) -> tuple[pa.Table, np.ndarr
 
 
 def measure(
-    ensemble: Ensemble, readings: Sequence[Reading], calibration: BarCalibration, samples: int
+    ensemble: Ensemble, readings: Sequence[Reading], calibration: PictureCalibration, samples: int
 ) -> dict[str, Any]:
     """Return the columns of the table.
 
@@ -239,7 +236,7 @@ def measure(
     ensemble : Ensemble
     readings : sequence of Reading
         N of them.
-    calibration : BarCalibration
+    calibration : PictureCalibration
     samples : int
         Noisy copies of each stamp behind a saliency map.
 
@@ -260,7 +257,7 @@ def measure(
     band = ensemble.reference_band
     answers = ask_morphology(ensemble, rows, pixels, PICTURE_INFERENCE)
     estimates = raw_estimates(answers, maps, rows, pixels, band, Bars().method)
-    votes = vote_columns_of(answers, uncorrected())
+    votes = vote_columns_of(answers, calibration.votes)
     for name, column in picture_columns(estimates, votes, rows, band, calibration).items():
         values[name][good] = column
     with np.errstate(invalid="ignore"):

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 from tuningfork.core.errors import InputError
 from tuningfork.stamps.picture.psf import psf_width
-from tuningfork.stamps.picture.stamp import PictureStamp, stamp_of, unstretch
+from tuningfork.stamps.picture.stamp import PictureStamp, sky_brightness, stamp_of
+from tuningfork.stamps.picture.stretch import is_coloured, size_factor, unstretch, usual_stretch
 
 PICTURE_FORMATS = ("JPEG", "PNG")
 MAX_FILE_BYTES = 200_000_000
@@ -42,6 +43,10 @@ class Reading:
     psf_fwhm : float
         Full width at half maximum of the PSF (px of the picture).
     binned : int
+    stretch : float
+        Q with which the picture was read.
+    size_factor : float
+        True radius with 90 % of the light over that of the stamp.
     """
 
     file: str
@@ -51,6 +56,8 @@ class Reading:
     stamp: PictureStamp | None = None
     psf_fwhm: float = np.nan
     binned: int = 1
+    stretch: float = np.nan
+    size_factor: float = 1.0
 
 
 def files_of(folder: Path, besides: tuple[Path, ...] = ()) -> list[Path]:
@@ -88,14 +95,15 @@ def printable(path: Path) -> str:
     return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
-def read_picture(path: Path, stretch: float, psf_fwhm: float | None = None) -> Reading:
+def read_picture(path: Path, stretch: float | None = None, psf_fwhm: float | None = None) -> Reading:
     """Read a file. If it cannot be used, the result gives the reason, and no error is raised.
 
     Parameters
     ----------
     path : Path
-    stretch : float
-        Q of the picture, 0 for linear ones.
+    stretch : float, optional
+        Q of the picture, 0 for linear ones; without it, what such pictures usually have
+        (:func:`tuningfork.stamps.picture.stretch.usual_stretch`).
     psf_fwhm : float, optional
         Full width at half maximum of the PSF (px); without it, it is estimated.
 
@@ -105,27 +113,33 @@ def read_picture(path: Path, stretch: float, psf_fwhm: float | None = None) -> R
     """
     name = printable(path)
     try:
-        brightness = brightness_of(path)
+        brightness, coloured = brightness_of(path)
     except InputError as error:
         return Reading(name, str(error))
     except Exception as error:  # what a decoder raises on a damaged file has no common type
         return Reading(name, f"damaged: {' '.join(str(error).split()) or type(error).__name__}")
     height, width = brightness.shape
+    factor = 1.0
+    if stretch is None:
+        sky = sky_brightness(brightness)
+        stretch, factor = usual_stretch(sky, coloured), size_factor(sky, coloured)
     light, binned = unstretch(brightness, stretch), max(1, round(max(height, width) / MEASURED_SIDE))
     if binned > 1:
         brightness, light = _averaged(brightness, binned), _averaged(light, binned)
     stamp = stamp_of(light)
     fwhm = psf_fwhm if psf_fwhm else binned * psf_width(brightness, light, stamp)
-    return Reading(name, "", width, height, stamp, fwhm, binned)
+    return Reading(name, "", width, height, stamp, fwhm, binned, stretch, factor)
 
 
-def brightness_of(path: Path) -> np.ndarray:
+def brightness_of(path: Path) -> tuple[np.ndarray, bool]:
     """Return the brightness of a picture, which is the mean of the three colours. Transparent pixels are black.
 
     Returns
     -------
-    ndarray
+    brightness : ndarray
         float32 (H, W) from 0 (black) to 1 (white), row 0 at the bottom.
+    coloured : bool
+        Whether the picture has colours.
 
     Raises
     ------
@@ -156,18 +170,19 @@ def brightness_of(path: Path) -> np.ndarray:
             raise InputError(f"{width} x {height} pixels; at least {MIN_PICTURE_SIDE} x {MIN_PICTURE_SIDE} are needed")
         picture.load()
         upright = ImageOps.exif_transpose(picture)
-    return np.ascontiguousarray(_mean_of_colours(upright)[::-1])
+    brightness, coloured = _mean_of_colours(upright)
+    return np.ascontiguousarray(brightness[::-1]), coloured
 
 
-def _mean_of_colours(picture: Image.Image) -> np.ndarray:
+def _mean_of_colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
     if picture.mode.startswith(("I", "F")):
         values = np.asarray(picture.convert("F") if picture.mode == "F" else picture, dtype=np.float32)
-        return np.clip(values / WHITE_OF_16_BITS, 0, 1)
+        return np.clip(values / WHITE_OF_16_BITS, 0, 1), False
     if picture.has_transparency_data:
         seen = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen)
     pixels = np.asarray(picture.convert("RGB"))
-    return np.asarray(pixels.mean(axis=-1, dtype=np.float32) / np.float32(255))
+    return np.asarray(pixels.mean(axis=-1, dtype=np.float32) / np.float32(255)), is_coloured(pixels)
 
 
 def _averaged(values: np.ndarray, number: int) -> np.ndarray:

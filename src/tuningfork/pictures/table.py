@@ -51,6 +51,7 @@ COLUMNS = [
     Column("r50", F4, PIXEL_UNIT, "phys.angSize", "radius of the circle with half of the galaxy's light", FOLDER_STAGE),
     Column("r90", F4, PIXEL_UNIT, "phys.angSize", "radius of the circle with 90 % of the galaxy's light", FOLDER_STAGE),
     Column("psf_fwhm", F4, PIXEL_UNIT, "instr.obsty.seeing", "full width at half maximum of the PSF", FOLDER_STAGE),
+    Column("stretch", F4, None, "", "Q with which the picture's arcsinh stretch was undone; 0: linear", FOLDER_STAGE),
     Column("morphology", NAMES, None, "src.morph.type", "class of the galaxy by the expected votes", FOLDER_STAGE),
     Column(
         "bar_vote_share",
@@ -106,9 +107,11 @@ def picture_values(readings: Sequence[Reading]) -> dict[str, Any]:
         "width": [reading.width or None for reading in readings],
         "height": [reading.height or None for reading in readings],
         "psf_fwhm": np.array([reading.psf_fwhm for reading in readings]),
+        "stretch": np.array([reading.stretch for reading in readings]),
     }
     for name in ("x", "y", "r50", "r90"):
         values[name] = np.array([_in_picture(reading, name) for reading in readings], dtype=float)
+    values["r90"] *= np.array([reading.size_factor for reading in readings])
     texts = ("morphology", "bar_length_method")
     numbers = (
         "bar_vote_share",

@@ -28,7 +28,9 @@ MOST_VOTES = 1e9
 """Largest number of votes that is taken for one."""
 
 
-def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float, bars: int = 0) -> tuple[int, int, int]:
+def write_picture_votes(
+    folder: Path, votes: Path, output: Path, stretch: float | None, bars: int = 0
+) -> tuple[int, int, int]:
     """Read pictures as the networks see them, and write their stamps with the votes of people.
 
     Parameters
@@ -40,8 +42,8 @@ def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float,
         `smooth_or_featured_smooth_votes`; they need not be integers. Answers without a column got no votes.
     output : Path
         Table to write (.parquet); the stamps are written beside it (.npy).
-    stretch : float
-        Q of the pictures' arcsinh stretch.
+    stretch : float or None
+        Q of the pictures' arcsinh stretch; None: what such pictures usually have.
     bars : int
         Copies with a simulated bar of each galaxy that most people call smooth; see
         :mod:`tuningfork.pictures.added_bars`.
@@ -71,7 +73,7 @@ def write_picture_votes(folder: Path, votes: Path, output: Path, stretch: float,
 
 
 def _stamps(
-    folder: Path, names: list[str], stretch: float, spool: Path
+    folder: Path, names: list[str], stretch: float | None, spool: Path
 ) -> tuple[np.ndarray, pa.Table | None, list[str]]:
     """Read pictures, a bounded number at a time.
 
@@ -79,7 +81,7 @@ def _stamps(
     ----------
     folder : Path
     names : list of str
-    stretch : float
+    stretch : float or None
     spool : Path
         File that holds the stamps meanwhile.
 

@@ -62,14 +62,14 @@ class StarImage:
         half = FITTED_WIDTH // 2
         first = max(row - half, 0), max(column - half, 0)
         middle = pixels[first[0] : row + half + 1, first[1] : column + half + 1]
-        fit = fit_moffat(middle, integrated=True)
+        fit = fit_moffat(middle)
         if not fit.converged or max(abs(fit.x), abs(fit.y)) > 1:
             raise InputError("no Moffat profile fits it; expected one star")
         width = min(min(pixels.shape), KEPT_WIDTH)
         centred = resampled(pixels, (column + fit.x, row + fit.y), width - 1 + width % 2)
         # Measured anew, because the width of a PSF that is no Moffat profile depends on its place within a pixel.
         edge = max(len(centred) - FITTED_WIDTH, 0) // 2
-        fit = fit_moffat(centred[edge : len(centred) - edge, edge : len(centred) - edge], integrated=True)
+        fit = fit_moffat(centred[edge : len(centred) - edge, edge : len(centred) - edge])
         return cls(normalised(centred), fit.fwhm, fit.beta)
 
 

@@ -30,7 +30,7 @@ COMBINATION = BarCombination(
     ["direct", "mask"], [[1.0, 0.2], [0.2, 3.0]], 1.2, {"direct": 4.0}, 3.5, 120, angle_error=ANGLE
 )
 FRACTION = FractionCalibration([0.1, 1 / 3, -0.2, 0.0, 0.5], True, [0.2, 0.6], [0.05, 0.1], 90)
-LEARNED = LearnedCorrection(VoteCorrection(1.3, 0.7), True, "volunteers", 200, 0.02, 0.004)
+LEARNED = LearnedCorrection(VoteCorrection(1.3, 0.7, (0.2, -0.2)), True, "volunteers", 200, 0.02, 0.004)
 CALIBRATIONS = {
     "votes": vote_calibration(bar=LEARNED),
     "bars": BarCalibration(
@@ -252,7 +252,7 @@ def test_every_field_must_be_there(tmp_path: Path, recipe: str) -> None:
         ("combination", name) for name in ("angle_error", "transfer")
     }
     for keys, _ in places(whole):
-        if not isinstance(keys[-1], int) and keys not in optional:
+        if not isinstance(keys[-1], int) and keys not in optional and keys[-1] != "shift":
             write_calibration(path, recipe, CALIBRATIONS[recipe], {})
             changed(path, "calibration", *keys, delete=True)
             assert keys[-1] in refusal(path, recipe)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from helpers.small_networks import one_band_morphology
 from PIL import Image
 
 from tuningfork.cli import main
@@ -23,12 +24,13 @@ from tuningfork.core.flags import Flag
 from tuningfork.measure.bars.calibration import uncalibrated
 from tuningfork.networks.compact import compact_card
 from tuningfork.networks.ensemble import load_ensemble
-from tuningfork.networks.model_file import build, input_of, read_card, save
+from tuningfork.networks.model_file import read_card
 from tuningfork.pictures.calibrate import BARRED_ALONE, calibrate_pictures
+from tuningfork.pictures.calibration import PICTURE_RECIPE
 from tuningfork.pictures.gallery import draw_gallery
-from tuningfork.pictures.measure import PICTURE_RECIPE, PictureSettings, calibration_of
+from tuningfork.pictures.measure import PictureSettings, calibration_of
 from tuningfork.pictures.shown import warnings_of
-from tuningfork.stamps.picture.stamp import STRETCH
+from tuningfork.stamps.picture.stretch import UNKNOWN_STRETCH, USUAL_STRETCHES
 
 SIDE = 160
 SURVEYS = Path(__file__).resolve().parents[3] / "config" / "surveys"
@@ -38,15 +40,7 @@ ESTIMATORS = ("direct", "mask", "saliency", "fourier")
 @pytest.fixture(scope="module")
 def card(tmp_path_factory) -> Path:
     """Return the card of an untrained network that reads one band; to this one, everything is a spiral."""
-    return network(tmp_path_factory.mktemp("models"), ["r"], seed=5)
-
-
-def network(folder: Path, bands: list[str], seed: int = 3) -> Path:
-    architecture = {"network": "morphology", "bands": bands, "reference_band": "r", "width": 8, "size": 128}
-    path = folder / "member-0.json"
-    facts = {"task": "morphology", "architecture": architecture, "input": input_of(bands, "r", 128), "lineage": {}}
-    save(build(architecture, seed=seed), path.with_suffix(".safetensors"), path, facts)
-    return path
+    return one_band_morphology(tmp_path_factory.mktemp("models"), ["r"], seed=5)
 
 
 def barred_galaxy(side: int = SIDE, seed: int = 0) -> np.ndarray:
@@ -133,7 +127,7 @@ def test_the_light_of_the_bar_is_measured_where_it_was_drawn(measured) -> None:
 
 
 def test_what_the_networks_take_for_an_artifact_gets_a_reason_and_no_length(tmp_path) -> None:
-    sees_artifacts = network(tmp_path, ["r"], seed=7)
+    sees_artifacts = one_band_morphology(tmp_path, ["r"], seed=7)
     (tmp_path / "pictures").mkdir()
     Image.fromarray(barred_galaxy()).save(tmp_path / "pictures" / "star.png")
     row = run(tmp_path / "pictures", tmp_path / "t.parquet", sees_artifacts).loc["star.png"]
@@ -150,7 +144,8 @@ def test_columns_have_units_and_descriptions(measured) -> None:
     schema = pq.read_schema(measured[0])
     assert schema.field("bar_length_pixels").metadata[b"unit"] == b"pix"
     assert all(field.metadata[b"description"] for field in schema)
-    assert json.loads(schema.metadata[b"tuningfork.stretch"]) == STRETCH
+    assert json.loads(schema.metadata[b"tuningfork.stretch"]) is None
+    assert set(pd.read_parquet(measured[0])["stretch"].dropna()) <= {UNKNOWN_STRETCH, *(q for _, q in USUAL_STRETCHES)}
 
 
 def test_the_gallery_shows_the_pictures_that_were_measured(measured) -> None:
@@ -307,7 +302,7 @@ def test_folders_and_networks_that_cannot_serve_are_refused(tmp_path) -> None:
     for folder, words in (("empty", "no files in it"), ("nowhere", "not a folder that can be read")):
         with pytest.raises(SystemExit, match=words):
             main(["measure-folder", str(tmp_path / folder), "--out", out])
-    colours = network(tmp_path, ["g", "r", "i"])
+    colours = one_band_morphology(tmp_path, ["g", "r", "i"])
     with pytest.raises(SystemExit, match="single band"):
         main(["measure-folder", str(tmp_path), "--out", out, "--models", str(colours)])
 

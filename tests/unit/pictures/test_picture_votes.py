@@ -2,12 +2,17 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from helpers.small_networks import one_band_morphology
 from PIL import Image
 
 from tuningfork.core.errors import InputError
-from tuningfork.core.tables import read_table
+from tuningfork.core.tables import read_table, write_table
+from tuningfork.measure.votes.correction import corrected
+from tuningfork.networks.ensemble import load_ensemble
 from tuningfork.pictures import votes as votes_module
+from tuningfork.pictures.learn_votes import learn_picture_votes
 from tuningfork.pictures.votes import write_picture_votes
 from tuningfork.stamps.store import StampFiles
 from tuningfork.training.sets.dataset import open_training_set
@@ -131,3 +136,30 @@ def test_copies_of_smooth_galaxies_have_the_bar_that_their_row_tells(folder):
         assert on_axis[inside].sum() > 0.8 * on_axis.sum()
     training = open_training_set([StampFiles(folder / "part.parquet", folder / "part.npy")], needs_rows=False)
     assert np.isfinite(training.columns["bar_length"]).sum() == 24
+
+
+def test_the_answers_of_networks_are_corrected_towards_those_of_people(tmp_path):
+    # To the untrained network all pictures are alike; people call nine in ten smooth.
+    (tmp_path / "pictures").mkdir()
+    names = [f"galaxy-{number}.png" for number in range(80)]
+    for number, name in enumerate(names):
+        draw(tmp_path / "pictures" / name, sigma=5 + number % 7, size=64)
+    smooth = np.arange(80) % 10 > 0
+    votes = {
+        "smooth_or_featured_smooth_votes": np.where(smooth, 19, 3),
+        "smooth_or_featured_featured_votes": np.where(smooth, 1, 17),
+    }
+    pd.DataFrame({"file": names, **votes}).to_csv(tmp_path / "votes.csv", index=False)
+    write_picture_votes(tmp_path / "pictures", tmp_path / "votes.csv", tmp_path / "people.parquet", None)
+    table = read_table(tmp_path / "people.parquet")
+    split = pa.array(np.where(np.arange(table.num_rows) < 60, "validation", "test").tolist())
+    table = table.set_column(table.column_names.index("split"), "split", split)
+    write_table(tmp_path / "people.parquet", table, bands=["r"], reference_band="r")
+    ensemble = load_ensemble([one_band_morphology(tmp_path, ["r"], seed=5)], "morphology")
+    corrections, figures = learn_picture_votes(tmp_path / "people.parquet", ensemble)
+    assert {name for name, entry in corrections.items() if entry.applied} == {"smooth_or_featured"}
+    assert corrections["smooth_or_featured"].learned_from == "volunteers"
+    expected = corrected(np.array([[1.0, 1.0, 1.0]]), corrections["smooth_or_featured"].correction)[0]
+    assert expected[0] > expected[1] > expected[2]
+    assert figures["n"] == 20
+    assert figures["balanced_accuracy"] >= figures["balanced_accuracy_uncorrected"]

@@ -11,7 +11,8 @@ from PIL import Image
 
 from tuningfork.pictures.read import brightness_of, files_of, printable, read_picture
 from tuningfork.stamps.picture.psf import psf_width
-from tuningfork.stamps.picture.stamp import GALAXY_RADIUS, sky_of, stamp_of, unstretch
+from tuningfork.stamps.picture.stamp import GALAXY_RADIUS, sky_of, stamp_of
+from tuningfork.stamps.picture.stretch import UNKNOWN_STRETCH, unstretch
 from tuningfork.training.sets.pictures import as_pictures, as_seen_in_a_picture
 
 SIDE = 256
@@ -35,6 +36,38 @@ def picture_of(light: np.ndarray, black: float = 0.0, noise: float = 0.0, seed: 
 
 def seen(picture: np.ndarray):
     return stamp_of(unstretch(picture[::-1] / 255, SDSS))
+
+
+def lupton(light: np.ndarray, stretch: float, sky: float) -> np.ndarray:
+    """Return a coloured picture (H, W, 3) as of Lupton+ (2004), whose sky has this brightness; row 0 at the top."""
+    rng = np.random.default_rng(3)
+    channels = light[..., None] * np.array([1.3, 1.0, 0.7]) + rng.normal(0, 0.02, (*light.shape, 3))
+    mean = np.maximum(channels.mean(axis=-1, keepdims=True), 1e-9)
+    shown = channels * np.arcsinh(stretch * mean) / (stretch * mean) + sky
+    return np.round(255 * np.clip(shown, 0, 1)).astype(np.uint8)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("stretch", "sky"), [(8.0, 0.01), (6.2, 0.065), (4.47, 0.127)], ids=["SDSS", "Galaxy Zoo DECaLS", "Legacy viewer"]
+)
+def test_the_usual_makers_of_pictures_are_told_apart_by_their_skies(stretch: float, sky: float, tmp_path) -> None:
+    light = disc(200, 14.0, 1.0)
+    Image.fromarray(lupton(light, stretch, sky)).save(tmp_path / "coloured.png")
+    Image.fromarray(lupton(light, stretch, sky).mean(axis=-1).astype(np.uint8)).save(tmp_path / "grey.png")
+    coloured, grey = (read_picture(tmp_path / f"{name}.png") for name in ("coloured", "grey"))
+    assert coloured.stretch == stretch
+    assert grey.stretch == UNKNOWN_STRETCH
+    # Of an exponential disc half of the light lies within 1.68 scale lengths.
+    assert coloured.stamp.r50 == pytest.approx(1.68 * 14, rel=0.1)
+
+
+def test_sizes_of_sdss_pictures_that_were_scaled_to_one_size_agree(real_data) -> None:
+    pictures = sorted((real_data / "gz1_stamps" / "images").iterdir())[::20]
+    readings = [read_picture(path) for path in pictures]
+    sizes = np.array([reading.size_factor * reading.stamp.r90 for reading in readings])
+    assert np.median(sizes) == pytest.approx(50, rel=0.06)
+    low, high = np.nanpercentile(sizes, [16, 84])
+    assert (high - low) / 2 / np.nanmedian(sizes) < 0.16
 
 
 @pytest.mark.parametrize("black", [-0.01, 0.0, 0.04])
@@ -178,22 +211,22 @@ GOOD = {
 def test_every_kind_of_picture_shows_the_same_light(name: str, tmp_path) -> None:
     path = tmp_path / "file.png"
     GOOD[name].save(path)
-    assert np.abs(brightness_of(path) - np.asarray(GREY)[::-1] / 255).max() < 0.02
+    assert np.abs(brightness_of(path)[0] - np.asarray(GREY)[::-1] / 255).max() < 0.02
     assert read_picture(path, SDSS).stamp is not None
 
 
 def test_cmyk_exif_and_transparency_are_as_a_viewer_shows_them(tmp_path) -> None:
     expected = np.asarray(GREY)[::-1] / 255
     GREY.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
-    assert np.abs(brightness_of(tmp_path / "cmyk.jpg") - expected).mean() < 0.02
+    assert np.abs(brightness_of(tmp_path / "cmyk.jpg")[0] - expected).mean() < 0.02
     turned = GREY.getexif()
     turned[0x0112] = 6
     GREY.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=turned, quality=95)
-    assert np.abs(brightness_of(tmp_path / "turned.jpg") - expected).mean() < 0.02
+    assert np.abs(brightness_of(tmp_path / "turned.jpg")[0] - expected).mean() < 0.02
     clear = GREY.convert("RGBA")
     clear.putalpha(0)
     clear.save(tmp_path / "clear.png")
-    assert (brightness_of(tmp_path / "clear.png") == 0).all()
+    assert (brightness_of(tmp_path / "clear.png")[0] == 0).all()
 
 
 def test_pictures_without_a_galaxy_are_read(tmp_path) -> None:

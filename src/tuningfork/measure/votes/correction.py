@@ -1,18 +1,18 @@
 """The correction of predicted votes.
 
-Two numbers correct the votes on each question. The temperature T replaces the expected vote fractions m by m^(1/T),
-scaled to a sum of one (Guo+ 2017, ICML, applied to fractions); T is above one where the predicted fractions were too
-extreme. The second number multiplies the Dirichlet concentrations; it is below one where the networks overestimated the
-precision of their fractions.
+The temperature T and the shifts b replace the expected vote fractions m by m^(1/T) exp(b), scaled to a sum of one (Guo+
+2017, ICML, applied to fractions). T is above one where the predicted fractions were too extreme; the shift of an answer
+is above zero where people give it more often than the networks say. A last number multiplies the Dirichlet
+concentrations; it is below one where the networks overestimated the precision of their fractions.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import expit, logit
 
-from tuningfork.core.calibration_file import require, require_names, require_not_negative, require_range
+from tuningfork.core.calibration_file import ADDED, require, require_names, require_not_negative, require_range
 from tuningfork.core.decision_tree import questions
 from tuningfork.infer.votes import MIN_CONCENTRATION
 
@@ -20,6 +20,8 @@ MIN_PROBABILITY = 1e-4
 """Probabilities of a bar are kept this far from 0 and 1."""
 MAX_FACTOR = 1e3
 """Largest factor of a correction, and the inverse of the smallest."""
+MAX_SHIFT = 10.0
+"""Largest |shift| of an answer."""
 VOTE_SOURCES = ("volunteers", "simulated")
 """Where the votes come from that a correction is learned from."""
 
@@ -32,13 +34,20 @@ class VoteCorrection:
     ----------
     temperature, concentration : float
         Temperature and factor of the concentrations, defined in the module's docstring; a value of one changes nothing.
+    shift : tuple of float
+        Shift of each answer; none: zero.
     """
 
     temperature: float = 1.0
     concentration: float = 1.0
+    shift: tuple[float, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         require_range(self, 1 / MAX_FACTOR, MAX_FACTOR, "temperature", "concentration")
+        require(
+            all(abs(value) <= MAX_SHIFT for value in self.shift),
+            f"shift must lie between -{MAX_SHIFT:g} and {MAX_SHIFT:g}",
+        )
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,11 @@ class VoteCalibration:
 
     def __post_init__(self) -> None:
         require_names("questions", self.questions, [entry.name for entry in questions()])
+        for entry in questions():
+            shift = self.questions[entry.name].correction.shift
+            require(
+                len(shift) in (0, len(entry.labels)), f"{entry.name}: one shift for each of {', '.join(entry.labels)}"
+            )
 
     @property
     def applied(self) -> dict[str, VoteCorrection]:
@@ -154,7 +168,7 @@ def corrected(alpha: np.ndarray, correction: VoteCorrection) -> np.ndarray:
     """
     total = alpha.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore"):
-        log_mean = np.log(alpha / total) / correction.temperature
+        log_mean = np.log(alpha / total) / correction.temperature + np.array(correction.shift or [0.0])
     mean = np.exp(log_mean - log_mean.max(axis=1, keepdims=True))
     mean /= mean.sum(axis=1, keepdims=True)
     return np.asarray(np.maximum(correction.concentration * total * mean, MIN_CONCENTRATION))

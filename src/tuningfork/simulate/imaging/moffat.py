@@ -107,16 +107,15 @@ class _Model:
         return np.stack([of_radius, (beta - 1) * of_beta, *shifts, self._averaged(profile)], axis=1)
 
 
-def fit_moffat(image: np.ndarray, *, integrated: bool) -> MoffatFit:
-    """Return the round Moffat profile nearest to the image of a point source.
+def fit_moffat(image: np.ndarray) -> MoffatFit:
+    """Return the round Moffat profile that is nearest, integrated over the pixels, to the image of a point source.
+
+    Its width is that of the PSF without the response of the pixels.
 
     Parameters
     ----------
     image : ndarray
         (H, W), with its brightest pixel, which must be positive, on the source.
-    integrated : bool
-        Whether the profile is integrated over the pixels, so that the width is that of the PSF without the response of
-        the pixels; or sampled at their centres, so that it is that of the image.
 
     Returns
     -------
@@ -127,7 +126,7 @@ def fit_moffat(image: np.ndarray, *, integrated: bool) -> MoffatFit:
 
     row, column = np.unravel_index(image.argmax(), image.shape)
     scaled = (image / image[row, column]).ravel()
-    model = _Model(image.shape, int(row), int(column), QUADRATURE_ORDER if integrated else 1)
+    model = _Model(image.shape, int(row), int(column), QUADRATURE_ORDER)
     start_width = 2 * np.sqrt((scaled > 0.5).sum() / np.pi)
     low = [np.log(MIN_FWHM), np.log(BETA_RANGE[0] - 1), -MAX_CENTRE_OFFSET, -MAX_CENTRE_OFFSET, PEAK_RANGE[0]]
     high = [

@@ -82,7 +82,7 @@ class PsfStack:
 
     def _fitted(self, star: int, band: int) -> tuple[float, float]:
         """Return the width (arcsec) and the exponent of one image."""
-        fit = fit_moffat(self.stack[star, band].astype(float), integrated=True)
+        fit = fit_moffat(self.stack[star, band].astype(float))
         return fit.fwhm * self.description.pixel_scale, fit.beta
 
 

@@ -1,8 +1,7 @@
-"""From a picture made for the eye to a stamp: the stretch is undone, the sky measured, the galaxy centred and scaled.
+"""From a picture made for the eye to a stamp: the sky is measured, the galaxy centred and scaled.
 
-Pictures of surveys show arcsinh(Q I) / Q of the light I (Lupton+ 2004, PASP 116, 133), cut off at black and white and
-rounded to 8 bits. The noise below black and the light above white are lost and cannot be restored. Arrays have row = y
-and column = x, row 0 at the bottom.
+Pictures are cut off at black and white and rounded to 8 bits. The noise below black and the light above white are lost
+and cannot be restored. Arrays have row = y and column = x, row 0 at the bottom.
 """
 
 from dataclasses import dataclass
@@ -13,11 +12,6 @@ from scipy.special import ndtri
 
 from tuningfork.stamps.sizes.growth import centre_of, sizes_of
 
-STRETCH = 5.5
-"""Q of pictures whose Q is not given: between the 4.5 of the Legacy Surveys and the 8 of SDSS.
-
-With too high a Q the centre of the galaxy becomes far too bright; with too low a Q it only loses contrast.
-"""
 STAMP_SIZE = 128
 """Width and height of the stamps (px)."""
 GALAXY_RADIUS = 32.0
@@ -67,32 +61,13 @@ class PictureStamp:
     complete: bool
 
 
-def unstretch(brightness: np.ndarray, stretch: float = STRETCH) -> np.ndarray:
-    """Return the light that a picture shows as `brightness` (0 black, 1 white).
-
-    Parameters
-    ----------
-    brightness : ndarray
-        Any shape: the mean of the colours.
-    stretch : float
-        Q; 0 for a linear picture.
-
-    Returns
-    -------
-    ndarray
-        float32, in units in which faint light is as in the picture.
-    """
-    brightness = np.asarray(brightness, dtype=np.float32)
-    return np.sinh(stretch * brightness) / np.float32(stretch) if stretch > 0 else brightness
-
-
 def stamp_of(light: np.ndarray, size: int = STAMP_SIZE) -> PictureStamp:
     """Return the galaxy in the middle of a picture as a stamp.
 
     Parameters
     ----------
     light : ndarray
-        (H, W) from :func:`unstretch`.
+        (H, W) from :func:`tuningfork.stamps.picture.stretch.unstretch`.
     size : int
         Width and height of the stamp (px).
 
@@ -121,6 +96,21 @@ def stamp_of(light: np.ndarray, size: int = STAMP_SIZE) -> PictureStamp:
 
 def _inside(places: np.ndarray, length: int) -> np.ndarray:
     return np.asarray((places >= -0.5) & (places <= length - 0.5))
+
+
+def sky_brightness(brightness: np.ndarray) -> float:
+    """Return the median brightness of the sky of a picture.
+
+    Parameters
+    ----------
+    brightness : ndarray
+        (H, W), 0 black, 1 white.
+
+    Returns
+    -------
+    float
+    """
+    return float(np.median(np.concatenate([part.ravel() for part in dark_parts(brightness)])))
 
 
 def sky_of(light: np.ndarray) -> tuple[float, float]:

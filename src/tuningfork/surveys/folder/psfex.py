@@ -109,7 +109,7 @@ class PsfEx:
         InputError
             If none fits.
         """
-        fit = fit_moffat(self.image(x, y).astype(float), integrated=True)
+        fit = fit_moffat(self.image(x, y).astype(float))
         if not fit.converged:
             raise InputError("no Moffat profile fits the PSF")
         return fit

@@ -195,10 +195,10 @@ def _terms(terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def moffat_width(image: np.ndarray) -> float:
-    """Return the full width at half maximum of the image of a point source.
+    """Return the full width at half maximum of the PSF behind the image of a point source.
 
-    A circular Moffat profile is fitted to the pixels around the brightest one by least squares. If the pixels are half as
-    wide as the PSF, as in good seeing, the width of an interpolated image would be several per cent too large.
+    A circular Moffat profile, integrated over the pixels, is fitted to those around the brightest one by least squares. The
+    width is that of the PSF without the response of the pixels, as in the simulated images.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def moffat_width(image: np.ndarray) -> float:
     start = 2 * np.sqrt(np.count_nonzero(image > peak / 2) / np.pi)
     half = int(np.clip(np.ceil(2 * start), 4, reach))
     cutout = image[y - half : y + half + 1, x - half : x + half + 1]
-    fit = fit_moffat(cutout, integrated=False)
+    fit = fit_moffat(cutout)
     if not fit.converged or max(abs(fit.x), abs(fit.y)) > MAX_CENTRE_SHIFT:
         return float("nan")
     return fit.fwhm

@@ -6,12 +6,15 @@ from collections.abc import MutableMapping
 import numpy as np
 from PIL import Image
 
-from tuningfork.stamps.picture.stamp import STRETCH, PictureStamp, stamp_of, unstretch
+from tuningfork.stamps.picture.stamp import PictureStamp, sky_brightness, stamp_of
+from tuningfork.stamps.picture.stretch import is_coloured, unstretch, usual_stretch
 
 STRETCH_RANGE = (3.5, 12.0)
-"""Range of the stretch Q with which pictures are drawn. All are read with the same Q, as pictures do not state theirs."""
-COMMON_STRETCHES = (4.47, 8.0)
-"""Q of the pictures of the Legacy Surveys and of SDSS; half of the pictures have one of these."""
+"""Range of the stretch Q with which pictures are drawn. All are read with the usual one of such pictures."""
+USUAL_SHARE, USUAL_ERROR = 0.6, 0.07
+"""Share of the pictures that have the usual Q of pictures with such a sky, and the standard deviation of ln(Q) among them."""
+GREY_SHARE = 0.25
+"""Share of the pictures without colours."""
 SKY_NOISE_STEPS = (1.5, 15.0)
 """Range of the sky noise in a picture, in steps of its 8 bits."""
 BLACK_LEVEL_RANGE = (-0.5, 2.5)
@@ -77,26 +80,35 @@ def as_seen_in_a_picture(image: np.ndarray, sky_noise: float, generator: np.rand
     PictureStamp
     """
     picture = _compressed(_drawn(image, sky_noise, generator), generator)
-    return stamp_of(unstretch(picture.mean(axis=-1, dtype=np.float32) / 255, STRETCH), len(image))
+    brightness = picture.mean(axis=-1, dtype=np.float32) / 255
+    stretch = usual_stretch(sky_brightness(brightness), is_coloured(picture))
+    return stamp_of(unstretch(brightness, stretch), len(image))
 
 
 def _drawn(image: np.ndarray, sky_noise: float, generator: np.random.Generator) -> np.ndarray:
     """Return a picture uint8 (S, S, 3) as of Lupton+ (2004), with random colours and independent noise per channel."""
-    stretch = (
-        generator.choice(COMMON_STRETCHES)
-        if generator.random() < 0.5
-        else np.exp(generator.uniform(*np.log(STRETCH_RANGE)))
-    )
+    coloured = generator.random() >= GREY_SHARE
     # Faint light is shown linearly, so the scale follows from the noise in steps of the picture.
     scale = np.exp(generator.uniform(*np.log(SKY_NOISE_STEPS))) / 255 / sky_noise
-    light = (image + generator.uniform(*BLACK_LEVEL_RANGE) * sky_noise) * np.float32(scale)
-    colours = np.exp(generator.normal(0, COLOUR_SCATTER, 3)).astype(np.float32)
-    noise = generator.standard_normal((*image.shape, 3), dtype=np.float32) * np.float32(sky_noise * scale)
-    # The mean of the channels is the image, so the noise of the channels has zero mean.
-    channels = light[..., None] * (colours / colours.mean()) + noise - noise.mean(axis=-1, keepdims=True)
+    sky = generator.uniform(*BLACK_LEVEL_RANGE) * sky_noise
+    stretch = _stretch(float(sky * scale), coloured, generator)
+    light = (image + sky) * np.float32(scale)
     intensity = np.maximum(light, 1e-6)[..., None]
+    channels = np.repeat(light[..., None], 3, axis=-1)
+    if coloured:
+        colours = np.exp(generator.normal(0, COLOUR_SCATTER, 3)).astype(np.float32)
+        noise = generator.standard_normal((*image.shape, 3), dtype=np.float32) * np.float32(sky_noise * scale)
+        # The mean of the channels is the image, so the noise of the channels has zero mean.
+        channels = channels * (colours / colours.mean()) + noise - noise.mean(axis=-1, keepdims=True)
     shown = channels * (np.arcsinh(stretch * intensity) / (stretch * intensity))
     return np.asarray(np.round(255 * np.clip(shown, 0, 1)), dtype=np.uint8)
+
+
+def _stretch(sky: float, coloured: bool, generator: np.random.Generator) -> float:
+    """Return a random Q for a picture with a sky of this brightness."""
+    if generator.random() < USUAL_SHARE:
+        return float(usual_stretch(sky, coloured) * np.exp(generator.normal(0, USUAL_ERROR)))
+    return float(np.exp(generator.uniform(*np.log(STRETCH_RANGE))))
 
 
 def _compressed(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
