@@ -44,6 +44,8 @@ IRRELEVANT = re.compile(r"WAT\d.*|WCSAXES[A-Z]?|DATE.*|MJD.*|OBSGEO.*|COMMENT|HI
 EQUINOX_TEXT = re.compile(r"([BJ]?)\s*(\d{4}(?:\.\d*)?)")
 MAX_AXES, MAX_SIP_ORDER = 9, 20
 FIRST_EQUINOX, LAST_EQUINOX = 1600.0, 2200.0
+MAX_ANGLE = 720.0
+"""Largest CRVAL (deg); far larger ones leave no digits for the position of a pixel."""
 SCALES = 1e-5, 3600.0
 """Smallest and largest width of a pixel (arcsec)."""
 MAX_ELONGATION = 2.0
@@ -271,6 +273,8 @@ def _require_use(wcs: WCS, header: fits.Header, axes: tuple[int, int]) -> None:
     if not wcs.has_celestial:
         types = " and ".join(f"CTYPE{axis} is {header.get(f'CTYPE{axis}')!r}" for axis in axes)
         raise InputError(f"{types}; expected such as 'RA---TAN' and 'DEC--TAN'")
+    if np.abs(wcs.wcs.crval).max() > MAX_ANGLE:
+        raise InputError(f"CRVAL says {max(wcs.wcs.crval, key=abs):g} deg; expected an angle up to {MAX_ANGLE:g}")
     x, y = (np.array([(int(header.get(f"NAXIS{axis}", 1)) - 1) / 2]) for axis in axes)
     ra, dec = sky_positions(wcs, x, y)
     matrix = jacobian(wcs, x, y)

@@ -97,7 +97,8 @@ def assert_read_right(case: tuple[Sky, fits.Header], where: tuple[float, float])
 
 
 def frame_by_astropy(wcs: WCS) -> Any:
-    """Return the frame that astropy finds, but for the two that it does not know."""
+    """Return the frame that astropy finds, but for those that it does not know, and in any case of letters."""
+    wcs.wcs.radesys = wcs.wcs.radesys.upper()
     if wcs.wcs.lngtyp == "SLON":
         return "supergalactic"
     if wcs.wcs.lngtyp == "ELON":
@@ -120,7 +121,7 @@ def longitude_first(wcs: WCS) -> Any:
 
 
 KEYWORD = re.compile(
-    r"C(TYPE|UNIT|RVAL|RPIX|DELT|ROTA)\d|(CD|PC|PV)\d|[AB]P?_|LONPOLE|LATPOLE|RADE|EQUINOX|EPOCH|its WCS"
+    r"C(TYPE|UNIT|RVAL|RPIX|DELT|ROTA)|(CD|PC|PV)\d|[AB]P?_|LONPOLE|LATPOLE|RADE|EQUINOX|EPOCH|D2IMDIS|CPDIS|its WCS"
 )
 
 

@@ -236,6 +236,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"CDELT1": None, "CDELT2": None, "CD1_1": STEP, "CD1_2": STEP, "CD2_1": STEP, "CD2_2": STEP},
         "singular|0 arcsec wide",
     ),
+    "turns without end": ({"CRVAL1": 2.0**31}, "CRVAL says 2.14748e+09 deg"),
     "beyond the pole": ({"CRVAL2": 95.0}, "coordinate transformation|parameter"),
     "degrees taken for arcsec": ({"CDELT1": -20.0, "CDELT2": 20.0}, "arcsec wide; expected|no position for the centre"),
     "flat pixels": ({"CDELT1": -STEP / 10}, "a pixel is 0.4 by 0.04 arcsec"),
