@@ -67,7 +67,7 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         inputs["sources"]["hats"] = hats.digest()
     if configuration.survey.name == "folder":
         survey = FolderSurvey(configuration.survey.folder, description)
-        survey.check(table)
+        survey.check(table, detection=isinstance(catalogue, Detection))
         images = _listing(path for layout in survey.layouts.values() for path in layout.paths)
         inputs["tiles"]["images"] = inputs["stamps"]["images"] = images
         psfs = survey.psf_files(table)

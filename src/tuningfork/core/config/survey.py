@@ -95,8 +95,8 @@ class Folder(Section):
     reference_band: str = option("r", "band in which light profiles are measured")
     pixel_scale: float | None = option(
         None,
-        "pixel scale of images without a WCS, for which the column pixel_scale of the table says no other; images with "
-        "a WCS have their own",
+        "pixel scale of images without a WCS, for which the column pixel_scale of the table says no other; without "
+        "either, such images end the run; images with a WCS have their own",
         unit="arcsec",
         gt=0,
         le=10,

@@ -29,8 +29,6 @@ MAX_UNPACKED_BYTES = 2**31
 """Most bytes of a packed file after it is unpacked."""
 MAX_AXES = 9
 """Most axes of an image."""
-MAX_SIP_ORDER = 9
-"""Highest order of a SIP distortion that its definition allows (Shupe+ 2005)."""
 UNPACKERS: dict[bytes, Callable[[BinaryIO], Packed]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
@@ -42,8 +40,6 @@ WORD = re.compile(
     rb"= *(?![TF] *(?:/|$))[A-Za-z]"
 )
 """A card whose value should be text in quotes and is a bare word."""
-ANY_SIP_ORDER = re.compile(r"[AB]P?_ORDER[A-Z]?")
-ANY_NUMBER_OF_AXES = re.compile(r"WCSAXES[A-Z]?")
 Until: TypeAlias = Callable[[fits.Header], bool]
 BITS = {8, 16, 32, 64, -32, -64}
 
@@ -260,7 +256,7 @@ def _axes(header: fits.Header, key: str) -> list[int]:
 
 
 def _check_image(header: fits.Header) -> None:
-    """Check what a header says about an image and its coordinates, apart from the length of its data."""
+    """Check what a header says about the size of an image, apart from the length of its data."""
     packed = header.get("ZIMAGE") is True
     if packed or str(header.get("XTENSION", "IMAGE")).strip() == "IMAGE":
         axes = _axes(header, "ZNAXIS" if packed else "NAXIS")
@@ -270,12 +266,6 @@ def _check_image(header: fits.Header) -> None:
             )
         if packed:
             _check_tiles(header, axes)
-    for key, value in ((key, header[key]) for key in header if ANY_SIP_ORDER.fullmatch(key)):
-        if value not in range(MAX_SIP_ORDER + 1):
-            raise ValueError(f"{key} is {value}; the order of a SIP distortion is at most {MAX_SIP_ORDER}")
-    for key, value in ((key, header[key]) for key in header if ANY_NUMBER_OF_AXES.fullmatch(key)):
-        if value not in range(MAX_AXES + 1):
-            raise ValueError(f"{key} is {value}; expected at most {MAX_AXES}")
 
 
 def _check_tiles(header: fits.Header, axes: list[int]) -> None:

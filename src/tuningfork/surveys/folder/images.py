@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import as_text
+from tuningfork.surveys.folder.coordinates import Footprint, footprint_of
 from tuningfork.surveys.folder.extensions import (
     MASK,
     bad_pixels,
@@ -23,7 +24,7 @@ from tuningfork.surveys.folder.extensions import (
 )
 from tuningfork.surveys.folder.fits_file import open_fits
 from tuningfork.surveys.folder.names import UNREAD_ENDINGS, UNREAD_PICTURE_ENDINGS, Layout, is_picture
-from tuningfork.surveys.folder.picture_file import read_picture_file
+from tuningfork.surveys.folder.picture_file import read_picture_file, require_picture
 from tuningfork.surveys.folder.psf_files import EXTENSION
 
 LOOKUP_TABLES = ("CPDIS", "CQDIS", "D2IM")
@@ -45,7 +46,7 @@ class BandImage(NamedTuple):
     weights : ndarray or None
         Inverse variances, float32 (H, W).
     wcs : astropy.wcs.WCS or None
-        Celestial WCS.
+        Celestial WCS; None if there is none, or none that can be used.
     header : astropy.io.fits.Header
         That of the band, and what only the file's first header says; empty for a picture.
     """
@@ -111,7 +112,7 @@ def _read_fits(path: Path, band: str, bands: list[str], combined: bool) -> BandI
         hdu, pixels, weights = read_planes(hdus, band, bands, combined)
         header = hdu.header.copy()
         header.extend(hdus[0].header, unique=True)
-        return BandImage(pixels, weights, celestial_wcs(hdu.header), header)
+        return BandImage(pixels, weights, footprint_of(hdu, hdus, path).wcs, header)
 
 
 def _read_beside(path: Path, role: str, band: str, bands: list[str], shape: tuple[int, ...]) -> np.ndarray:
@@ -126,58 +127,57 @@ def _read_beside(path: Path, role: str, band: str, bands: list[str], shape: tupl
         return bad_pixels(values, images[0].header, hdus[0].header) if role == MASK else values
 
 
-def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, int]]:
-    """Return WCS (None if there is none) and shape (height, width) of an image from its header alone.
+def footprint(layout: Layout, bands: list[str]) -> Footprint:
+    """Return where an image lies on the sky, from the headers alone: that of the first band with a WCS.
 
     The shape of a picture, which has no WCS, is not determined: it is (0, 0).
 
     Raises
     ------
     InputError
-        If the header cannot be read.
+        If no header can be read.
     """
-    path = next(iter(layout.files.values()))
-    return (None, (0, 0)) if is_picture(path) else _of_file(path, lambda: _footprint(path, bands))
+    found: list[Footprint] = []
+    unreadable: list[InputError] = []
+    for path in dict.fromkeys(layout.files.values()):
+        try:
+            found += _of_file(path, partial(_footprints, path, bands))
+        except InputError as error:
+            unreadable.append(error)
+        if found and found[-1].wcs is not None:
+            return found[-1]
+    if unreadable and not found:
+        raise unreadable[0]
+    return next((place for place in found if place.fault), found[0])
 
 
-def _footprint(path: Path, bands: list[str]) -> tuple[WCS | None, tuple[int, int]]:
+def _footprints(path: Path, bands: list[str]) -> list[Footprint]:
+    """Return the coordinates of the images of the sky in a file, up to the first that has a WCS; a picture has none."""
+    if is_picture(path):
+        require_picture(path, MAX_PICTURE_PIXELS)
+        return [Footprint(None, (0, 0))]
+    found: list[Footprint] = []
     with open_fits(path, until=lambda header: _suffices(header, bands)) as hdus:
         for hdu in hdus:
             if is_sky(hdu, bands):
-                return celestial_wcs(hdu.header), (hdu.shape[-2], hdu.shape[-1])
-    raise ValueError("it holds no image")
+                found.append(footprint_of(hdu, hdus, path))
+                if found[-1].wcs is not None:
+                    break
+    if not found:
+        raise ValueError("it holds no image of the sky")
+    return found
 
 
 def _suffices(header: fits.Header, bands: list[str]) -> bool:
-    """Return whether a header is that of an image of the sky, whose coordinates need no other extension."""
+    """Return whether a header is that of an image of the sky with a WCS that needs no other extension."""
     packed = header.get("ZIMAGE") is True
     if not packed and str(header.get("XTENSION", "IMAGE")).strip() != "IMAGE":
         return False
     if header["ZNAXIS" if packed else "NAXIS"] < 2 or EXTENSION.fullmatch(str(header.get("EXTNAME", "")).strip()):
         return False
-    return name_of(header, bands).role is None and not any(key.startswith(LOOKUP_TABLES) for key in header)
-
-
-def celestial_wcs(header: fits.Header) -> WCS | None:
-    """Return the celestial WCS of a FITS header, or None if there is no usable one."""
-    try:
-        wcs = WCS(header, naxis=2)
-        if not wcs.has_celestial:
-            return None
-        position = np.array(wcs.all_pix2world([[0.0, 0.0], [1.0, 1.0]], 0))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return None
-    return wcs if np.isfinite(position).all() and np.ptp(position, axis=0).any() else None
-
-
-def upright_wcs(pixel_scale: float, shape: tuple[int, int]) -> WCS:
-    """Return the WCS that is assumed for an image without one: north up, east left, at an arbitrary position on the sky."""
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval = [180.0, 0.0]
-    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    wcs.wcs.cdelt = [-pixel_scale / 3600, pixel_scale / 3600]
-    return wcs
+    if name_of(header, bands).role is not None or not any(key.startswith("CTYPE") for key in header):
+        return False
+    return not any(key.startswith(LOOKUP_TABLES) for key in header)
 
 
 def _read_picture(path: Path, number: int, bands: int) -> BandImage:

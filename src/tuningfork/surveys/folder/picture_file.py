@@ -51,15 +51,8 @@ def read_picture_file(path: Path, max_pixels: int, min_side: int = 1) -> tuple[n
     OSError, ValueError, SyntaxError, ...
         The file is damaged; what a decoder raises has no common type.
     """
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise InputError("not a regular file")
-    if facts.st_size > MAX_FILE_BYTES:
-        raise InputError(f"a file of {facts.st_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read")
     with _opened(path, max_pixels) as picture:
         width, height = picture.size
-        if width * height > max_pixels:
-            raise InputError(f"{width} x {height} pixels; at most {max_pixels / 1e6:.0f} million are read")
         if min(width, height) < min_side:
             raise InputError(f"{width} x {height} pixels; at least {min_side} x {min_side} are needed")
         picture.load()
@@ -73,15 +66,35 @@ def read_picture_file(path: Path, max_pixels: int, min_side: int = 1) -> tuple[n
     return np.ascontiguousarray(values[::-1]), white
 
 
+def require_picture(path: Path, max_pixels: int) -> None:
+    """Check, without reading the pixels, that a file is a picture of a size that is read.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    _opened(path, max_pixels).close()
+
+
 def _opened(path: Path, max_pixels: int) -> Image.Image:
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise InputError("not a regular file")
+    if facts.st_size > MAX_FILE_BYTES:
+        raise InputError(f"a file of {facts.st_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            return Image.open(path, formats=PICTURE_FORMATS)
+            picture = Image.open(path, formats=PICTURE_FORMATS)
         except Image.UnidentifiedImageError:
             raise InputError("not a JPEG or PNG picture") from None
         except Image.DecompressionBombError:
             raise InputError(f"too many pixels; at most {max_pixels / 1e6:.0f} million are read") from None
+    if picture.width * picture.height > max_pixels:
+        picture.close()
+        raise InputError(f"{picture.width} x {picture.height} pixels; at most {max_pixels / 1e6:.0f} million are read")
+    return picture
 
 
 def _values(picture: Image.Image) -> tuple[np.ndarray, float]:

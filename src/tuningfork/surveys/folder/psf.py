@@ -19,6 +19,7 @@ from scipy.spatial import KDTree
 from tuningfork.core.config.survey import Folder
 from tuningfork.core.errors import InputError
 from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.frames import pixel_positions
 from tuningfork.surveys.base import FullWidths, PsfImages, everywhere
 from tuningfork.surveys.folder.facts import POSITION, PSF, WIDTH, of_band
 from tuningfork.surveys.folder.fits_file import open_fits
@@ -170,7 +171,7 @@ class PsfReader:
         x, y = (np.full(len(positions), place) for place in self._middle)
         stated = np.isfinite(ra) & np.isfinite(dec)
         if stated.any():
-            found = np.array(self._wcs.all_world2pix(ra[stated], dec[stated], 0))
+            found = np.array(pixel_positions(self._wcs, ra[stated], dec[stated]))
             usable = np.isfinite(found).all(axis=0)
             x[np.flatnonzero(stated)[usable]], y[np.flatnonzero(stated)[usable]] = found[:, usable]
         return x, y

@@ -3,12 +3,13 @@
 Without a table of sources, every image shows one galaxy at its centre. With a table (`sources.catalogue` of kind table),
 every row is a source. A row that names the image of its source (column `file`) is cut from that image alone: at the
 row's position, or at the centre if the row has no position or the image no WCS. Other rows are cut from any image that
-covers them. An image without a WCS is assumed to have north up and east left.
+covers them. An image without a WCS is assumed to have north up and east left; its pixel scale must be given.
 
 Pictures (PNG, JPEG) are used as they are: their stretch is not undone, so their magnitudes have little meaning.
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from astropy.wcs import WCS
 
 from tuningfork.core.config.sources import Sources
 from tuningfork.core.config.survey import Folder
@@ -27,15 +29,20 @@ from tuningfork.sky.shards import Shard
 from tuningfork.surveys.background import sky_of, weigh
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.folder.facts import PIXEL_SCALE, SOURCES, ZERO_POINT, columns_of, imaging_of, psf_names
-from tuningfork.surveys.folder.images import BandImage, read_band, upright_wcs
+from tuningfork.surveys.folder.images import BandImage, read_band
 from tuningfork.surveys.folder.names import Layout, find_images
 from tuningfork.surveys.folder.psf import PsfReader
 from tuningfork.surveys.folder.psf_files import path_below
-from tuningfork.surveys.folder.sources import FolderSources, ImagePlaces
+from tuningfork.surveys.folder.sources import HOW_TO_SCALE, FolderSources, ImagePlaces
 from tuningfork.surveys.folder.zero_point import zero_point_of
 from tuningfork.surveys.lists.sources.table import UserTable
 from tuningfork.surveys.near import reaches
 from tuningfork.surveys.transfer.network import Network
+
+logger = logging.getLogger(__name__)
+
+MAX_SCALE_RATIO = 1.1
+"""Ratio of the pixel scales of the images and of the training set beyond which the log says so."""
 
 
 class FolderSurvey:
@@ -78,24 +85,48 @@ class FolderSurvey:
         """Positions of the images on the sky, by name."""
         return ImagePlaces(self.layouts, self._settings.bands)
 
-    def check(self, table: UserTable | None) -> None:
+    def check(self, table: UserTable | None, *, detection: bool = False) -> None:
         """Check that the folder can be used, before any job starts.
+
+        Parameters
+        ----------
+        table : UserTable or None
+            Table of sources.
+        detection : bool
+            Whether the sources are detected on the images, for which those without a WCS are not searched.
 
         Raises
         ------
         ConfigurationError
-            If there is no image, or nothing says where the sources of the table are on the images.
+            If there is no image, nothing says where the sources of the table are on the images, or nothing gives the
+            pixel scale of an image without a WCS.
         """
-        layouts = self.layouts
         if table is not None and columns_of(table, self._settings.bands):
             self._check_facts(table)
+        placed = next((name for name in self.layouts if self.places[name].wcs), None)
+        if placed is not None and self._settings.pixel_scale is None:
+            self._compare_scale(placed)
         if table is None or "file" in table.columns:
+            if not detection:
+                self._check_scales(table)
             return
-        if all(self.places[name].wcs is None for name in layouts):
+        if placed is None:
             raise ConfigurationError(
-                f"survey.folder.images: none of the {len(layouts)} images in {self._settings.images} has a WCS, so the "
+                f"survey.folder.images: none of the {len(self.layouts)} images in {self._settings.images} has a WCS, so the "
                 f"positions in the table of sources ({table.what}) cannot be found on them; add a column file that "
                 "names the image of each source"
+            )
+
+    def _compare_scale(self, name: str) -> None:
+        """Say so if the pixels of the training set will be unlike those of an image with a WCS."""
+        scale, assumed = self.places[name].scale, self._description.pixel_scale
+        if abs(np.log(scale / assumed)) > np.log(MAX_SCALE_RATIO):
+            logger.warning(
+                "survey.folder.pixel_scale is not set: the training set is simulated with pixels of %.3g arcsec, and those of "
+                "the image %s are %.3g arcsec wide; set it to what is typical of your images",
+                assumed,
+                name,
+                scale,
             )
 
     def _check_facts(self, table: UserTable) -> None:
@@ -111,6 +142,21 @@ class FolderSurvey:
             _ = self.own(table).facts
         except InputError as error:
             raise ConfigurationError(str(error)) from None
+
+    def _check_scales(self, table: UserTable | None) -> None:
+        """Check that the pixel scale of every image that shows a source is known.
+
+        Images that cannot be read, or whose WCS is at fault, do not end the run; their sources are flagged.
+        """
+        if self._settings.pixel_scale is not None:
+            return
+        own = self.own(table)
+        lacking = own.without_scale
+        if lacking:
+            raise ConfigurationError(
+                f"survey.folder.pixel_scale: {len(lacking)} of {len(own.images)} images have no WCS, so nothing says how "
+                f"wide their pixels are (first: {lacking[0]}); set it to {HOW_TO_SCALE}"
+            )
 
     def psf_files(self, table: UserTable | None) -> list[Path]:
         """Return the files beside the images, and those that a table names, that hold images of the PSF."""
@@ -143,9 +189,12 @@ class FolderSurvey:
         return self.own(None).sources(shard)
 
     def tiles(self, shard: Shard, margin: float = STAMP_MARGIN) -> list[Tile]:
-        """Return the images that come within `margin` (deg) of the shard, and those whose position is unknown."""
+        """Return the images that come within `margin` (deg) of the shard.
+
+        One whose coordinates cannot be read may lie there. One without coordinates has only sources that name it.
+        """
         reach = shard.radius + margin
-        tiles = [self._tile(name) for name in self.layouts]
+        tiles = [self._tile(name) for name in self.layouts if self.places[name].wcs or self.places[name].fault]
         return [tile for tile in tiles if not tile.corners or reaches(tile, *shard.centre, reach)]
 
     def locate(self, names: Sequence[str]) -> list[Tile]:
@@ -162,7 +211,8 @@ class FolderSurvey:
         for band in self._settings.bands:
             try:
                 path = self._path(tile.name, band)
-                self._read(tile.name, band)
+                image, _ = self._read(tile.name, band)
+                self._coordinates(tile, path, image.wcs, image.pixels.shape)
                 # A file outside the cache is named by its absolute path, so that the name is valid for any cache.
                 fetched.files[band] = {IMAGE: os.path.abspath(path)}  # noqa: PTH100 - symbolic links stay
             except InputError as error:
@@ -189,11 +239,15 @@ class FolderSurvey:
         layout, settings = self.layouts[tile.name], self._settings
         (pixels, _, wcs, header), inverse_variance = self._read(tile.name, band)
         shape = (pixels.shape[0], pixels.shape[1])
-        wcs = wcs or upright_wcs(facts.get(PIXEL_SCALE, self._description.pixel_scale), shape)
+        wcs, on_sky = self._coordinates(tile.tile, path, wcs, shape)
         zero_point = facts.get(ZERO_POINT) or zero_point_of(header, as_text(path)) or settings.zero_point
         psf = PsfReader(settings, layout, band, wcs, shape).psf(facts.get(SOURCES, ()))
         image = Image.of_arrays(pixels, inverse_variance, wcs, settings.psf_fwhm, zero_point)
-        return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images)
+        return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images, on_sky=on_sky)
+
+    def _coordinates(self, tile: Tile, path: Path, wcs: WCS | None, shape: tuple[int, ...]) -> tuple[WCS, bool]:
+        scale = tile.facts.get(PIXEL_SCALE) or self.places[tile.name].stated_scale or self._settings.pixel_scale
+        return self.places[tile.name].coordinates(path, wcs, scale, (shape[0], shape[1]))
 
     def _read(self, name: str, band: str) -> tuple[BandImage, np.ndarray]:
         """Return a band of an image, from which the sky is subtracted where that is to be, and its inverse variances.
