@@ -4,7 +4,7 @@ Each stage sets its own bits and hands on those of its input; `catalogue/merge.p
 
 * sources: NO_POSITION and DUPLICATE_ID (`surveys/lists/sources/rows.py`), BLENDED (`surveys/detection/detection.py`,
   `surveys/des/survey.py`);
-* stamps: OUTSIDE_TILES to BAD_WCS, and SATURATED (`stamps/shard.py`);
+* stamps: OUTSIDE_TILES to BAD_WCS, and SATURATED to TOO_FEW_PIXELS (`stamps/shard.py`);
 * classify: STAR_OR_ARTIFACT, by the votes (`measure/votes/recipe.py`);
 * structure: STAR_OR_ARTIFACT, by the profile (`measure/structure/stars.py`), and STRUCTURE_...
   (`measure/structure/recipe.py`);
@@ -36,6 +36,8 @@ class Flag(IntFlag):
     BLENDED = 1 << 11
     STAR_OR_ARTIFACT = 1 << 12
     SATURATED = 1 << 13
+    NO_VALID_PIXELS = 1 << 14
+    TOO_FEW_PIXELS = 1 << 15
     STRUCTURE_OUTSIDE_TRAINING = 1 << 16
     STRUCTURE_TRUNCATED = 1 << 17
     STRUCTURE_BLENDED = 1 << 18
@@ -67,6 +69,10 @@ MEANINGS: dict[Flag, str] = {
     Flag.STAR_OR_ARTIFACT: "a star, a trail, a ghost, a piece of a larger galaxy or noise, by the votes or as concentrated as the PSF; no "
     "galaxy, so it has neither profile nor bar",
     Flag.SATURATED: "by the survey's own mask, pixels within a PSF width of the centre are saturated in the reference band",
+    Flag.NO_VALID_PIXELS: "the tile shows the place of the source, but all pixels of its stamp there are NaN, blank, masked or of zero "
+    "weight; nothing was measured",
+    Flag.TOO_FEW_PIXELS: "the tile shows the place of the source, but fewer than a fortieth of the stamp's pixels are valid: the image is "
+    "too small, or masked; nothing was measured",
     Flag.STRUCTURE_OUTSIDE_TRAINING: "a profile parameter lies at the edge of the range that the network was trained on",
     Flag.STRUCTURE_TRUNCATED: "more than a tenth of the profile's light lies beyond the edge of the stamp",
     Flag.STRUCTURE_BLENDED: "neighbours, stars in front or a merging galaxy add more than a tenth of the galaxy's light within two half-light radii",

@@ -12,6 +12,7 @@ from tuningfork.simulate.imaging.noise import Correlation, add_noise
 from tuningfork.simulate.imaging.psf import Moffat, Psf, PsfImage
 from tuningfork.simulate.light.canvas import Canvas, canvas_size
 from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.frames import pixel_positions
 from tuningfork.stamps.cut import overlap
 from tuningfork.surveys.base import Image
 
@@ -52,13 +53,15 @@ class Spot:
 def spots(image: Image, injections: Sequence[Injection]) -> list[Spot]:
     """Return the spots of the galaxies whose light falls on an image."""
     ra, dec = np.array([(injection.ra, injection.dec) for injection in injections], dtype=float).reshape(-1, 2).T
-    x, y = (np.asarray(values, dtype=float) for values in image.wcs.all_world2pix(ra, dec, 0))
+    x, y = pixel_positions(image.wcs, ra, dec)
     result = []
     for row in np.flatnonzero(np.isfinite(x) & np.isfinite(y)).tolist():
         reach = DRAWN_WIDTH_RANGE[1]
         if not (-reach < x[row] < image.shape[1] + reach and -reach < y[row] < image.shape[0] + reach):
             continue
         sky = jacobian(image.wcs, x[row : row + 1], y[row : row + 1])
+        if not np.isfinite(sky).all():
+            continue
         scale = float(directions(sky)[0][0])
         matrix = np.linalg.inv(sky[0]) @ np.diag([-1.0, 1.0])
         width = int(np.clip(DRAWN_RADII * injections[row].galaxy.r_eff / scale, *DRAWN_WIDTH_RANGE))

@@ -1,29 +1,24 @@
 """Read the pictures of a folder one after the other, whatever the files contain."""
 
 import os
-import stat
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from tuningfork.core.errors import InputError
+from tuningfork.core.files import as_text
 from tuningfork.stamps.picture.psf import psf_width
 from tuningfork.stamps.picture.stamp import PictureStamp, sky_brightness, stamp_of
 from tuningfork.stamps.picture.stretch import is_coloured, size_factor, unstretch, usual_stretch
+from tuningfork.surveys.folder.picture_file import read_picture_file
 
-PICTURE_FORMATS = ("JPEG", "PNG")
-MAX_FILE_BYTES = 200_000_000
-"""Largest file that is opened (bytes)."""
 MAX_PICTURE_PIXELS = 25_000_000
 """Most pixels of a picture."""
 MIN_PICTURE_SIDE = 8
 """Least width and height (px)."""
 MEASURED_SIDE = 1024
 """A picture is averaged over whole pixels to at most about this height or width before it is measured."""
-WHITE_OF_16_BITS = 65535.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ def files_of(folder: Path, besides: tuple[Path, ...] = ()) -> list[Path]:
 
 def printable(path: Path) -> str:
     """Return the name of a file as text; bytes that are not UTF-8 are written as escapes."""
-    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return as_text(path.name)
 
 
 def read_picture(path: Path, stretch: float | None = None, psf_fwhm: float | None = None) -> Reading:
@@ -148,41 +143,9 @@ def brightness_of(path: Path) -> tuple[np.ndarray, bool]:
     OSError, ValueError, SyntaxError, ...
         The file is damaged.
     """
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise InputError("not a regular file")
-    if facts.st_size > MAX_FILE_BYTES:
-        raise InputError(f"a file of {facts.st_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read")
-    with warnings.catch_warnings():
-        # Sizes are checked here, before pixels take memory.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            picture = Image.open(path, formats=PICTURE_FORMATS)
-        except Image.UnidentifiedImageError:
-            raise InputError("not a JPEG or PNG picture") from None
-        except Image.DecompressionBombError:
-            raise InputError(f"too many pixels; at most {MAX_PICTURE_PIXELS / 1e6:.0f} million are read") from None
-    with picture:
-        width, height = picture.size
-        if width * height > MAX_PICTURE_PIXELS:
-            raise InputError(f"{width} x {height} pixels; at most {MAX_PICTURE_PIXELS / 1e6:.0f} million are read")
-        if min(width, height) < MIN_PICTURE_SIDE:
-            raise InputError(f"{width} x {height} pixels; at least {MIN_PICTURE_SIDE} x {MIN_PICTURE_SIDE} are needed")
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-    brightness, coloured = _mean_of_colours(upright)
-    return np.ascontiguousarray(brightness[::-1]), coloured
-
-
-def _mean_of_colours(picture: Image.Image) -> tuple[np.ndarray, bool]:
-    if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture.convert("F") if picture.mode == "F" else picture, dtype=np.float32)
-        return np.clip(values / WHITE_OF_16_BITS, 0, 1), False
-    if picture.has_transparency_data:
-        seen = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen)
-    pixels = np.asarray(picture.convert("RGB"))
-    return np.asarray(pixels.mean(axis=-1, dtype=np.float32) / np.float32(255)), is_coloured(pixels)
+    values, white = read_picture_file(path, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE)
+    brightness = values if values.ndim == 2 else values.mean(axis=-1, dtype=np.float32)
+    return np.clip(brightness / np.float32(white), 0, 1), values.ndim == 3 and is_coloured(values)
 
 
 def _averaged(values: np.ndarray, number: int) -> np.ndarray:

@@ -9,6 +9,8 @@ import pyarrow as pa
 from astropy.coordinates import angular_separation
 from astropy.wcs import WCS
 
+from tuningfork.sky.frames import pixel_positions, sky_positions
+
 ARCSEC = 3600.0
 """Arcseconds per degree."""
 
@@ -77,29 +79,28 @@ def jacobian(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     wcs : astropy.wcs.WCS
-        A celestial WCS.
+        A celestial WCS, in any frame of :mod:`tuningfork.sky.frames`.
     x, y : ndarray
         Pixel positions, shape (N,); (0, 0) is the centre of the first pixel.
 
     Returns
     -------
     ndarray
-        Shape (N, 2, 2), in arcsec per pixel: rows are east and north, columns are x and y.
+        Shape (N, 2, 2), in arcsec per pixel: rows are east and north (ICRS), columns are x and y. At a pole, north is the
+        direction of the meridian that the WCS gives the pixel.
     """
     x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
     half = 0.5
-    columns = np.concatenate([x + half, x - half, x, x])
-    rows = np.concatenate([y, y, y + half, y - half])
-    ra, dec = wcs.all_pix2world(columns, rows, 0)
-    ra, dec = np.reshape(ra, (4, -1)), np.reshape(dec, (4, -1))
-    matrix = np.empty((len(x), 2, 2))
-    for axis in (0, 1):
-        plus, minus = 2 * axis, 2 * axis + 1
-        turn = (ra[plus] - ra[minus] + 180) % 360 - 180
-        middle = np.deg2rad((dec[plus] + dec[minus]) / 2)
-        matrix[:, 0, axis] = turn * np.cos(middle) * ARCSEC
-        matrix[:, 1, axis] = (dec[plus] - dec[minus]) * ARCSEC
-    return matrix
+    columns = np.concatenate([x, x + half, x - half, x, x])
+    rows = np.concatenate([y, y, y, y + half, y - half])
+    ra, dec = sky_positions(wcs, columns, rows)
+    # Differences of unit vectors, unlike those of right ascensions, mean the same at the poles.
+    here, right, left, up, down = unit_vectors(ra, dec).reshape(5, -1, 3)
+    lon = np.deg2rad(ra[: len(x)])
+    east = np.stack([-np.sin(lon), np.cos(lon), np.zeros_like(lon)], axis=1)
+    north = np.cross(here, east)
+    steps = np.rad2deg(np.stack([right - left, up - down], axis=2)) * ARCSEC
+    return np.asarray(np.stack([east, north], axis=1) @ steps)
 
 
 def directions(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -203,11 +204,11 @@ def to_pixels(wcs: WCS, ra: np.ndarray, dec: np.ndarray, shape: tuple[int, int])
     ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
     height, width = shape
     centre_x, centre_y = np.array([(width - 1) / 2]), np.array([(height - 1) / 2])
-    ra_0, dec_0 = wcs.all_pix2world(centre_x, centre_y, 0)
+    ra_0, dec_0 = sky_positions(wcs, centre_x, centre_y)
     scale, _, _ = directions(jacobian(wcs, centre_x, centre_y))
     with np.errstate(invalid="ignore"):
         near = distance(ra, dec, ra_0, dec_0) <= (np.hypot(height, width) * scale / ARCSEC)
     x, y = np.full(ra.shape, np.nan), np.full(ra.shape, np.nan)
     if near.any():
-        x[near], y[near] = wcs.all_world2pix(ra[near], dec[near], 0)
+        x[near], y[near] = pixel_positions(wcs, ra[near], dec[near])
     return x, y

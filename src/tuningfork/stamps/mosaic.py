@@ -186,6 +186,7 @@ class Mosaic:
             valid = self._finisher.count_valid(stamps, strip.good and bool(whole[batch].all()))
             quality = _quality(valid / stamps[0, 0].size, usable)
             kept = grid.at(batch)
+            state.note_shown(kept.sources[quality == 0], valid[quality == 0])
             better = (quality > 0) & self._better(kept, quality)
             if not better.all():
                 kept, batch, stamps = kept.at(better), batch[better], stamps[better]

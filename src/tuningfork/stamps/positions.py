@@ -6,6 +6,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from tuningfork.sky.coordinates import ARCSEC, directions, jacobian, unit_vectors
+from tuningfork.sky.frames import pixel_positions, sky_positions
 from tuningfork.surveys.base import Image, OwnImages, Tile
 from tuningfork.surveys.near import in_box
 
@@ -112,11 +113,12 @@ class Positions:
         """
         own_tile = self.own_of(tile)
         centre_x, centre_y = _middle(image.shape)
-        ra, dec = image.wcs.all_pix2world(centre_x, centre_y, 0)
+        ra, dec = sky_positions(image.wcs, centre_x, centre_y)
         # A projection also maps the far side of the sky somewhere.
         reach = np.deg2rad(np.hypot(*image.shape) * pixel_scale(image.wcs, image.shape) / ARCSEC)
         with np.errstate(invalid="ignore"):
             close = self._unit @ unit_vectors(ra, dec)[0] >= np.cos(min(reach, np.pi))
+        close &= image.on_sky
         return np.flatnonzero((close & ~self._centred & (own_tile | self.free)) | (own_tile & self._centred))
 
     def locate(self, image: Image, sources: np.ndarray) -> Located:
@@ -137,11 +139,12 @@ class Positions:
         free = ~self._centred[sources]
         x[~free], y[~free] = (width - 1) / 2, (height - 1) / 2
         if free.any():
-            x[free], y[free] = image.wcs.all_world2pix(self.ra[sources[free]], self.dec[sources[free]], 0)
+            x[free], y[free] = pixel_positions(image.wcs, self.ra[sources[free]], self.dec[sources[free]])
         known = np.isfinite(x) & np.isfinite(y)
         sources, x, y = sources[known], x[known], y[known]
         matrix = jacobian(image.wcs, x, y) if sources.size else np.empty((0, 2, 2))
-        return Located(sources, x, y, matrix, (height, width))
+        known = np.asarray(np.isfinite(matrix).all(axis=(1, 2)))
+        return Located(sources[known], x[known], y[known], matrix[known], (height, width))
 
     def unique_in(self, tile: Tile, sources: np.ndarray) -> np.ndarray:
         """Return for which sources the survey's rule says that a tile counts.

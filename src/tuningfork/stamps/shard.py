@@ -21,7 +21,7 @@ from tuningfork.stamps.mosaic import COMPLETE_FRACTION, Mosaic
 from tuningfork.stamps.positions import Positions
 from tuningfork.stamps.quality import larger_than_stamp
 from tuningfork.stamps.scaling import Scaling
-from tuningfork.stamps.state import State
+from tuningfork.stamps.state import FEW_PIXELS, PLACE, State
 from tuningfork.stamps.store import CHECKSUM_COLUMN, new_stamps
 from tuningfork.surveys.base import FetchedTile, Image, OwnImages, Survey, Tile
 from tuningfork.surveys.manifest import read_tiles
@@ -210,10 +210,12 @@ def _padded(mosaic: Mosaic) -> np.ndarray:
 
 
 def _why_absent(mosaic: Mosaic, upstream: np.ndarray) -> np.ndarray:
-    """Return the flag of each source as if it had no stamp: BAD_TILE, BAD_WCS, OUTSIDE_TILES, or 0 without a position."""
+    """Return the flag of each source as if it had no stamp, or 0 without a position and an image."""
     wrong, bad = (_on_tiles(mosaic, tiles) for tiles in (mosaic.bad & mosaic.contradicted, mosaic.bad))
-    reason = np.select([wrong, bad], [int(Flag.BAD_WCS), int(Flag.BAD_TILE)], int(Flag.OUTSIDE_TILES))
-    return np.where((upstream & Flag.NO_POSITION > 0) & ~bad, 0, reason)
+    few, blank = (mosaic.state.shown == shown for shown in (FEW_PIXELS, PLACE))
+    reasons = [(few, Flag.TOO_FEW_PIXELS), (blank, Flag.NO_VALID_PIXELS), (wrong, Flag.BAD_WCS), (bad, Flag.BAD_TILE)]
+    nowhere = np.where(upstream & Flag.NO_POSITION > 0, 0, int(Flag.OUTSIDE_TILES))
+    return np.select([where for where, _ in reasons], [int(flag) for _, flag in reasons], nowhere)
 
 
 def _on_tiles(mosaic: Mosaic, numbers: set[int]) -> np.ndarray:

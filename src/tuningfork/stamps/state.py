@@ -8,6 +8,7 @@ from tuningfork.stamps.positions import Located
 from tuningfork.surveys.base import Image
 
 NO_TILE = -1
+NOTHING, PLACE, FEW_PIXELS = 0, 1, 2
 
 
 @dataclass
@@ -51,6 +52,9 @@ class State:
         Whether pixels within a PSF width of the centre are saturated in the reference band, by the survey's mask, (N,).
     stitched : ndarray of bool
         Whether another tile gave pixels, (N,).
+    shown : ndarray of int
+        What the tiles show of a source without a stamp: nothing, its place alone, or a few valid pixels (`NOTHING`, `PLACE`,
+        `FEW_PIXELS`), (N,).
     written : ndarray of bool
         Whether the store holds anything but zeros, (N, B).
     """
@@ -77,6 +81,7 @@ class State:
     signal: np.ndarray = field(init=False)
     saturated: np.ndarray = field(init=False)
     stitched: np.ndarray = field(init=False)
+    shown: np.ndarray = field(init=False)
     written: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +94,7 @@ class State:
         self.psf_fwhm, self.noise = np.full((n, b), np.nan), np.full((n, b), np.nan)
         self.valid, self.psf_beta = np.zeros((n, b)), np.full(n, np.nan)
         self.masked, self.signal, self.stitched = np.ones(n, bool), np.zeros(n, bool), np.zeros(n, bool)
+        self.shown = np.full(n, NOTHING, np.int8)
         self.saturated, self.written = np.zeros(n, bool), np.zeros((n, b), bool)
 
     def keep_psf(self, image: Image, located: Located) -> None:
@@ -106,6 +112,18 @@ class State:
             images = image.psf_images(located.x, located.y)
             known = zip(located.sources.tolist(), images, strict=True)
             self.psf_images.update({source: psf for source, psf in known if psf is not None})
+
+    def note_shown(self, sources: np.ndarray, valid: np.ndarray) -> None:
+        """Note that a tile shows the places of some sources, with too few valid pixels for stamps.
+
+        Parameters
+        ----------
+        sources : ndarray of int
+            (K,).
+        valid : ndarray of int
+            Valid pixels of their stamps, (K,).
+        """
+        self.shown[sources] = np.maximum(self.shown[sources], np.where(valid > 0, FEW_PIXELS, PLACE))
 
     def forget_pixels(self, sources: np.ndarray) -> None:
         """Forget the properties of the pixels of some stamps, because other pixels take their place.
@@ -131,5 +149,6 @@ class State:
         """
         self.forget_pixels(sources)
         self.tile[sources], self.quality[sources], self.rank[sources] = NO_TILE, 0, -np.inf
+        self.shown[sources] = NOTHING
         self.position[sources], self.matrix[sources] = np.nan, np.nan
         self.scale[sources], self.zero_point[sources] = np.nan, np.nan

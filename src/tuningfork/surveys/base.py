@@ -95,7 +95,7 @@ class Image:
         variance may be broadcast to all pixels. Row 0 is the FITS row 1. The caller may change the first array.
         Raises InputError if the file turns out to be damaged.
     wcs : astropy.wcs.WCS
-        Celestial WCS of the image; pixel (0, 0) is the centre of the first pixel.
+        Celestial WCS of the image, in any frame of :mod:`tuningfork.sky.frames`; pixel (0, 0) is the centre of the first pixel.
     psf_fwhm : callable
         See `FullWidths`.
     zero_point : float
@@ -107,6 +107,9 @@ class Image:
         Like `psf_fwhm`: exponent of the PSF's Moffat profile; that of the survey's description without it.
     psf_images : callable, optional
         See `PsfImages`; None if the survey knows only the width.
+    on_sky : bool
+        Whether `wcs` says where the image lies on the sky; if not, it tells no more than scale and orientation, and only
+        sources at the image's centre are cut from it.
     """
 
     shape: tuple[int, int]
@@ -117,6 +120,7 @@ class Image:
     saturated: Saturated | None = None
     psf_beta: FullWidths | None = None
     psf_images: PsfImages | None = None
+    on_sky: bool = True
 
     @classmethod
     def of_arrays(

@@ -8,6 +8,7 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.sources import Detection, HatsCatalogue, SurveyCatalogue, TableCatalogue
 from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.core.files import as_text
 from tuningfork.core.stage import paths
 from tuningfork.simulate.imaging.patches import SkyPatches, patch_files
 from tuningfork.simulate.imaging.psf_images import PsfStack
@@ -66,8 +67,8 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         inputs["sources"]["hats"] = hats.digest()
     if configuration.survey.name == "folder":
         survey = FolderSurvey(configuration.survey.folder, description)
-        survey.check(table)
-        images = _listing(path for layout in survey.layouts.values() for path in layout.files.values())
+        survey.check(table, detection=isinstance(catalogue, Detection))
+        images = _listing(path for layout in survey.layouts.values() for path in layout.paths)
         inputs["tiles"]["images"] = inputs["stamps"]["images"] = images
         psfs = survey.psf_files(table)
         if psfs:
@@ -138,6 +139,9 @@ def _listing(paths: Iterable[Path]) -> str:
     """Return a digest of the names, sizes and modification times (ns) of files, which are too many to read."""
     lines = set()
     for path in set(paths):
-        status = path.stat()
-        lines.add(f"{path.name} {status.st_size} {status.st_mtime_ns}")
+        try:
+            status = path.stat()
+        except OSError:
+            status = path.lstat()  # a link that leads nowhere
+        lines.add(f"{as_text(path.name)} {status.st_size} {status.st_mtime_ns}")
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tuningfork.core.files import as_text
 from tuningfork.core.running.progress import track
 from tuningfork.surveys.base import FetchedTile, Survey, Tile
 
@@ -82,7 +83,8 @@ def _rows(tile: Tile, fetched: FetchedTile, bands: list[str], path: Callable[[st
                 digests[name] = _digest(path(name))
             size, digest = digests[name]
             rows.append(
-                common | {"band": band, "role": role, "status": "ok", "path": name, "bytes": size, "sha256": digest}
+                common
+                | {"band": band, "role": role, "status": "ok", "path": as_text(name), "bytes": size, "sha256": digest}
             )
     return rows
 

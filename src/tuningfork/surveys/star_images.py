@@ -17,6 +17,8 @@ MAX_EDGE_SHARE = 0.1
 """Largest share of the sum that the image would hold if it were as bright everywhere as along its edge."""
 MIN_CENTRE_SHARE = 0.25
 """Distance of the star from the nearest edge, as a share of the width, below which its image counts as cut off."""
+CENTRINGS = 4
+"""Most times that an image is put on other pixels to bring the star to the centre of one."""
 SAME_CENTRE = 1e-3
 """Offset from the centre of a pixel below which the pixels are used as they are (px)."""
 
@@ -66,10 +68,15 @@ class StarImage:
         if not fit.converged or max(abs(fit.x), abs(fit.y)) > 1:
             raise InputError("no Moffat profile fits it; expected one star")
         width = min(min(pixels.shape), KEPT_WIDTH)
-        centred = resampled(pixels, (column + fit.x, row + fit.y), width - 1 + width % 2)
-        # Measured anew, because the width of a PSF that is no Moffat profile depends on its place within a pixel.
-        edge = max(len(centred) - FITTED_WIDTH, 0) // 2
-        fit = fit_moffat(centred[edge : len(centred) - edge, edge : len(centred) - edge])
+        place, edge = np.array([column + fit.x, row + fit.y]), max(width - 1 + width % 2 - FITTED_WIDTH, 0) // 2
+        for _ in range(CENTRINGS):
+            centred = resampled(pixels, (place[0], place[1]), width - 1 + width % 2)
+            # Measured anew, because width and place of a PSF that is no Moffat profile, or that is narrower than two
+            # pixels, depend on its place within a pixel.
+            fit = fit_moffat(centred[edge : len(centred) - edge, edge : len(centred) - edge])
+            if max(abs(fit.x), abs(fit.y)) < SAME_CENTRE:
+                break
+            place += fit.x, fit.y
         return cls(normalised(centred), fit.fwhm, fit.beta)
 
 

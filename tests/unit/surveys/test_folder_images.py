@@ -9,8 +9,9 @@ from astropy.io import fits
 from helpers.small_images import header_at, pixels
 
 from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.surveys.folder.images import find_images, read_band
-from tuningfork.surveys.folder.survey import sky_of, weigh
+from tuningfork.surveys.background import sky_of, weigh
+from tuningfork.surveys.folder.images import read_band
+from tuningfork.surveys.folder.names import find_images
 
 BANDS = ["g", "r", "i"]
 

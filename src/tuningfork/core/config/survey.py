@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from tuningfork.core.config.base import Section, option
 from tuningfork.core.config.population import SkyPopulation
@@ -95,8 +95,8 @@ class Folder(Section):
     reference_band: str = option("r", "band in which light profiles are measured")
     pixel_scale: float | None = option(
         None,
-        "pixel scale of images without a WCS, for which the column pixel_scale of the table says no other; images with "
-        "a WCS have their own",
+        "pixel scale of images without a WCS, for which the column pixel_scale of the table says no other; without "
+        "either, such images end the run; images with a WCS have their own",
         unit="arcsec",
         gt=0,
         le=10,
@@ -124,6 +124,14 @@ class Folder(Section):
     psf_beta: float = option(
         3.0, "exponent of the PSF's Moffat profile, for images without an image of the PSF", gt=1.05, le=100
     )
+
+    @field_validator("bands")
+    @classmethod
+    def _bands_once(cls, bands: list[str]) -> list[str]:
+        twice = sorted({band for band in bands if bands.count(band) > 1})
+        if twice:
+            raise ValueError(f"{bands} names {', '.join(twice)} more than once; name each band once")
+        return bands
 
 
 class Survey(Section):

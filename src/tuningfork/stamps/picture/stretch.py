@@ -66,7 +66,7 @@ def is_coloured(picture: np.ndarray) -> bool:
     Parameters
     ----------
     picture : ndarray
-        uint8 (H, W, 3)
+        (H, W, 3), from 0 to 255
 
     Returns
     -------

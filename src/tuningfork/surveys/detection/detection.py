@@ -19,6 +19,7 @@ from tuningfork.core.errors import InputError, TransferError
 from tuningfork.core.flags import Flag
 from tuningfork.core.running.progress import track
 from tuningfork.sky.coordinates import ARCSEC, directions, distance, jacobian
+from tuningfork.sky.frames import sky_positions
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.base import FetchedTile, Image, Survey, Tile
 from tuningfork.surveys.detection.extraction import extract
@@ -75,12 +76,14 @@ class Detector:
         if band not in fetched.files:
             raise InputError(fetched.faults.get(band, "the survey has no such band here"))
         image = self.survey.open(fetched, band)
+        if not image.on_sky:
+            raise InputError("it has no coordinates")
         parts = [self._in_window(image, *window) for window in windows(image, lambda window: self._near(image, window))]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _near(self, image: Image, window: Window) -> bool:
         x, y = window.corners()
-        ra, dec = image.wcs.all_pix2world(np.append(x, x.mean()), np.append(y, y.mean()), 0)
+        ra, dec = sky_positions(image.wcs, np.append(x, x.mean()), np.append(y, y.mean()))
         size = np.max(distance(ra[:4], dec[:4], ra[4], dec[4]))
         return bool(distance(ra[4:], dec[4:], *self._centre)[0] <= self._reach + size)
 
@@ -91,7 +94,7 @@ class Detector:
         if not fwhm > 0:
             fwhm = self.description.psf_fwhm[self.description.reference]
         detected = extract(pixels, weights, fwhm / scale, self.description.psf_beta, self.settings)
-        ra, dec = image.wcs.all_pix2world(detected.x + window.columns[0], detected.y + window.rows[0], 0)
+        ra, dec = sky_positions(image.wcs, detected.x + window.columns[0], detected.y + window.rows[0])
         with np.errstate(invalid="ignore", divide="ignore"):
             mag = image.zero_point - 2.5 * np.log10(detected.flux)
         frame = pd.DataFrame(

@@ -1,49 +1,39 @@
 """The images in a user's folder: their files, pixels, weights and coordinates."""
 
-import os
-import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
-from PIL import Image as Picture
 
-from tuningfork.core.errors import ConfigurationError, InputError
-from tuningfork.surveys.folder.psf_files import FILE_ERRORS, PSFEX_ENDING, is_psf, planes_of
+from tuningfork.core.errors import InputError
+from tuningfork.core.files import as_text
+from tuningfork.surveys.folder.coordinates import Footprint, footprint_of
+from tuningfork.surveys.folder.extensions import (
+    MASK,
+    bad_pixels,
+    is_sky,
+    name_of,
+    plane_of,
+    planes_in,
+    read_planes,
+    weights_of,
+)
+from tuningfork.surveys.folder.fits_file import open_fits
+from tuningfork.surveys.folder.names import UNREAD_ENDINGS, UNREAD_PICTURE_ENDINGS, Layout, is_picture
+from tuningfork.surveys.folder.picture_file import read_picture_file, require_picture
+from tuningfork.surveys.folder.psf_files import EXTENSION
 
-FITS_ENDINGS = (".fits", ".fit", ".fts")
-PACKED_ENDINGS = (".gz", ".bz2", ".fz")
-PSF_NAME = re.compile(r"(.+)[-_.]psf", re.IGNORECASE)
-"""Name of the files with the PSF of an image."""
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
-WEIGHT_NAMES = {"invvar", "ivar", "wgt", "weight", "wht"}
-"""EXTNAME or IMAGETYP of an image of inverse variances."""
+LOOKUP_TABLES = ("CPDIS", "CQDIS", "D2IM")
+"""Beginnings of the keywords by which a WCS refers to tables in other extensions."""
+MAX_PICTURE_PIXELS = 100_000_000
+"""Most pixels of a picture."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The files of one image: one file per band, or one for all bands.
-
-    Attributes
-    ----------
-    name : str
-    files : dict
-        Band -> path.
-    psfs : dict
-        Band -> path of the image of its PSF, if there is such a file beside the image.
-    """
-
-    name: str
-    files: dict[str, Path]
-    psfs: dict[str, Path] = field(default_factory=dict)
-
-    @property
-    def combined(self) -> bool:
-        """Whether one file holds several bands."""
-        return len(self.files) > 1 and len(set(self.files.values())) == 1
+Read = TypeVar("Read")
 
 
 class BandImage(NamedTuple):
@@ -56,7 +46,7 @@ class BandImage(NamedTuple):
     weights : ndarray or None
         Inverse variances, float32 (H, W).
     wcs : astropy.wcs.WCS or None
-        Celestial WCS.
+        Celestial WCS; None if there is none, or none that can be used.
     header : astropy.io.fits.Header
         That of the band, and what only the file's first header says; empty for a picture.
     """
@@ -67,73 +57,9 @@ class BandImage(NamedTuple):
     header: fits.Header
 
 
-def is_picture(path: Path) -> bool:
-    """Return whether a file is a PNG or JPEG."""
-    return path.suffix.lower() in PICTURE_ENDINGS
-
-
-def stem(path: Path) -> str | None:
-    """Return the name of an image file without its suffixes, or None if its name is not that of an image."""
-    name = path.name
-    if is_picture(path):
-        return name[: -len(path.suffix)]
-    for ending in PACKED_ENDINGS:
-        name = name[: -len(ending)] if name.lower().endswith(ending) else name
-    for ending in FITS_ENDINGS:
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return None
-
-
-def safe_name(name: str) -> str:
-    """Return a name for a tile: every character that is not a letter, digit, '.', '_', '+' or '-' becomes '_'."""
-    return re.sub(r"[^A-Za-z0-9._+-]", "_", name)
-
-
-def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
-    """Return the images in a folder by name, sorted.
-
-    `name-g.fits` and similar names (also with '_' or '.') are one band of the image `name`; any other FITS file, and every
-    picture, holds all bands. `name-psf-g.fits` and `name-psf.fits` are the PSF of the image `name`, if there is one, and so
-    are PSFEx files of the same names or of that of the image's file, with the ending .psf.
-
-    Raises
-    ------
-    ConfigurationError
-        If two files are the same band of the same image.
-    """
-    pattern = re.compile(rf"(.+)[-_.]({'|'.join(map(re.escape, bands))})")
-    files: dict[str, dict[str, Path]] = {}
-    with os.scandir(folder) as entries:
-        file_names = sorted(entry.name for entry in entries if entry.is_file())
-    for path in map(folder.joinpath, file_names):
-        is_psfex = path.suffix.lower() == PSFEX_ENDING
-        base = path.stem if is_psfex else stem(path)
-        if base is None or base.startswith("."):
-            continue
-        match = None if is_picture(path) else pattern.fullmatch(base)
-        name, bands_of_file = (safe_name(match[1]), [match[2]]) if match else (safe_name(base), bands)
-        if is_psfex and not PSF_NAME.fullmatch(name):
-            name += "-psf"
-        for band in bands_of_file:
-            other = files.setdefault(name, {}).setdefault(band, path)
-            if other is not path:
-                raise ConfigurationError(
-                    f"survey.folder.images: {other} and {path} are both the band {band} of the image {name}; rename one"
-                )
-    return _layouts(files)
-
-
-def _layouts(files: dict[str, dict[str, Path]]) -> dict[str, Layout]:
-    """Return the images among files (name -> band -> path), each with the files of the PSF that are named after it."""
-    psfs = {match[1]: name for name in files if (match := PSF_NAME.fullmatch(name)) and match[1] in files}
-    images = set(files) - set(psfs.values())
-    # A PSFEx file that is named after no image is none itself.
-    images -= {name for name in images if any(path.suffix.lower() == PSFEX_ENDING for path in files[name].values())}
-    return {name: Layout(name, files[name], files.get(psfs.get(name, ""), {})) for name in sorted(images)}
-
-
-def read_band(path: Path, band: str, bands: list[str], combined: bool) -> BandImage:
+def read_band(
+    path: Path, band: str, bands: list[str], combined: bool, beside: Mapping[str, Path] | None = None
+) -> BandImage:
     """Read one band of an image.
 
     Parameters
@@ -144,6 +70,8 @@ def read_band(path: Path, band: str, bands: list[str], combined: bool) -> BandIm
         All bands, blue to red.
     combined : bool
         Whether the file holds all bands.
+    beside : mapping, optional
+        Role -> file beside the image with its weight, variance, error or mask; it goes before those in the image's file.
 
     Returns
     -------
@@ -154,131 +82,112 @@ def read_band(path: Path, band: str, bands: list[str], combined: bool) -> BandIm
     InputError
         If the file cannot be read, or does not have the band.
     """
+    if is_picture(path):
+        return _of_file(path, lambda: _read_picture(path, bands.index(band), len(bands)))
+    image = _of_file(path, lambda: _read_fits(path, band, bands, combined))
+    planes: dict[str, np.ndarray] = {}
+    for role, other in (beside or {}).items():
+        planes[role] = _of_file(other, partial(_read_beside, other, role, band, bands, image.pixels.shape))
+    weights = weights_of(planes)
+    if MASK in planes:
+        image.pixels[planes[MASK]] = np.nan
+    return image if weights is None else image._replace(weights=weights)
+
+
+def _of_file(path: Path, read: Callable[[], Read]) -> Read:
+    """Return what `read` returns; whatever is wrong with the file becomes an error that names it."""
     try:
-        if is_picture(path):
-            return _read_picture(path, bands.index(band), len(bands))
-        with fits.open(path, memmap=False) as hdus:
-            images = _images(hdus)
-            hdu, plane = _find(images, band, bands, combined)
-            weight = _weight_of(hdu, plane, images, band if combined and plane is None else None)
-            pixels = np.array(hdu.data if plane is None else hdu.data[plane], dtype=np.float32)
-            header = hdu.header.copy()
-            header.extend(hdus[0].header, unique=True)
-            weights = None if weight is None else _flat(weight)
-            return BandImage(_flat(pixels), weights, celestial_wcs(hdu.header), header)
-    except FILE_ERRORS as error:
-        raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
+        if path.is_symlink() and not path.exists():
+            raise ValueError("a link to a file that does not exist")
+        return read()
+    except Exception as error:  # what decoders raise for damaged files has no common type
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{as_text(path)}: not a readable image ({text})") from None
 
 
-def footprint(layout: Layout, bands: list[str]) -> tuple[WCS | None, tuple[int, int]]:
-    """Return WCS (None if there is none) and shape (height, width) of an image from its header alone.
+def _read_fits(path: Path, band: str, bands: list[str], combined: bool) -> BandImage:
+    if path.suffix.lower() in UNREAD_ENDINGS:
+        raise ValueError(f"files with the ending {path.suffix} are not unpacked; unpack it")
+    with open_fits(path) as hdus:
+        hdu, pixels, weights = read_planes(hdus, band, bands, combined)
+        header = hdu.header.copy()
+        header.extend(hdus[0].header, unique=True)
+        return BandImage(pixels, weights, footprint_of(hdu, hdus, path).wcs, header)
+
+
+def _read_beside(path: Path, role: str, band: str, bands: list[str], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the weight, variance, error or mask in a file of its own, (H, W); of a mask, which pixels are bad."""
+    with open_fits(path) as hdus:
+        images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2]
+        if not images:
+            raise ValueError("it holds no image")
+        values = plane_of(images[0], bands.index(band) if planes_in(images[0]) == len(bands) else None)
+        if values.shape != shape:
+            raise ValueError(f"its shape is {values.shape}; expected the {shape} of the image")
+        return bad_pixels(values, images[0].header, hdus[0].header) if role == MASK else values
+
+
+def footprint(layout: Layout, bands: list[str]) -> Footprint:
+    """Return where an image lies on the sky, from the headers alone: that of the first band with a WCS.
+
+    The shape of a picture, which has no WCS, is not determined: it is (0, 0).
 
     Raises
     ------
     InputError
-        If the header cannot be read.
+        If no header can be read.
     """
-    band = next(iter(layout.files))
-    path = layout.files[band]
-    try:
-        if is_picture(path):
-            with Picture.open(path) as picture:
-                return None, (picture.height, picture.width)
-        with fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
-            for hdu in hdus:
-                if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2 and not is_psf(hdu):
-                    return celestial_wcs(hdu.header), (hdu.header["NAXIS2"], hdu.header["NAXIS1"])
-            raise ValueError("it holds no image")
-    except FILE_ERRORS as error:
-        raise InputError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
+    found: list[Footprint] = []
+    unreadable: list[InputError] = []
+    for path in dict.fromkeys(layout.files.values()):
+        try:
+            found += _of_file(path, partial(_footprints, path, bands))
+        except InputError as error:
+            unreadable.append(error)
+        if found and found[-1].wcs is not None:
+            return found[-1]
+    if unreadable and not found:
+        raise unreadable[0]
+    return next((place for place in found if place.fault), found[0])
 
 
-def celestial_wcs(header: fits.Header) -> WCS | None:
-    """Return the celestial WCS of a FITS header, or None if there is no usable one."""
-    try:
-        wcs = WCS(header, naxis=2)
-        if not wcs.has_celestial:
-            return None
-        position = np.array(wcs.all_pix2world([[0.0, 0.0], [1.0, 1.0]], 0))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return None
-    return wcs if np.isfinite(position).all() and np.ptp(position, axis=0).any() else None
+def _footprints(path: Path, bands: list[str]) -> list[Footprint]:
+    """Return the coordinates of the images of the sky in a file, up to the first that has a WCS; a picture has none."""
+    if is_picture(path):
+        require_picture(path, MAX_PICTURE_PIXELS)
+        return [Footprint(None, (0, 0))]
+    found: list[Footprint] = []
+    with open_fits(path, until=lambda header: _suffices(header, bands)) as hdus:
+        for hdu in hdus:
+            if is_sky(hdu, bands):
+                found.append(footprint_of(hdu, hdus, path))
+                if found[-1].wcs is not None:
+                    break
+    if not found:
+        raise ValueError("it holds no image of the sky")
+    return found
 
 
-def upright_wcs(pixel_scale: float, shape: tuple[int, int]) -> WCS:
-    """Return the WCS that is assumed for an image without one: north up, east left, at an arbitrary position on the sky."""
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval = [180.0, 0.0]
-    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    wcs.wcs.cdelt = [-pixel_scale / 3600, pixel_scale / 3600]
-    return wcs
+def _suffices(header: fits.Header, bands: list[str]) -> bool:
+    """Return whether a header is that of an image of the sky with a WCS that needs no other extension."""
+    packed = header.get("ZIMAGE") is True
+    if not packed and str(header.get("XTENSION", "IMAGE")).strip() != "IMAGE":
+        return False
+    if header["ZNAXIS" if packed else "NAXIS"] < 2 or EXTENSION.fullmatch(str(header.get("EXTNAME", "")).strip()):
+        return False
+    if name_of(header, bands).role is not None or not any(key.startswith("CTYPE") for key in header):
+        return False
+    return not any(key.startswith(LOOKUP_TABLES) for key in header)
 
 
 def _read_picture(path: Path, number: int, bands: int) -> BandImage:
     """Read the channel of a picture that stands for a band: the bluest band is blue, the reddest red."""
-    with Picture.open(path) as picture:
-        colours = picture.mode in {"RGB", "RGBA", "P", "CMYK", "YCbCr"}
-        values = np.asarray(picture.convert("RGB") if colours else picture.convert("F"), dtype=np.float32)
+    if path.suffix.lower() in UNREAD_PICTURE_ENDINGS:
+        raise ValueError(f"pictures with the ending {path.suffix} are not read; convert it to PNG or FITS")
+    values, _ = read_picture_file(path, MAX_PICTURE_PIXELS)
     if values.ndim == 3:
         channels = {1: [[0, 1, 2]], 2: [[2], [0]], 3: [[2], [1], [0]]}.get(bands)
         if channels is None:
             raise ValueError(f"a picture has three colours, survey.folder.bands has {bands} bands")
         values = values[..., channels[number]].mean(axis=-1)
-    # Row 0 of a picture is at the top, that of a FITS image at the bottom.
-    return BandImage(np.ascontiguousarray(values[::-1], dtype=np.float32), None, None, fits.Header())
-
-
-def _images(hdus: fits.HDUList) -> list[Any]:
-    images = [hdu for hdu in hdus if hdu.is_image and not is_psf(hdu) and hdu.data is not None and hdu.data.ndim >= 2]
-    if not images:
-        raise ValueError("it holds no image")
-    return images
-
-
-def _is_weight(hdu: Any) -> bool:
-    return any(str(hdu.header.get(key, "")).strip().lower() in WEIGHT_NAMES for key in ("EXTNAME", "IMAGETYP"))
-
-
-def _find(images: list[Any], band: str, bands: list[str], combined: bool) -> tuple[Any, int | None]:
-    """Return the HDU that holds a band and, in a cube, the number of its plane."""
-    science = [hdu for hdu in images if not _is_weight(hdu)]
-    if not science:
-        raise ValueError("it holds only weights")
-    if not combined:
-        return science[0], None
-    for hdu in science:
-        if hdu.data.ndim == 3 and hdu.data.shape[0] > 1:
-            number = hdu.data.shape[0]
-            planes = planes_of(hdu.header, number, bands)
-            if len(planes) != number or band not in planes:
-                named = str(hdu.header.get("BANDS", "")).strip()
-                raise ValueError(f"{number} planes {named}, no band {band}; survey.folder.bands is {bands}")
-            return hdu, planes.index(band)
-    for key in ("BAND", "FILTER", "EXTNAME"):
-        for hdu in science:
-            # FITS writes the names of extensions in capitals.
-            marked = str(hdu.header.get(key, "")).strip()
-            if marked == band or (key == "EXTNAME" and marked.lower() == band.lower()):
-                return hdu, None
-    if len(science) != len(bands):
-        raise ValueError(
-            f"it holds {len(science)} images, none of them marked as band {band}; survey.folder.bands is {bands}"
-        )
-    return science[bands.index(band)], None
-
-
-def _weight_of(hdu: Any, plane: int | None, images: list[Any], band: str | None) -> np.ndarray | None:
-    for other in images:
-        if not _is_weight(other) or other.data.shape != hdu.data.shape:
-            continue
-        if band is None or str(other.header.get("BAND", band)).strip() == band:
-            return np.array(other.data if plane is None else other.data[plane], dtype=np.float32)
-    return None
-
-
-def _flat(pixels: np.ndarray) -> np.ndarray:
-    pixels = np.squeeze(pixels)
-    if pixels.ndim != 2:
-        raise ValueError(f"expected a two-dimensional image, found the shape {pixels.shape}")
-    return pixels
+    return BandImage(np.ascontiguousarray(values, dtype=np.float32), None, None, fits.Header())

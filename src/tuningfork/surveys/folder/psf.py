@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from astropy.wcs import WCS
+from scipy.spatial import KDTree
 
 from tuningfork.core.config.survey import Folder
 from tuningfork.core.errors import InputError
 from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.frames import pixel_positions
 from tuningfork.surveys.base import FullWidths, PsfImages, everywhere
 from tuningfork.surveys.folder.facts import POSITION, PSF, WIDTH, of_band
-from tuningfork.surveys.folder.images import Layout, is_picture
+from tuningfork.surveys.folder.fits_file import open_fits
+from tuningfork.surveys.folder.names import Layout, is_picture
 from tuningfork.surveys.folder.psf_files import FILE_ERRORS, Psf, path_below, psf_of_extensions, read_psf
 from tuningfork.surveys.star_images import StarImage
 
@@ -109,11 +111,19 @@ class ImagePsf:
         ImagePsf
         """
 
+        tree = KDTree(np.stack([x, y], axis=1))
+
         def spread(name: str, px: np.ndarray, py: np.ndarray) -> list[Any]:
-            values: list[Any] = []
-            for a, b in zip(px, py, strict=True):
-                place = int(np.argmin(np.hypot(x - a, y - b))) if np.isfinite(a + b) else 0
-                values.append(getattr(psfs(place), name)(np.array([a]), np.array([b]))[0])
+            values: list[Any] = [None] * len(px)
+            known = np.isfinite(px + py)
+            place = np.zeros(len(px), dtype=int)
+            if known.any():
+                place[known] = tree.query(np.stack([px[known], py[known]], axis=1))[1]
+            order = np.argsort(place, kind="stable")
+            for here in np.split(order, np.flatnonzero(np.diff(place[order])) + 1) if len(order) else []:
+                found = getattr(psfs(int(place[here[0]])), name)(px[here], py[here])
+                for index, value in zip(here.tolist(), found, strict=True):
+                    values[index] = value
             return values
 
         return cls(
@@ -152,15 +162,19 @@ class PsfReader:
         of_entry = cache(lambda number: self._of_entry(entries[number], beside))
         if len(entries) == 1:
             return of_entry(0)
-        places = [self._place(entry[POSITION]) or self._middle for entry in entries]
-        x, y = np.array(places, dtype=float).T
+        x, y = self._places([entry[POSITION] for entry in entries])
         return ImagePsf.nearest(x, y, of_entry)
 
-    def _place(self, position: Sequence[float | None]) -> tuple[float, float] | None:
-        if None in position:
-            return None
-        x, y = self._wcs.all_world2pix(*([value] for value in position), 0)
-        return (float(x[0]), float(y[0])) if np.isfinite(x[0] + y[0]) else None
+    def _places(self, positions: list[list[float | None]]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pixel positions (K,), (K,) of positions on the sky (deg); the middle of the image if unknown."""
+        ra, dec = np.array(positions, dtype=float).T
+        x, y = (np.full(len(positions), place) for place in self._middle)
+        stated = np.isfinite(ra) & np.isfinite(dec)
+        if stated.any():
+            found = np.array(pixel_positions(self._wcs, ra[stated], dec[stated]))
+            usable = np.isfinite(found).all(axis=0)
+            x[np.flatnonzero(stated)[usable]], y[np.flatnonzero(stated)[usable]] = found[:, usable]
+        return x, y
 
     def _of_entry(self, entry: dict[str, Any], beside: ImagePsf | None) -> ImagePsf:
         name, width = of_band(entry, PSF, self._band), of_band(entry, WIDTH, self._band)
@@ -203,7 +217,7 @@ class PsfReader:
 
 def _extension_of(path: Path, band: str, bands: list[str]) -> Psf | None:
     try:
-        with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+        with open_fits(path) as hdus:
             return psf_of_extensions(hdus, band, bands)
     except FILE_ERRORS as error:
         raise InputError(" ".join(str(error).split())) from None

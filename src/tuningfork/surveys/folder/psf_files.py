@@ -1,5 +1,6 @@
 """Images of the PSF in a user's folder: extensions of the image's file, files beside it, files that the table names."""
 
+import lzma
 import re
 import struct
 import zlib
@@ -12,8 +13,9 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 
 from tuningfork.core.errors import InputError
+from tuningfork.surveys.folder.fits_file import open_fits, values_of
 from tuningfork.surveys.folder.psfex import PsfEx
-from tuningfork.surveys.star_images import StarImage
+from tuningfork.surveys.star_images import WIDTHS, StarImage
 
 EXTENSION = re.compile(r"psf(?:[-_ ](.+))?", re.IGNORECASE)
 """EXTNAME of an image of the PSF: PSF, or PSF_R for one band."""
@@ -22,7 +24,7 @@ OVERSAMPLING_KEYS = ("OVERSAMP", "DET_SAMP", "OVERSAMPLE")
 PSFEX_ENDING = ".psf"
 FILE_ERRORS = (
     OSError, ValueError, TypeError, KeyError, IndexError, EOFError, VerifyError, zlib.error, struct.error,
-    OverflowError, MemoryError,
+    OverflowError, MemoryError, lzma.LZMAError,
 )  # fmt: skip
 """Exceptions that astropy and Pillow raise for files that are damaged, truncated or of another format.
 
@@ -131,9 +133,9 @@ def read_psf(path: Path, band: str, bands: list[str]) -> Psf:
     if path.exists() and not path.is_file():
         raise InputError("it is no file")
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with open_fits(path) as hdus:
             found = psf_of_extensions(hdus, band, bands)
-            images = [hdu for hdu in hdus if hdu.is_image and hdu.data is not None]
+            images = [hdu for hdu in hdus if hdu.is_image and hdu.shape]
             if found is None and not images:
                 raise InputError("it holds no image and no model of PSFEx")
             return found or _psf_of(images[0], band, _planes(images[0], (), bands))
@@ -163,7 +165,9 @@ def _psf_of(hdu: Any, band: str, bands: list[str]) -> StarImage:
             f"its keyword {finer[0]} is {hdu.header[finer[0]]}; expected the pixels of the image: bin it, or give a "
             "PSFEx file"
         )
-    pixels = np.asarray(hdu.data, dtype=float)
+    if max(hdu.shape[-2:], default=0) > WIDTHS[1]:
+        raise InputError(f"its shape is {hdu.shape}; expected one image of {WIDTHS[0]} to {WIDTHS[1]} pixels a side")
+    pixels = np.asarray(values_of(hdu), dtype=float)
     while pixels.ndim > 2 and len(pixels) == 1:
         pixels = pixels[0]
     if pixels.ndim == 3:

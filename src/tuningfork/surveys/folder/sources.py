@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,21 @@ import pyarrow as pa
 from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
+from tuningfork.core.files import as_text
+from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.frames import pixel_positions, sky_positions
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
 from tuningfork.surveys.base import OwnImages
-from tuningfork.surveys.folder.facts import facts_of, imaging_of
-from tuningfork.surveys.folder.images import Layout, footprint, safe_name, stem
+from tuningfork.surveys.folder.coordinates import upright_wcs
+from tuningfork.surveys.folder.facts import PIXEL_SCALE, facts_of, imaging_of
+from tuningfork.surveys.folder.images import footprint
+from tuningfork.surveys.folder.names import Layout, keys_of, safe_name, stem
 from tuningfork.surveys.lists.sources.rows import sources_of
 from tuningfork.surveys.lists.sources.table import UserTable, home_of
 
 logger = logging.getLogger(__name__)
+
+HOW_TO_SCALE = "the width of a pixel (arcsec), or name the image in the column file of a table that has it in the column pixel_scale"
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,62 @@ class ImagePlace:
         Centre (deg); NaN if unknown.
     corners : tuple of (ra, dec)
         Corners (deg); empty if unknown.
+    fault : str
+        Why the image cannot be read, or its WCS not be used; empty if neither is so.
+    stated_scale : float or None
+        Width of a pixel (arcsec) by a keyword of the header such as PIXSCALE.
     """
 
     wcs: WCS | None = None
     ra: float = np.nan
     dec: float = np.nan
     corners: tuple[tuple[float, float], ...] = ()
+    fault: str = ""
+    stated_scale: float | None = None
+
+    @property
+    def scale(self) -> float:
+        """Width of a pixel at the centre (arcsec); NaN without a WCS."""
+        if self.wcs is None:
+            return np.nan
+        x, y = pixel_positions(self.wcs, np.array([self.ra]), np.array([self.dec]))
+        return float(directions(jacobian(self.wcs, x, y))[0][0])
+
+    def coordinates(self, path: Path, wcs: WCS | None, scale: float | None, shape: tuple[int, int]) -> tuple[WCS, bool]:
+        """Return the WCS of one band of the image, or the one that is assumed, and whether it gives positions on the sky.
+
+        Parameters
+        ----------
+        path : Path
+            File of the band.
+        wcs : astropy.wcs.WCS or None
+            What its header says.
+        scale : float or None
+            Width of a pixel (arcsec), if the user has given one.
+        shape : tuple of int
+            Height and width.
+
+        Returns
+        -------
+        astropy.wcs.WCS, bool
+
+        Raises
+        ------
+        InputError
+            If there is neither a WCS nor a scale, or another band has a WCS.
+        """
+        if wcs is not None:
+            return wcs, True
+        if self.wcs is not None:
+            raise InputError(
+                f"{as_text(path)}: this band has no WCS that can be used, and another band of the image has one"
+            )
+        if scale is None:
+            raise InputError(
+                f"{as_text(path)}: {self.fault or 'it has no WCS'}; to measure it at its centre, set survey.folder.pixel_scale to "
+                f"{HOW_TO_SCALE}"
+            )
+        return upright_wcs(scale, shape), False
 
 
 class ImagePlaces(Mapping[str, ImagePlace]):
@@ -70,14 +128,14 @@ class ImagePlaces(Mapping[str, ImagePlace]):
 
     def _measure(self, layout: Layout) -> ImagePlace:
         try:
-            wcs, (height, width) = footprint(layout, self._bands)
+            wcs, (height, width), fault, scale = footprint(layout, self._bands)
         except InputError as error:
             logger.warning("%s", error)
-            return ImagePlace()
+            return ImagePlace(fault=str(error))
         if wcs is None:
-            return ImagePlace()
+            return ImagePlace(fault=fault, stated_scale=scale)
         x, y = np.array([-0.5, width - 0.5, width - 0.5, -0.5]), np.array([-0.5, -0.5, height - 0.5, height - 0.5])
-        ra, dec = wcs.all_pix2world([*x, (width - 1) / 2], [*y, (height - 1) / 2], 0)
+        ra, dec = sky_positions(wcs, np.append(x, (width - 1) / 2), np.append(y, (height - 1) / 2))
         corners = tuple((float(a), float(b)) for a, b in zip(ra[:4], dec[:4], strict=True))
         known = np.isfinite(ra).all() and np.isfinite(dec).all()
         return ImagePlace(wcs, float(ra[4]), float(dec[4]), corners if known else ())
@@ -112,25 +170,60 @@ class FolderSources:
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
-        return pd.DataFrame({"name": list(self._layouts)}) if self._table is None else self._table.whole()
+        return (
+            pd.DataFrame({"name": [layout.title or name for name, layout in self._layouts.items()]})
+            if self._table is None
+            else self._table.whole()
+        )
 
     @cached_property
     def _own(self) -> list[str | None]:
         """For each source, the name of its own image, or None."""
         if self._table is None:
             return list(self._layouts)
-        by_file = {path.name: layout.name for layout in self._layouts.values() for path in layout.files.values()}
         return [
-            None if pd.isna(file) or not str(file).strip() else self._image_of(str(file).strip(), by_file)
+            None if pd.isna(file) or not str(file).strip() else self._image_of(str(file).strip())
             for file in self._frame["file"]
         ]
 
-    def _image_of(self, file: str, by_file: Mapping[str, str]) -> str:
+    @property
+    def images(self) -> set[str]:
+        """Names of the images that show a source, as far as they exist."""
+        return {name for name in self._own if name is not None and name in self._layouts}
+
+    @property
+    def without_scale(self) -> list[Path]:
+        """First files of the images that show a source, but have neither a WCS nor a pixel scale in header or table.
+
+        Images that cannot be read, or whose WCS is at fault, are left out: they are flagged, and do not end a run.
+        """
+        return [
+            next(iter(self._layouts[name].files.values()))
+            for name in sorted(self.images)
+            if self._places[name].wcs is None
+            and not self._places[name].fault
+            and self._places[name].stated_scale is None
+            and PIXEL_SCALE not in self.facts.get(name, {})
+        ]
+
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        """Image of each name that a row may give: that of a file, of the image as the user wrote it, or of its tile."""
+        names: dict[str, str] = {}
+        for layout in self._layouts.values():
+            for path in layout.files.values():
+                names |= {key: layout.name for key in keys_of(path.name) if key not in names}
+        for layout in self._layouts.values():
+            names.setdefault(layout.name, layout.name)
+            names.setdefault(normalize("NFC", layout.title), layout.name)
+        return names
+
+    def _image_of(self, file: str) -> str:
         """Return the image to which the `file` of a row refers, by one of its files or by its name."""
-        path = Path(file)
-        if path.name in by_file:
-            return by_file[path.name]
-        return safe_name(path.name) if safe_name(path.name) in self._layouts else safe_name(stem(path) or path.name)
+        name = Path(file).name
+        wanted = (name, normalize("NFC", name), safe_name(name), normalize("NFC", stem(Path(name)) or name))
+        known = next((self._by_name[text] for text in wanted if text in self._by_name), None)
+        return safe_name(stem(Path(name)) or name) if known is None else known
 
     @cached_property
     def _positions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The zero point that the header of an image states, where it can be read without a guess."""
+"""The zero point and the pixel scale that the header of an image states, where they can be read without a guess."""
 
 import logging
 
@@ -22,6 +22,28 @@ SYSTEM_KEYS = ("MAGSYS", "PHOTSYS")
 RANGE = (0.0, 40.0)
 SAME = 0.005
 """Difference below which two statements agree (mag)."""
+
+
+SCALE_KEYS = ("PIXSCALE", "PIXSCAL1", "PIXSCAL2", "SECPIX", "SECPIX1", "SECPIX2")
+"""Keywords whose value is the width of a pixel (arcsec)."""
+MAX_SCALE, SAME_SCALE = 10.0, 0.01
+"""Largest width of a pixel (arcsec), and the relative difference below which two statements agree."""
+
+
+def pixel_scale_of(header: fits.Header) -> float | None:
+    """Return the width of a pixel (arcsec) that a header without a WCS states, or None.
+
+    Statements that are no number from 0 to 10, or that contradict each other, are ignored.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+    """
+    values = np.array([_number(_value(header, key)) for key in SCALE_KEYS if key in header])
+    usable = (
+        len(values) > 0 and np.all((values > 0) & (values <= MAX_SCALE)) and np.ptp(values) <= SAME_SCALE * values[0]
+    )
+    return float(values.mean()) if usable else None
 
 
 def zero_point_of(header: fits.Header, name: str) -> float | None:
