@@ -120,7 +120,7 @@ def test_what_the_files_are_good_for_is_as_without_faults(campaign: Campaign) ->
     ("what", "flag"),
     [
         (WRONG_WCS, "BAD_WCS"),
-        (BLANK, "OUTSIDE_TILES"),
+        (BLANK, "NO_VALID_PIXELS"),
         (TRUNCATED, "BAD_TILE"),
         (TWICE, "BAD_TILE"),
         (NO_BAND, "MISSING_BAND"),
