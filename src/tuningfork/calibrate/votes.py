@@ -164,8 +164,7 @@ def learn_correction(alpha: np.ndarray, votes: np.ndarray, learned_from: str) ->
     """
     good = np.isfinite(alpha).all(axis=1) & (votes.sum(axis=1) > 0)
     alpha, votes = alpha[good], votes[good]
-    leading = np.bincount(votes.argmax(axis=1), minlength=votes.shape[1]) if len(votes) else np.zeros(votes.shape[1])
-    if len(alpha) < MIN_GALAXIES or np.sort(leading)[-2] < MIN_LEADING * len(alpha):
+    if len(alpha) < MIN_GALAXIES or _one_answer_leads(votes):
         return LearnedCorrection(VoteCorrection(), False, learned_from, len(alpha))
     half = np.arange(len(alpha)) % 2 == 0
     gain = np.empty(len(alpha))
@@ -177,6 +176,12 @@ def learn_correction(alpha: np.ndarray, votes: np.ndarray, learned_from: str) ->
     mean, error = float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
     correction, helps = fit_correction(alpha, votes), mean > MIN_SIGNIFICANCE * error
     return LearnedCorrection(correction, helps, learned_from, len(alpha), mean, error)
+
+
+def _one_answer_leads(votes: np.ndarray) -> bool:
+    """Return whether the same answer leads on almost all galaxies."""
+    leading = np.bincount(votes.argmax(axis=1), minlength=votes.shape[1])
+    return bool(np.sort(leading)[-2] < MIN_LEADING * len(votes))
 
 
 def fit_correction(alpha: np.ndarray, votes: np.ndarray) -> VoteCorrection:

@@ -128,6 +128,8 @@ def calibrate_pictures(
         Estimator -> figures on the test galaxies.
     """
     band, method = ensemble.reference_band, configuration.bars.method
+    # First, because a table that cannot be used must not cost the minutes of the drawing.
+    questions, classes = (uncorrected().questions, None) if people is None else learn_picture_votes(people, ensemble)
     with TemporaryDirectory() as folder:
         part = StampFiles(Path(folder) / "part-0.parquet", Path(folder) / "part-0.npy")
         draw_part(part, number, band, configuration, description)
@@ -145,9 +147,8 @@ def calibrate_pictures(
     figures = score_bars(test, lengths, scored, configuration.seed)
     about = {"networks": digests(ensemble), "galaxies": number, "seed": configuration.seed}
     presence, figures["bar_probability"] = learn_picture_presence(number, ensemble, configuration, description)
-    questions = uncorrected().questions
-    if people is not None:
-        questions, figures["classes"] = learn_picture_votes(people, ensemble)
+    if classes is not None:
+        figures["classes"] = classes
     calibration = PictureCalibration.of(learned, VoteCalibration(questions, presence))
     write_calibration(output, PICTURE_RECIPE, calibration, {}, method=method, bars=figures, **about)
     return figures

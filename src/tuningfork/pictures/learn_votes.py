@@ -70,6 +70,7 @@ def learn_picture_votes(people: Path, ensemble: Ensemble) -> tuple[dict[str, Lea
     rows, answers = known["test"]
     votes = np.stack([numpy_column(rows, name) for name in vote_columns()], axis=1)
     truth = _class_without_bar(class_of_votes(votes))
+    kinds = [kind for kind in set(truth.tolist()) if kind is not None]
     figures = {"n": float(len(truth))}
     for name, corrections in (
         ("balanced_accuracy", learned),
@@ -77,7 +78,6 @@ def learn_picture_votes(people: Path, ensemble: Ensemble) -> tuple[dict[str, Lea
     ):
         columns = vote_columns_of(answers, VoteCalibration(corrections, PresenceCorrection()))
         found = _class_without_bar(columns["morphology"])
-        kinds = [kind for kind in set(truth.tolist()) if kind is not None]
         figures[name] = float(np.mean([np.mean(found[truth == kind] == kind) for kind in kinds]))
     return learned, figures
 
@@ -141,7 +141,7 @@ def learn_picture_presence(
             for split, chosen in rows.items()
         }
     presence = learn_presence(known["validation"], answers["validation"])
-    barred = known["test"]["bar_strength"].to_numpy().astype(float) > 0
+    barred = numpy_column(known["test"], "bar_strength") > 0
     before = answers["test"].bar_probability
     good, after = np.isfinite(before), presence.apply(before)
     return presence, {

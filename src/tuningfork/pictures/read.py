@@ -85,11 +85,6 @@ def files_of(folder: Path, besides: tuple[Path, ...] = ()) -> list[Path]:
     return sorted(files, key=lambda path: os.fsencode(path.name))
 
 
-def printable(path: Path) -> str:
-    """Return the name of a file as text; bytes that are not UTF-8 are written as escapes."""
-    return as_text(path.name)
-
-
 def read_picture(path: Path, stretch: float | None = None, psf_fwhm: float | None = None) -> Reading:
     """Read a file. If it cannot be used, the result gives the reason, and no error is raised.
 
@@ -106,7 +101,7 @@ def read_picture(path: Path, stretch: float | None = None, psf_fwhm: float | Non
     -------
     Reading
     """
-    name = printable(path)
+    name = as_text(path.name)
     try:
         brightness, coloured = brightness_of(path)
     except InputError as error:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tuningfork.pictures.read import brightness_of, files_of, printable, read_picture
+from tuningfork.core.files import as_text
+from tuningfork.pictures.read import brightness_of, files_of, read_picture
 from tuningfork.stamps.picture.psf import psf_width
 from tuningfork.stamps.picture.stamp import GALAXY_RADIUS, sky_of, stamp_of
 from tuningfork.stamps.picture.stretch import UNKNOWN_STRETCH, unstretch
@@ -258,7 +259,7 @@ def test_a_folder_lists_everything_but_folders(tmp_path) -> None:
     (tmp_path / os.fsdecode(b"\xff.png")).write_bytes(b"x")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     files = files_of(tmp_path, (tmp_path / "a.txt",))
-    assert [printable(path) for path in files] == ["b.png", "gone.png", "pipe", "\\xff.png"]
+    assert [as_text(path.name) for path in files] == ["b.png", "gone.png", "pipe", "\\xff.png"]
     reasons = [read_picture(path, SDSS).reason for path in files]
     assert reasons[0] == ""
     assert all(reasons[1:])

@@ -110,7 +110,7 @@ def sky_brightness(brightness: np.ndarray) -> float:
     -------
     float
     """
-    return float(np.median(np.concatenate([part.ravel() for part in dark_parts(brightness)])))
+    return float(np.median(_sky_pixels(brightness)))
 
 
 def sky_of(light: np.ndarray) -> tuple[float, float]:
@@ -130,13 +130,17 @@ def sky_of(light: np.ndarray) -> tuple[float, float]:
     level, noise : float
         In the unit of `light`.
     """
-    pixels = np.concatenate([part.ravel() for part in dark_parts(light)])
+    pixels = _sky_pixels(light)
     black = float(np.mean(pixels <= pixels.min()))
     low = max(0.5, min(black + 0.02, 0.95))
     high = low + 0.68 * (1 - low)
     below, above = np.quantile(pixels, [low, high])
     noise = max(float(above - below) / float(ndtri(high) - ndtri(low)), MIN_SKY_NOISE)
     return float(below) - noise * float(ndtri(low)), noise
+
+
+def _sky_pixels(light: np.ndarray) -> np.ndarray:
+    return np.concatenate([part.ravel() for part in dark_parts(light)])
 
 
 def dark_parts(light: np.ndarray) -> list[np.ndarray]:

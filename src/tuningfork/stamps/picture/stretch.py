@@ -23,8 +23,8 @@ R90_OF_DARK_SKY = 1.3
 The faint outskirts are cut off with it. The pictures of SDSS, which are scaled so that the radius is 50 px, give 38.3 px
 (median of 388; scatter 11 %).
 """
-LEAST_COLOUR = 0.5 / 255
-"""Mean difference of the brightest and the darkest channel of a coloured picture, at least."""
+LEAST_COLOUR = 0.5
+"""Mean difference of the brightest and the darkest channel (of 255) above which a picture is coloured."""
 
 
 def usual_stretch(sky: float, coloured: bool) -> float:
@@ -72,7 +72,7 @@ def is_coloured(picture: np.ndarray) -> bool:
     -------
     bool
     """
-    return bool(np.mean(picture.max(axis=-1) - picture.min(axis=-1)) > 255 * LEAST_COLOUR)
+    return bool(np.mean(picture.max(axis=-1) - picture.min(axis=-1)) > LEAST_COLOUR)
 
 
 def unstretch(brightness: np.ndarray, stretch: float) -> np.ndarray:

@@ -57,6 +57,7 @@ def footprint_of(hdu: Any, hdus: fits.HDUList, path: Path) -> Footprint:
     """
     width, height = (int(hdu.header.get(f"NAXIS{axis}", 1)) for axis in image_axes(hdu.header))
     first = hdus[0].header
+    scale = pixel_scale_of(hdu.header) or pixel_scale_of(first)
     try:
         wcs = read_wcs(hdu.header, hdus)
         if wcs is None and hdu is not hdus[0] and first.get("NAXIS", 0) == 0:
@@ -65,8 +66,8 @@ def footprint_of(hdu: Any, hdus: fits.HDUList, path: Path) -> Footprint:
             wcs = read_wcs(header, hdus)
     except InputError as error:
         _warn(f"{as_text(path)}: its coordinates are not used: {error}")
-        return Footprint(None, (height, width), str(error), pixel_scale_of(hdu.header) or pixel_scale_of(first))
-    return Footprint(wcs, (height, width), "", pixel_scale_of(hdu.header) or pixel_scale_of(first))
+        return Footprint(None, (height, width), str(error), scale)
+    return Footprint(wcs, (height, width), "", scale)
 
 
 @cache

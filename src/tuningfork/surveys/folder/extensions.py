@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from astropy.io import fits
 
+from tuningfork.sky.wcs_header import image_axes
 from tuningfork.surveys.folder.fits_file import values_of
 from tuningfork.surveys.folder.psf_files import is_psf, planes_of
 
@@ -190,9 +191,9 @@ def _is_image(hdu: Any) -> bool:
 
 
 def _axes_of(hdu: Any) -> tuple[int, int]:
-    """Return the axes of the array that are those of the image: the last two that are longer than one pixel."""
-    axes = [axis for axis, length in enumerate(hdu.shape) if length > 1]
-    return (axes[-2], axes[-1]) if len(axes) > 1 else (len(hdu.shape) - 2, len(hdu.shape) - 1)
+    """Return the axes of the array that are those of the image, which the header counts from the other end."""
+    columns, rows = (len(hdu.shape) - axis for axis in image_axes(hdu.header))
+    return rows, columns
 
 
 def _shape_of(hdu: Any) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from astropy.io import fits
 
-from tuningfork.surveys.transfer.fits_walk import FITS_BLOCK, FITS_CARD, MAX_HEADER_BYTES
+from tuningfork.surveys.transfer.fits_walk import BITS, FITS_BLOCK, FITS_CARD, MAX_HEADER_BYTES, bytes_of_data
 from tuningfork.surveys.transfer.verify import kind_of_file
 
 Packed: TypeAlias = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
@@ -41,7 +41,6 @@ WORD = re.compile(
 )
 """A card whose value should be text in quotes and is a bare word."""
 Until: TypeAlias = Callable[[fits.Header], bool]
-BITS = {8, 16, 32, 64, -32, -64}
 
 
 @contextlib.contextmanager
@@ -238,9 +237,7 @@ def _data_bytes(header: fits.Header) -> int:
         raise ValueError(f"BITPIX is {bits}; expected one of 8, 16, 32, 64, -32, -64")
     if not all(type(value) is int and value >= 0 for value in (extra, groups)):
         raise ValueError(f"PCOUNT is {extra} and GCOUNT {groups}; expected numbers from 0 on")
-    if header.get("GROUPS") is True and axes and axes[0] == 0:
-        axes = axes[1:]
-    return abs(bits) // 8 * groups * (extra + math.prod(axes)) if axes else 0
+    return bytes_of_data(bits, axes, extra, groups, header.get("GROUPS") is True) if axes else 0
 
 
 def _axes(header: fits.Header, key: str) -> list[int]:

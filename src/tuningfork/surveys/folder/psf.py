@@ -168,12 +168,8 @@ class PsfReader:
     def _places(self, positions: list[list[float | None]]) -> tuple[np.ndarray, np.ndarray]:
         """Return the pixel positions (K,), (K,) of positions on the sky (deg); the middle of the image if unknown."""
         ra, dec = np.array(positions, dtype=float).T
-        x, y = (np.full(len(positions), place) for place in self._middle)
-        stated = np.isfinite(ra) & np.isfinite(dec)
-        if stated.any():
-            found = np.array(pixel_positions(self._wcs, ra[stated], dec[stated]))
-            usable = np.isfinite(found).all(axis=0)
-            x[np.flatnonzero(stated)[usable]], y[np.flatnonzero(stated)[usable]] = found[:, usable]
+        found = np.stack(pixel_positions(self._wcs, ra, dec))
+        x, y = np.where(np.isfinite(found).all(axis=0), found, np.array(self._middle)[:, None])
         return x, y
 
     def _of_entry(self, entry: dict[str, Any], beside: ImagePsf | None) -> ImagePsf:

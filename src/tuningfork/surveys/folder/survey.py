@@ -101,14 +101,15 @@ class FolderSurvey:
             If there is no image, nothing says where the sources of the table are on the images, or nothing gives the
             pixel scale of an image without a WCS.
         """
+        own = self.own(table)
         if table is not None and columns_of(table, self._settings.bands):
-            self._check_facts(table)
+            self._check_facts(table, own)
         placed = next((name for name in self.layouts if self.places[name].wcs), None)
         if placed is not None and self._settings.pixel_scale is None:
             self._compare_scale(placed)
         if table is None or "file" in table.columns:
             if not detection:
-                self._check_scales(table)
+                self._check_scales(own)
             return
         if placed is None:
             raise ConfigurationError(
@@ -129,7 +130,7 @@ class FolderSurvey:
                 scale,
             )
 
-    def _check_facts(self, table: UserTable) -> None:
+    def _check_facts(self, table: UserTable, own: FolderSources) -> None:
         """Check what a table says about the imaging.
 
         Raises
@@ -139,18 +140,17 @@ class FolderSurvey:
         """
         try:
             imaging_of(table, self._settings.bands)
-            _ = self.own(table).facts
+            _ = own.facts
         except InputError as error:
             raise ConfigurationError(str(error)) from None
 
-    def _check_scales(self, table: UserTable | None) -> None:
+    def _check_scales(self, own: FolderSources) -> None:
         """Check that the pixel scale of every image that shows a source is known.
 
         Images that cannot be read, or whose WCS is at fault, do not end the run; their sources are flagged.
         """
         if self._settings.pixel_scale is not None:
             return
-        own = self.own(table)
         lacking = own.without_scale
         if lacking:
             raise ConfigurationError(

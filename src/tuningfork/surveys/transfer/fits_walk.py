@@ -4,6 +4,7 @@ See the FITS Standard 4.0, sections 3, 4.4.1 and 4.4.2.7; the checksum is descri
 memory used is one buffer, however large the file.
 """
 
+import math
 import re
 from typing import Protocol
 
@@ -15,6 +16,8 @@ FITS_BLOCK = 2880
 """Bytes of a block, the unit of the length of headers and data."""
 FITS_CARD = 80
 """Bytes of a header card."""
+BITS = {8, 16, 32, 64, -32, -64}
+"""Values of BITPIX."""
 BUFFER_BYTES = 1024 * FITS_BLOCK
 MAX_HEADER_BYTES = 4000 * FITS_BLOCK
 """Size of the longest header that is accepted."""
@@ -154,14 +157,32 @@ def _data_length(cards: dict[str, str], number: int) -> int:
         extra, groups = int(cards.get("PCOUNT", 0)), int(cards.get("GCOUNT", 1))
     except (KeyError, ValueError):
         raise AttemptError(f"the header of HDU {number} is damaged: it does not describe its data") from None
-    if bits not in {8, 16, 32, 64, -32, -64} or min([*axes, extra, groups]) < 0 or count > 999:
+    if bits not in BITS or min([*axes, extra, groups]) < 0 or count > 999:
         raise AttemptError(f"the header of HDU {number} is damaged: it describes impossible data")
-    if axes and axes[0] == 0 and cards.get("GROUPS") == "T":
+    return bytes_of_data(bits, axes, extra, groups, cards.get("GROUPS") == "T")
+
+
+def bytes_of_data(bits: int, axes: list[int], extra: int, groups: int, random_groups: bool) -> int:
+    """Return the number of bytes of data, without padding, in an HDU (FITS Standard 4.0, sections 4.4.1.2 and 6).
+
+    Parameters
+    ----------
+    bits : int
+        BITPIX
+    axes : list of int
+        NAXIS1, NAXIS2, ...
+    extra, groups : int
+        PCOUNT and GCOUNT.
+    random_groups : bool
+        Whether GROUPS is true.
+
+    Returns
+    -------
+    int
+    """
+    if random_groups and axes and axes[0] == 0:
         axes = axes[1:]
-    elements = 1 if axes else 0
-    for length in axes:
-        elements *= length
-    return abs(bits) // 8 * groups * (extra + elements)
+    return abs(bits) // 8 * groups * (extra + (math.prod(axes) if axes else 0))
 
 
 def ones_sum(data: memoryview | bytes) -> int:
