@@ -27,7 +27,9 @@ def read_card(card_path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{card_path}: no such model card; run the training stages") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(f"{card_path}: not a model card; delete it and train again") from None
+        raise InputError(
+            f"{card_path}: not a model card that a training has written; if a training has, delete it and train again"
+        ) from None
     if version_found != MODEL_FORMAT:
         raise InputError(
             f"{card_path}: model format {str(version_found)[:20]}, but this version reads {MODEL_FORMAT}; train again"
