@@ -48,6 +48,14 @@ OTHER_FORMATS = {
     b"\x93NUMPY": "a NumPy array",
 }
 """First bytes -> format that is not read."""
+WEB_PAGE = (b"<!doctype html", b"<html")
+"""Beginnings of what servers answer instead of a file that they do not have, in small letters."""
+NO_TEXT = {
+    **dict.fromkeys((".parquet", ".parq", ".pq"), "Parquet"),
+    **dict.fromkeys((".fits", ".fit", ".fts"), "FITS"),
+    **dict.fromkeys((".vot", ".votable"), "VOTable"),
+}
+"""Ending -> format that is no table of text."""
 Suits = Callable[[Sequence[str]], bool]
 """Columns of a table -> whether it may be the wanted one."""
 
@@ -84,7 +92,7 @@ def open_table(
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{what}: neither a file nor a folder; expected a table")
     with readable(what):
-        tables = _tables(path)
+        tables = _tables(path, suits)
     if extension is not None:
         chosen = [table for table in tables if extension in (table.place.number, table.place.name)]
     else:
@@ -99,7 +107,7 @@ def open_table(
     raise InputError(f"{what}: has the tables {names}; say with {key}.extension which one, by name or number")
 
 
-def _tables(path: Path) -> list[TableFile]:
+def _tables(path: Path, suits: Suits) -> list[TableFile]:
     if path.is_dir():
         return [ParquetTable(path)]
     head = head_of(path)
@@ -107,6 +115,8 @@ def _tables(path: Path) -> list[TableFile]:
         raise ValueError("it is empty")
     if other := next((name for magic, name in OTHER_FORMATS.items() if head.startswith(magic)), None):
         raise ValueError(f"it is {other}")
+    if head.lstrip().lower().startswith(WEB_PAGE):
+        raise ValueError("it is a web page; fetch the table again")
     if head.startswith(b"PAR1"):
         if is_packed(path):
             raise ValueError("it is a compressed Parquet file; unpack it")
@@ -117,9 +127,22 @@ def _tables(path: Path) -> list[TableFile]:
         return list(votable_tables(path))
     style = _of_astropy(head)
     if style is None:
-        return [TextTable(path)]
+        return [_text_table(path, suits)]
     require_whole(path.stat().st_size)
     return [WholeTable(Table.read(whole_bytes(path).getvalue().decode("utf-8"), format=style))]
+
+
+def _text_table(path: Path, suits: Suits) -> TextTable:
+    """Return a table of text; under a name of another format only if it suits, for it may be a download that failed."""
+    named = next((NO_TEXT[ending] for suffix in path.suffixes if (ending := suffix.lower()) in NO_TEXT), None)
+    try:
+        table = TextTable(path)
+        if named is None or suits(table.columns):
+            return table
+    except ValueError:
+        if named is None:
+            raise
+    raise ValueError(f"by its name it is {named}, but it begins as {named} does not; make or fetch it again")
 
 
 def _of_astropy(head: bytes) -> str | None:

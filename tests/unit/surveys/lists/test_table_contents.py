@@ -402,6 +402,8 @@ def test_numbers_of_a_measured_galaxy_that_are_missing_leave_the_others(tmp_path
         ("t.csv", b"# ra,dec\n", r"no line has the names of its columns"),
         ("t.csv", b"", r"it is empty"),
         ("t.csv", b"ra,dec\n1,\x002\n", r"it holds NUL bytes, so it is no text"),
+        ("t.csv", b"\n<!DOCTYPE html>\n<html>\n", r"it is a web page; fetch the table again"),
+        ("t.fits.gz", b"404 not found\n", r"by its name it is FITS, but it begins as FITS does not"),
         ("t.h5", b"\x89HDF\r\n\x1a\n", r"it is HDF5"),
         ("t.xlsx", b"PK\x03\x04", r"it is a zip or Excel file"),
         ("t.fits", b"SIMPLE  =                    T", r"not a readable table"),
