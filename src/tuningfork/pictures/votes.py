@@ -135,8 +135,9 @@ def _read(votes: Path) -> pd.DataFrame:
     if wrong.to_numpy().any():
         row, column = (int(place) for place in np.argwhere(wrong.to_numpy())[0])
         value = table[known[column]].iloc[row]
+        value = f"{value:g}" if isinstance(value, float) else value
         raise InputError(
-            f"{votes}: row {row + 1}: {known[column]} is {value}; expected a number of votes from 0 to {MOST_VOTES:.0e}"
+            f"{votes}: row {row + 1}: {known[column]} is {value}; expected a number of votes from 0 to {MOST_VOTES:,.0f}"
         )
     outside = [name for name in table[FILE_COLUMN] if not isinstance(name, str) or Path(name).name != name]
     if outside:

@@ -17,7 +17,8 @@ from tuningfork.core.errors import ConfigurationError
 
 EXPECTED = {"file": "a file", "folder": "a folder", "table": "a file, or a folder of files", "output": "a folder"}
 """What an option is the path of -> in words."""
-MAX_SHOWN = 80
+MAX_SHOWN = 200
+"""Longest path that a message shows whole."""
 
 
 @dataclass(frozen=True)
