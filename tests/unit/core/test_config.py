@@ -64,6 +64,8 @@ def test_the_examples_are_valid(path: Path) -> None:
         ({"sources": {"catalogue": {"kind": "table"}}}, "sources.catalogue.path: this key is needed"),
         ({"sources": {"catalogue": {"kind": "vizier", "tabel": "x"}}}, "sources.catalogue.tabel: unknown key; did you mean table?"),
         ({"sources": {"catalogue": "survey"}}, "sources.catalogue: 'survey' is not allowed: it has keys of its own, kind (survey, table, vizier, hats, detection)"),
+        ({"train": {"morphology": {"votes": {"units": {"source_id": "deg"}}}}}, "train.morphology.votes.units: 'source_id' is no column with a unit (ra, dec)"),
+        ({"train": {"structure": {"measurements": {"units": {"size": "deg"}}}}}, "train.structure.measurements.units: 'size' is no column with a unit (ra, dec, mag, "),
         ({"sources": {"catalogue": {"kind": "hats", "path": "a", "columns": {"RA": "x"}}}}, "sources.catalogue.columns: 'RA' is none of our columns (ra, dec, "),
         ({"sources": {"catalogue": {"kind": "detection", "threshold": -1.0}}}, "sources.catalogue.threshold: -1.0 is not allowed: expected a number of at most 100 above 0"),
         ({"catalogue": {"nme": "x"}}, "catalogue.nme: unknown key; did you mean name?"),

@@ -173,3 +173,29 @@ def known_columns(columns: dict[str, str], ours: Sequence[str]) -> dict[str, str
         if name not in ours:
             raise ValueError(f"{name!r} is none of our columns ({', '.join(ours)}); write ours: theirs")
     return columns
+
+
+def known_units(units: dict[str, str], ours: Sequence[str]) -> dict[str, str]:
+    """Check the units of columns of a user's table.
+
+    Parameters
+    ----------
+    units : dict
+        Our name of a column -> unit.
+    ours : sequence of str
+        The names of columns of numbers.
+
+    Returns
+    -------
+    dict
+        `units`, unchanged.
+
+    Raises
+    ------
+    ValueError
+        A key is not one of `ours`.
+    """
+    for name in units:
+        if name not in ours:
+            raise ValueError(f"{name!r} is no column with a unit ({', '.join(ours)}); write ours: unit")
+    return units

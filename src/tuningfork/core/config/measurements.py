@@ -2,7 +2,7 @@
 
 from pydantic import field_validator
 
-from tuningfork.core.config.base import EXTENSION, UNITS, Section, known_columns, option
+from tuningfork.core.config.base import EXTENSION, UNITS, Section, known_columns, known_units, option
 
 OURS = (
     "ra", "dec", "source_id", "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total",
@@ -44,7 +44,12 @@ class Measurements(Section):
     )
     learning_rate: float = option(5e-4, "peak learning rate", gt=0, le=1)
 
-    @field_validator("columns", "units")
+    @field_validator("columns")
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
         return known_columns(columns, OURS)
+
+    @field_validator("units")
+    @classmethod
+    def _known_units(cls, units: dict[str, str]) -> dict[str, str]:
+        return known_units(units, [name for name in OURS if name != "source_id"])

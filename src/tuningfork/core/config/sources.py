@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from tuningfork.core.config.base import ADDRESS, EXTENSION, UNITS, Section, known_columns, option
+from tuningfork.core.config.base import ADDRESS, EXTENSION, UNITS, Section, known_columns, known_units, option
 
 OURS = ("ra", "dec", "source_id", "name", "file", "redshift", "mag", "radius")
 NUMBERS = ("ra", "dec", "redshift", "mag", "radius")
@@ -37,7 +37,7 @@ class Mapped(Section):
     @classmethod
     def _known_units(cls, units: dict[str, str]) -> dict[str, str]:
         plain = {name: unit for name, unit in units.items() if not name.startswith(BAND_COLUMNS)}
-        known_columns(plain, (*NUMBERS, *BAND_COLUMNS))
+        known_units(plain, (*NUMBERS, *BAND_COLUMNS))
         return units
 
 

@@ -4,9 +4,19 @@ from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from tuningfork.core.config.base import ADDRESS, EXTENSION, UNITS, ConflictError, Section, known_columns, option
+from tuningfork.core.config.base import (
+    ADDRESS,
+    EXTENSION,
+    UNITS,
+    ConflictError,
+    Section,
+    known_columns,
+    known_units,
+    option,
+)
 
-OURS = ("ra", "dec", "source_id")
+NUMBERS = ("ra", "dec")
+OURS = (*NUMBERS, "source_id")
 
 
 class Votes(Section):
@@ -61,10 +71,15 @@ class Votes(Section):
         "and masks of bars; none",
     )
 
-    @field_validator("columns", "units")
+    @field_validator("columns")
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
         return known_columns(columns, OURS)
+
+    @field_validator("units")
+    @classmethod
+    def _known_units(cls, units: dict[str, str]) -> dict[str, str]:
+        return known_units(units, NUMBERS)
 
     @model_validator(mode="after")
     def _one(self) -> Self:

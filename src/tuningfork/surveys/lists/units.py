@@ -133,6 +133,10 @@ def unit_factor(name: str, column: str, units: Units, what: str) -> float:
         return float(unit.to(ours))
     except (ValueError, TypeError, AttributeError, u.UnitConversionError):
         kind = ours.to_string() or "no unit"
+        if name in units.given:
+            raise InputError(
+                f"{units.key}.{name}: {text!r} is no unit for {name}; expected {kind}, or a unit that converts to it"
+            ) from None
         raise InputError(
             f"{what}: column {column} has the unit {text!r}; expected {kind}, or a unit that converts to it; "
             f"{units.key}: {{{name}: UNIT}} overrides it"

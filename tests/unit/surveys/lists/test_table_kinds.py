@@ -222,6 +222,8 @@ def test_units_of_another_kind_are_refused_with_the_key_that_overrides_them(tmp_
     ):
         rows_of(path)
     assert places(path, units={"ra": "deg"}) == expected([2], [1])
+    with pytest.raises(InputError, match=rf"sources\.catalogue\.units\.ra: '{unit}' is no unit for ra; expected deg"):
+        rows_of(path, units={"ra": unit})
 
 
 def test_units_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
