@@ -43,6 +43,8 @@ def read_card(card_path: str | Path) -> dict[str, Any]:
     bands, network = card["input"].get("bands"), card["architecture"].get("network")
     if not (isinstance(bands, list) and bands and all(isinstance(band, str) for band in bands)):
         raise InputError(f"{card_path}: input.bands must be a list of the names of bands; give another card")
+    if card["input"].get("reference_band") not in bands:
+        raise InputError(f"{card_path}: input.reference_band must be one of input.bands; give another card")
     if not isinstance(network, str) or Path(card["weights"]).name != card["weights"]:
         wrong = (
             "weights must be the name of a file beside it" if isinstance(network, str) else "no architecture.network"

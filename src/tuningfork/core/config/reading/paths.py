@@ -58,7 +58,8 @@ def path_faults(configuration: Configuration) -> list[PathFault]:
         if fault:
             words = f"; expected {', '.join(extra['words'])} or the path of a file" if extra.get("words") else ""
             shown = path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
-            found.append(PathFault(f"{key}: {shown}: {fault.message}{words}", fault.missing))
+            start = "" if words or not fault.missing or Path(path).is_absolute() else f" in {Path.cwd()}"
+            found.append(PathFault(f"{key}: {shown}: {fault.message}{start}{words}", fault.missing))
     return found
 
 
