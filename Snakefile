@@ -6,14 +6,15 @@ from snakemake.utils import min_version
 
 from tuningfork.core.errors import TuningforkError
 from tuningfork.core.stage import paths
-from tuningfork.plan import plan_run, read_plan, write_plan
+from tuningfork.plan import plan_files, read_plan, write_plan
 
 min_version("9.27")
 
-# A file named by --configfile is the whole configuration: what it leaves out has its default.
-if not workflow.overwrite_configfiles:
-
-    configfile: f"{workflow.basedir}/config/config.yaml"
+# Files are read here once more: Snakemake's own reader takes 010 for 8 and 3:30 for 210, and keeps the second of two equal
+# keys. A file named by --configfile is the whole configuration: what it leaves out has its default.
+files = workflow.overwrite_configfiles
+if not files and not workflow.config_settings.replace_workflow_config:
+    files = [f"{workflow.basedir}/config/config.yaml"]
 
 
 try:
@@ -23,7 +24,9 @@ try:
             restore_parameters,
         )
 
-        plan = plan_run(config, Path(workflow.basedir))
+        plan = plan_files(
+            files, workflow.config_settings.config_args or (), Path(workflow.basedir)
+        )
         restore_parameters(plan.tokens)
         outdated = outdated_parameters(plan.tokens)
     else:

@@ -77,8 +77,11 @@ def _run(options: argparse.Namespace) -> None:
     from tuningfork.run.process import run_snakemake
 
     chosen = read_options(options.cores, options.profile, options.verbose, options.rest)
-    if chosen.configuration:
-        print(describe_configuration(chosen.configuration), flush=True)
+    # Before Snakemake reads the file, whose reader waits for ever at a pipe and never ends at a device.
+    for file in chosen.configurations:
+        description = describe_configuration(file)
+        if chosen.configuration:
+            print(description, flush=True)
     sys.exit(run_snakemake(chosen, ROOT))
 
 
@@ -101,9 +104,23 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from tuningfork.run.configuration import describe_configuration
+    from tuningfork.run.configuration import check_configuration
 
-    print(describe_configuration(options.file))
+    print(check_configuration(options.file, ROOT))
+
+
+def _init_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("survey", nargs="?", metavar="SURVEY", help="the survey; without it, all are listed")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the new file (SURVEY.yaml)")
+
+
+def _init(options: argparse.Namespace) -> None:
+    from tuningfork.run.configuration import list_surveys, start_configuration
+
+    if options.survey is None:
+        print(list_surveys(ROOT))
+    else:
+        print(start_configuration(options.survey, options.file or Path(f"{options.survey}.yaml"), ROOT))
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:
@@ -170,11 +187,10 @@ def _accept_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _accept(options: argparse.Namespace) -> None:
-    from tuningfork.core.config import load
     from tuningfork.core.stage.accept import accept_results
-    from tuningfork.plan import plan_run
+    from tuningfork.plan import plan_files
 
-    tokens = plan_run(load(options.configfile).model_dump() if options.configfile else {}, ROOT).tokens
+    tokens = plan_files([options.configfile] if options.configfile else [], (), ROOT).tokens
     for stage, changed in accept_results(options.stages, tokens).items():
         print(f"{stage}: {'its results are kept' if changed else 'its code has not changed'}")
 
@@ -221,6 +237,7 @@ def _rules(options: argparse.Namespace) -> None:
 COMMANDS = (
     Command("run", "run the workflow, with one line per job and a summary", _run, _run_options),
     Command("config", "print the default configuration, or write it and its schema", _config, _config_options),
+    Command("init", "write a short configuration of a survey to begin with, or list the surveys", _init, _init_options),
     Command("check", "check a configuration file and show how it differs from the default", _check, _check_options),
     Command("plan", "say what a run will take, before anything is fetched", _plan, _plan_options),
     Command("columns", "print the page that explains the columns, or write it", _columns, _columns_options),

@@ -6,7 +6,7 @@ of the configuration, so an edit of the configuration during a run cannot reach 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,8 +129,37 @@ def spread(shards: list[str], number: int) -> list[str]:
     return shards[:: max(1, -(-len(shards) // number))]
 
 
+def plan_files(files: Sequence[str | Path], settings: Sequence[str], root: Path) -> Plan:
+    """Read and check configuration files and return the plan that follows from them.
+
+    Parameters
+    ----------
+    files : sequence of str or Path
+        What a later file says replaces what an earlier one says.
+    settings : sequence of str
+        `key=value` of the command line, which go before the files.
+    root : Path
+        The root of the repository.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ConfigurationError
+        As of :func:`plan_run`, with the file and line of the key.
+    """
+    from tuningfork.core.config.load import read_all, validate
+
+    document = read_all(files, settings)
+    configuration = validate(document.values, document.places)
+    with document.naming_places():
+        return plan_configuration(configuration, root)
+
+
 def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
-    """Check the configuration and return the plan that follows from it.
+    """Check the values of a configuration and return the plan that follows from them.
 
     Parameters
     ----------
@@ -146,15 +175,22 @@ def plan_run(values: Mapping[str, Any], root: Path) -> Plan:
     """
     # Imported here for the same reason.
     from tuningfork.core.config import validate
+
+    return plan_configuration(validate(values), root)
+
+
+def plan_configuration(configuration: "Configuration", root: Path) -> Plan:
+    """Return the plan of a checked configuration; raises ConfigurationError if a file that it names is wrong."""
+    from tuningfork.core.config.reading.paths import require_paths
     from tuningfork.core.description import describe
     from tuningfork.core.stage.parameters import STAGES, freeze
 
-    configuration = validate(values)
+    require_paths(configuration)
     description = describe(configuration, root / "config" / "surveys")
     inputs = _inputs(configuration, description)
-    plan = _jobs(configuration, description)
-    gathered = {stage: plan.gathered(stage) for stage in STAGES}
-    return replace(plan, tokens=freeze(configuration, description, root, inputs, gathered))
+    jobs = _jobs(configuration, description)
+    gathered = {stage: jobs.gathered(stage) for stage in STAGES}
+    return replace(jobs, tokens=freeze(configuration, description, root, inputs, gathered))
 
 
 def _inputs(configuration: "Configuration", description: "Description") -> dict[str, dict[str, str]]:
@@ -164,7 +200,7 @@ def _inputs(configuration: "Configuration", description: "Description") -> dict[
 
     inputs = inputs_of(configuration, description)
     for task in TASKS:
-        if digest := start_digest(task, getattr(configuration.train, task).start):
+        if digest := start_digest(task, getattr(configuration.train, task).start, description.bands):
             inputs.setdefault(f"train-{task}", {})["start"] = digest
     return inputs
 
@@ -179,7 +215,7 @@ def _jobs(configuration: "Configuration", description: "Description") -> Plan:
     names = [shard.name for shard in shards]
     return Plan(
         shards=names,
-        parts=[str(part) for part in range(-(-simulate.size // simulate.galaxies_per_part))],
+        parts=[str(part) for part in range(simulate.parts)],
         members={task: [str(member) for member in range(getattr(train, task).members)] for task in TASKS},
         threads={
             **{task: getattr(train, task).threads for task in TASKS},

@@ -1,5 +1,6 @@
 """Lists of sources for tests: positions over the whole sky, and what the shards make of a list."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,11 @@ import pyarrow as pa
 
 from helpers.frozen import ROOT
 from tuningfork.core.config import validate
+from tuningfork.core.config.sources import TableCatalogue
 from tuningfork.core.description import describe
 from tuningfork.sky.shards import shards_of_positions
 from tuningfork.surveys.inputs import inputs_of
+from tuningfork.surveys.lists.columns import require_position
 from tuningfork.surveys.lists.sources.hats import Hats
 from tuningfork.surveys.lists.sources.table import UserTable
 
@@ -41,3 +44,12 @@ def check(catalogue: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Return what identifies the lists of a configuration, after the check that is made before any job."""
     configuration = validate({"sources": {"catalogue": catalogue}})
     return inputs_of(configuration, describe(configuration, ROOT / "config" / "surveys"))
+
+
+def rows_of(path: Path, **catalogue: Any) -> list[dict[str, Any]]:
+    """Return the sources of a user's table as the stage lists them, in order of source_id, after its check."""
+    table = UserTable(TableCatalogue(path=str(path), **catalogue))
+    require_position(table.columns, table.available, table.what)
+    table.check()
+    rows = [row for shard in table.shards(ORDER) for row in table.sources(shard).to_pylist()]
+    return sorted(rows, key=lambda row: row["source_id"])

@@ -16,7 +16,7 @@ from tuningfork.core.files import new_array, write_json
 from tuningfork.core.flags import Flag
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.core.tables import write_table
-from tuningfork.networks.model_file import MODEL_FORMAT
+from tuningfork.networks.model_file import MODEL_FORMAT, input_of
 from tuningfork.sky.shards import Shard, shards_of_positions
 
 BANDS = ["g", "r", "i"]
@@ -99,7 +99,8 @@ def _card(folder: Path, task: str) -> Path:
             "weights_sha256": "ab" * 32,
             "weights": "member-0.safetensors",
             "lineage": LINEAGE | {f"train-{task}": "m0"},
-            "architecture": {"bands": BANDS, "width": 8},
+            "architecture": {"network": task, "reference_band": "r", "size": 128, "width": 8},
+            "input": input_of(BANDS, "r", 128),
             "training": {"galaxies": 800, "epochs": 4, "seconds": 60.0},
             "metrics": {},
             "versions": {},

@@ -1,7 +1,7 @@
 """Accounts for every source: what came in, what went out, what was measured, and why the rest was not."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class Account:
         `ok`, `missing` -> tiles and bands.
     reasons : Counter
         Why a tile or band is missing -> how many.
+    missing_values : Counter
+        Column -> values that are null because the list of sources has a number that stands for that, such as -99.
     """
 
     sources_in: int = 0
@@ -42,6 +44,7 @@ class Account:
     flags: Counter[str] = field(default_factory=Counter)
     tiles: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    missing_values: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the account as JSON values."""
@@ -51,6 +54,7 @@ class Account:
             "measured": {name: self.measured[name] for name in MEASURED_COLUMNS},
             "classes": dict(sorted(self.classes.items())),
             "flags": dict(self.flags),
+            "missing_values": dict(sorted(self.missing_values.items())),
             "tiles": {
                 "ok": self.tiles["ok"],
                 "missing": self.tiles["missing"],
@@ -59,7 +63,9 @@ class Account:
         }
 
 
-def of_shard(sources_in: int, rows: pa.Table, manifest: pa.Table) -> Account:
+def of_shard(
+    sources_in: int, rows: pa.Table, manifest: pa.Table, missing_values: Mapping[str, int] | None = None
+) -> Account:
     """Return the account of one shard.
 
     Parameters
@@ -70,6 +76,8 @@ def of_shard(sources_in: int, rows: pa.Table, manifest: pa.Table) -> Account:
         The shard's rows of the catalogue.
     manifest : pyarrow.Table
         The shard's tiles; a band of a tile has one row per file, and counts once.
+    missing_values : mapping, optional
+        Column -> numbers in the list of sources that stand for missing values.
 
     Returns
     -------
@@ -88,6 +96,7 @@ def of_shard(sources_in: int, rows: pa.Table, manifest: pa.Table) -> Account:
         flags=Counter(count(rows["flags"].to_numpy())),
         tiles=status,
         reasons=Counter(pc.drop_null(manifest["reason"]).to_pylist()),
+        missing_values=Counter(missing_values or {}),
     )
 
 
@@ -97,7 +106,7 @@ def total(accounts: Iterable[Account]) -> Account:
     for account in accounts:
         result.sources_in += account.sources_in
         result.rows_out += account.rows_out
-        for name in ("measured", "classes", "flags", "tiles", "reasons"):
+        for name in ("measured", "classes", "flags", "tiles", "reasons", "missing_values"):
             getattr(result, name).update(getattr(account, name))
     return result
 

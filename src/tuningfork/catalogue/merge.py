@@ -20,7 +20,7 @@ from tuningfork.core.files import replacing, write_json
 from tuningfork.core.running.progress import track
 from tuningfork.core.stage.accept import accepted_digests
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.core.tables import lineage_of, read_table, require_same_sources
+from tuningfork.core.tables import MARKED_KEY, lineage_of, read_table, require_same_sources
 from tuningfork.sky.shards import Shard, pixels, valid_position
 
 
@@ -146,7 +146,9 @@ def _write(
                 writer.write_table(rows)
                 hats.write(files.shard, rows)
             manifest = read_table(files.tiles, ["tile", "band", "status", "reason"])
-            accounts[files.shard.name] = accounting.of_shard(sources_in, rows, manifest)
+            accounts[files.shard.name] = accounting.of_shard(
+                sources_in, rows, manifest, _missing_values(files.tables["sources"])
+            )
     everything = accounting.total(accounts.values())
     accounting.require_balance(everything, pq.read_metadata(file).num_rows)
     accounting.require_balance(everything, hats.rows)
@@ -157,6 +159,12 @@ def _write(
         )
     hats.finish(properties)
     return accounts
+
+
+def _missing_values(sources: Path) -> dict[str, int]:
+    """Return column -> values of a table of sources that its list marks as missing; nothing for tables of old."""
+    metadata = pq.read_schema(sources).metadata or {}
+    return {str(name): int(count) for name, count in json.loads(metadata.get(MARKED_KEY, b"{}")).items()}
 
 
 def _text_lengths(shards: Sequence[ShardFiles], columns: Sequence[Column]) -> dict[str, int]:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import ValidationError, model_validator
 
 from tuningfork.core.config import Configuration
 from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.reading.document import read_document
 from tuningfork.core.errors import ConfigurationError
 
 
@@ -96,10 +96,9 @@ def describe(configuration: Configuration, folder: Path) -> Description:
         The file is missing or has a wrong value.
     """
     path = folder / f"{configuration.survey.name}.yaml"
-    try:
-        values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path}: no description of the survey {configuration.survey.name!r}") from None
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no description of the survey {configuration.survey.name!r}")
+    values = read_document(path).values
     if configuration.survey.name == "folder":
         values |= _of_the_user(configuration, values)
     try:

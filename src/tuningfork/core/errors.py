@@ -9,6 +9,10 @@ class ConfigurationError(TuningforkError):
     """The configuration is wrong; raised before any job starts."""
 
 
+class NetworkNeededError(ConfigurationError):
+    """The configuration may be right, but cannot be planned without asking a remote service."""
+
+
 class InputError(TuningforkError):
     """A file or table of the user's, or of the pipeline's own, cannot be used."""
 

@@ -16,6 +16,8 @@ from tuningfork.core.stage.lineage import Lineage
 from tuningfork.core.stage.software import processor, versions
 
 LINEAGE_KEY = b"tuningfork.lineage"
+MARKED_KEY = b"tuningfork.missing_values"
+"""Key in the metadata of a table of sources: column -> values that are null because the list has a number such as -99."""
 
 
 def write_table(path: str | Path, table: pa.Table, lineage: Mapping[str, str] | None = None, **details: Any) -> None:

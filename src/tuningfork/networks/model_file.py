@@ -1,6 +1,5 @@
 """The format of a trained network: safetensors weights and a JSON card beside them. No pickles."""
 
-import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -14,14 +13,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tuningfork.core.errors import InputError
-from tuningfork.core.files import read_json, replacing, write_json
+from tuningfork.core.files import replacing, write_json
+from tuningfork.networks.card import MODEL_FORMAT, read_card, require_task, require_weights, sha256
 from tuningfork.networks.encoder import Encoder
 from tuningfork.networks.inputs import APERTURE_RADII, MOMENT_RADII
 from tuningfork.networks.morphology import MorphologyNetwork
 from tuningfork.networks.restorer import Restorer
 from tuningfork.networks.structure import StructureNetwork
 
-MODEL_FORMAT = 2
+__all__ = ["MODEL_FORMAT", "build", "input_of", "load", "read_card", "save"]
 NETWORK_CLASSES: dict[str, type[nn.Module]] = {
     "encoder": Encoder,
     "restorer": Restorer,
@@ -97,32 +97,10 @@ def save(model: nn.Module, path: str | Path, card_path: str | Path, card: Mappin
             **card,
             "format": MODEL_FORMAT,
             "weights": Path(path).name,
-            "weights_sha256": _sha256(Path(path)),
+            "weights_sha256": sha256(Path(path)),
             "versions": versions | {"numpy": numpy.__version__, "python": platform.python_version()},
         },
     )
-
-
-def read_card(card_path: str | Path) -> dict[str, Any]:
-    """Return a model card.
-
-    Raises
-    ------
-    InputError
-        It is missing, no model card, or of another format.
-    """
-    try:
-        card = read_json(card_path)
-        version_found = card["format"]
-    except FileNotFoundError:
-        raise InputError(f"{card_path}: no such model card; run the training stages") from None
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{card_path}: not a model card; delete it and train again") from None
-    if version_found != MODEL_FORMAT:
-        raise InputError(
-            f"{card_path}: model format {version_found!r}, but this version reads {MODEL_FORMAT}; train again"
-        )
-    return dict(card)
 
 
 def load(card_path: str | Path, task: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
@@ -147,17 +125,13 @@ def load(card_path: str | Path, task: str | None = None) -> tuple[nn.Module, dic
         questions than those of the decision tree.
     """
     card = read_card(card_path)
-    if task is not None and card["task"] != task:
-        raise InputError(f"{card_path}: a network for {card['task']!r}, but one for {task!r} is needed here")
-    weights = Path(card_path).with_name(card["weights"])
+    if task is not None:
+        require_task(card_path, card, task)
+    weights = require_weights(card_path, card)
     try:
-        if _sha256(weights) != card["weights_sha256"]:
-            raise InputError(f"{weights}: not the weights that {card_path} describes (sha256 differs); train again")
         network, state = build(card["architecture"]), load_file(weights)
         _require_same_questions(card_path, network, state)
         network.load_state_dict(state)
-    except FileNotFoundError:
-        raise InputError(f"{weights}: no such file; {card_path} needs it: train again") from None
     except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
         raise InputError(f"{weights}: cannot be read as the network of {card_path} ({error}); train again") from None
     return network.eval().requires_grad_(False), card
@@ -174,8 +148,3 @@ def _require_same_questions(card_path: str | Path, network: nn.Module, state: Ma
             f"core/decision_tree.yaml needs {needed}; start from random weights (train.morphology.start: random), or train "
             "it anew (config/examples/bars.yaml with that start)"
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

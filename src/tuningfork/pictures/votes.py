@@ -19,6 +19,9 @@ from tuningfork.pictures.added_bars import SMOOTH, BarredCopies
 from tuningfork.pictures.measure import PICTURES_IN_MEMORY, store_of
 from tuningfork.pictures.read import Reading, read_picture
 from tuningfork.stamps.store import CHECKSUM_COLUMN
+from tuningfork.surveys.lists.files import open_table
+from tuningfork.surveys.lists.labels.placed import whole_table
+from tuningfork.surveys.lists.labels.votes import MAX_VOTE_ROWS
 from tuningfork.training.labels.matched import split_of
 
 PICTURE_BAND = "r"
@@ -117,16 +120,14 @@ def _reason(reading: Reading) -> str:
 
 
 def _read(votes: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(votes, dtype={FILE_COLUMN: str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{votes}: not a table (.csv) that can be read ({error})") from None
-    known = [name for name in vote_columns() if name in table.columns]
-    if FILE_COLUMN not in table.columns or not known:
+    file = open_table(votes, str(votes))
+    known = [name for name in vote_columns() if name in file.columns]
+    if FILE_COLUMN not in file.columns or not known:
         raise InputError(
-            f"{votes}: columns {', '.join(table.columns)}; needed are {FILE_COLUMN} and at least one of "
+            f"{votes}: columns {', '.join(file.columns)}; needed are {FILE_COLUMN} and at least one of "
             f"{', '.join(vote_columns())}"
         )
+    table = whole_table(file, [FILE_COLUMN, *known], [FILE_COLUMN], str(votes), MAX_VOTE_ROWS)
     if table.empty:
         raise InputError(f"{votes}: no rows; expected one for each picture")
     counts = table[known].apply(pd.to_numeric, errors="coerce").astype(float)
@@ -134,8 +135,9 @@ def _read(votes: Path) -> pd.DataFrame:
     if wrong.to_numpy().any():
         row, column = (int(place) for place in np.argwhere(wrong.to_numpy())[0])
         value = table[known[column]].iloc[row]
+        value = f"{value:g}" if isinstance(value, float) else value
         raise InputError(
-            f"{votes}: row {row + 1}: {known[column]} is {value}; expected a number of votes from 0 to {MOST_VOTES:.0e}"
+            f"{votes}: row {row + 1}: {known[column]} is {value}; expected a number of votes from 0 to {MOST_VOTES:,.0f}"
         )
     outside = [name for name in table[FILE_COLUMN] if not isinstance(name, str) or Path(name).name != name]
     if outside:

@@ -63,6 +63,11 @@ class RunOptions:
         return self.verbose or any(_answers_only(option) for option in self.rest)
 
     @property
+    def configurations(self) -> list[Path]:
+        """The configuration file, given on its own or as the value of `--configfile`."""
+        return [self.configuration] if self.configuration else [Path(name) for name in _files_in(self.rest)[1]]
+
+    @property
     def folder(self) -> Path:
         """The working directory of the run, which `--directory` may name."""
         for place, option in enumerate(self.rest):
@@ -115,7 +120,7 @@ def read_options(cores: str, profile: str | None, verbose: bool, rest: Sequence[
         return RunOptions(None, cores, profile, verbose, tuple(rest))
     place = places[0]
     file = Path(rest[place])
-    if not file.is_file():
+    if not _exists(file):
         raise InputError(f"{file}: no such configuration file")
     return RunOptions(file, cores, profile, verbose, (*rest[:place], *rest[place + 1 :]))
 
@@ -136,9 +141,17 @@ def _files_in(rest: Sequence[str]) -> tuple[list[int], list[str]]:
 
 def _names_configuration(argument: str, first: bool) -> bool:
     suffix = Path(argument).suffix.lower()
-    if "=" in argument and not Path(argument).is_file():
+    if "=" in argument and not _exists(Path(argument)):
         return False
     return suffix in CONFIGURATION_SUFFIXES or (first and suffix == ".json")
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is a file of that name; no name is too long to ask."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def snakemake_command(options: RunOptions, root: Path, events: Path | None = None) -> list[str]:

@@ -12,10 +12,12 @@ from astropy.coordinates import Latitude, Longitude
 from tuningfork.core.config.sky import Box, Cone, Moc, Polygon
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.sky.coordinates import unit_vectors
+from tuningfork.sky.outline import simple_outline
 from tuningfork.sky.shards import MAX_RADIUS_OF_ORDER_0, Shard
 
-MAX_SHARDS = 1_000_000
-"""Largest number of shards in a run; the whole sky has 786,432 shards of order 8."""
+MAX_SHARDS = 50_000
+"""Largest number of shards in a run: Snakemake plans their 550,000 jobs in 17 minutes with 17 GB (docs/scale.md). The whole
+sky has 49,152 shards of order 6."""
 MOC_ORDER = 29
 """HEALPix order of the pixels in which coverage maps state their ranges."""
 BOX_INSET = 1e-9
@@ -41,7 +43,7 @@ def shards_of_footprint(footprint: Box | Cone | Polygon | Moc, order: int) -> li
             lon, lat = Longitude(footprint.ra, u.deg), Latitude(footprint.dec, u.deg)
             cells = healpix.cone_search(lon, lat, footprint.radius * u.deg, np.uint8(order))[:2]
         case Polygon():
-            ra, dec = np.array(footprint.vertices, dtype=float).T
+            ra, dec = simple_outline(*np.array(footprint.vertices, dtype=float).T)
             cells = _polygon(ra, dec, order)
         case Moc():
             return _listed(pixels_of_ranges(read_moc(Path(footprint.path)), order), order, f"map {footprint.path}")
@@ -67,6 +69,7 @@ def shards_of_outlines(outlines: list[tuple[tuple[float, float], ...]], order: i
     for outline in outlines:
         ra, dec = np.array(outline, dtype=float).T
         touched.update(_flat(_polygon(ra, dec, order), order).tolist())
+        require_few_shards(len(touched), order)
     return _listed(np.array(sorted(touched), dtype=np.int64), order, "list of tiles")
 
 
@@ -76,19 +79,20 @@ def _listed(pixels: np.ndarray, order: int, what: str) -> list[Shard]:
     return [Shard(order, int(pixel)) for pixel in np.unique(pixels)]
 
 
-def _too_many(count: int, order: int) -> ConfigurationError:
-    return ConfigurationError(
-        f"sky.footprint: it touches {count} shards of order {order}, more than the limit of {MAX_SHARDS}; "
-        "lower sky.shard_order"
-    )
+def require_few_shards(count: int, order: int) -> None:
+    """Check the number of shards of a run; raises ConfigurationError if Snakemake cannot plan that many."""
+    if count > MAX_SHARDS:
+        raise ConfigurationError(
+            f"sky.footprint: it touches {count} shards of order {order}, more than the limit of {MAX_SHARDS}; lower "
+            "sky.shard_order: the whole sky has 49152 shards of order 6"
+        )
 
 
 def _flat(cells: Cells, order: int) -> np.ndarray:
     """Expand cells of `order` and of coarser orders into pixels of `order`."""
     pixels, depths = (np.asarray(values, dtype=np.int64) for values in cells)
     count = int(np.sum(4.0 ** (order - depths)))
-    if count > MAX_SHARDS:
-        raise _too_many(count, order)
+    require_few_shards(count, order)
     shift = 2 * (order - depths)
     inside = [np.arange(pixel << bits, (pixel + 1) << bits) for pixel, bits in zip(pixels, shift, strict=True)]
     return np.concatenate([np.zeros(0, dtype=np.int64), *inside])
@@ -174,8 +178,7 @@ def pixels_of_ranges(ranges: np.ndarray, order: int) -> np.ndarray:
     # Ranges are in order; one may end in the pixel in which the next one begins.
     first = np.maximum(first, np.append(-1, last[:-1]) + 1)
     count = int(np.sum(last - first + 1))
-    if count > MAX_SHARDS:
-        raise _too_many(count, order)
+    require_few_shards(count, order)
     inside = [np.arange(start, stop + 1) for start, stop in zip(first, last, strict=True)]
     return np.concatenate([np.zeros(0, dtype=np.int64), *inside])
 
@@ -203,7 +206,7 @@ def read_moc(path: Path) -> np.ndarray:
         from mocpy import MOC
 
         ranges = np.asarray(MOC.load(path, _kind(path)).to_depth29_ranges, dtype=np.uint64)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"{what}: not a coverage map of the sky in FITS, JSON or ASCII ({reason})") from None
     if (ranges > np.uint64(12 << 2 * MOC_ORDER)).any() or (ranges[:, 0] >= ranges[:, 1]).any():

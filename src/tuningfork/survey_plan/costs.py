@@ -170,7 +170,7 @@ def jobs_of_stages(configuration: Configuration, shards: int) -> dict[str, int]:
     # Each task of training has frozen parameters of its own, and so has the training set.
     parameters = len(jobs) + 3
     return jobs | {
-        "simulate": -(-configuration.simulate.size // configuration.simulate.galaxies_per_part),
+        "simulate": configuration.simulate.parts,
         "train": train.morphology.members + train.structure.members,
         "parameters": parameters,
         **dict.fromkeys(WITHOUT_PARAMETERS, 1),

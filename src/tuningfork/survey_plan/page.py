@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from tuningfork.core.config import Configuration, load
+from tuningfork.core.config.reading.paths import require_paths
 from tuningfork.core.description import Description, describe
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.stage import paths
@@ -53,6 +54,7 @@ def survey_plan(
     """
     _check(bandwidth, cores)
     chosen = load(configfile) if configfile else Configuration()
+    require_paths(chosen)
     description = describe(chosen, root / "config" / "surveys")
     offline = chosen.model_copy(update={"transfer": chosen.transfer.model_copy(update={"offline": True})})
     shards = shards_of(offline, description)

@@ -7,9 +7,9 @@ from tuningfork.core.config import Configuration
 from tuningfork.core.config.sky import TableFootprint, TileList
 from tuningfork.core.config.sources import SurveyCatalogue
 from tuningfork.core.description import Description
-from tuningfork.core.errors import ConfigurationError, InputError, TransferError
+from tuningfork.core.errors import ConfigurationError, InputError, NetworkNeededError, TransferError
 from tuningfork.core.stage.parameters import Parameters
-from tuningfork.sky.footprint import shards_of_footprint, shards_of_outlines
+from tuningfork.sky.footprint import require_few_shards, shards_of_footprint, shards_of_outlines
 from tuningfork.sky.shards import Shard
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.inputs import checked_table
@@ -19,6 +19,8 @@ from tuningfork.surveys.transfer.network import Network
 
 TILE_NAME = re.compile(r"[A-Za-z0-9._+-]{1,200}")
 """What the name of a tile may look like."""
+MAX_NAMES_TEXT = 2**24
+"""Length of the longest file with names of tiles."""
 
 
 def shards_of(configuration: Configuration, description: Description) -> list[Shard]:
@@ -35,7 +37,9 @@ def shards_of(configuration: Configuration, description: Description) -> list[Sh
     try:
         match footprint:
             case TableFootprint():
-                return _shards_of_sources(configuration, description, order)
+                shards = _shards_of_sources(configuration, description, order)
+                require_few_shards(len(shards), order)
+                return shards
             case TileList():
                 return _shards_of_tiles(names_of(footprint), configuration, description, order)
         return shards_of_footprint(footprint, order)
@@ -110,7 +114,7 @@ def _shards_of_tiles(
     except InputError as error:
         raise ConfigurationError(f"sky.footprint: {error}") from None
     except TransferError as error:
-        raise ConfigurationError(
+        raise NetworkNeededError(
             f"sky.footprint: the service of the survey {configuration.survey.name} must say where the tiles lie "
             f"({error}); run with the network once, or give a box, cone or polygon"
         ) from None
@@ -132,12 +136,17 @@ def names_of(footprint: TileList) -> list[str]:
     if footprint.path is not None:
         what = f"sky.footprint.path: {footprint.path}"
         try:
-            lines = Path(footprint.path).read_text(encoding="utf-8").splitlines()
+            with Path(footprint.path).open(encoding="utf-8") as file:
+                text = file.read(MAX_NAMES_TEXT + 1)
         except FileNotFoundError:
             raise ConfigurationError(f"{what}: no such file") from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{what}: not a text file with one name per line ({error})") from None
-        names += [(line.split("#")[0].strip(), what) for line in lines]
+        if len(text) > MAX_NAMES_TEXT:
+            raise ConfigurationError(
+                f"{what}: more than {MAX_NAMES_TEXT} characters; give fewer names, or a box or map"
+            )
+        names += [(line.split("#")[0].strip(), what) for line in text.splitlines()]
     for name, what in names:
         if name and not TILE_NAME.fullmatch(name):
             raise ConfigurationError(f"{what}: {name[:80]!r} is not the name of a tile (letters, digits and ._+- only)")

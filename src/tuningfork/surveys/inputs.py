@@ -14,6 +14,7 @@ from tuningfork.simulate.imaging.patches import SkyPatches, patch_files
 from tuningfork.simulate.imaging.psf_images import PsfStack
 from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.lists.columns import require_position
+from tuningfork.surveys.lists.formats.parquet import parts_of
 from tuningfork.surveys.lists.labels.measured import read_measured
 from tuningfork.surveys.lists.labels.trees.tree import read_tree, tree_file
 from tuningfork.surveys.lists.sources.hats import Hats
@@ -96,7 +97,7 @@ def _of_the_votes(configuration: Configuration) -> dict[str, str]:
     if not votes.wanted:
         return {}
     read_tree(votes.tree)
-    if votes.table is not None and not Path(votes.table).is_file():
+    if votes.table is not None and not Path(votes.table).exists():
         raise InputError(f"train.morphology.votes.table: {votes.table}: no such file")
     inputs = {"tree": hashlib.sha256(tree_file(votes.tree).read_bytes()).hexdigest()}
     return inputs | ({"table": _content(votes.table)} if votes.table is not None else {})
@@ -130,7 +131,11 @@ def checked_table(configuration: Configuration) -> UserTable | None:
 
 
 def _content(path: str) -> str:
-    """Return a digest of the content of a file."""
+    """Return a digest of the content of a file, or of the Parquet files in a folder."""
+    if Path(path).is_dir():
+        files = parts_of(Path(path))
+        text = "\n".join(f"{file.relative_to(path)} {_content(str(file))}" for file in files)
+        return hashlib.sha256(text.encode()).hexdigest()
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -9,13 +9,18 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 
 from tuningfork.core.config import Configuration, validate
 from tuningfork.core.config.base import Section
+from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.description import describe
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.stage.parameters import STAGES, Parameters, freeze, frozen_digest, read_parameters
 from tuningfork.core.tables import lineage_of, write_table
+from tuningfork.surveys.lists.labels.measured import read_measured
+from tuningfork.surveys.lists.labels.votes import read_votes
 
 Freeze = Callable[[str, dict], Parameters]
 
@@ -101,6 +106,30 @@ def test_the_description_reaches_the_stages_that_declare_it(frozen: Freeze, stag
 def test_surveys_with_the_same_images_share_their_training_sets(frozen: Freeze) -> None:
     assert frozen("simulate", {"survey": {"name": "sdss"}}).digest == frozen("simulate", {}).digest
     assert frozen("simulate", {"survey": {"name": "folder"}}).digest != frozen("simulate", {}).digest
+
+
+def test_the_stages_that_match_tables_of_people_read_them_as_the_configuration_says(
+    frozen: Freeze, tmp_path: Path
+) -> None:
+    """In hours and from the second of two tables: the stages see every key that a reader of tables asks for."""
+    columns = {
+        "ra": [1.0, 2.0],
+        "dec": [0.5, -0.5],
+        "mag": [15.0, 16.0],
+        "t01_smooth_or_features_a01_smooth_count": [10, 20],
+        "t01_smooth_or_features_a02_features_or_disk_count": [30, 5],
+        "t01_smooth_or_features_a03_star_or_artifact_count": [0, 1],
+    }
+    path = tmp_path / "t.fits"
+    fits.HDUList([fits.PrimaryHDU(), *(fits.BinTableHDU(Table(columns)) for _ in range(2))]).writeto(path)
+    table = {"table": str(path), "units": {"ra": "hourangle"}, "extension": 2}
+    votes = frozen("match_votes", {"train": {"morphology": {"votes": table}}}).configuration.train.morphology.votes
+    measured = frozen("match_measurements", {"train": {"structure": {"measurements": table}}})
+    rows = [read_votes(votes, [], Transfer()), read_measured(measured.configuration.train.structure.measurements)]
+    for placed in rows:
+        assert placed is not None
+        assert placed.rows["ra"].tolist() == pytest.approx([15.0, 30.0])
+        assert (placed.fault == "").all()
 
 
 def test_a_stage_sees_its_own_values_and_not_those_of_others(frozen: Freeze) -> None:

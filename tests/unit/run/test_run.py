@@ -118,7 +118,7 @@ def test_a_wrong_configuration_is_explained_in_one_line(folder: Path) -> None:
     (folder / "mine.yaml").write_text("survey: {name: 2mass}\n")
     done = run(folder, WORKS, "mine.yaml")
     assert done.returncode == 1
-    assert done.stderr.startswith("tuningfork: survey.name: '2mass' is not allowed")
+    assert done.stderr.startswith("tuningfork: mine.yaml, line 1: survey.name: '2mass' is not allowed")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -227,7 +227,7 @@ def test_tables_of_every_format(tmp_path: Path, ending: str) -> None:
     ("text", "message"),
     [
         ("x,y\n1,2\n", r"t\.csv has the columns x, y; expected ra and dec \(deg\), or file"),
-        ("ra,dec\n12:34:56,1\n", r"t\.csv: column ra holds '12:34:56'; expected degrees"),
+        ("ra,dec\n12:34:56,1\n", r"t\.csv: row 1: ra is '12:34:56'; expected degrees \(188\.73"),
         ("", r"t\.csv: not a readable table"),
     ],
 )

@@ -1,24 +1,28 @@
 """Read a configuration and report its errors."""
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from tuningfork.core.config.reading.document import Document, parse_value, read_document
+from tuningfork.core.config.reading.faults import all_faults
+from tuningfork.core.config.reading.nodes import Keys, Place
 from tuningfork.core.config.root import Configuration
 from tuningfork.core.errors import ConfigurationError
 
 
-def validate(values: Mapping[str, Any]) -> Configuration:
+def validate(values: Mapping[str, Any], places: Mapping[Keys, Place] | None = None) -> Configuration:
     """Return the checked configuration.
 
     Parameters
     ----------
     values : mapping
         The content of a configuration file; missing keys get their default.
+    places : mapping, optional
+        Path of keys -> where it stands, for messages.
 
     Returns
     -------
@@ -27,12 +31,12 @@ def validate(values: Mapping[str, Any]) -> Configuration:
     Raises
     ------
     ConfigurationError
-        With one line per error: the path of the key, the value, what is allowed.
+        With one line per error: file and line, the path of the key, the value, what is allowed.
     """
     try:
         return Configuration.model_validate(dict(values))
-    except ValidationError as error:
-        raise ConfigurationError("\n".join(_explain(fault) for fault in error.errors())) from None
+    except ValidationError:
+        raise ConfigurationError("\n".join(all_faults(Configuration, values, places or {}))) from None
 
 
 def load(path: str | Path) -> Configuration:
@@ -51,74 +55,47 @@ def load(path: str | Path) -> Configuration:
     ConfigurationError
         The file is missing, is not YAML, or has a wrong key or value.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path}: no such configuration file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: not a readable YAML file ({' '.join(str(error).split())})") from None
-    if values is None:
-        values = {}
-    if not isinstance(values, Mapping):
-        raise ConfigurationError(f"{path}: expected keys and values, found {type(values).__name__}")
-    return validate(values)
+    document = read_all([path])
+    return validate(document.values, document.places)
 
 
-def _explain(fault: Mapping[str, Any]) -> str:
-    keys, model, last = _walk([str(part) for part in fault["loc"]])
-    path = ".".join(keys)
-    kinds = _kinds(last)
-    match fault["type"]:
-        case "extra_forbidden":
-            return f"{path}: unknown key{_suggestion(keys[-1], model)}"
-        case "missing":
-            return f"{path}: this key is needed"
-        case "union_tag_not_found":
-            return f"{path}.kind: this key is needed; it is one of {', '.join(kinds)}"
-        case "union_tag_invalid":
-            return f"{path}.kind: {fault['input']['kind']!r} is not allowed: it is one of {', '.join(kinds)}"
-        case "model_attributes_type" if kinds:
-            return f"{path}: {fault['input']!r} is not allowed: it has keys of its own, kind ({', '.join(kinds)}) and others"
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "value_error":
-        return f"{path}: {message}" if path else message
-    return f"{path}: {fault['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
+def read_all(files: Sequence[str | Path], settings: Sequence[str] = ()) -> Document:
+    """Return the keys and values of several files and of settings from the command line, not yet checked.
 
+    Parameters
+    ----------
+    files : sequence of str or Path
+        What a later file says replaces what an earlier one says, key by key.
+    settings : sequence of str
+        `key=value`, as of Snakemake's option `--config`, with values in YAML; they go before the files.
 
-def _walk(location: list[str]) -> tuple[list[str], type[BaseModel] | None, Any]:
-    """Return the keys as they stand in the user's file, the section that should hold the last one, and its type.
+    Returns
+    -------
+    Document
 
-    For a section that comes in several kinds, pydantic includes the chosen kind in the location as if it were a key.
+    Raises
+    ------
+    ConfigurationError
+        A file cannot be read, or the settings give a key twice.
     """
-    keys: list[str] = []
-    model: type[BaseModel] | None = Configuration
-    last: Any = None
-    for part in location:
-        kinds = _kinds(last)
-        if part in kinds:
-            model, last = kinds[part], None
-            continue
-        if last is not None:
-            model = _section(last)
-        keys.append(part)
-        last = model.model_fields[part].annotation if model and part in model.model_fields else object
-    return keys, model, last
+    document = Document()
+    for file in files:
+        document = document.updated(read_document(file))
+    return document.updated(_of_settings(settings))
 
 
-def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
-    """Return kind -> section, for a key whose value is one of several kinds of section."""
-    members = [part for part in get_args(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
-    return {member.model_fields["kind"].default: member for member in members if "kind" in member.model_fields}
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _suggestion(key: str, model: type[BaseModel] | None) -> str:
-    """Return a hint for an unknown key: the most similar known key of the section, or all of them."""
-    known = sorted(model.model_fields) if model else []
-    near = difflib.get_close_matches(key, known, n=1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known here: {', '.join(known)}" if known else ""
+def _of_settings(settings: Sequence[str]) -> Document:
+    document = Document()
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--config {setting[:80]}: expected key=value")
+        if key in document.values:
+            raise ConfigurationError(f"--config {key}: this key is given twice; give it once")
+        places: dict[Keys, Place] = {}
+        try:
+            document.values[key] = parse_value(text, "--config", (key,), places)
+        except ConfigurationError as error:
+            raise ConfigurationError(str(error).replace("--config, line 1:", f"--config {key}:", 1)) from None
+        document.places.update({keys: replace(place, line=0) for keys, place in places.items()})
+    return document

@@ -2,7 +2,7 @@
 
 from pydantic import field_validator
 
-from tuningfork.core.config.base import Section, known_columns, option
+from tuningfork.core.config.base import EXTENSION, UNITS, Section, known_columns, known_units, option
 
 OURS = (
     "ra", "dec", "source_id", "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total",
@@ -17,12 +17,15 @@ class Measurements(Section):
         "table (Parquet, FITS, CSV or VOTable) with ra and dec (deg) or source_id, and any of mag (AB, total), r_eff "
         "(half-light radius along the major axis, arcsec), sersic_n, axis_ratio, position_angle (deg, north through "
         "east) and bulge_to_total, all in the reference band; null: no adaptation",
+        path="table",
         min_length=1,
     )
     columns: dict[str, str] = option(
         {},
         f"names of the table's columns, where they differ from {', '.join(OURS[:-1])} or {OURS[-1]}: {{ours: theirs}}",
     )
+    units: dict[str, str] = option({}, UNITS)
+    extension: str | int | None = option(None, EXTENSION + "; null: the only one with such columns")
     match_radius: float = option(1.0, "largest distance between a row and its source", unit="arcsec", gt=0, le=60)
     max_shards: int = option(
         64,
@@ -45,3 +48,8 @@ class Measurements(Section):
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
         return known_columns(columns, OURS)
+
+    @field_validator("units")
+    @classmethod
+    def _known_units(cls, units: dict[str, str]) -> dict[str, str]:
+        return known_units(units, [name for name in OURS if name != "source_id"])

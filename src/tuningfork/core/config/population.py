@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.base import ConflictError, Section, option
 
 ORDERED = (
     "mag", "r_eff", "bar_length", "sersic_n", "elliptical_n", "bulge_n", "bulge_fraction", "pitch", "bar_axis_ratio",
@@ -16,19 +16,21 @@ ORDERED = (
 class ClassFractions(Section):
     """Relative frequencies of the kinds of galaxies; they are normalised to a sum of one."""
 
-    elliptical: float = option(0.25, "ellipticals", ge=0)
-    spiral: float = option(0.25, "unbarred spirals and discs", ge=0)
-    barred_spiral: float = option(0.30, "barred spirals and discs", ge=0)
-    edge_on: float = option(0.12, "discs seen edge-on", ge=0)
-    merger: float = option(0.08, "mergers", ge=0)
-    sersic: float = option(0.0, "galaxies with a single Sersic profile, as most fitting codes assume", ge=0)
-    artifact: float = option(0.03, "stars, trails, ghosts, pieces of large galaxies and noise: no galaxies", ge=0)
-    lens: float = option(0.01, "ellipticals that lens a galaxy behind them into arcs or an Einstein ring", ge=0)
+    elliptical: float = option(0.25, "ellipticals", ge=0, le=1e6)
+    spiral: float = option(0.25, "unbarred spirals and discs", ge=0, le=1e6)
+    barred_spiral: float = option(0.30, "barred spirals and discs", ge=0, le=1e6)
+    edge_on: float = option(0.12, "discs seen edge-on", ge=0, le=1e6)
+    merger: float = option(0.08, "mergers", ge=0, le=1e6)
+    sersic: float = option(0.0, "galaxies with a single Sersic profile, as most fitting codes assume", ge=0, le=1e6)
+    artifact: float = option(
+        0.03, "stars, trails, ghosts, pieces of large galaxies and noise: no galaxies", ge=0, le=1e6
+    )
+    lens: float = option(0.01, "ellipticals that lens a galaxy behind them into arcs or an Einstein ring", ge=0, le=1e6)
 
     @model_validator(mode="after")
     def _not_all_zero(self) -> Self:
         if sum(self.model_dump().values()) <= 0:
-            raise ValueError("at least one class fraction must be above zero")
+            raise ConflictError("at least one class fraction must be above zero", *type(self).model_fields)
         return self
 
 
@@ -131,16 +133,24 @@ class Population(Section):
         for name in ORDERED:
             low, high = f"{name}_min", f"{name}_max"
             if getattr(self, low) >= getattr(self, high):
-                raise ValueError(f"{low} ({getattr(self, low)}) must be below {high} ({getattr(self, high)})")
+                raise ConflictError(
+                    f"{low} ({getattr(self, low)}) must be below {high} ({getattr(self, high)})", low, high
+                )
         if self.redshift_max is not None and self.redshift_max <= self.redshift_min:
-            raise ValueError(f"redshift_min ({self.redshift_min}) must be below redshift_max ({self.redshift_max})")
+            raise ConflictError(
+                f"redshift_min ({self.redshift_min}) must be below redshift_max ({self.redshift_max})",
+                "redshift_min",
+                "redshift_max",
+            )
         return self
 
 
 class SkyFractions(ClassFractions):
     """Relative frequencies of the kinds of galaxies of a simulated sky, which lists no artifacts as sources."""
 
-    artifact: float = option(0.0, "stars, trails, ghosts, pieces of large galaxies and noise: no galaxies", ge=0)
+    artifact: float = option(
+        0.0, "stars, trails, ghosts, pieces of large galaxies and noise: no galaxies", ge=0, le=1e6
+    )
 
 
 class SkyPopulation(Population):

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.base import ConflictError, Section, option
 from tuningfork.core.config.selection import Selection
 from tuningfork.core.config.sky import Sky
 from tuningfork.core.config.sources import Sources
@@ -59,13 +59,22 @@ class Configuration(Section):
     def _consistent(self) -> Self:
         folder = self.survey.name == "folder"
         if self.sky.footprint.kind == "table" and not (folder or self.sources.catalogue.kind == "table"):
-            raise ValueError("sky.footprint kind table needs sources.catalogue kind table or survey.name folder")
+            raise ConflictError(
+                "sky.footprint kind table needs sources.catalogue kind table or survey.name folder",
+                "sky.footprint.kind",
+                "sources.catalogue.kind",
+                "survey.name",
+            )
         if self.sources.mag_min >= self.sources.mag_max:
-            raise ValueError(
-                f"sources.mag_min ({self.sources.mag_min}) must be below sources.mag_max ({self.sources.mag_max})"
+            raise ConflictError(
+                f"sources.mag_min ({self.sources.mag_min}) must be below sources.mag_max ({self.sources.mag_max})",
+                "sources.mag_min",
+                "sources.mag_max",
             )
         if folder and self.survey.folder.reference_band not in self.survey.folder.bands:
-            raise ValueError(
-                f"survey.folder.reference_band {self.survey.folder.reference_band!r} must be one of {self.survey.folder.bands}"
+            raise ConflictError(
+                f"survey.folder.reference_band {self.survey.folder.reference_band!r} must be one of {self.survey.folder.bands}",
+                "survey.folder.reference_band",
+                "survey.folder.bands",
             )
         return self

@@ -4,9 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from tuningfork.core.config.base import Section, known_columns, option
+from tuningfork.core.config.base import ADDRESS, EXTENSION, UNITS, Section, known_columns, known_units, option
 
 OURS = ("ra", "dec", "source_id", "name", "file", "redshift", "mag", "radius")
+NUMBERS = ("ra", "dec", "redshift", "mag", "radius")
+BAND_COLUMNS = ("psf_fwhm", "zero_point", "pixel_scale")
+"""Columns that describe the images of a folder, also with the name of a band behind them."""
 COLUMNS = (
     "names of the list's columns, where they differ from ra, dec (deg), source_id, name, file, redshift, mag or radius "
     "(arcsec), such as {ra: RAJ2000, dec: DEJ2000}"
@@ -23,18 +26,32 @@ class Mapped(Section):
     """A list whose columns may have names of their own."""
 
     columns: dict[str, str] = option({}, COLUMNS)
+    units: dict[str, str] = option({}, UNITS)
 
     @field_validator("columns")
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
         return known_columns(columns, OURS)
 
+    @field_validator("units")
+    @classmethod
+    def _known_units(cls, units: dict[str, str]) -> dict[str, str]:
+        plain = {name: unit for name, unit in units.items() if not name.startswith(BAND_COLUMNS)}
+        known_units(plain, (*NUMBERS, *BAND_COLUMNS))
+        return units
+
 
 class TableCatalogue(Mapped):
     """A table of the user."""
 
     kind: Literal["table"] = option("table", "a table of your own")
-    path: str = option(..., "the table: Parquet, FITS, CSV or VOTable", min_length=1)
+    path: str = option(
+        ...,
+        "the table: Parquet (a file, or a folder of parts), FITS, CSV, ECSV or VOTable, also compressed",
+        path="table",
+        min_length=1,
+    )
+    extension: str | int | None = option(None, EXTENSION + "; null: the only one with positions")
 
 
 class VizierCatalogue(Mapped):
@@ -46,14 +63,16 @@ class VizierCatalogue(Mapped):
         {"ra": "RAJ2000", "dec": "DEJ2000"},
         COLUMNS + "; RAJ2000 and DEJ2000 are used for ra and dec unless you name others",
     )
-    tap_url: str = option("https://tapvizier.cds.unistra.fr/TAPVizieR/tap", "address of VizieR's TAP service")
+    tap_url: str = option(
+        "https://tapvizier.cds.unistra.fr/TAPVizieR/tap", "address of VizieR's TAP service", pattern=ADDRESS
+    )
 
 
 class HatsCatalogue(Mapped):
     """A HATS catalogue on disk."""
 
     kind: Literal["hats"] = option("hats", "a HATS catalogue on disk, such as one that tuningfork has written")
-    path: str = option(..., "the catalogue's folder", min_length=1)
+    path: str = option(..., "the catalogue's folder", path="folder", min_length=1)
 
 
 class Detection(Section):

@@ -4,8 +4,11 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.base import ConflictError, Section, option
 from tuningfork.core.config.population import Population
+
+MAX_PARTS = 20_000
+"""Largest number of parts of the training set; Snakemake plans a job in 1.9 ms."""
 
 
 class Stamps(Section):
@@ -71,12 +74,14 @@ class Simulate(Section):
         None,
         "file with images of measured PSFs to use instead of Moffat profiles: .npy or FITS, (N, P, P) for all bands or "
         "(N, B, P, P), in pixels of the survey; null: Moffat profiles",
+        path="file",
         min_length=1,
     )
     sky_patches: str | None = option(
         None,
         "folder with patches of the survey's empty sky, whose pixels are used as the sky noise: .npy or FITS, "
         "(B, H, W), background subtracted, in flux units of the survey; null: noise after the survey's description",
+        path="folder",
         min_length=1,
     )
     population: Population = option(Population(), "distribution of the true parameters of the galaxies")
@@ -86,13 +91,31 @@ class Simulate(Section):
         for name, most in (("seeing", 20.0), ("noise", 1000.0)):
             limits = getattr(self, name)
             if limits is not None and not 0 < limits[0] <= limits[1] <= most:
-                raise ValueError(
-                    f"{name} ({limits}) must be two numbers above 0, at most {most:g}, the lower one first"
+                raise ConflictError(
+                    f"{name} ({limits}) must be two numbers above 0, at most {most:g}, the lower one first", name
                 )
         for name, measured in (("seeing", "psf_images"), ("noise", "sky_patches")):
             if getattr(self, name) is not None and getattr(self, measured) is not None:
-                raise ValueError(f"{name} cannot be chosen where {measured} are given, which bring their own")
+                raise ConflictError(
+                    f"{name} cannot be chosen where {measured} are given, which bring their own", name, measured
+                )
         return self
+
+    @model_validator(mode="after")
+    def _few_parts(self) -> Self:
+        if self.parts > MAX_PARTS:
+            raise ConflictError(
+                f"size ({self.size}) over galaxies_per_part ({self.galaxies_per_part}) makes {self.parts} jobs; the limit "
+                f"is {MAX_PARTS}: raise galaxies_per_part",
+                "galaxies_per_part",
+                "size",
+            )
+        return self
+
+    @property
+    def parts(self) -> int:
+        """Number of parts of the training set, each drawn by a job."""
+        return -(-self.size // self.galaxies_per_part)
 
 
 class Calibrate(Section):

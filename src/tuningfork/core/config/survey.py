@@ -2,10 +2,13 @@
 
 from typing import Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
-from tuningfork.core.config.base import Section, option
+from tuningfork.core.config.base import ADDRESS, ConflictError, Section, option
 from tuningfork.core.config.population import SkyPopulation
+
+MAX_BAND = 32
+"""Longest name of a band, which is a part of the names of files and columns."""
 
 
 class SimulatedSky(Section):
@@ -23,21 +26,29 @@ class SimulatedSky(Section):
     @model_validator(mode="after")
     def _tiles_advance(self) -> Self:
         if 2 * self.tile_overlap > self.tile_size:
-            raise ValueError(f"tile_overlap ({self.tile_overlap}) must be at most half of tile_size ({self.tile_size})")
+            raise ConflictError(
+                f"tile_overlap ({self.tile_overlap}) must be at most half of tile_size ({self.tile_size})",
+                "tile_overlap",
+                "tile_size",
+            )
         return self
 
     @model_validator(mode="after")
     def _bands_in_order(self) -> Self:
         if "r" not in self.bands or self.bands != [band for band in ("g", "r", "i") if band in self.bands]:
-            raise ValueError(f"bands ({self.bands}) must be some of g, r, i in this order, r among them")
+            raise ConflictError(f"bands ({self.bands}) must be some of g, r, i in this order, r among them", "bands")
         return self
 
 
 class Sdss(Section):
     """SDSS imaging, Data Release 8 to 17."""
 
-    skyserver_url: str = option("https://skyserver.sdss.org", "address of SkyServer, for the catalogue")
-    sas_url: str = option("https://data.sdss.org/sas", "address of the Science Archive Server, for frames and PSFs")
+    skyserver_url: str = option(
+        "https://skyserver.sdss.org", "address of SkyServer, for the catalogue", pattern=ADDRESS
+    )
+    sas_url: str = option(
+        "https://data.sdss.org/sas", "address of the Science Archive Server, for frames and PSFs", pattern=ADDRESS
+    )
     data_release: int = option(17, "data release", ge=8, le=17)
     catalogue: Literal["skyserver", "files"] = option(
         "skyserver", "skyserver: SQL queries; files: the photoObj files of the Science Archive Server"
@@ -48,9 +59,11 @@ class Legacy(Section):
     """DESI Legacy Imaging Surveys, bricks of Data Release 10 (south)."""
 
     data_url: str = option(
-        "https://portal.nersc.gov/cfs/cosmo/data/legacysurvey", "address of the bricks and their catalogues"
+        "https://portal.nersc.gov/cfs/cosmo/data/legacysurvey",
+        "address of the bricks and their catalogues",
+        pattern=ADDRESS,
     )
-    tap_url: str = option("https://datalab.noirlab.edu/tap", "address of the catalogue's TAP service")
+    tap_url: str = option("https://datalab.noirlab.edu/tap", "address of the catalogue's TAP service", pattern=ADDRESS)
     data_release: int = option(10, "data release", ge=9, le=10)
     catalogue: Literal["tap", "files"] = option("tap", "tap: the TAP service; files: the tractor file of each brick")
 
@@ -58,33 +71,39 @@ class Legacy(Section):
 class Euclid(Section):
     """Euclid Quick Release 1: the mosaics and the catalogue of the MER pipeline, from IRSA."""
 
-    irsa_url: str = option("https://irsa.ipac.caltech.edu", "address of IRSA")
+    irsa_url: str = option("https://irsa.ipac.caltech.edu", "address of IRSA", pattern=ADDRESS)
     copy_url: str = option(
         "",
         "address of a copy of IRSA's files, such as https://nasa-irsa-euclid-q1.s3.us-east-1.amazonaws.com; IRSA asks "
         "you to use it for many tiles; empty: IRSA itself",
+        pattern=f"^$|{ADDRESS}",
     )
 
 
 class Panstarrs(Section):
     """Pan-STARRS1 Data Release 2: stack images (sky cells) and the stack catalogue."""
 
-    image_url: str = option("https://ps1images.stsci.edu", "address of the images")
-    tap_url: str = option("https://vao.stsci.edu/PS1DR2/tapservice.aspx", "address of the catalogue's TAP service")
+    image_url: str = option("https://ps1images.stsci.edu", "address of the images", pattern=ADDRESS)
+    tap_url: str = option(
+        "https://vao.stsci.edu/PS1DR2/tapservice.aspx", "address of the catalogue's TAP service", pattern=ADDRESS
+    )
 
 
 class Des(Section):
     """Dark Energy Survey Data Release 2: coadded tiles and catalogue."""
 
-    tap_url: str = option("https://datalab.noirlab.edu/tap", "address of the catalogue's TAP service")
-    data_url: str = option("https://desdr-server.ncsa.illinois.edu/despublic", "address of the tiles")
+    tap_url: str = option("https://datalab.noirlab.edu/tap", "address of the catalogue's TAP service", pattern=ADDRESS)
+    data_url: str = option("https://desdr-server.ncsa.illinois.edu/despublic", "address of the tiles", pattern=ADDRESS)
 
 
 class Folder(Section):
     """The user's own images; sources.catalogue may name a table of sources."""
 
     images: str = option(
-        "images", "folder with FITS, PNG or JPEG images, with one file per band or all bands in one file"
+        "images",
+        "folder with FITS, PNG or JPEG images, with one file per band or all bands in one file",
+        path="folder",
+        min_length=1,
     )
     bands: list[str] = option(
         ["g", "r", "i"],
@@ -125,13 +144,16 @@ class Folder(Section):
         3.0, "exponent of the PSF's Moffat profile, for images without an image of the PSF", gt=1.05, le=100
     )
 
-    @field_validator("bands")
-    @classmethod
-    def _bands_once(cls, bands: list[str]) -> list[str]:
-        twice = sorted({band for band in bands if bands.count(band) > 1})
-        if twice:
-            raise ValueError(f"{bands} names {', '.join(twice)} more than once; name each band once")
-        return bands
+    @model_validator(mode="after")
+    def _bands_are_names(self) -> Self:
+        for band in self.bands:
+            if not band.strip() or band != band.strip() or "/" in band or len(band) > MAX_BAND:
+                raise ConflictError(
+                    f"{band[:MAX_BAND]!r} is no name of a band; expected 1 to {MAX_BAND} characters without / and spaces "
+                    "around them",
+                    "bands",
+                )
+        return self
 
 
 class Survey(Section):

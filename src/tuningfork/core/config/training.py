@@ -37,6 +37,8 @@ class Training(Section):
         "start of the training: compact, the trained network that comes with the package, which needs the fewest "
         "passes; pretrained, the encoder of the stage pretrain; random; or the path of the card (.json) of a network of "
         "this task",
+        path="file",
+        words=("compact", "pretrained", "random"),
         min_length=1,
     )
     width: int = option(16, "channels of the first layer, if start is random; multiples of 16 are fast", ge=8, le=256)
@@ -82,6 +84,7 @@ class MorphologyTraining(Training):
         None,
         "table of pictures with the votes of people, from tuningfork picture-votes, with its stamps beside it (.npy), to "
         "learn from as well; needs a training set of one band",
+        path="file",
         min_length=1,
     )
 

@@ -28,7 +28,11 @@ class Transfer(Section):
         le=10_000,
     )
     cache: str = option(
-        "cache", "folder for fetched files; runs with the same folder share them", plan=True, min_length=1
+        "cache",
+        "folder for fetched files; runs with the same folder share them",
+        plan=True,
+        path="output",
+        min_length=1,
     )
     cache_size: float = option(
         500.0,
@@ -36,6 +40,7 @@ class Transfer(Section):
         unit="GB",
         plan=True,
         gt=0,
+        le=1e9,
     )
     offline: bool = option(
         False, "whether to use only files in the cache; a job that needs others fails and names them", plan=True

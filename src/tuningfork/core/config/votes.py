@@ -4,9 +4,19 @@ from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from tuningfork.core.config.base import Section, known_columns, option
+from tuningfork.core.config.base import (
+    ADDRESS,
+    EXTENSION,
+    UNITS,
+    ConflictError,
+    Section,
+    known_columns,
+    known_units,
+    option,
+)
 
-OURS = ("ra", "dec", "source_id")
+NUMBERS = ("ra", "dec")
+OURS = (*NUMBERS, "source_id")
 
 
 class Votes(Section):
@@ -16,16 +26,21 @@ class Votes(Section):
         None,
         "table (Parquet, FITS, CSV or VOTable, also .gz) with a position or source_id and the votes of each galaxy; "
         "null: simulated votes alone",
+        path="table",
         min_length=1,
     )
     vizier: str | None = option(
         None, "name of a table in VizieR, instead of a file, such as J/MNRAS/435/2835/table5", min_length=1
     )
-    tap_url: str = option("https://tapvizier.cds.unistra.fr/TAPVizieR/tap", "address of VizieR's TAP service")
+    tap_url: str = option(
+        "https://tapvizier.cds.unistra.fr/TAPVizieR/tap", "address of VizieR's TAP service", pattern=ADDRESS
+    )
     tree: str = option(
         "gz2",
         "decision tree and columns of the table: gz2 (Galaxy Zoo 2), gz_decals (Galaxy Zoo DECaLS) or the path of a "
         "tree file of your own (.yaml)",
+        path="file",
+        words=("gz2", "gz_decals"),
         min_length=1,
     )
     columns: dict[str, str] = option(
@@ -33,6 +48,8 @@ class Votes(Section):
         f"names of the table's columns, where they differ from {', '.join(OURS[:-1])} (deg) or {OURS[-1]}: "
         "{ours: theirs}",
     )
+    units: dict[str, str] = option({}, UNITS)
+    extension: str | int | None = option(None, EXTENSION + "; null: the only one with such columns")
     match_radius: float = option(1.0, "largest distance between a row and its source", unit="arcsec", gt=0, le=60)
     shards: list[str] = option(
         [],
@@ -59,10 +76,15 @@ class Votes(Section):
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
         return known_columns(columns, OURS)
 
+    @field_validator("units")
+    @classmethod
+    def _known_units(cls, units: dict[str, str]) -> dict[str, str]:
+        return known_units(units, NUMBERS)
+
     @model_validator(mode="after")
     def _one(self) -> Self:
         if self.table is not None and self.vizier is not None:
-            raise ValueError("table and vizier cannot both be given; leave out one")
+            raise ConflictError("table and vizier cannot both be given; leave out one", "vizier", "table")
         return self
 
     @property

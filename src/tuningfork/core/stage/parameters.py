@@ -28,16 +28,16 @@ from tuningfork.core.stage.source import source_digest
 S = TypeVar("S", bound=Section)
 SURVEY = ("survey", "description")
 NAMES = {"title", "flux_unit"}
+MATCHED = ("table", "columns", "units", "extension", "match_radius")
+"""Keys that say how a table of votes or of measurements is read and matched with the sources."""
 STAGES: dict[str, tuple[str, ...]] = {
     "sources": ("seed", *SURVEY, "sources"),
     "tiles": ("seed", *SURVEY, "stamps"),
     "stamps": ("seed", *SURVEY, "stamps"),
     "simulate": ("seed", "imaging", "stamps", "simulate"),
     "pretrain": ("seed", "pretrain"),
-    "match_measurements": tuple(f"train.structure.measurements.{key}" for key in ("table", "columns", "match_radius")),
-    "match_votes": tuple(
-        f"train.morphology.votes.{key}" for key in ("table", "vizier", "tap_url", "tree", "columns", "match_radius")
-    ),
+    "match_measurements": tuple(f"train.structure.measurements.{key}" for key in MATCHED),
+    "match_votes": tuple(f"train.morphology.votes.{key}" for key in ("vizier", "tap_url", "tree", *MATCHED)),
     "train-morphology": ("seed", "train.morphology"),
     "train-structure": ("seed", "train.structure"),
     "infer_held_out": ("infer",),

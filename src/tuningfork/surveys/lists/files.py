@@ -1,267 +1,158 @@
 """Tables in files of all common formats, read in parts so that a large table does not fill the memory."""
 
 import contextlib
+import csv
+import lzma
 import struct
+import xml.parsers.expat
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-import fitsio
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import yaml
 from astropy.table import Table
 
 from tuningfork.core.errors import InputError
+from tuningfork.surveys.lists.formats.base import TableFile, WholeTable
+from tuningfork.surveys.lists.formats.fits import fits_tables
+from tuningfork.surveys.lists.formats.parquet import ParquetTable
+from tuningfork.surveys.lists.formats.stream import head_of, is_packed, require_whole, whole_bytes
+from tuningfork.surveys.lists.formats.text import TextTable
+from tuningfork.surveys.lists.formats.votable import votable_tables
 
-ROWS_PER_PART = 200_000
-"""Rows that are read at a time."""
-NULLABLE_INTEGERS = {
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-}
-"""Pandas types that keep integers exact next to missing values."""
-Ranges = Mapping[str, tuple[Any, Any]]
-"""Column -> smallest and largest value in a part of a table."""
-Wanted = Callable[[Ranges], bool]
 TABLE_ERRORS = (
     OSError,
     ValueError,
     TypeError,
-    IndexError,
-    KeyError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
     EOFError,
+    MemoryError,
+    RecursionError,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
+    csv.Error,
+    yaml.YAMLError,
+    xml.parsers.expat.ExpatError,
     pa.ArrowException,
 )
 """Exceptions that the readers raise for files that are damaged, truncated or of another format."""
+FORMATS = "Parquet, FITS, CSV, ECSV or VOTable"
+OTHER_FORMATS = {
+    b"\x89HDF": "HDF5",
+    b"PK\x03\x04": "a zip or Excel file",
+    b"ARROW1": "Feather",
+    b"\x93NUMPY": "a NumPy array",
+}
+"""First bytes -> format that is not read."""
+WEB_PAGE = (b"<!doctype html", b"<html")
+"""Beginnings of what servers answer instead of a file that they do not have, in small letters."""
+NO_TEXT = {
+    **dict.fromkeys((".parquet", ".parq", ".pq"), "Parquet"),
+    **dict.fromkeys((".fits", ".fit", ".fts"), "FITS"),
+    **dict.fromkeys((".vot", ".votable"), "VOTable"),
+}
+"""Ending -> format that is no table of text."""
+Suits = Callable[[Sequence[str]], bool]
+"""Columns of a table -> whether it may be the wanted one."""
 
 
-class TableFile(Protocol):
-    """A table in a file.
+def open_table(
+    path: Path, what: str, extension: str | int | None = None, suits: Suits = bool, key: str = "sources.catalogue"
+) -> TableFile:
+    """Open the table in a file, whose content tells the format, whatever its name and whether it is compressed.
 
-    Attributes
+    Parameters
     ----------
-    columns : list of str
-    units : dict
-        Column -> unit, if the file states it.
-    """
+    path : Path
+        A file, or a folder of Parquet files.
+    what : str
+        Configuration key and name of the table, for messages.
+    extension : str or int, optional
+        Name or number of the table in a file of several. Without it, the only one that suits.
+    suits : callable, optional
+        Columns -> whether a table of several may be the wanted one.
+    key : str, optional
+        Configuration key above `extension`, for messages.
 
-    columns: list[str]
-    units: dict[str, str]
-
-    def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield the table in parts.
-
-        Parameters
-        ----------
-        columns : sequence of str
-            Columns to read.
-        texts : sequence of str
-            Those among them that may be text; formats without types read them as text.
-        wanted : callable
-            Ranges of values of a part -> whether the part is needed. If the format knows the ranges, parts that are not
-            needed are skipped.
-
-        Yields
-        ------
-        int
-            Number of the first row of a part.
-        pandas.DataFrame
-            Rows of the part.
-        """
-        ...
-
-
-class ParquetTable:
-    """A Parquet file, of which only the wanted columns of the wanted row groups are read."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        schema = pq.read_schema(path)
-        self.columns = list(schema.names)
-        self.units = {
-            field.name: field.metadata[b"unit"].decode() for field in schema if b"unit" in (field.metadata or {})
-        }
-
-    def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield the table in parts, skipping row groups according to their statistics.
-
-        Parameters
-        ----------
-        columns, texts : sequence of str
-            See :meth:`TableFile.parts`.
-        wanted : callable
-            Ranges of values of a part -> whether the part is needed.
-
-        Yields
-        ------
-        int, pandas.DataFrame
-            See :meth:`TableFile.parts`.
-        """
-        first = 0
-        with pq.ParquetFile(self._path) as file:
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group)
-                if wanted(_ranges(rows)):
-                    start = first
-                    for batch in file.iter_batches(ROWS_PER_PART, row_groups=[group], columns=list(columns)):
-                        yield start, pa.Table.from_batches([batch]).to_pandas(types_mapper=NULLABLE_INTEGERS.get)
-                        start += batch.num_rows
-                first += rows.num_rows
-
-
-def _ranges(rows: pq.RowGroupMetaData) -> dict[str, tuple[Any, Any]]:
-    ranges = {}
-    for number in range(rows.num_columns):
-        column = rows.column(number)
-        if column.is_stats_set and column.statistics.has_min_max:
-            ranges[column.path_in_schema] = (column.statistics.min, column.statistics.max)
-    return ranges
-
-
-class TextTable:
-    """A table of comma- or tab-separated values; lines that begin with # are comments."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._options: dict[str, Any] = {
-            "comment": "#",
-            "sep": "\t" if ".tsv" in path.suffixes else ",",
-            "skipinitialspace": True,
-        }
-        self.columns = list(pd.read_csv(path, nrows=0, **self._options).columns)
-        self.units: dict[str, str] = {}
-
-    def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield the table in parts.
-
-        Parameters
-        ----------
-        columns, texts : sequence of str
-            See :meth:`TableFile.parts`.
-        wanted : callable
-            Not used: the format does not know ranges.
-
-        Yields
-        ------
-        int, pandas.DataFrame
-            See :meth:`TableFile.parts`.
-        """
-        types = dict.fromkeys(texts, str)
-        first = 0
-        with pd.read_csv(
-            self._path, usecols=list(columns), dtype=types, chunksize=ROWS_PER_PART, low_memory=False, **self._options
-        ) as file:
-            for part in file:
-                yield first, part[list(columns)].reset_index(drop=True)
-                first += len(part)
-
-
-class FitsTable:
-    """The first table of a FITS file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with fitsio.FITS(str(path)) as file:
-            tables = [number for number, hdu in enumerate(file) if hdu.get_exttype() in {"BINARY_TBL", "ASCII_TBL"}]
-            if not tables:
-                raise ValueError("it holds no table")
-            self._place = tables[0]
-            hdu = file[self._place]
-            header = hdu.read_header()
-            self._rows = hdu.get_nrows()
-            self.columns = hdu.get_colnames()
-        numbered = list(enumerate(self.columns, 1))
-        self.units = {name: str(header[f"TUNIT{k}"]).strip() for k, name in numbered if f"TUNIT{k}" in header}
-        self._null = {name: header[f"TNULL{k}"] for k, name in numbered if f"TNULL{k}" in header}
-
-    def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield the table in parts.
-
-        Parameters
-        ----------
-        columns, texts : sequence of str
-            See :meth:`TableFile.parts`.
-        wanted : callable
-            Not used: the format does not know ranges.
-
-        Yields
-        ------
-        int, pandas.DataFrame
-            See :meth:`TableFile.parts`.
-        """
-        with fitsio.FITS(str(self._path)) as file:
-            hdu = file[self._place]
-            for first in range(0, self._rows, ROWS_PER_PART):
-                values = hdu[list(columns)][first : min(first + ROWS_PER_PART, self._rows)]
-                yield first, pd.DataFrame({name: self._column(values, name) for name in columns})
-
-    def _column(self, values: np.ndarray, name: str) -> pd.Series:
-        column = values[name]
-        if column.ndim != 1:
-            raise ValueError(f"column {name} holds arrays")
-        if column.dtype.kind == "S":
-            column = np.char.decode(np.char.rstrip(column), "utf-8", "replace").astype(object)
-        series = pd.Series(column.astype(column.dtype.newbyteorder("=")))
-        if name in self._null and column.dtype.kind in "iu":
-            return series.astype("Int64").mask(series == int(self._null[name]))
-        return series
-
-
-class VoTable:
-    """The first table of a VOTable file, which can only be read as a whole."""
-
-    def __init__(self, path: Path) -> None:
-        table = Table.read(path, format="votable")
-        table = table[[name for name in table.colnames if table[name].ndim == 1]]
-        table.convert_bytestring_to_unicode()
-        self.columns = list(table.colnames)
-        self.units = {name: str(table[name].unit) for name in table.colnames if table[name].unit is not None}
-        self._frame = table.to_pandas()
-
-    def parts(self, columns: Sequence[str], texts: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield the whole table as one part.
-
-        Parameters
-        ----------
-        columns, texts : sequence of str
-            See :meth:`TableFile.parts`.
-        wanted : callable
-            Not used.
-
-        Yields
-        ------
-        int, pandas.DataFrame
-            See :meth:`TableFile.parts`.
-        """
-        yield 0, self._frame[list(columns)]
-
-
-TABLE_READERS: dict[str, type[TableFile]] = {
-    ".parquet": ParquetTable, ".pq": ParquetTable, ".csv": TextTable, ".txt": TextTable, ".tsv": TextTable,
-    ".vot": VoTable, ".xml": VoTable, ".votable": VoTable,
-}  # fmt: skip
-
-
-def open_table(path: Path, what: str) -> TableFile:
-    """Open the table in a file, whose suffix tells the format: Parquet, CSV, VOTable, and FITS for all others.
+    Returns
+    -------
+    TableFile
 
     Raises
     ------
     InputError
-        If the file cannot be read.
+        If the file cannot be read, or it is not clear which of its tables is meant.
     """
-    ending = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{what}: no such file")
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"{what}: neither a file nor a folder; expected a table")
     with readable(what):
-        return TABLE_READERS.get(ending, FitsTable)(path)  # type: ignore[call-arg]
+        tables = _tables(path, suits)
+    if extension is not None:
+        chosen = [table for table in tables if extension in (table.place.number, table.place.name)]
+    else:
+        chosen = [table for table in tables if suits(table.columns)] if len(tables) > 1 else tables
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(f"{table.place.number} ({table.place.name or 'without a name'})" for table in tables[:20])
+    if extension is not None:
+        raise InputError(f"{what}: no single table {extension!r} ({key}.extension); it has {names}")
+    if not chosen:
+        return tables[0]
+    raise InputError(f"{what}: has the tables {names}; say with {key}.extension which one, by name or number")
+
+
+def _tables(path: Path, suits: Suits) -> list[TableFile]:
+    if path.is_dir():
+        return [ParquetTable(path)]
+    head = head_of(path)
+    if not head:
+        raise ValueError("it is empty")
+    if other := next((name for magic, name in OTHER_FORMATS.items() if head.startswith(magic)), None):
+        raise ValueError(f"it is {other}")
+    if head.lstrip().lower().startswith(WEB_PAGE):
+        raise ValueError("it is a web page; fetch the table again")
+    if head.startswith(b"PAR1"):
+        if is_packed(path):
+            raise ValueError("it is a compressed Parquet file; unpack it")
+        return [ParquetTable(path)]
+    if head.startswith(b"SIMPLE  ="):
+        return fits_tables(path)
+    if head.lstrip().startswith((b"<?xml", b"<VOTABLE", b"<!--", b"<vot:VOTABLE")):
+        return list(votable_tables(path))
+    style = _of_astropy(head)
+    if style is None:
+        return [_text_table(path, suits)]
+    require_whole(path.stat().st_size)
+    return [WholeTable(Table.read(whole_bytes(path).getvalue().decode("utf-8"), format=style))]
+
+
+def _text_table(path: Path, suits: Suits) -> TextTable:
+    """Return a table of text; under a name of another format only if it suits, for it may be a download that failed."""
+    named = next((NO_TEXT[ending] for suffix in path.suffixes if (ending := suffix.lower()) in NO_TEXT), None)
+    try:
+        table = TextTable(path)
+        if named is None or suits(table.columns):
+            return table
+    except ValueError:
+        if named is None:
+            raise
+    raise ValueError(f"by its name it is {named}, but it begins as {named} does not; make or fetch it again")
+
+
+def _of_astropy(head: bytes) -> str | None:
+    """Return astropy's name of a format of text with fixed columns, None for other text."""
+    if b"Byte-by-byte Description" in head:
+        return "ascii.mrt" if head.startswith(b"Title:") else "ascii.cds"
+    if head.startswith((b"\\", b"|")) and b"\n|" in b"\n" + head:
+        return "ascii.ipac"
+    first = head.split(b"\n", 1)[0].split()
+    return "ascii.sextractor" if first[:2] == [b"#", b"1"] and len(first) > 2 else None
 
 
 @contextlib.contextmanager
@@ -269,6 +160,10 @@ def readable(what: str) -> Iterator[None]:
     """Turn exceptions that table readers raise in the block into an InputError about the table `what`."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{what}: its text is not in UTF-8 (byte {error.object[error.start]:#x}); save it in UTF-8"
+        ) from None
     except TABLE_ERRORS as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{what}: not a readable table ({reason}); expected Parquet, FITS, CSV or VOTable") from None
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"{what}: not a readable table ({reason}); expected {FORMATS}") from None

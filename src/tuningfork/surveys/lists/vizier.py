@@ -1,5 +1,7 @@
 """Catalogues of VizieR (Ochsenbein et al. 2000), queried through its TAP service."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import pyarrow as pa
 from astropy.table import Table
@@ -8,8 +10,11 @@ from tuningfork.core.config.sources import VizierCatalogue
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.lists.columns import COLUMN_ALIASES, NUMBER_COLUMNS, as_numbers, require_numbers, unit_factor
+from tuningfork.surveys.lists.columns import COLUMN_ALIASES, NUMBER_COLUMNS, numbers
+from tuningfork.surveys.lists.formats.base import frame_of
+from tuningfork.surveys.lists.missing import MARKED
 from tuningfork.surveys.lists.sources.rows import identified
+from tuningfork.surveys.lists.units import Units
 from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Limit, Network
 
@@ -54,7 +59,7 @@ def of_vizier(catalogue: VizierCatalogue, shard: Shard, network: Network) -> pa.
     what = f"sources.catalogue.table: {catalogue.table} of VizieR"
     if len(table.colnames) != len(columns):
         raise InputError(f"{what}: expected {len(columns)} columns, received {len(table.colnames)}")
-    frame = _frame(table, {name: columns.index(mapping[name]) for name in names}, what)
+    frame = _frame(table, {name: columns.index(mapping[name]) for name in names}, catalogue.units, what)
     return identified(frame[shard.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())])
 
 
@@ -63,17 +68,18 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _frame(table: Table, numbers: dict[str, int], what: str) -> pd.DataFrame:
+def _frame(table: Table, places: Mapping[str, int], given: Mapping[str, str], what: str) -> pd.DataFrame:
     """Return columns of a table, given by their numbers, under our names and in our units."""
-    table.convert_bytestring_to_unicode()
-    values = table.to_pandas()
+    values = frame_of(table)
+    stated = {name: str(table[name].unit) for name in table.colnames if table[name].unit is not None}
+    units = Units(given=given, stated=stated)
     frame = pd.DataFrame(index=values.index)
-    for name, number in numbers.items():
-        column = values[values.columns[number]]
+    for name, number in places.items():
+        column = table.colnames[number]
         if name in NUMBER_COLUMNS:
-            require_numbers(column, name, what)
-            unit = table.columns[number].unit
-            frame[name] = as_numbers(column) * unit_factor(name, None if unit is None else str(unit), what)
+            frame[name], marked = numbers(values[column], name, column, units, what)
+            if marked.any():
+                frame[f"{MARKED}{name}"] = marked
         else:
-            frame[name] = column
+            frame[name] = values[column]
     return frame

@@ -16,7 +16,7 @@ from tuningfork.core.config.sources import TableCatalogue
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.flags import Flag
 from tuningfork.sky.shards import Shard, pixels
-from tuningfork.surveys.lists import files
+from tuningfork.surveys.lists.formats import base
 from tuningfork.surveys.lists.sources.table import UserTable
 
 FORMATS = ["parquet", "csv", "fits", "vot"]
@@ -35,7 +35,7 @@ def write(frame: pd.DataFrame, path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read tables in parts of 100 rows, so that the small ones of these tests have several."""
-    monkeypatch.setattr(files, "ROWS_PER_PART", 100)
+    monkeypatch.setattr(base, "ROWS_PER_PART", 100)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -105,7 +105,7 @@ def test_a_missing_integer_of_fits_is_no_identifier(tmp_path: Path) -> None:
 
 
 def test_a_published_table_of_galaxy_zoo(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "ROWS_PER_PART", 5000)
+    monkeypatch.setattr(base, "ROWS_PER_PART", 5000)
     path = real_data / "tables" / "gz2_stripe82_table5.csv.gz"
     header = pd.read_csv(path, nrows=3)
     names = {str(name).lower(): str(name) for name in header.columns}
@@ -124,7 +124,7 @@ def test_a_published_table_of_galaxy_zoo(real_data: Path, monkeypatch: pytest.Mo
     [
         ("x,y\n1,2\n", {}, r"t\.csv has the columns x, y; expected ra and dec \(deg\); sources\.catalogue\.columns can name"),
         ("ra,dec\n1,2\n", {"mag": "r"}, r"t\.csv has no column 'r' \(sources\.catalogue\.columns\.mag\); it has ra, dec"),
-        ("ra,dec\n12:34:56,1\n", {}, r"t\.csv: column ra holds '12:34:56'; expected degrees"),
+        ("ra,dec\n12:34:56,1\n", {}, r"t\.csv: row 1: ra is '12:34:56'; expected degrees \(188\.733333 if"),
         ("", {}, r"t\.csv: not a readable table"),
         ("file,ra\na,3\n", {}, r"expected ra and dec"),
     ],

@@ -143,8 +143,9 @@ def test_rows_that_no_galaxy_can_have_are_named_and_the_others_kept(tmp_path_fac
     [
         ("ra,dec,colour\n1,2,3\n", "expected at least one of mag, r_eff"),
         ("x,y,mag\n1,2,3\n", r"expected ra and dec \(deg\), or source_id"),
-        ("ra,dec,mag\n1,2,bright\n", "column mag holds 'bright'; expected a number"),
-        ("ra,dec,mag\n1,2,-99\n", "none of its 1 rows can be used; most often: mag outside 0 to 40"),
+        ("ra,dec,mag\n1,2,bright\n", "row 1: mag is 'bright'; expected a number"),
+        ("ra,dec,mag\n1,2,-98\n", "none of its 1 rows can be used; most often: mag outside 0 to 40"),
+        ("ra,dec,mag\n1,2,-99\n", "none of its 1 rows can be used; most often: no measurement"),
         ("", "not a readable table"),
     ],
 )
@@ -185,7 +186,7 @@ def test_every_row_of_the_table_is_accounted_for(tmp_path: Path) -> None:
     rows = measured_rows()
     rows.loc[0, "ra"] += 0.4 * ARCSEC
     rows = pd.concat([rows, rows.iloc[[0]].assign(ra=150.0 + 0.2 * ARCSEC), rows.iloc[[2]].assign(dec=2.1)])
-    rows = pd.concat([rows, rows.iloc[[3]].assign(mag=-99.0), rows.iloc[[3]].assign(ra=np.nan)])
+    rows = pd.concat([rows, rows.iloc[[3]].assign(mag=-98.0), rows.iloc[[3]].assign(ra=np.nan)])
     part, _, account = run(tmp_path, rows)
     reasons = account["reason"].tolist()
     assert len(account) == len(rows) == COUNT + 4

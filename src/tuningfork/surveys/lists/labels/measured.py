@@ -1,6 +1,6 @@
 """The user's table of measured galaxies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,12 @@ import pandas as pd
 
 from tuningfork.core.config.measurements import Measurements
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.lists.columns import choose_columns
-from tuningfork.surveys.lists.files import TableFile, open_table
+from tuningfork.surveys.lists.columns import choose_columns, same_name
+from tuningfork.surveys.lists.files import open_table
+from tuningfork.surveys.lists.formats.base import TableFile
 from tuningfork.surveys.lists.labels import placed
 from tuningfork.surveys.lists.labels.placed import Placed
+from tuningfork.surveys.lists.units import Units
 
 MEASUREMENTS_KEY = "train.structure.measurements"
 """Configuration key of the table's settings."""
@@ -51,11 +53,11 @@ def read_measured(settings: Measurements) -> Placed | None:
     if settings.table is None:
         return None
     what = f"{MEASUREMENTS_KEY}.table: {settings.table}"
-    file = open_table(Path(settings.table), what)
+    file = open_table(Path(settings.table), what, settings.extension, _suits(settings), MEASUREMENTS_KEY)
     columns = choose_columns(file.columns, settings.columns, what, MEASUREMENT_ALIASES, f"{MEASUREMENTS_KEY}.columns")
     by_position = placed.require_place(columns, file.columns, what, MEASUREMENTS_KEY)
     _require_parameters(file, columns, what)
-    rows = _rows(file, columns, what)
+    rows = _rows(file, columns, Units(f"{MEASUREMENTS_KEY}.units", settings.units, file.units), what)
     fault = _faults(rows, by_position)
     placed.require_usable(fault, what)
     return Placed(what, rows, fault, by_position)
@@ -69,12 +71,23 @@ def _require_parameters(file: TableFile, columns: Mapping[str, str], what: str) 
         )
 
 
-def _rows(file: TableFile, columns: Mapping[str, str], what: str) -> pd.DataFrame:
+def _suits(settings: Measurements) -> Callable[[Sequence[str]], bool]:
+    def suits(available: Sequence[str]) -> bool:
+        return any(
+            same_name(available, name)
+            for ours in PARAMETERS
+            for name in (*MEASUREMENT_ALIASES[ours], settings.columns.get(ours, ours))
+        )
+
+    return suits
+
+
+def _rows(file: TableFile, columns: Mapping[str, str], units: Units, what: str) -> pd.DataFrame:
     """Return the whole table under our names and in our units; missing values are NaN or None."""
     texts = [column for name, column in columns.items() if name == "source_id"]
     whole = placed.whole_table(file, list(columns.values()), texts, what, MAX_MEASURED_ROWS)
-    numbers = placed.numbers_of(whole, ("ra", "dec", *PARAMETERS), columns, file.units, what)
-    return pd.DataFrame(numbers).assign(source_id=placed.identifiers_of(whole, columns))
+    numbers = placed.numbers_of(whole, ("ra", "dec", *PARAMETERS), columns, units, what)
+    return pd.DataFrame(numbers).assign(source_id=placed.identifiers_of(whole, columns, what))
 
 
 def _faults(rows: pd.DataFrame, by_position: bool) -> np.ndarray:

@@ -8,8 +8,10 @@ import pandas as pd
 
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
-from tuningfork.surveys.lists.columns import as_numbers, as_texts, require_numbers, unit_factor
-from tuningfork.surveys.lists.files import TableFile, readable
+from tuningfork.surveys.lists.columns import as_texts, numbers, require_exact_ids
+from tuningfork.surveys.lists.files import readable
+from tuningfork.surveys.lists.formats.base import TableFile
+from tuningfork.surveys.lists.units import Units
 
 PLACE_ALIASES = {
     "source_id": ("source_id", "id", "objid", "object_id"),
@@ -117,7 +119,7 @@ def whole_table(file: TableFile, columns: Sequence[str], texts: Sequence[str], w
 
 
 def numbers_of(
-    whole: pd.DataFrame, names: Sequence[str], columns: Mapping[str, str], units: Mapping[str, str], what: str
+    whole: pd.DataFrame, names: Sequence[str], columns: Mapping[str, str], units: Units, what: str
 ) -> dict[str, np.ndarray]:
     """Return columns of numbers under our names and in our units.
 
@@ -129,31 +131,30 @@ def numbers_of(
         Our names of the wanted columns.
     columns : mapping
         Our name -> column.
-    units : mapping
-        Column -> unit.
+    units : Units
     what : str
         Configuration key and name of the table, for messages.
 
     Returns
     -------
     dict
-        Our name -> values, shape (N,); NaN for a column that the table lacks.
+        Our name -> values, shape (N,); NaN for a column that the table lacks, and for numbers that
+        stand for missing values.
 
     Raises
     ------
     InputError
-        If a column consists of text, or has the wrong kind of unit.
+        If a row holds text, or a column has the wrong kind of unit.
     """
     rows = {}
     for name in names:
         rows[name] = np.full(len(whole), np.nan)
         if name in columns:
-            require_numbers(whole[columns[name]], name, what)
-            rows[name] = as_numbers(whole[columns[name]]) * unit_factor(name, units.get(columns[name]), what)
+            rows[name], _ = numbers(whole[columns[name]], name, columns[name], units, what)
     return rows
 
 
-def identifiers_of(whole: pd.DataFrame, columns: Mapping[str, str]) -> pd.Series:
+def identifiers_of(whole: pd.DataFrame, columns: Mapping[str, str], what: str) -> pd.Series:
     """Return the identifiers of rows.
 
     Parameters
@@ -162,12 +163,21 @@ def identifiers_of(whole: pd.DataFrame, columns: Mapping[str, str]) -> pd.Series
         Table of N rows.
     columns : mapping
         Our name -> column.
+    what : str
+        Configuration key and name of the table, for messages.
 
     Returns
     -------
     pandas.Series
         Text, or None if a row has no identifier; length N.
+
+    Raises
+    ------
+    InputError
+        If identifiers are floating-point numbers whose last digits are lost.
     """
+    if "source_id" in columns:
+        require_exact_ids(whole[columns["source_id"]], what)
     ids = as_texts(whole[columns["source_id"]]) if "source_id" in columns else [None] * len(whole)
     return pd.Series(ids, dtype=object)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from astropy.table import Table
 
 from tuningfork.core.config.transfer import Transfer
 from tuningfork.core.config.votes import Votes
@@ -13,11 +12,13 @@ from tuningfork.core.decision_tree import vote_columns
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
-from tuningfork.surveys.lists.columns import as_numbers, choose_columns
+from tuningfork.surveys.lists.columns import choose_columns, numbers
 from tuningfork.surveys.lists.files import open_table
+from tuningfork.surveys.lists.formats.base import TableFile, frame_of
 from tuningfork.surveys.lists.labels import placed
 from tuningfork.surveys.lists.labels.placed import Placed
 from tuningfork.surveys.lists.labels.trees.tree import Tree, read_tree
+from tuningfork.surveys.lists.units import Units
 from tuningfork.surveys.lists.vizier import POSITION_COLUMNS, VIZIER_LIMIT, quoted
 from tuningfork.surveys.tap import ask_around
 from tuningfork.surveys.transfer.network import Network
@@ -54,11 +55,11 @@ def read_votes(settings: Votes, shards: Sequence[Shard], transfer: Transfer) -> 
     if settings.vizier is not None:
         return _of_vizier(settings, shards, Network(transfer))
     what = f"{VOTES_KEY}.table: {settings.table}"
-    file = open_table(Path(str(settings.table)), what)
+    file = _open(settings, what)
     columns, votes = check_votes(settings, file.columns, what)
     texts = [column for name, column in columns.items() if name == "source_id"]
     whole = placed.whole_table(file, [*columns.values(), *votes.values()], texts, what, MAX_VOTE_ROWS)
-    return _voted(settings, whole, columns, votes, file.units, what)
+    return _voted(settings, whole, columns, votes, _units(settings, file.units), what)
 
 
 def check_votes(settings: Votes, available: Sequence[str], what: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -111,17 +112,30 @@ def shards_with_votes(settings: Votes, footprint: Sequence[Shard]) -> list[Shard
         raise ConfigurationError(str(error)) from None
 
 
+def _open(settings: Votes, what: str) -> TableFile:
+    tree = read_tree(settings.tree)
+
+    def suits(available: Sequence[str]) -> bool:
+        return bool(tree.columns_in(available))
+
+    return open_table(Path(str(settings.table)), what, settings.extension, suits, VOTES_KEY)
+
+
+def _units(settings: Votes, stated: Mapping[str, str]) -> Units:
+    return Units(f"{VOTES_KEY}.units", settings.units, stated)
+
+
 def _shards(settings: Votes, footprint: Sequence[Shard]) -> list[Shard]:
     if not settings.wanted:
         return []
     shards = list(footprint)
     if settings.table is not None:
         what = f"{VOTES_KEY}.table: {settings.table}"
-        file = open_table(Path(settings.table), what)
+        file = _open(settings, what)
         columns, _ = check_votes(settings, file.columns, what)
         if {"ra", "dec"} <= set(columns) and not settings.shards and shards:
             whole = placed.whole_table(file, [columns["ra"], columns["dec"]], [], what, MAX_VOTE_ROWS)
-            rows = pd.DataFrame(placed.numbers_of(whole, ("ra", "dec"), columns, file.units, what))
+            rows = pd.DataFrame(placed.numbers_of(whole, ("ra", "dec"), columns, _units(settings, file.units), what))
             fault = np.where(placed.misplaced(rows, True)[0], "no valid position", "").astype(object)
             shards_of_table = Placed(what, rows, fault, True).shards(shards[0].order) or []
             shards = sorted(set(shards) & set(shards_of_table))
@@ -131,7 +145,10 @@ def _shards(settings: Votes, footprint: Sequence[Shard]) -> list[Shard]:
                     f"shards in {VOTES_KEY}.shards, or change sky.footprint"
                 )
     if settings.shards:
-        return [Shard.parse(name) for name in settings.shards]
+        try:
+            return [Shard.parse(name) for name in settings.shards]
+        except InputError as error:
+            raise InputError(f"{VOTES_KEY}.shards: {error}") from None
     step = max(1, -(-len(shards) // settings.max_shards))
     return shards[::step]
 
@@ -148,16 +165,10 @@ def _of_vizier(settings: Votes, shards: Sequence[Shard], network: Network) -> Pl
 
         table = ask_around(network, settings.tap_url, query, Surroundings.around(shard), VIZIER_LIMIT)
         units |= {name: str(table[name].unit) for name in table.colnames if table[name].unit is not None}
-        frames.append(_frame(table))
+        frames.append(frame_of(table))
     whole = pd.concat(frames, ignore_index=True).drop_duplicates(ignore_index=True)
     columns, votes = check_votes(settings, list(whole.columns), what)
-    return _voted(settings, whole, columns, votes, units, what)
-
-
-def _frame(table: Table) -> pd.DataFrame:
-    plain = table[[name for name in table.colnames if table[name].ndim == 1]]
-    plain.convert_bytestring_to_unicode()
-    return plain.to_pandas()
+    return _voted(settings, whole, columns, votes, _units(settings, units), what)
 
 
 def _voted(
@@ -165,13 +176,13 @@ def _voted(
     whole: pd.DataFrame,
     columns: Mapping[str, str],
     votes: Mapping[str, str],
-    units: Mapping[str, str],
+    units: Units,
     what: str,
 ) -> Placed:
     tree: Tree = read_tree(settings.tree)
     rows = pd.DataFrame(placed.numbers_of(whole, ("ra", "dec"), columns, units, what))
-    rows["source_id"] = placed.identifiers_of(whole, columns)
-    counts = tree.votes({name: as_numbers(whole[column]) for name, column in votes.items()})
+    rows["source_id"] = placed.identifiers_of(whole, columns, what)
+    counts = tree.votes({name: numbers(whole[column], "", column, Units(), what)[0] for name, column in votes.items()})
     rows[vote_columns()] = counts
     fault = np.full(len(rows), "", dtype=object)
     fault[rows[vote_columns()].sum(axis=1) <= 0] = "no votes"

@@ -17,9 +17,13 @@ from tuningfork.core.config.sources import HatsCatalogue
 from tuningfork.core.errors import InputError
 from tuningfork.sky.hats import PROPERTY_FILES, partition_path, read_properties
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.lists.columns import NUMBER_COLUMNS, as_numbers, choose_columns, require_position, unit_factor
+from tuningfork.surveys.lists.columns import NUMBER_COLUMNS, choose_columns, numbers, require_position
 from tuningfork.surveys.lists.files import TABLE_ERRORS
+from tuningfork.surveys.lists.formats.parquet import masks_of, plain_column
+from tuningfork.surveys.lists.formats.parquet_units import units_of
+from tuningfork.surveys.lists.missing import MARKED
 from tuningfork.surveys.lists.sources.rows import POSITION_ORDER, identified
+from tuningfork.surveys.lists.units import Units
 
 HEALPIX_INDEX = "_healpix_29"
 """Column with the number of each row's HEALPix pixel of order 29."""
@@ -46,6 +50,7 @@ class Hats:
     def __init__(self, catalogue: HatsCatalogue) -> None:
         self.what = f"sources.catalogue.path: {catalogue.path}"
         self._mapping = dict(catalogue.columns)
+        self._given_units = dict(catalogue.units)
         self.folder = Path(catalogue.path)
         if (self.folder / "collection.properties").is_file():
             name = (read_properties(self.folder, ["collection.properties"]) or {}).get("hats_primary_table_url", "")
@@ -167,14 +172,21 @@ class Hats:
             ds.field(HEALPIX_INDEX) < (shard.pixel + 1) << shift
         )
         try:
-            table = data.to_table(list(dict.fromkeys(columns.values())), filter=within if indexed else None)
+            masks = masks_of(data.schema)
+            read = [*columns.values(), *(masks[column] for column in columns.values() if column in masks)]
+            table = data.to_table(list(dict.fromkeys(read)), filter=within if indexed else None)
+            units = Units(given=self._given_units, stated=units_of(data.schema))
         except TABLE_ERRORS as error:
             raise self._unreadable(self._path(partition), error) from None
         frame = pd.DataFrame(index=range(table.num_rows))
         for name, column in columns.items():
-            unit = (data.schema.field(column).metadata or {}).get(b"unit", b"").decode(errors="replace")
-            values = table[column].to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-            frame[name] = as_numbers(values) * unit_factor(name, unit, self.what) if name in NUMBER_COLUMNS else values
+            values = plain_column(table, column, masks)
+            if name in NUMBER_COLUMNS:
+                frame[name], marked = numbers(values, name, column, units, self.what)
+                if marked.any():
+                    frame[f"{MARKED}{name}"] = marked
+            else:
+                frame[name] = values
         if indexed:
             return frame
         return frame[shard.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())]

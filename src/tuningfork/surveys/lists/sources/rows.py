@@ -1,5 +1,6 @@
 """Conversion of the rows of a list into the table of the stage `sources`."""
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -9,8 +10,10 @@ import pyarrow as pa
 
 from tuningfork.core.columns.table import shard_table
 from tuningfork.core.flags import Flag
+from tuningfork.core.tables import MARKED_KEY
 from tuningfork.sky.shards import pixels, valid_position
 from tuningfork.surveys.lists.columns import as_texts
+from tuningfork.surveys.lists.missing import MARKED
 
 INTEGER_TEXT = re.compile(r"[+-]?\d{1,19}")
 """Text that is used as the source_id if it does not exceed `MAX_SOURCE_ID`."""
@@ -59,10 +62,14 @@ def sources_of(
         "dec": np.where(known, dec, np.nan),
         "name": pa.array([names[row] for row in order], pa.string()),
     }
+    marked = {}
     for column, ours in SOURCE_COLUMNS.items():
         if ours in frame:
             values[column] = frame[ours].to_numpy(dtype=float)[order]
-    return shard_table("sources", values)
+        if MARKED + ours in frame:
+            marked[column] = int((frame[MARKED + ours] == True).sum())  # noqa: E712 (parts without any have NaN)
+    table = shard_table("sources", values)
+    return table.replace_schema_metadata((table.schema.metadata or {}) | {MARKED_KEY: json.dumps(marked).encode()})
 
 
 def ids_of_positions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:

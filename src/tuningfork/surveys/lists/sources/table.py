@@ -10,19 +10,24 @@ import pandas as pd
 import pyarrow as pa
 
 from tuningfork.core.config.sources import TableCatalogue
+from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, pixels, shards_of_positions, valid_position
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.lists.columns import (
+    COLUMN_ALIASES,
     NUMBER_COLUMNS,
     TEXT_COLUMNS,
-    as_numbers,
     as_texts,
     choose_columns,
-    require_numbers,
-    unit_factor,
+    numbers,
+    require_exact_ids,
+    same_name,
 )
-from tuningfork.surveys.lists.files import Ranges, open_table, readable
+from tuningfork.surveys.lists.files import open_table, readable
+from tuningfork.surveys.lists.formats.base import Ranges
+from tuningfork.surveys.lists.missing import MARKED
 from tuningfork.surveys.lists.sources.rows import INTEGER_TEXT, MAX_SOURCE_ID, sources_of
+from tuningfork.surveys.lists.units import Units, unit_factor
 
 WantedRanges = Callable[[Ranges], bool]
 """Our name -> smallest and largest value in a part of a table -> whether the part is needed."""
@@ -51,26 +56,42 @@ class UserTable:
     def __init__(self, catalogue: TableCatalogue) -> None:
         path = Path(catalogue.path)
         self.what = f"sources.catalogue.path: {path}"
-        self._file = open_table(path, self.what)
+        wanted = {name: catalogue.columns.get(name, "") for name in ("ra", "dec", "file")}
+
+        def suits(columns: Sequence[str]) -> bool:
+            found = {n for n, c in wanted.items() if any(same_name(columns, a) for a in (c, *COLUMN_ALIASES[n]) if a)}
+            return {"ra", "dec"} <= found or "file" in found
+
+        self._file = open_table(path, self.what, catalogue.extension, suits)
         self.available: Sequence[str] = self._file.columns
         self.columns = choose_columns(self.available, catalogue.columns, self.what)
-        self._factors = {
-            name: unit_factor(name, self._file.units.get(column), self.what) for name, column in self.columns.items()
-        }
+        self._texts = False
+        self._units = Units("sources.catalogue.units", catalogue.units, self._file.units)
+        self._factors = {name: unit_factor(name, self.columns[name], self._units, self.what) for name in self._numbers}
+
+    @property
+    def _numbers(self) -> list[str]:
+        return [name for name in NUMBER_COLUMNS if name in self.columns]
 
     def check(self) -> None:
-        """Check, in the first part of the table, that the columns of numbers hold numbers.
+        """Check that the table has rows, that columns of numbers hold numbers, and that identifiers are exact.
+
+        Of formats that know the types of their columns only the first part is read, if they are those of numbers.
 
         Raises
         ------
         InputError
-            If one holds text.
+            If one holds text; the message names the row.
         """
-        columns = {self.columns[name]: name for name in NUMBER_COLUMNS if name in self.columns}
-        with readable(self.what):
-            _, part = next(self._file.parts(list(columns), [], every_part), (0, pd.DataFrame(columns=list(columns))))
-        for column, name in columns.items():
-            require_numbers(part[column], name, self.what)
+        rows = 0
+        for frame in self.frames([name for name in self.columns if name != "name"]):
+            rows += len(frame)
+            if "source_id" in frame:
+                require_exact_ids(frame["source_id"], self.what)
+            if self._file.typed and rows and not self._texts:
+                break
+        if not rows:
+            raise InputError(f"{self.what}: has no rows; expected one for each source")
 
     def frames(self, names: Sequence[str], wanted: WantedRanges = every_part) -> Iterator[pd.DataFrame]:
         """Yield parts of the table, under our names and in our units.
@@ -88,6 +109,8 @@ class UserTable:
             The index is the number of the row.
         """
         columns = {name: self.columns[name] for name in names if name in self.columns}
+        if not columns:
+            return
         texts = [column for name, column in columns.items() if name in TEXT_COLUMNS]
 
         def wanted_here(ranges: Ranges) -> bool:
@@ -95,16 +118,18 @@ class UserTable:
 
         with readable(self.what):
             for first, part in self._file.parts(list(dict.fromkeys(columns.values())), texts, wanted_here):
-                values = {
-                    name: as_numbers(part[column]) * self._factors[name]
-                    if name in NUMBER_COLUMNS
-                    else part[column].array
-                    for name, column in columns.items()
-                }
+                values: dict[str, Any] = {}
+                for name, column in columns.items():
+                    if name in NUMBER_COLUMNS:
+                        values[name], marked = numbers(part[column], name, column, self._units, self.what, first)
+                        values |= {f"{MARKED}{name}": marked} if marked.any() else {}
+                        self._texts |= not pd.api.types.is_numeric_dtype(part[column].dtype)
+                    else:
+                        values[name] = part[column].array
                 yield pd.DataFrame(values, index=pd.RangeIndex(first, first + len(part)))
 
     def _in_our_unit(self, name: str, ends: tuple[Any, Any]) -> tuple[Any, Any]:
-        if self._factors[name] == 1 or not all(map(_is_number, ends)):
+        if self._factors.get(name, 1) == 1 or not all(map(_is_number, ends)):
             return ends
         return ends[0] * self._factors[name], ends[1] * self._factors[name]
 
@@ -119,12 +144,12 @@ class UserTable:
         parts = list(self.frames(list(self.columns)))
         return pd.concat(parts) if parts else pd.DataFrame(columns=list(self.columns))
 
-    def more(self, numbers: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
+    def more(self, wanted: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
         """Return columns that have no place among ours, all rows.
 
         Parameters
         ----------
-        numbers, texts : sequence of str
+        wanted, texts : sequence of str
             Names of columns, whether in capitals or not; numbers come in our units.
 
         Returns
@@ -137,20 +162,17 @@ class UserTable:
         InputError
             If a row of a column of numbers holds text, or the column has a unit of another kind.
         """
-        lower = {str(name).strip().lower(): name for name in reversed(self.available)}
-        columns = {name: lower[name.lower()] for name in [*numbers, *texts]}
+        known = {name: [name] for name in [*wanted, *texts]}
+        columns = choose_columns(self.available, {}, self.what, known)
         with readable(self.what):
             parts = [
                 part for _, part in self._file.parts(list(columns.values()), [columns[t] for t in texts], every_part)
             ]
         whole = pd.concat(parts) if parts else pd.DataFrame(columns=list(columns.values()))
-        for name in numbers:
-            require_numbers(whole[columns[name]], name, self.what, each=True)
-        factors = {name: unit_factor(name, self._file.units.get(columns[name]), self.what) for name in numbers}
-        values = {name: as_numbers(whole[columns[name]]) * factors[name] for name in numbers}
-        return pd.DataFrame(
-            values | {name: [text or None for text in as_texts(whole[columns[name]])] for name in texts}
-        )
+        values: dict[str, Any] = {
+            name: numbers(whole[columns[name]], name, columns[name], self._units, self.what)[0] for name in wanted
+        }
+        return pd.DataFrame(values | {name: as_texts(whole[columns[name]]) for name in texts})
 
     def shards(self, order: int) -> list[Shard]:
         """Return the shards that contain sources, in order of pixel number; at least one."""
@@ -218,6 +240,7 @@ class UserTable:
         counts = pd.Series(0, index=pd.Index(keys.dropna().unique()))
         integers = True
         for frame in self.frames(["source_id"]):
+            require_exact_ids(frame["source_id"], self.what)
             keys_of_part, all_integers = _keys(frame["source_id"])
             integers &= all_integers
             counts = counts.add(keys_of_part[keys_of_part.isin(counts.index)].value_counts(), fill_value=0)
@@ -235,6 +258,7 @@ def _keys(ids: pd.Series) -> tuple[pd.Series, bool]:
     if pd.api.types.is_float_dtype(ids):
         return pd.Series(as_texts(ids), index=ids.index, dtype="str"), False
     texts = ids.astype("str").str.strip().mask(ids.isna())
+    texts = texts.mask(texts == "")
     integers = texts.str.fullmatch(INTEGER_TEXT.pattern).fillna(False).astype(bool)
     texts = texts.mask(integers, texts.str.replace(r"^\+?0+(?=\d)", "", regex=True))
     return texts, bool(integers.all()) and bool((texts.str.lstrip("+-").str.zfill(19) <= str(MAX_SOURCE_ID)).all())

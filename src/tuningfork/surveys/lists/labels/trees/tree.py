@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from tuningfork.core.config.reading.document import read_document
 from tuningfork.core.decision_tree import answers, questions
-from tuningfork.core.errors import InputError
+from tuningfork.core.errors import ConfigurationError, InputError
 
 KNOWN_TREES = ("gz2", "gz_decals")
 """Trees that come with the package."""
@@ -43,6 +44,16 @@ class VoteColumnNames(_Part):
     asked: str | None = None
     everyone: str | float | None = None
 
+    @model_validator(mode="after")
+    def _templates(self) -> "VoteColumnNames":
+        for template in filter(None, (self.count, self.fraction, self.asked)):
+            for _, name, form, conversion in Formatter().parse(template):
+                if name not in (None, "question", "answer") or form or conversion:
+                    raise ValueError(f"{template[:80]!r}: the only placeholders are {{question}} and {{answer}}")
+        if not (self.count or self.fraction):
+            raise ValueError("count or fraction is needed, the names of the columns of votes")
+        return self
+
 
 class Tree(_Part):
     """A decision tree, the columns of its published table, and how its answers translate to ours.
@@ -64,6 +75,8 @@ class Tree(_Part):
 
     @model_validator(mode="after")
     def _sound(self) -> "Tree":
+        if not self.questions or not all(self.questions.values()):
+            raise ValueError("questions: there must be a question, and each must have an answer")
         seen: set[str] = set()
         for name, entry in self.questions.items():
             seen.add(name)
@@ -221,17 +234,16 @@ def read_tree(name: str) -> Tree:
         If there is no such file, or it is not a decision tree.
     """
     what = f"{TREE_KEY}: {name}"
+    file = tree_file(name)
+    if not file.is_file():
+        raise InputError(f"{what}: no such file; expected {', '.join(KNOWN_TREES)} or the path of a .yaml file")
     try:
-        return Tree.model_validate(yaml.safe_load(tree_file(name).read_text(encoding="utf-8")))
-    except OSError:
-        raise InputError(
-            f"{what}: no such file; expected {', '.join(KNOWN_TREES)} or the path of a .yaml file"
-        ) from None
+        return Tree.model_validate(read_document(file).values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(
             f"{what}: {f'{where}: ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{what}: not a YAML file ({' '.join(str(error).split())[:200]})") from None
+    except ConfigurationError as error:
+        raise InputError(f"{what}: not a decision tree ({error})") from None

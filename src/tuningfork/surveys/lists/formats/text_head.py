@@ -1,0 +1,158 @@
+"""The head of a table of text: its comments, the names and units of its columns, and what separates them."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from astropy.table import meta
+
+from tuningfork.surveys.lists.formats.stream import head_of
+
+SEPARATORS = (",", "\t", ";", "|")
+ENDINGS = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t",)}
+"""Ending -> separators that its files may have; others may also have spaces."""
+SPACES = r"\s+"
+ECSV = b"# %ECSV"
+UNIT_IN_NAME = re.compile(r".*\[([^\[\]]+)\]\s*")
+"""Name of a column with its unit in brackets."""
+RULE = re.compile(r"[-=]+")
+
+
+@dataclass(frozen=True)
+class TextHead:
+    """What the head of a table of text says.
+
+    Attributes
+    ----------
+    columns : list of str
+    separator : str
+        As pandas takes it.
+    lines : int
+        Lines before the first row.
+    comments : bool
+        Whether lines that begin with # are comments.
+    fields : int
+        Fields of the first row.
+    units : dict
+        Column -> unit.
+    """
+
+    columns: list[str]
+    separator: str
+    lines: int
+    comments: bool
+    fields: int
+    units: dict[str, str] = field(default_factory=dict)
+
+
+def text_head(path: Path) -> TextHead:
+    """Read the head of a table of text.
+
+    Lines before the names of the columns that begin with # are comments; if there are any, so are all later lines that
+    begin with #. The last of them has the names if the line after it has none.
+
+    Raises
+    ------
+    ValueError
+        If no line has the names of columns.
+    """
+    content = head_of(path)
+    if content.startswith(ECSV):
+        return _ecsv(content)
+    lines = content.decode("utf-8", "replace").splitlines()
+    comments = _leading_comments(lines)
+    body = [(number, line) for number, line in enumerate(lines) if line.strip() and not _is_comment(line, comments > 0)]
+    if not body:
+        raise ValueError("no line has the names of its columns")
+    endings = [suffix.lower() for suffix in path.suffixes]
+    allowed: Sequence[str] = next((ENDINGS[ending] for ending in endings if ending in ENDINGS), (*SEPARATORS, SPACES))
+    first, header = body[0]
+    separator = _separator(header, allowed)
+    names, start = fields_of(header, separator), first + 1
+    if any(_is_number(name) for name in names):
+        names, start, separator = _names_in_comment(lines[:first], header, allowed), first, _separator(header, allowed)
+    rows = [fields_of(line, separator) for number, line in body if number >= start]
+    units, skipped = _unit_lines(names, rows)
+    start = next((number for number, _ in [pair for pair in body if pair[0] >= start][skipped:]), len(lines))
+    units |= {name: match[1] for name in names if (match := UNIT_IN_NAME.fullmatch(name))}
+    return TextHead(names, separator, start, comments > 0, len(rows[skipped]) if len(rows) > skipped else 0, units)
+
+
+def _ecsv(content: bytes) -> TextHead:
+    lines = content.decode("utf-8", "replace").splitlines()
+    number = next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    if number == len(lines):
+        raise ValueError("its ECSV header has no end")
+    try:
+        header = meta.get_header_from_yaml([line[2:] for line in lines[1:number]])
+    except (yaml.YAMLError, meta.YamlParseError) as error:
+        raise ValueError(f"its ECSV header is no YAML: {error}") from None
+    separator = str(header.get("delimiter", " "))
+    names = fields_of(lines[number], separator)
+    rows = [line for line in lines[number + 1 :] if line.strip()]
+    count = len(fields_of(rows[0], separator)) if rows else 0
+    return TextHead(names, separator, number + 1, False, count, units_in(header))
+
+
+def units_in(header: dict) -> dict[str, str]:
+    """Return column -> unit of a header as astropy writes it into ECSV and Parquet files."""
+    return {column["name"]: str(column["unit"]) for column in header.get("datatype", []) if column.get("unit")}
+
+
+def _leading_comments(lines: Sequence[str]) -> int:
+    return next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+
+
+def _is_comment(line: str, comments: bool) -> bool:
+    return comments and line.startswith("#")
+
+
+def _separator(line: str, allowed: Sequence[str]) -> str:
+    """Return the separator that gives most fields; the first of those that give equally many."""
+    plain = [separator for separator in allowed if separator != SPACES]
+    best = max(plain, key=lambda separator: len(fields_of(line, separator)), default=SPACES)
+    return SPACES if SPACES in allowed and len(fields_of(line, best)) == 1 else best
+
+
+def fields_of(line: str, separator: str) -> list[str]:
+    """Return the fields of a line, without the spaces around them."""
+    if separator == SPACES:
+        line, separator = re.sub(SPACES, " ", line.strip()), " "
+    return [
+        text.strip() for text in next(csv.reader(io.StringIO(line), delimiter=separator, skipinitialspace=True), [])
+    ]
+
+
+def _names_in_comment(comments: Sequence[str], row: str, allowed: Sequence[str]) -> list[str]:
+    """Return the names in the last comment, if it has as many as the row has fields."""
+    count = len(fields_of(row, _separator(row, allowed)))
+    for line in reversed([line for line in comments if line.startswith("#")]):
+        text = line.lstrip("# ")
+        names = fields_of(text, _separator(text, allowed))
+        if len(names) == count and not any(map(_is_number, names)):
+            return names
+        break
+    raise ValueError(
+        f"its first line that is no comment holds numbers ({row.strip()[:60]}); expected the names of columns"
+    )
+
+
+def _unit_lines(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[dict[str, str], int]:
+    """Return units and the number of lines before the first row, if a line of dashes ends the head, as in VizieR."""
+    for number, row in enumerate(rows[:2]):
+        if row and all(RULE.fullmatch(text) for text in row):
+            units = dict(zip(names, rows[0], strict=False)) if number else {}
+            return {name: unit for name, unit in units.items() if unit}, number + 1
+    return {}, 0
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.lower() not in {"nan", "inf", "infinity"}
