@@ -113,7 +113,10 @@ def test_a_polygon_without_an_inside_is_refused(mine: Path, vertices: list, says
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("sky: {footprint: {kind: cone, ra: 1, dec: -0:00:30.5, radius: 0.1}}", "line 1: sky.footprint.dec: .*-0.00847"),
+        (
+            "sky: {footprint: {kind: cone, ra: 1, dec: -0:00:30.5, radius: 0.1}}",
+            "line 1: sky.footprint.dec: .*-0.00847",
+        ),
         ("sky: {footprint: {kind: cone, ra: 3:30, dec: 0, radius: 0.1}}", "line 1: sky.footprint.ra: .*write 52.5"),
         ("seed: 010", "line 1: seed: 010 .*write 10"),
         ("sky: {shard_order: 7}\nseed: 1\nsky: {shard_order: 8}", "lines 1 and 3: sky: this key stands twice"),

@@ -112,7 +112,13 @@ def test_packed_tables_are_read_whatever_their_name(tmp_path: Path, kind: str, p
 
 @pytest.mark.parametrize("ending", ["csv.bz2", "TSV", "dat", "ecsv", "parq"])
 def test_endings_of_tables(tmp_path: Path, ending: str) -> None:
-    formats = {"csv.bz2": "ascii.csv", "TSV": "ascii.tab", "dat": "ascii.basic", "ecsv": "ascii.ecsv", "parq": "parquet"}
+    formats = {
+        "csv.bz2": "ascii.csv",
+        "TSV": "ascii.tab",
+        "dat": "ascii.basic",
+        "ecsv": "ascii.ecsv",
+        "parq": "parquet",
+    }
     path = tmp_path / f"t.{ending}"
     Table({"ra": RA, "dec": DEC}).write(path, format=formats[ending])
     if ending == "csv.bz2":
