@@ -120,7 +120,7 @@ def _reason(reading: Reading) -> str:
 
 
 def _read(votes: Path) -> pd.DataFrame:
-    file = open_table(votes, str(votes))
+    file = open_table(votes, str(votes), suits=lambda columns: FILE_COLUMN in columns)
     known = [name for name in vote_columns() if name in file.columns]
     if FILE_COLUMN not in file.columns or not known:
         raise InputError(

@@ -49,3 +49,12 @@ def test_the_front_page_names_every_page_for_users(root: Path) -> None:
     linked = {(front.parent / name).resolve() for name in re.findall(r"\]\(([^)#\s]+\.md)", text_of(front))}
     pages = {page.resolve() for page in front.parent.glob("*.md")} - {front.resolve()}
     assert sorted(page.name for page in pages - linked) == []
+
+
+def test_the_page_about_kinds_of_input_names_tests_that_exist(root: Path) -> None:
+    """The page says which test protects which kind; a renamed test must be renamed there."""
+    page = (root / "docs" / "development" / "inputs-notes.md").read_text()
+    named = set(re.findall(r"`(test_\w+)::(test_\w+)`", page))
+    files = {path.stem: path.read_text() for path in (root / "tests" / "unit").rglob("test_*.py")}
+    assert len(named) > 50
+    assert [f"{name}::{test}" for name, test in sorted(named) if f"def {test}(" not in files.get(name, "")] == []

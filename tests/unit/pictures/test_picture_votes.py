@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 from helpers.small_networks import one_band_morphology
 from PIL import Image
 
@@ -46,6 +48,14 @@ def test_the_part_has_the_stamps_and_the_votes_of_the_pictures_that_can_be_read(
     assert training.columns["bar_yes_votes"].tolist() == [2.5] * 12
     assert training.columns["edge_on_yes_votes"].tolist() == [0.0] * 12
     assert np.isnan(training.columns["bar_strength"]).all()
+
+
+def test_of_several_tables_in_a_file_the_one_that_names_pictures_is_taken(folder):
+    tables = [Table({"x": [1]}), Table.read(folder / "votes.csv")]
+    hdus = [fits.PrimaryHDU(), *map(fits.table_to_hdu, tables)]
+    fits.HDUList(hdus).writeto(folder / "votes.fits")
+    used, given, _ = write_picture_votes(folder / "pictures", folder / "votes.fits", folder / "part.parquet", 5.5)
+    assert (used, given) == (12, 13)
 
 
 def test_pictures_are_read_in_batches_to_the_same_part(folder, monkeypatch):

@@ -98,6 +98,7 @@ def test_a_cache_that_cannot_be_made_is_refused(mine: Path, cache: str) -> None:
 @pytest.mark.parametrize(
     ("vertices", "says"),
     [
+        ([[1, 1], [2, 2]], "expected a list .* with 3 to 4000 entries"),
         ([[1, 1], [1, 1], [2, 2]], "2 different corners"),
         ([[1, 1], [2, 2], [1, 1]], "2 different corners"),
         ([[0, 1], [360, 1], [2, 2]], "2 different corners"),
@@ -113,6 +114,27 @@ def test_a_polygon_without_an_inside_is_refused(mine: Path, vertices: list, says
     said = refusal(mine, values)
     with pytest.raises(ConfigurationError, match=rf"^mine.yaml, line 4: sky.footprint.vertices: .*{says}"):
         raise ConfigurationError(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            "sky: {footprint: {kind: cone, ra: 1, dec: -0:00:30.5, radius: 0.1}}",
+            "line 1: sky.footprint.dec: .*-0.00847",
+        ),
+        ("sky: {footprint: {kind: cone, ra: 3:30, dec: 0, radius: 0.1}}", "line 1: sky.footprint.ra: .*write 52.5"),
+        ("seed: 010", "line 1: seed: 010 .*write 10"),
+        ("sky: {shard_order: 7}\nseed: 1\nsky: {shard_order: 8}", "lines 1 and 3: sky: this key stands twice"),
+    ],
+)
+def test_text_that_programs_read_differently_is_refused_by_the_check_and_by_the_run(
+    mine: Path, content: str, says: str
+) -> None:
+    mine.write_text(content)
+    for what in (lambda: check_configuration(mine, ROOT), lambda: plan_files([mine], (), ROOT)):
+        with pytest.raises(ConfigurationError, match=f"mine.yaml, {says}"):
+            what()
 
 
 def test_a_polygon_whose_last_corner_closes_it_is_the_same_without_it(mine: Path) -> None:

@@ -178,27 +178,31 @@ def test_poles_and_right_ascension_zero(tmp_path: Path, ra: float, dec: float) -
     assert peak == (74, 54)
 
 
-def with_lookup_table(path: Path) -> fits.Header:
-    """Write an image with a lookup table of the distortion (Paper IV), as those of HST have them."""
+def with_lookup_table(path: Path, keyword: str, record: str, extension: str) -> None:
+    """Write an image with lookup tables of the distortion (Paper IV), as those of HST have them."""
     header = header_of()
     extensions = []
     for axis in (1, 2):
-        header[f"CPDIS{axis}"] = "LOOKUP"
+        header[f"{keyword}{axis}"] = "LOOKUP"
         for name, value in (("EXTVER", axis), ("NAXES", 2), ("AXIS.1", 1), ("AXIS.2", 2)):
-            header[f"DP{axis}.{name}"] = value
-        table = fits.ImageHDU(np.full((5, 5), 3.0 * axis, dtype=np.float32), name="WCSDVARR", ver=axis)
+            header[f"{record}{axis}.{name}"] = value
+        table = fits.ImageHDU(np.full((5, 5), 3.0 * axis, dtype=np.float32), name=extension, ver=axis)
         for name, value in (("CRPIX", 1.0), ("CRVAL", 1.0), ("CDELT", 40.0)):
             table.header[f"{name}1"] = table.header[f"{name}2"] = value
         extensions.append(table)
     path.parent.mkdir()
     image = fits.PrimaryHDU(np.stack([pixels(SIZE, SIZE)] * 3), header)
     fits.HDUList([image, *extensions]).writeto(path)
-    return header
 
 
-def test_the_lookup_tables_of_a_distortion_are_read_from_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("keyword", "record", "extension"), [("CPDIS", "DP", "WCSDVARR"), ("D2IMDIS", "D2IM", "D2IMARR")]
+)
+def test_the_lookup_tables_of_a_distortion_are_read_from_the_file(
+    tmp_path: Path, keyword: str, record: str, extension: str
+) -> None:
     path = tmp_path / "images" / "x.fits"
-    with_lookup_table(path)
+    with_lookup_table(path, keyword, record, extension)
     with fits.open(path) as hdus:
         plane = hdus[0].header.copy()
         plane["NAXIS"] = 2

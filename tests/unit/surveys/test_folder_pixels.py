@@ -154,6 +154,23 @@ def test_files_beside_an_image_are_its_mask_and_weight(tmp_path: Path) -> None:
         read_band(found["a"].files["r"], "r", ["r"], False, found["a"].beside["r"])
 
 
+def test_a_mask_beside_the_image_is_added_to_its_own_and_a_weight_takes_the_place_of_its_own(tmp_path: Path) -> None:
+    """The weight comes before the image and has no WCS."""
+    own, other = np.zeros(SKY.shape, np.int16), np.zeros(SKY.shape, np.int16)
+    own[0], other[1] = 1, 1
+    write(tmp_path / "a.fits", extension(SKY * 2, "WHT", None), extension(own, "MASK", None), extension(SKY, "SCI"))
+    image = read_band(tmp_path / "a.fits", "r", ["r"], combined=False)
+    np.testing.assert_array_equal(image.weights, SKY * 2)
+    assert tuple(image.wcs.wcs.crval) == (10, 41)
+    assert np.flatnonzero(np.isnan(image.pixels).all(axis=1)).tolist() == [0]
+    fits.writeto(tmp_path / "a-mask.fits", other)
+    fits.writeto(tmp_path / "a-weight.fits", SKY * 3)
+    found = find_images(tmp_path, ["r"])["a"]
+    image = read_band(found.files["r"], "r", ["r"], False, found.beside["r"])
+    np.testing.assert_array_equal(image.weights, SKY * 3)
+    assert np.flatnonzero(np.isnan(image.pixels).all(axis=1)).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(("dtype", "zero"), [("u2", 2**15), ("u4", 2**31), ("i2", 0), ("i4", 0), ("u1", 0)])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_blank_pixels_are_masked_whatever_the_zero_of_the_scale(

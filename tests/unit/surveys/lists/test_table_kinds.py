@@ -110,6 +110,22 @@ def test_packed_tables_are_read_whatever_their_name(tmp_path: Path, kind: str, p
         assert places(tmp_path / "packed") == expected()
 
 
+@pytest.mark.parametrize("ending", ["csv.bz2", "TSV", "dat", "ecsv", "parq"])
+def test_endings_of_tables(tmp_path: Path, ending: str) -> None:
+    formats = {
+        "csv.bz2": "ascii.csv",
+        "TSV": "ascii.tab",
+        "dat": "ascii.basic",
+        "ecsv": "ascii.ecsv",
+        "parq": "parquet",
+    }
+    path = tmp_path / f"t.{ending}"
+    Table({"ra": RA, "dec": DEC}).write(path, format=formats[ending])
+    if ending == "csv.bz2":
+        path.write_bytes(bz2.compress(path.read_bytes()))
+    assert places(path) == expected()
+
+
 def fits_table(path: Path, columns: list[fits.Column], **cards: object) -> Path:
     hdu = fits.BinTableHDU.from_columns(columns)
     hdu.writeto(path, overwrite=True)
