@@ -13,7 +13,7 @@ from pyarrow import csv
 
 from tuningfork.surveys.lists.formats import base
 from tuningfork.surveys.lists.formats.base import Place, Wanted
-from tuningfork.surveys.lists.formats.stream import Lines, is_packed, unpacked
+from tuningfork.surveys.lists.formats.stream import Lines, head_of, is_packed, only_returns, unpacked
 from tuningfork.surveys.lists.formats.text_head import text_head
 
 NULLS = ("", "#N/A", "N/A", "NA", "n/a", "<NA>", "NULL", "null", "None", "NaN", "nan", "-nan", "--", "---")
@@ -31,6 +31,7 @@ class TextTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._head = text_head(path)
+        self._returns = only_returns(head_of(path))
         self.columns = [name or ("index" if number == 0 else "") for number, name in enumerate(self._head.columns)]
         self.units = self._head.units
         if self._head.fields > len(self.columns) + 1:
@@ -69,11 +70,10 @@ class TextTable:
         """Yield the text after the head."""
         packed = self._path.stat().st_size if is_packed(self._path) else None
         with unpacked(self._path) as file:
-            source: Any = Lines(file, packed, self._head.comments)
-            lines = io.BufferedReader(source, 1 << 20)
-            for _ in range(self._head.lines):
-                lines.readline()
-            yield lines
+            lines = Lines(file, packed, self._head.comments, self._returns)
+            lines.skip(self._head.lines)
+            source: Any = lines
+            yield io.BufferedReader(source, 1 << 20)
 
     def _plain_parts(self, columns: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
         """Yield parts as long as all rows have the same number of fields, and numbers are plain.
