@@ -7,7 +7,7 @@ import gzip
 import io
 import lzma
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -117,7 +117,14 @@ class Lines(io.RawIOBase):
         Whether lines that begin with # are comments; they become empty lines.
     returns : bool
         Whether lines end with carriage returns alone.
+
+    Attributes
+    ----------
+    look : callable or None
+        Is given each block, and raises a ValueError for what must not be read.
     """
+
+    look: Callable[[bytes], None] | None = None
 
     def __init__(self, file: IO[bytes], packed_bytes: int | None, comments: bool, returns: bool = False) -> None:
         start = file.read(3)
@@ -175,4 +182,8 @@ class Lines(io.RawIOBase):
             block = block[: match.start()]
         if b"\x0c" in block:
             block = PAGE.sub(b"", block)
-        return COMMENT_LINE.sub(b"", block) if self._comments else block
+        if self._comments:
+            block = COMMENT_LINE.sub(b"", block)
+        if self.look is not None:
+            self.look(block)
+        return block

@@ -14,7 +14,8 @@ from pyarrow import csv
 from tuningfork.surveys.lists.formats import base
 from tuningfork.surveys.lists.formats.base import Place, Wanted
 from tuningfork.surveys.lists.formats.stream import Lines, head_of, is_packed, only_returns, unpacked
-from tuningfork.surveys.lists.formats.text_head import text_head
+from tuningfork.surveys.lists.formats.text_head import SPACES, text_head
+from tuningfork.surveys.lists.formats.whole_rows import OpenQuotes, require_full_rows
 
 NULLS = ("", "#N/A", "N/A", "NA", "n/a", "<NA>", "NULL", "null", "None", "NaN", "nan", "-nan", "--", "---")
 """Texts that stand for missing values in any column."""
@@ -70,8 +71,10 @@ class TextTable:
         """Yield the text after the head."""
         packed = self._path.stat().st_size if is_packed(self._path) else None
         with unpacked(self._path) as file:
-            lines = Lines(file, packed, self._head.comments, self._returns)
-            lines.skip(self._head.lines)
+            head = self._head
+            lines = Lines(file, packed, head.comments, self._returns)
+            lines.skip(head.lines)
+            lines.look = OpenQuotes(head.separator, len(self.columns), head.lines + 1).look
             source: Any = lines
             yield io.BufferedReader(source, 1 << 20)
 
@@ -113,13 +116,17 @@ class TextTable:
     def _any_parts(self, columns: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
         """Yield parts of a table of text of any kind."""
         numbers = [self.columns.index(name) for name in columns]
-        first = 0
+        first, checked = 0, self._head.separator != SPACES
         with self._rows() as lines:
             if not lines.peek(1):
                 return
             with pd.read_csv(lines, **self._options(texts)) as reader:
                 for part in _complete(reader):
                     self._require_fields(part, first)
+                    if not checked and part[len(self.columns) - 1].isna().any():
+                        with self._rows() as again:
+                            require_full_rows(again, len(self.columns))
+                        checked = True
                     chosen = part[numbers].reset_index(drop=True)
                     chosen.columns = pd.Index(columns)
                     yield first, chosen
