@@ -20,6 +20,8 @@ from tuningfork.surveys.lists.formats.parquet import ParquetTable
 from tuningfork.surveys.lists.formats.stream import head_of, is_packed, require_whole, whole_bytes
 from tuningfork.surveys.lists.formats.text import TextTable
 from tuningfork.surveys.lists.formats.votable import votable_tables
+from tuningfork.surveys.lists.systems import keyword_system
+from tuningfork.surveys.lists.units import WHOLE_TABLE
 
 TABLE_ERRORS = (
     OSError,
@@ -129,7 +131,12 @@ def _tables(path: Path, suits: Suits) -> list[TableFile]:
     if style is None:
         return [_text_table(path, suits)]
     require_whole(path.stat().st_size)
-    return [WholeTable(Table.read(whole_bytes(path).getvalue().decode("utf-8"), format=style))]
+    content = Table.read(whole_bytes(path).getvalue().decode("utf-8"), format=style)
+    table = WholeTable(content)
+    keywords = {name: said.get("value") for name, said in (content.meta.get("keywords") or {}).items()}
+    if system := keyword_system(keywords):
+        table.systems[WHOLE_TABLE] = system
+    return [table]
 
 
 def _text_table(path: Path, suits: Suits) -> TextTable:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tuningfork.surveys.lists.formats import base
 from tuningfork.surveys.lists.formats.base import Place, Ranges, Wanted
-from tuningfork.surveys.lists.formats.parquet_units import units_of
+from tuningfork.surveys.lists.formats.parquet_units import systems_of_schema, units_of
 
 NULLABLE_INTEGERS = {
     pa.int64(): pd.Int64Dtype(),
@@ -47,6 +47,7 @@ class ParquetTable:
         self._name_index(schema)
         self.columns = [*self._shown(schema), *self._ranges]
         self.units = units_of(schema)
+        self.systems = systems_of_schema(schema)
         self._masks = masks_of(schema)
 
     def _name_index(self, schema: pa.Schema) -> None:
@@ -122,6 +123,8 @@ class ParquetTable:
         lacking = [name for name in columns if self._stored.get(name, name) not in schema.names]
         if lacking:
             raise ValueError(f"its file {path.name} has no column {lacking[0]}, other than {self._files[0].name}")
+        if systems_of_schema(schema) != self.systems:
+            raise ValueError(f"the coordinate system is another in {path.name} than in {self._files[0].name}")
         units = units_of(schema)
         for name in columns:
             if units.get(name) != self.units.get(name):

@@ -34,7 +34,7 @@ class TextTable:
         self._head = text_head(path)
         self._returns = only_returns(head_of(path))
         self.columns = [name or ("index" if number == 0 else "") for number, name in enumerate(self._head.columns)]
-        self.units = self._head.units
+        self.units, self.systems = self._head.units, self._head.systems
         if self._head.fields > len(self.columns) + 1:
             raise ValueError(f"its first row has {self._head.fields} fields, and its head {len(self.columns)} columns")
 
@@ -53,6 +53,13 @@ class TextTable:
         int, pandas.DataFrame
             See :meth:`TableFile.parts`.
         """
+        masks = {name: mask for name in columns if (mask := self._head.masks.get(name)) in self.columns}
+        read = list(dict.fromkeys([*columns, *masks.values()]))
+        for first, part in self._read(read, [*texts, *masks.values()]):
+            yield first, part.assign(**{n: part[n].mask(part[m].eq("True")) for n, m in masks.items()})[list(columns)]
+
+    def _read(self, columns: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Yield parts as they stand in the file."""
         first = 0
         try:
             for first, part in self._plain_parts(columns, texts):

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-from astropy.table import meta
-
+from tuningfork.surveys.lists.formats.astropy_meta import header_of, masks_in, systems_in, units_in
 from tuningfork.surveys.lists.formats.head_lines import (
     ENOUGH_ROWS,
     HEAD_SIZES,
@@ -50,6 +48,10 @@ class TextHead:
         Fields of the first row.
     units : dict
         Column -> unit.
+    masks : dict
+        Column -> column that holds True where the first has no value.
+    systems : dict
+        Column, or `WHOLE_TABLE` -> coordinate system that is not close to ICRS.
     """
 
     columns: list[str]
@@ -58,6 +60,8 @@ class TextHead:
     comments: bool
     fields: int
     units: dict[str, str] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
+    systems: dict[str, str] = field(default_factory=dict)
 
 
 def text_head(path: Path) -> TextHead:
@@ -123,19 +127,20 @@ def _ecsv(lines: Sequence[str], last: bool) -> TextHead | None:
         return None
     if number == len(lines):
         raise ValueError("its ECSV header has no end")
-    try:
-        header = meta.get_header_from_yaml([line[2:] for line in lines[1:number]])
-    except (yaml.YAMLError, meta.YamlParseError) as error:
-        raise ValueError(f"its ECSV header is no YAML: {error}") from None
+    header = header_of([line[2:] for line in lines[1:number]], "its ECSV header is no YAML")
     separator = str(header.get("delimiter", " "))
     names = fields_of(lines[number], separator)
     row = next((line for line in lines[number + 1 :] if line.strip()), "")
-    return TextHead(names, separator, number + 1, False, len(_fields_of_row(row, separator)), units_in(header))
-
-
-def units_in(header: dict) -> dict[str, str]:
-    """Return column -> unit of a header as astropy writes it into ECSV and Parquet files."""
-    return {column["name"]: str(column["unit"]) for column in header.get("datatype", []) if column.get("unit")}
+    return TextHead(
+        names,
+        separator,
+        number + 1,
+        False,
+        len(_fields_of_row(row, separator)),
+        units_in(header),
+        masks_in(header),
+        systems_in(header),
+    )
 
 
 def _leading_comments(lines: Sequence[str]) -> int:

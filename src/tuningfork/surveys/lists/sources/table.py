@@ -66,7 +66,7 @@ class UserTable:
         self.available: Sequence[str] = self._file.columns
         self.columns = choose_columns(self.available, catalogue.columns, self.what)
         self._texts = False
-        self._units = Units("sources.catalogue.units", catalogue.units, self._file.units)
+        self._units = Units("sources.catalogue.units", catalogue.units, self._file.units, self._file.systems)
         self._factors = {name: unit_factor(name, self.columns[name], self._units, self.what) for name in self._numbers}
 
     @property
