@@ -26,8 +26,6 @@ NUMBER_COLUMNS = ("ra", "dec", "redshift", "mag", "radius")
 TEXT_COLUMNS = ("source_id", "name", "file")
 SEXAGESIMAL = ("ra", "dec")
 """Columns whose values may be in sexagesimal form."""
-MAX_EXACT_INTEGER = 2.0**53
-"""Largest number up to which floating-point numbers hold every integer."""
 MISSING_TEXTS = ("", "nan", "null", "none", "--", "---", "-", "n/a", "na", "-nan", "<na>", "masked")
 """Texts, in small letters, that stand for a missing value in a column of numbers."""
 
@@ -224,25 +222,3 @@ def _text(value: object) -> str | None:
         value = value.decode("utf-8", "replace")
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     return text or None
-
-
-def require_exact_ids(values: pd.Series, what: str) -> None:
-    """Check that identifiers are not floating-point numbers so large that their last digits are lost.
-
-    Parameters
-    ----------
-    values : pandas.Series
-        Identifiers.
-    what : str
-        Configuration key and name of the list, for messages.
-
-    Raises
-    ------
-    InputError
-        If one is.
-    """
-    if pd.api.types.is_float_dtype(values) and (values.abs() > MAX_EXACT_INTEGER).any():
-        raise InputError(
-            f"{what}: source_id holds floating-point numbers above 2^53 ({values[values.abs() > MAX_EXACT_INTEGER].iloc[0]:.0f}), "
-            "whose last digits are lost; save it as integers or as text"
-        )

@@ -28,6 +28,8 @@ SPELLINGS = {
 """Unit as astropy writes it -> other spellings, in small letters."""
 UNKNOWN = ("", "none", "-", "--", "---", "null", "n/a", "unknown")
 """What tables write where they state no unit, in small letters."""
+IN_BRACKETS = re.compile(r".*\[([^\[\]]+)\]\s*", re.DOTALL)
+IN_PARENTHESES = re.compile(r".*\(([^()]+)\)\s*", re.DOTALL)
 HOURS = ("h", "hr", "hrs", "hour", "hours")
 """Units of time that mean angles where they are those of a right ascension."""
 
@@ -61,7 +63,7 @@ class Units:
 
     def of(self, name: str, column: str) -> str:
         """Return the unit of a column under our name `name`; an empty text if it is unknown."""
-        return self.given.get(name, self.stated.get(column, ""))
+        return self.given[name] if name in self.given else self.stated.get(column) or unit_in_name(column)
 
     def system_of(self, name: str, column: str) -> str:
         """Return the coordinate system of a column if it is not close to ICRS, and a configured unit does not tell."""
@@ -69,6 +71,27 @@ class Units:
             return ""
         of_all = "" if OF_J2000.search(column) else self.systems.get(WHOLE_TABLE, "")
         return self.systems.get(column, of_all)
+
+
+def unit_in_name(column: str) -> str:
+    """Return the unit in brackets at the end of a column's name; in parentheses only that of an angle or a length.
+
+    Parentheses may hold anything, such as `mag (AB)`, `mag (g)` or `ra (J2000)`.
+    """
+    if match := IN_BRACKETS.fullmatch(column):
+        return match[1]
+    match = IN_PARENTHESES.fullmatch(column)
+    if match is None:
+        return ""
+    text = match[1].strip()
+    if text.lower() in HOURS:
+        return text
+    try:
+        unit = parse_unit(text)
+    except ValueError:
+        return ""
+    known = text in ("'", '"', "°") or len(text) > 1
+    return text if known and (unit == u.pix or unit.physical_type in ("angle", "length")) else ""
 
 
 def parse_unit(text: str, name: str = "") -> u.UnitBase:

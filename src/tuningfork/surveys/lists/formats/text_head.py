@@ -23,8 +23,6 @@ ENDINGS = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t",)}
 """Ending -> separators that its files may have; others may also have spaces."""
 SPACES = r"\s+"
 ECSV = "# %ECSV"
-UNIT_IN_NAME = re.compile(r".*\[([^\[\]]+)\]\s*")
-"""Name of a column with its unit in brackets."""
 MAX_BLANK_LINES = 10_000
 """Lines behind the leading comments among which the names of the columns and the first row are looked for."""
 RULE = re.compile(r"[-=]+(\+[-=]+)*")
@@ -116,7 +114,6 @@ def _plain(path: Path, read: HeadLines) -> TextHead:
     rows = [_fields_of_row(line, separator) for number, line in body if number >= start][:ENOUGH_ROWS]
     units, skipped = _unit_lines(names, rows)
     start = next((number for number, _ in [pair for pair in body if pair[0] >= start][skipped:]), len(lines))
-    units |= {name: match[1] for name in names if (match := UNIT_IN_NAME.fullmatch(name))}
     return TextHead(names, separator, start, comments > 0, len(rows[skipped]) if len(rows) > skipped else 0, units)
 
 
