@@ -4,7 +4,16 @@ from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from tuningfork.core.config.base import ADDRESS, EXTENSION, UNITS, ConflictError, Section, known_columns, option
+from tuningfork.core.config.base import (
+    ADDRESS,
+    EXTENSION,
+    UNITS,
+    ConflictError,
+    Extension,
+    Section,
+    known_columns,
+    option,
+)
 
 OURS = ("ra", "dec", "source_id")
 
@@ -39,7 +48,7 @@ class Votes(Section):
         "{ours: theirs}",
     )
     units: dict[str, str] = option({}, UNITS)
-    extension: str | int | None = option(None, EXTENSION + "; null: the only one with such columns")
+    extension: Extension = option(None, EXTENSION + "; null: the only one with such columns")
     match_radius: float = option(1.0, "largest distance between a row and its source", unit="arcsec", gt=0, le=60)
     shards: list[str] = option(
         [],

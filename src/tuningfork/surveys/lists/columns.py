@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tuningfork.core.errors import InputError
+from tuningfork.surveys.lists.hints import about_number
 from tuningfork.surveys.lists.missing import missing_values
 from tuningfork.surveys.lists.sexagesimal import DEGREES, HOURS, parse_sexagesimal
 from tuningfork.surveys.lists.units import Units, parse_unit, unit_factor
@@ -202,14 +203,14 @@ def _sexagesimal_unit(name: str, column: str, units: Units) -> str:
 
 def _expected(name: str, text: str, units: Units) -> str:
     if name not in SEXAGESIMAL:
-        return "expected a number, or nothing"
+        return f"expected a number, or nothing{about_number(text)}"
     degrees, understood = parse_sexagesimal(pd.Series([text]), HOURS if name == "ra" else DEGREES)
     if name == "ra" and understood[0]:
         return (
             f"expected degrees ({degrees[0]:.6f} if these are hours, minutes and seconds; "
             f"{units.key}: {{ra: hourangle}} says so, and {{ra: deg}} that they are degrees, minutes and seconds)"
         )
-    return "expected degrees"
+    return f"expected degrees{about_number(text, angle=True)}"
 
 
 def as_texts(values: pd.Series) -> list[str | None]:

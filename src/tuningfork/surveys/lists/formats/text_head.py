@@ -23,6 +23,8 @@ ENDINGS = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t",)}
 """Ending -> separators that its files may have; others may also have spaces."""
 SPACES = r"\s+"
 ECSV = "# %ECSV"
+SEPARATOR_LINE = re.compile(r"sep=(\t|;|,|\|)", re.IGNORECASE)
+"""First line of tables of spreadsheets that says what separates the columns."""
 MAX_BLANK_LINES = 10_000
 """Lines behind the leading comments among which the names of the columns and the first row are looked for."""
 RULE = re.compile(r"[-=]+(\+[-=]+)*")
@@ -105,6 +107,9 @@ def _plain(path: Path, read: HeadLines) -> TextHead:
         )
     endings = [suffix.lower() for suffix in path.suffixes]
     allowed: Sequence[str] = next((ENDINGS[ending] for ending in endings if ending in ENDINGS), (*SEPARATORS, SPACES))
+    if stated := SEPARATOR_LINE.fullmatch(body[0][1].strip(" \r")):
+        allowed = (stated[1],)
+        body = body[1:] or body
     first = body[0][0]
     header, start = quoted_over_lines(lines, first)
     separator = _separator(header, allowed)

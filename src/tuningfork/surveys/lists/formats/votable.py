@@ -1,5 +1,6 @@
 """VOTables, which can only be read as a whole."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from tuningfork.surveys.lists.formats.base import Place, WholeTable
 from tuningfork.surveys.lists.formats.stream import whole_bytes
 from tuningfork.surveys.lists.systems import other_system
 
+log = logging.getLogger(__name__)
 NUMBER_OF_ROWS = re.compile(rb"""\bnrows\s*=\s*["']\s*(\d+)""")
 ARRAY_SIZE = re.compile(rb"""\barraysize\s*=\s*["'][^"']*?(\d{5,})""")
 MAX_ARRAY_SIZE = 100_000
@@ -32,7 +34,8 @@ def votable_tables(path: Path) -> list[WholeTable]:
     document = parse(content)
     elements = [table for table in document.iter_tables() if len(table.fields)]
     if not elements:
-        raise ValueError("it holds no table")
+        raise ValueError(_answer(document) or "it holds no table")
+    _warn_if_cut(path, document)
     systems = systems_of(document)
     return [_table(element, number, systems) for number, element in enumerate(elements, 1)]
 
@@ -44,6 +47,24 @@ def _table(element: TableElement, number: int, systems: Mapping[str, str]) -> Wh
         if field.ref in systems:
             result.systems[name] = systems[field.ref]
     return result
+
+
+def _states(document: VOTableFile) -> list[tuple[str, str]]:
+    """Return what the service that made the document says of its answer, and in which words."""
+    infos = [info for one in (document, *document.resources) for info in one.infos]
+    return [(str(info.value).upper(), str(info.content or "")) for info in infos if info.name == "QUERY_STATUS"]
+
+
+def _answer(document: VOTableFile) -> str:
+    said = next((text for state, text in _states(document) if state == "ERROR"), None)
+    return "" if said is None else f"it holds the error of a service instead of a table: {' '.join(said.split())[:200]}"
+
+
+def _warn_if_cut(path: Path, document: VOTableFile) -> None:
+    if any(state == "OVERFLOW" for state, _ in _states(document)):
+        log.warning(
+            "%s: the service that made this table has cut it short (QUERY_STATUS OVERFLOW); ask for all rows", path
+        )
 
 
 def systems_of(document: VOTableFile) -> dict[str, str]:
