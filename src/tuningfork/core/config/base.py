@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic.fields import FieldInfo
 
 from tuningfork.core.config.reading.angles import degrees_of
@@ -146,6 +146,23 @@ def extra_of(field: FieldInfo) -> dict[str, Any]:
 
 
 UNITS = "units of the list's columns, where the file does not state them or is wrong, such as {ra: hourangle, radius: arcmin}"
+
+
+def _named_or_numbered(value: Any) -> Any:
+    """Refuse what is neither a name nor a number of a table."""
+    if isinstance(value, bool | float):
+        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        meant = (
+            f"; write {value:.0f}"
+            if isinstance(value, float) and value.is_integer()
+            else f"; write '{shown}' in quotes"
+        )
+        raise ValueError(f"{shown} is not allowed: expected the name of a table, or its number (1, 2, ...){meant}")
+    return value
+
+
+Extension = Annotated[str | int | None, BeforeValidator(_named_or_numbered)]
+"""Name or number of a table in a file of several."""
 EXTENSION = "name or number (from 1) of the table, in a file of several: a FITS extension, or a TABLE of a VOTable"
 
 

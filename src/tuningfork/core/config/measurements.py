@@ -2,7 +2,7 @@
 
 from pydantic import field_validator
 
-from tuningfork.core.config.base import EXTENSION, UNITS, Section, known_columns, known_units, option
+from tuningfork.core.config.base import EXTENSION, UNITS, Extension, Section, known_columns, known_units, option
 
 OURS = (
     "ra", "dec", "source_id", "mag", "r_eff", "sersic_n", "axis_ratio", "position_angle", "bulge_to_total",
@@ -25,7 +25,7 @@ class Measurements(Section):
         f"names of the table's columns, where they differ from {', '.join(OURS[:-1])} or {OURS[-1]}: {{ours: theirs}}",
     )
     units: dict[str, str] = option({}, UNITS)
-    extension: str | int | None = option(None, EXTENSION + "; null: the only one with such columns")
+    extension: Extension = option(None, EXTENSION + "; null: the only one with such columns")
     match_radius: float = option(1.0, "largest distance between a row and its source", unit="arcsec", gt=0, le=60)
     max_shards: int = option(
         64,

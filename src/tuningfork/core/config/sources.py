@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from tuningfork.core.config.base import ADDRESS, EXTENSION, UNITS, Section, known_columns, known_units, option
+from tuningfork.core.config.base import (
+    ADDRESS,
+    EXTENSION,
+    UNITS,
+    Extension,
+    Section,
+    known_columns,
+    known_units,
+    option,
+)
 
 OURS = ("ra", "dec", "source_id", "name", "file", "redshift", "mag", "radius")
 NUMBERS = ("ra", "dec", "redshift", "mag", "radius")
@@ -51,7 +60,7 @@ class TableCatalogue(Mapped):
         path="table",
         min_length=1,
     )
-    extension: str | int | None = option(None, EXTENSION + "; null: the only one with positions")
+    extension: Extension = option(None, EXTENSION + "; null: the only one with positions")
 
 
 class VizierCatalogue(Mapped):

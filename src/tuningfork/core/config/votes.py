@@ -9,6 +9,7 @@ from tuningfork.core.config.base import (
     EXTENSION,
     UNITS,
     ConflictError,
+    Extension,
     Section,
     known_columns,
     known_units,
@@ -49,7 +50,7 @@ class Votes(Section):
         "{ours: theirs}",
     )
     units: dict[str, str] = option({}, UNITS)
-    extension: str | int | None = option(None, EXTENSION + "; null: the only one with such columns")
+    extension: Extension = option(None, EXTENSION + "; null: the only one with such columns")
     match_radius: float = option(1.0, "largest distance between a row and its source", unit="arcsec", gt=0, le=60)
     shards: list[str] = option(
         [],

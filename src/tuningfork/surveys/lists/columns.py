@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tuningfork.core.errors import InputError
+from tuningfork.surveys.lists.hints import about_number
 from tuningfork.surveys.lists.missing import missing_values
 from tuningfork.surveys.lists.sexagesimal import DEGREES, HOURS, parse_sexagesimal
 from tuningfork.surveys.lists.units import Units, parse_unit, unit_factor
@@ -26,8 +27,6 @@ NUMBER_COLUMNS = ("ra", "dec", "redshift", "mag", "radius")
 TEXT_COLUMNS = ("source_id", "name", "file")
 SEXAGESIMAL = ("ra", "dec")
 """Columns whose values may be in sexagesimal form."""
-MAX_EXACT_INTEGER = 2.0**53
-"""Largest number up to which floating-point numbers hold every integer."""
 MISSING_TEXTS = ("", "nan", "null", "none", "--", "---", "-", "n/a", "na", "-nan", "<na>", "masked")
 """Texts, in small letters, that stand for a missing value in a column of numbers."""
 
@@ -204,14 +203,14 @@ def _sexagesimal_unit(name: str, column: str, units: Units) -> str:
 
 def _expected(name: str, text: str, units: Units) -> str:
     if name not in SEXAGESIMAL:
-        return "expected a number, or nothing"
+        return f"expected a number, or nothing{about_number(text)}"
     degrees, understood = parse_sexagesimal(pd.Series([text]), HOURS if name == "ra" else DEGREES)
     if name == "ra" and understood[0]:
         return (
             f"expected degrees ({degrees[0]:.6f} if these are hours, minutes and seconds; "
             f"{units.key}: {{ra: hourangle}} says so, and {{ra: deg}} that they are degrees, minutes and seconds)"
         )
-    return "expected degrees"
+    return f"expected degrees{about_number(text, angle=True)}"
 
 
 def as_texts(values: pd.Series) -> list[str | None]:
@@ -224,25 +223,3 @@ def _text(value: object) -> str | None:
         value = value.decode("utf-8", "replace")
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     return text or None
-
-
-def require_exact_ids(values: pd.Series, what: str) -> None:
-    """Check that identifiers are not floating-point numbers so large that their last digits are lost.
-
-    Parameters
-    ----------
-    values : pandas.Series
-        Identifiers.
-    what : str
-        Configuration key and name of the list, for messages.
-
-    Raises
-    ------
-    InputError
-        If one is.
-    """
-    if pd.api.types.is_float_dtype(values) and (values.abs() > MAX_EXACT_INTEGER).any():
-        raise InputError(
-            f"{what}: source_id holds floating-point numbers above 2^53 ({values[values.abs() > MAX_EXACT_INTEGER].iloc[0]:.0f}), "
-            "whose last digits are lost; save it as integers or as text"
-        )

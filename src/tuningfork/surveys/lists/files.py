@@ -14,12 +14,16 @@ import yaml
 from astropy.table import Table
 
 from tuningfork.core.errors import InputError
+from tuningfork.core.path_hints import about_path
 from tuningfork.surveys.lists.formats.base import TableFile, WholeTable
 from tuningfork.surveys.lists.formats.fits import fits_tables
+from tuningfork.surveys.lists.formats.kinds import what_else
 from tuningfork.surveys.lists.formats.parquet import ParquetTable
 from tuningfork.surveys.lists.formats.stream import head_of, is_packed, require_whole, whole_bytes
 from tuningfork.surveys.lists.formats.text import TextTable
 from tuningfork.surveys.lists.formats.votable import votable_tables
+from tuningfork.surveys.lists.systems import keyword_system
+from tuningfork.surveys.lists.units import WHOLE_TABLE
 
 TABLE_ERRORS = (
     OSError,
@@ -41,15 +45,6 @@ TABLE_ERRORS = (
 )
 """Exceptions that the readers raise for files that are damaged, truncated or of another format."""
 FORMATS = "Parquet, FITS, CSV, ECSV or VOTable"
-OTHER_FORMATS = {
-    b"\x89HDF": "HDF5",
-    b"PK\x03\x04": "a zip or Excel file",
-    b"ARROW1": "Feather",
-    b"\x93NUMPY": "a NumPy array",
-}
-"""First bytes -> format that is not read."""
-WEB_PAGE = (b"<!doctype html", b"<html")
-"""Beginnings of what servers answer instead of a file that they do not have, in small letters."""
 NO_TEXT = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "Parquet"),
     **dict.fromkeys((".fits", ".fit", ".fts"), "FITS"),
@@ -88,13 +83,15 @@ def open_table(
         If the file cannot be read, or it is not clear which of its tables is meant.
     """
     if not path.exists():
-        raise InputError(f"{what}: no such file")
+        raise InputError(f"{what}: no such file{about_path(str(path))}")
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{what}: neither a file nor a folder; expected a table")
     with readable(what):
         tables = _tables(path, suits)
     if extension is not None:
         chosen = [table for table in tables if extension in (table.place.number, table.place.name)]
+        if not chosen and str(extension).strip().isdecimal():
+            chosen = [table for table in tables if table.place.number == int(extension)]
     else:
         chosen = [table for table in tables if suits(table.columns)] if len(tables) > 1 else tables
     if len(chosen) == 1:
@@ -113,10 +110,8 @@ def _tables(path: Path, suits: Suits) -> list[TableFile]:
     head = head_of(path)
     if not head:
         raise ValueError("it is empty")
-    if other := next((name for magic, name in OTHER_FORMATS.items() if head.startswith(magic)), None):
+    if other := what_else(head):
         raise ValueError(f"it is {other}")
-    if head.lstrip().lower().startswith(WEB_PAGE):
-        raise ValueError("it is a web page; fetch the table again")
     if head.startswith(b"PAR1"):
         if is_packed(path):
             raise ValueError("it is a compressed Parquet file; unpack it")
@@ -129,7 +124,12 @@ def _tables(path: Path, suits: Suits) -> list[TableFile]:
     if style is None:
         return [_text_table(path, suits)]
     require_whole(path.stat().st_size)
-    return [WholeTable(Table.read(whole_bytes(path).getvalue().decode("utf-8"), format=style))]
+    content = Table.read(whole_bytes(path).getvalue().decode("utf-8"), format=style)
+    table = WholeTable(content)
+    keywords = {name: said.get("value") for name, said in (content.meta.get("keywords") or {}).items()}
+    if system := keyword_system(keywords):
+        table.systems[WHOLE_TABLE] = system
+    return [table]
 
 
 def _text_table(path: Path, suits: Suits) -> TextTable:

@@ -1,5 +1,6 @@
 """Units of the columns of a list, in any spelling that is found in tables, and their conversion to ours."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +28,16 @@ SPELLINGS = {
 """Unit as astropy writes it -> other spellings, in small letters."""
 UNKNOWN = ("", "none", "-", "--", "---", "null", "n/a", "unknown")
 """What tables write where they state no unit, in small letters."""
+IN_BRACKETS = re.compile(r".*\[([^\[\]]+)\]\s*", re.DOTALL)
+IN_PARENTHESES = re.compile(r".*\(([^()]+)\)\s*", re.DOTALL)
 HOURS = ("h", "hr", "hrs", "hour", "hours")
 """Units of time that mean angles where they are those of a right ascension."""
+
+
+WHOLE_TABLE = "\0"
+"""Stands for all columns of a table where a coordinate system is stated."""
+OF_J2000 = re.compile(r"2000|icrs", re.IGNORECASE)
+"""In the name of a column of positions, whatever the table says of the others."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +52,46 @@ class Units:
         Our name -> unit, as configured; it goes before what the file states.
     stated : mapping
         Column -> unit, as the file states it.
+    systems : mapping
+        Column, or `WHOLE_TABLE` -> coordinate system that is not close to ICRS, as the file states it.
     """
 
     key: str = "sources.catalogue.units"
     given: Mapping[str, str] = field(default_factory=dict)
     stated: Mapping[str, str] = field(default_factory=dict)
+    systems: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, name: str, column: str) -> str:
         """Return the unit of a column under our name `name`; an empty text if it is unknown."""
-        return self.given.get(name, self.stated.get(column, ""))
+        return self.given[name] if name in self.given else self.stated.get(column) or unit_in_name(column)
+
+    def system_of(self, name: str, column: str) -> str:
+        """Return the coordinate system of a column if it is not close to ICRS, and a configured unit does not tell."""
+        if name not in ("ra", "dec") or name in self.given:
+            return ""
+        of_all = "" if OF_J2000.search(column) else self.systems.get(WHOLE_TABLE, "")
+        return self.systems.get(column, of_all)
+
+
+def unit_in_name(column: str) -> str:
+    """Return the unit in brackets at the end of a column's name; in parentheses only that of an angle or a length.
+
+    Parentheses may hold anything, such as `mag (AB)`, `mag (g)` or `ra (J2000)`.
+    """
+    if match := IN_BRACKETS.fullmatch(column):
+        return match[1]
+    match = IN_PARENTHESES.fullmatch(column)
+    if match is None:
+        return ""
+    text = match[1].strip()
+    if text.lower() in HOURS:
+        return text
+    try:
+        unit = parse_unit(text)
+    except ValueError:
+        return ""
+    known = text in ("'", '"', "°") or len(text) > 1
+    return text if known and (unit == u.pix or unit.physical_type in ("angle", "length")) else ""
 
 
 def parse_unit(text: str, name: str = "") -> u.UnitBase:
@@ -121,8 +161,14 @@ def unit_factor(name: str, column: str, units: Units, what: str) -> float:
     Raises
     ------
     InputError
-        If the unit is not of the expected kind.
+        If the unit is not of the expected kind, or the column is not in ICRS.
     """
+    if system := units.system_of(name, column):
+        raise InputError(
+            f"{what}: column {column} is in the coordinate system {system}; expected ICRS, or FK5 at J2000; convert "
+            f"the positions to ICRS (in astropy: SkyCoord.icrs); if the file is wrong, {units.key}: {{{name}: deg}} "
+            "says that the column is in ICRS and in degrees"
+        )
     text, ours = units.of(name, column), our_unit(name)
     if text.strip().lower() in UNKNOWN or ours is None:
         return 1.0

@@ -251,17 +251,6 @@ def test_units_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         rows_of(path)
 
 
-def test_positions_in_another_system_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "t.vot"
-    Table({"ra": RA, "dec": DEC}).write(path, format="votable")
-    document = path.read_text().replace("<RESOURCE", '<COOSYS ID="old" system="eq_FK4" equinox="B1950"/><RESOURCE', 1)
-    path.write_text(document.replace('name="ra"', 'name="ra" ref="old"'))
-    with pytest.raises(
-        InputError, match=r"column ra has the unit '.* in the coordinate system eq_FK4 B1950'; expected deg"
-    ):
-        rows_of(path)
-
-
 SKY = SkyCoord(RA, DEC, unit="deg")
 
 

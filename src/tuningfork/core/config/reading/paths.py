@@ -14,6 +14,7 @@ from typing import Any
 from tuningfork.core.config.base import Section, extra_of
 from tuningfork.core.config.root import Configuration
 from tuningfork.core.errors import ConfigurationError
+from tuningfork.core.path_hints import about_path
 
 EXPECTED = {"file": "a file", "folder": "a folder", "table": "a file, or a folder of files", "output": "a folder"}
 """What an option is the path of -> in words."""
@@ -79,7 +80,7 @@ def _fault(path: str, kind: str) -> PathFault | None:
     except FileNotFoundError:
         if kind == "output":
             return _fault_of_parent(Path(path))
-        return PathFault(f"no such {'folder' if kind == 'folder' else 'file'}", missing=True)
+        return PathFault(f"no such {'folder' if kind == 'folder' else 'file'}{about_path(path)}", missing=True)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         return PathFault(f"cannot be read ({reason}); expected {EXPECTED[kind]}")

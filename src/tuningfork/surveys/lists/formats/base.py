@@ -41,6 +41,8 @@ class TableFile(Protocol):
     columns : list of str
     units : dict
         Column -> unit, if the file states it.
+    systems : dict
+        Column, or `WHOLE_TABLE` -> coordinate system, if the file states one that is not close to ICRS.
     place : Place
     typed : bool
         Whether the format knows the types of its columns, so that all rows have the type of the first.
@@ -48,6 +50,7 @@ class TableFile(Protocol):
 
     columns: list[str]
     units: dict[str, str]
+    systems: dict[str, str]
     place: Place
     typed: bool
 
@@ -89,6 +92,7 @@ class WholeTable:
 
     def __init__(self, table: Table, place: Place | None = None, names: Sequence[str] | None = None) -> None:
         self.place = place or Place()
+        self.systems: dict[str, str] = {}
         frame = frame_of(table)
         names = list(names or table.colnames)
         others = [(number, name) for number, name in enumerate(table.colnames) if name not in names]

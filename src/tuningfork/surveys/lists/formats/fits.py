@@ -13,8 +13,11 @@ import pyarrow.compute as pc
 from astropy.io import fits
 
 from tuningfork.surveys.lists.formats import base
+from tuningfork.surveys.lists.formats.astropy_meta import header_of, lines_of_comments, masks_in, systems_in
 from tuningfork.surveys.lists.formats.base import Place, Wanted, WholeTable
 from tuningfork.surveys.lists.formats.stream import is_packed, whole_bytes
+from tuningfork.surveys.lists.systems import keyword_system
+from tuningfork.surveys.lists.units import WHOLE_TABLE
 
 TFORM = re.compile(r"\s*(\d*)([LXBIJKAEDCMPQ])")
 TYPES = {
@@ -59,6 +62,9 @@ class FitsTable:
         self.columns = [str(header.get(f"TTYPE{k}", f"col{k}")).strip() for k in range(1, count + 1)]
         stated = {name: str(header.get(f"TUNIT{k}", "")).strip() for k, name in enumerate(self.columns, 1)}
         self.units = {name: unit for name, unit in stated.items() if unit}
+        described = _described(header)
+        self.systems = systems_in(described) | _system(header)
+        self._masks = {name: mask for name, mask in masks_in(described).items() if mask in self.columns}
         self._columns = [_column(header, k) for k in range(1, count + 1)]
         self._rows = int(header["NAXIS2"])
         self._dtype = np.dtype([(f"f{k}", column.dtype) for k, column in enumerate(self._columns)])
@@ -99,6 +105,9 @@ class FitsTable:
             for name in columns:
                 number = self.columns.index(name)
                 frame[name] = _values(part[f"f{number}"], self._columns[number], name)
+                if name in self._masks:
+                    mask = self.columns.index(self._masks[name])
+                    frame[name] = frame[name].mask(part[f"f{mask}"] == ord("T"))
             yield first, frame
 
 
@@ -119,10 +128,23 @@ def fits_tables(path: Path) -> list[Any]:
                 if not hdu.header.get("ZIMAGE"):
                     tables.append(FitsTable(path, hdu, place))
             elif isinstance(hdu, fits.TableHDU):
-                tables.append(WholeTable(base.Table.read(hdu), place))
+                table = WholeTable(base.Table.read(hdu), place)
+                table.systems |= _system(hdu.header)
+                tables.append(table)
     if not tables:
         raise ValueError("it holds no table")
     return tables
+
+
+def _described(header: fits.Header) -> dict[str, Any]:
+    """Return the header that astropy writes into the comments, empty if there is none."""
+    lines = lines_of_comments(list(header["COMMENT"]) if "COMMENT" in header else [])
+    return header_of(lines, "astropy's header in its comments is no YAML") if lines else {}
+
+
+def _system(header: fits.Header) -> dict[str, str]:
+    system = keyword_system({key: header[key] for key in ("RADESYS", "RADECSYS", "EQUINOX") if key in header})
+    return {WHOLE_TABLE: system} if system else {}
 
 
 def _column(header: fits.Header, number: int) -> _Column:

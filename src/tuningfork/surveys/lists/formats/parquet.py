@@ -1,5 +1,8 @@
 """Parquet files, alone or a folder of them, with what pandas, astropy and the Virtual Observatory put into their metadata."""
 
+import contextlib
+import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pyarrow.parquet as pq
 
 from tuningfork.surveys.lists.formats import base
 from tuningfork.surveys.lists.formats.base import Place, Ranges, Wanted
-from tuningfork.surveys.lists.formats.parquet_units import units_of
+from tuningfork.surveys.lists.formats.parquet_units import systems_of_schema, units_of
 
 NULLABLE_INTEGERS = {
     pa.int64(): pd.Int64Dtype(),
@@ -21,6 +24,10 @@ NULLABLE_INTEGERS = {
 }
 """Pandas types that keep integers exact next to missing values."""
 PARQUET_ENDINGS = (".parquet", ".parq", ".pq")
+PARTITION = re.compile(r"[^=]+=.*", re.DOTALL)
+"""Name of a folder of a partitioned table, such as bin=3."""
+MAX_ENTRIES, MAX_DEPTH = 100_000, 8
+"""Most files and folders, and levels of folders, that are looked at in a folder of parts."""
 UNNAMED_INDEX = "index"
 """Name of the column for a pandas index that has none."""
 MAX_INDEX_ROWS = 50_000_000
@@ -33,7 +40,7 @@ class ParquetTable:
     Parameters
     ----------
     path : Path
-        A file, or a folder whose Parquet files, also those in folders below, are parts of one table.
+        A file, or a folder whose Parquet files are parts of one table, see :func:`parts_of`.
     """
 
     typed = True
@@ -41,12 +48,14 @@ class ParquetTable:
 
     def __init__(self, path: Path) -> None:
         self._files = parts_of(path) if path.is_dir() else [path]
-        schema = pq.read_schema(self._files[0])
+        with _named(self._files[0], path.is_dir()):
+            schema = pq.read_schema(self._files[0])
         self._stored = {name: name for name in schema.names}
         self._ranges = _range_index(schema)
         self._name_index(schema)
         self.columns = [*self._shown(schema), *self._ranges]
         self.units = units_of(schema)
+        self.systems = systems_of_schema(schema)
         self._masks = masks_of(schema)
 
     def _name_index(self, schema: pa.Schema) -> None:
@@ -86,8 +95,10 @@ class ParquetTable:
         """
         first = 0
         for path in self._files:
-            self._require_like_first(path, columns)
-            with pq.ParquetFile(path) as file:
+            with _named(path, len(self._files) > 1):
+                self._require_like_first(path, columns)
+                file = pq.ParquetFile(path)
+            with file, _named(path, len(self._files) > 1):
                 start = 0
                 for group in range(file.num_row_groups):
                     rows = file.metadata.row_group(group)
@@ -122,6 +133,8 @@ class ParquetTable:
         lacking = [name for name in columns if self._stored.get(name, name) not in schema.names]
         if lacking:
             raise ValueError(f"its file {path.name} has no column {lacking[0]}, other than {self._files[0].name}")
+        if systems_of_schema(schema) != self.systems:
+            raise ValueError(f"the coordinate system is another in {path.name} than in {self._files[0].name}")
         units = units_of(schema)
         for name in columns:
             if units.get(name) != self.units.get(name):
@@ -131,24 +144,50 @@ class ParquetTable:
                 )
 
 
+@contextlib.contextmanager
+def _named(path: Path, several: bool) -> Iterator[None]:
+    """Name the part that cannot be read, if there are several."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        if not several or isinstance(error, pa.ArrowMemoryError):
+            raise
+        raise ValueError(f"its part {path.name}: {error}") from None
+
+
 def parts_of(folder: Path) -> list[Path]:
-    """Return the Parquet files of a folder and of the folders in it, by name, without hidden ones.
+    """Return the Parquet files of a folder, and of folders in it that are called KEY=VALUE, by name, without hidden ones.
 
     Raises
     ------
     ValueError
-        If there is none, or the folder is a HATS catalogue.
+        If there is none, the folder is a HATS catalogue, or it holds more than `MAX_ENTRIES` files and folders.
     """
     if (folder / "hats.properties").is_file() or (folder / "collection.properties").is_file():
         raise ValueError("a HATS catalogue; use sources.catalogue: {kind: hats}")
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PARQUET_ENDINGS and path.is_file() and not path.name.startswith(("_", "."))
-    )
+    files: list[Path] = []
+    folders, entries = [(folder, 0)], 0
+    while folders:
+        current, depth = folders.pop()
+        with os.scandir(current) as found:
+            for entry in found:
+                entries += 1
+                if entries > MAX_ENTRIES:
+                    raise ValueError(
+                        f"a folder of more than {MAX_ENTRIES} files and folders; name a folder that holds the parts of "
+                        "the table alone, or write fewer and larger parts"
+                    )
+                if entry.name.startswith(("_", ".")):
+                    continue
+                if Path(entry.name).suffix.lower() in PARQUET_ENDINGS and entry.is_file():
+                    files.append(Path(entry.path))
+                elif PARTITION.fullmatch(entry.name) and depth < MAX_DEPTH and entry.is_dir():
+                    folders.append((Path(entry.path), depth + 1))
     if not files:
-        raise ValueError("a folder without Parquet files (.parquet)")
-    return files
+        raise ValueError(
+            "a folder without Parquet files (.parquet); folders in it are looked at only if they are called KEY=VALUE"
+        )
+    return sorted(files)
 
 
 def plain_column(table: pa.Table, name: str, masks: dict[str, str]) -> pd.Series:

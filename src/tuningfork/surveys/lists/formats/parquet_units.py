@@ -1,13 +1,14 @@
 """Units in the metadata of Parquet files: of the fields, of astropy, and of the Virtual Observatory (VOParquet 1.0)."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
-import yaml
 from astropy.io.votable import parse
-from astropy.table import meta
 
-from tuningfork.surveys.lists.formats.text_head import units_in
+from tuningfork.surveys.lists.formats.astropy_meta import header_of, systems_in, units_in
+from tuningfork.surveys.lists.formats.votable import systems_of
 from tuningfork.surveys.lists.units import same_unit
 
 ASTROPY_KEY = b"table_meta_yaml"
@@ -27,7 +28,7 @@ def units_of(schema: pa.Schema) -> dict[str, str]:
     metadata = schema.metadata or {}
     stated = [{field.name: (field.metadata or {}).get(b"unit", b"").decode("utf-8", "replace") for field in schema}]
     if ASTROPY_KEY in metadata:
-        stated.append(_of_astropy(metadata[ASTROPY_KEY].decode("utf-8", "replace")))
+        stated.append(units_in(_header(metadata)))
     if VOPARQUET_KEY in metadata:
         stated.append(_of_votable(metadata[VOPARQUET_KEY]))
     units: dict[str, str] = {}
@@ -41,11 +42,27 @@ def units_of(schema: pa.Schema) -> dict[str, str]:
     return units
 
 
-def _of_astropy(header: str) -> dict[str, str]:
-    try:
-        return units_in(meta.get_header_from_yaml(header.split("\n")))
-    except (yaml.YAMLError, meta.YamlParseError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"its metadata {ASTROPY_KEY.decode()} cannot be read: {error}") from None
+def systems_of_schema(schema: pa.Schema) -> dict[str, str]:
+    """Return column, or `WHOLE_TABLE` -> coordinate system, of those that are not close to ICRS.
+
+    Raises
+    ------
+    ValueError
+        If astropy's header or the VOTable in the metadata cannot be read.
+    """
+    metadata = schema.metadata or {}
+    systems: dict[str, str] = {}
+    if VOPARQUET_KEY in metadata:
+        document = parse(io.BytesIO(metadata[VOPARQUET_KEY]))
+        known = systems_of(document)
+        fields = [column for table in document.iter_tables() for column in table.fields]
+        systems = {str(column.name): known[column.ref] for column in fields if column.ref in known}
+    return systems | (systems_in(_header(metadata)) if ASTROPY_KEY in metadata else {})
+
+
+def _header(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    lines = metadata[ASTROPY_KEY].decode("utf-8", "replace").split("\n")
+    return header_of(lines, f"its metadata {ASTROPY_KEY.decode()} cannot be read")
 
 
 def _of_votable(document: bytes) -> dict[str, str]:

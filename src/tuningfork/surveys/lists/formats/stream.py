@@ -7,7 +7,7 @@ import gzip
 import io
 import lzma
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +23,11 @@ MAX_LINE_BYTES = 1 << 24
 PLAUSIBLE_RATIO, FREE_BYTES = 200, 1 << 28
 """A table of text grows by less than this factor when it is unpacked; below the number of bytes nothing is checked."""
 WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+FOOTER = re.compile(rb"^(?:\(\d+ rows?(?: affected)?\)\s*)?\x1a?\s*\Z", re.MULTILINE)
+"""Number of rows, as psql writes it behind a table, and the sign by which DOS ended files."""
+FOOTER_BYTES = 100
+PAGE = re.compile(rb"^\x0c(?=\r*$)", re.MULTILINE)
+"""A line that only ends a page."""
 COMMENT_LINE = re.compile(rb"^#[^\n]*", re.MULTILINE)
 
 
@@ -42,13 +47,18 @@ def is_packed(path: Path) -> bool:
         return file.read(6).startswith(tuple(PACKERS))
 
 
-def head_of(path: Path) -> bytes:
+def head_of(path: Path, size: int = HEAD_BYTES) -> bytes:
     """Return the first bytes of a file, unpacked, and in UTF-8 if they are in UTF-16."""
     with unpacked(path) as file:
-        head = file.read(HEAD_BYTES)
+        head = file.read(size)
     if head[:2] in WIDE:
         return head[: len(head) // 2 * 2].decode("utf-16", "ignore").encode()
     return head.removeprefix(codecs.BOM_UTF8)
+
+
+def only_returns(head: bytes) -> bool:
+    """Return whether the lines of a text end with carriage returns alone, judged by its first bytes in UTF-8."""
+    return b"\r" in head[:HEAD_BYTES] and b"\n" not in head[:HEAD_BYTES]
 
 
 def whole_bytes(path: Path) -> io.BytesIO:
@@ -71,8 +81,31 @@ def require_whole(size: int) -> None:
         raise ValueError(f"larger than {MAX_WHOLE_BYTES >> 30} GiB; unpack it, or save it as Parquet")
 
 
+class Recoded:
+    """A file of text as bytes in UTF-8 whose lines end with line feeds.
+
+    Parameters
+    ----------
+    file : binary file
+    encoding : str
+    newline : str or None
+        Line feeds for lines that end with them, None for all kinds of ends.
+    """
+
+    def __init__(self, file: Any, encoding: str, newline: str | None) -> None:
+        self._text = io.TextIOWrapper(file, encoding, newline=newline)
+
+    def read(self, size: int) -> bytes:
+        """Return so many characters."""
+        return self._text.read(size).encode()
+
+    def readline(self, size: int) -> bytes:
+        """Return the rest of a line, at most so many characters."""
+        return self._text.readline(size).encode()
+
+
 class Lines(io.RawIOBase):
-    """The text of a table as bytes in UTF-8, read in blocks of whole lines.
+    """The text of a table as bytes in UTF-8, read in blocks of whole lines, without what programs put behind the rows.
 
     Parameters
     ----------
@@ -82,15 +115,27 @@ class Lines(io.RawIOBase):
         Size of the compressed file, None if it is not compressed.
     comments : bool
         Whether lines that begin with # are comments; they become empty lines.
+    returns : bool
+        Whether lines end with carriage returns alone.
+
+    Attributes
+    ----------
+    look : callable or None
+        Is given each block, and raises a ValueError for what must not be read.
     """
 
-    def __init__(self, file: IO[bytes], packed_bytes: int | None, comments: bool) -> None:
+    look: Callable[[bytes], None] | None = None
+
+    def __init__(self, file: IO[bytes], packed_bytes: int | None, comments: bool, returns: bool = False) -> None:
         start = file.read(3)
         file.seek(0 if start[:2] in WIDE or start != codecs.BOM_UTF8 else 3)
-        self._file: Any = codecs.EncodedFile(file, "utf-8", WIDE[start[:2]]) if start[:2] in WIDE else file
+        self._file: Any = file
+        if start[:2] in WIDE or returns:
+            self._file = Recoded(file, WIDE.get(start[:2], "utf-8"), None if returns else "\n")
         self._most = None if packed_bytes is None else PLAUSIBLE_RATIO * packed_bytes + FREE_BYTES
         self._comments = comments
         self._block = memoryview(b"")
+        self._ahead = self._whole_lines()
         self._number = 0
 
     def readable(self) -> bool:
@@ -99,20 +144,33 @@ class Lines(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer, and return how many bytes were filled."""
-        if not self._block:
+        while not self._block and self._ahead:
             self._block = memoryview(self._next_block())
         count = min(len(buffer), len(self._block))
         buffer[:count] = self._block[:count]
         self._block = self._block[count:]
         return count
 
-    def _next_block(self) -> bytes:
+    def skip(self, count: int) -> None:
+        """Leave out the first lines; call it before anything is read."""
+        for _ in range(count):
+            if not self._ahead:
+                return
+            end = self._ahead.find(b"\n") + 1
+            self._ahead = self._ahead[end:] if end else b""
+            self._ahead = self._ahead or self._whole_lines()
+
+    def _whole_lines(self) -> bytes:
         block = self._file.read(BLOCK_BYTES)
         if block and not block.endswith(b"\n"):
             rest = self._file.readline(MAX_LINE_BYTES)
             if len(rest) >= MAX_LINE_BYTES:
                 raise ValueError(f"it has a line of more than {MAX_LINE_BYTES >> 20} MiB")
             block += rest
+        return block
+
+    def _next_block(self) -> bytes:
+        block, self._ahead = self._ahead, self._whole_lines()
         if b"\0" in block:
             raise ValueError("it holds NUL bytes, so it is no text")
         self._number += len(block)
@@ -120,4 +178,12 @@ class Lines(io.RawIOBase):
             raise ValueError(
                 f"it is {PLAUSIBLE_RATIO} times larger when unpacked, which tables are not; unpack it yourself"
             )
-        return COMMENT_LINE.sub(b"", block) if self._comments else block
+        if not self._ahead and (match := FOOTER.search(block, max(0, len(block) - FOOTER_BYTES))):
+            block = block[: match.start()]
+        if b"\x0c" in block:
+            block = PAGE.sub(b"", block)
+        if self._comments:
+            block = COMMENT_LINE.sub(b"", block)
+        if self.look is not None:
+            self.look(block)
+        return block

@@ -13,8 +13,9 @@ from pyarrow import csv
 
 from tuningfork.surveys.lists.formats import base
 from tuningfork.surveys.lists.formats.base import Place, Wanted
-from tuningfork.surveys.lists.formats.stream import Lines, is_packed, unpacked
-from tuningfork.surveys.lists.formats.text_head import text_head
+from tuningfork.surveys.lists.formats.stream import Lines, head_of, is_packed, only_returns, unpacked
+from tuningfork.surveys.lists.formats.text_head import SPACES, text_head
+from tuningfork.surveys.lists.formats.whole_rows import OpenQuotes, require_full_rows
 
 NULLS = ("", "#N/A", "N/A", "NA", "n/a", "<NA>", "NULL", "null", "None", "NaN", "nan", "-nan", "--", "---")
 """Texts that stand for missing values in any column."""
@@ -31,8 +32,9 @@ class TextTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._head = text_head(path)
+        self._returns = only_returns(head_of(path))
         self.columns = [name or ("index" if number == 0 else "") for number, name in enumerate(self._head.columns)]
-        self.units = self._head.units
+        self.units, self.systems = self._head.units, self._head.systems
         if self._head.fields > len(self.columns) + 1:
             raise ValueError(f"its first row has {self._head.fields} fields, and its head {len(self.columns)} columns")
 
@@ -51,6 +53,13 @@ class TextTable:
         int, pandas.DataFrame
             See :meth:`TableFile.parts`.
         """
+        masks = {name: mask for name in columns if (mask := self._head.masks.get(name)) in self.columns}
+        read = list(dict.fromkeys([*columns, *masks.values()]))
+        for first, part in self._read(read, [*texts, *masks.values()]):
+            yield first, part.assign(**{n: part[n].mask(part[m].eq("True")) for n, m in masks.items()})[list(columns)]
+
+    def _read(self, columns: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Yield parts as they stand in the file."""
         first = 0
         try:
             for first, part in self._plain_parts(columns, texts):
@@ -69,11 +78,12 @@ class TextTable:
         """Yield the text after the head."""
         packed = self._path.stat().st_size if is_packed(self._path) else None
         with unpacked(self._path) as file:
-            source: Any = Lines(file, packed, self._head.comments)
-            lines = io.BufferedReader(source, 1 << 20)
-            for _ in range(self._head.lines):
-                lines.readline()
-            yield lines
+            head = self._head
+            lines = Lines(file, packed, head.comments, self._returns)
+            lines.skip(head.lines)
+            lines.look = OpenQuotes(head.separator, len(self.columns), head.lines + 1).look
+            source: Any = lines
+            yield io.BufferedReader(source, 1 << 20)
 
     def _plain_parts(self, columns: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
         """Yield parts as long as all rows have the same number of fields, and numbers are plain.
@@ -113,13 +123,17 @@ class TextTable:
     def _any_parts(self, columns: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
         """Yield parts of a table of text of any kind."""
         numbers = [self.columns.index(name) for name in columns]
-        first = 0
+        first, checked = 0, self._head.separator != SPACES
         with self._rows() as lines:
             if not lines.peek(1):
                 return
             with pd.read_csv(lines, **self._options(texts)) as reader:
                 for part in _complete(reader):
                     self._require_fields(part, first)
+                    if not checked and part[len(self.columns) - 1].isna().any():
+                        with self._rows() as again:
+                            require_full_rows(again, len(self.columns))
+                        checked = True
                     chosen = part[numbers].reset_index(drop=True)
                     chosen.columns = pd.Index(columns)
                     yield first, chosen

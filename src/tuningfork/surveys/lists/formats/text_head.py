@@ -2,24 +2,33 @@
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-from astropy.table import meta
-
-from tuningfork.surveys.lists.formats.stream import head_of
+from tuningfork.surveys.lists.formats.astropy_meta import header_of, masks_in, systems_in, units_in
+from tuningfork.surveys.lists.formats.head_lines import (
+    ENOUGH_ROWS,
+    HEAD_SIZES,
+    MAX_NAME_LINES,
+    HeadLines,
+    first_lines,
+    quoted_over_lines,
+)
 
 SEPARATORS = (",", "\t", ";", "|")
 ENDINGS = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t",)}
 """Ending -> separators that its files may have; others may also have spaces."""
 SPACES = r"\s+"
-ECSV = b"# %ECSV"
-UNIT_IN_NAME = re.compile(r".*\[([^\[\]]+)\]\s*")
-"""Name of a column with its unit in brackets."""
-RULE = re.compile(r"[-=]+")
+ECSV = "# %ECSV"
+SEPARATOR_LINE = re.compile(r"sep=(\t|;|,|\|)", re.IGNORECASE)
+"""First line of tables of spreadsheets that says what separates the columns."""
+MAX_BLANK_LINES = 10_000
+"""Lines behind the leading comments among which the names of the columns and the first row are looked for."""
+RULE = re.compile(r"[-=]+(\+[-=]+)*")
+"""A line under the names, in psql with crosses."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,10 @@ class TextHead:
         Fields of the first row.
     units : dict
         Column -> unit.
+    masks : dict
+        Column -> column that holds True where the first has no value.
+    systems : dict
+        Column, or `WHOLE_TABLE` -> coordinate system that is not close to ICRS.
     """
 
     columns: list[str]
@@ -47,6 +60,8 @@ class TextHead:
     comments: bool
     fields: int
     units: dict[str, str] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
+    systems: dict[str, str] = field(default_factory=dict)
 
 
 def text_head(path: Path) -> TextHead:
@@ -60,47 +75,74 @@ def text_head(path: Path) -> TextHead:
     ValueError
         If no line has the names of columns.
     """
-    content = head_of(path)
-    if content.startswith(ECSV):
-        return _ecsv(content)
-    lines = content.decode("utf-8", "replace").splitlines()
+    for size in HEAD_SIZES:
+        read = first_lines(path, size)
+        last = read.whole or size == HEAD_SIZES[-1]
+        if read.lines[:1] and read.lines[0].startswith(ECSV):
+            head = _ecsv(read.lines, last)
+        else:
+            head = _plain(path, read) if last or _has_rows(read.lines) else None
+        if head is not None:
+            return head
+    raise ValueError("no line has the names of its columns")
+
+
+def _has_rows(lines: Sequence[str]) -> bool:
+    comments = _leading_comments(lines) > 0
+    rows = (line for line in lines if line.strip() and not _is_comment(line, comments))
+    return len(list(itertools.islice(rows, ENOUGH_ROWS))) == ENOUGH_ROWS
+
+
+def _plain(path: Path, read: HeadLines) -> TextHead:
+    """Return the head of a table of text that is no ECSV."""
+    lines = read.lines
     comments = _leading_comments(lines)
-    body = [(number, line) for number, line in enumerate(lines) if line.strip() and not _is_comment(line, comments > 0)]
+    some = enumerate(lines[: comments + MAX_NAME_LINES + MAX_BLANK_LINES])
+    body = [(number, line) for number, line in some if line.strip() and not _is_comment(line, comments > 0)]
     if not body:
-        raise ValueError("no line has the names of its columns")
+        raise ValueError(
+            "no line has the names of its columns"
+            if read.whole
+            else f"its first {HEAD_SIZES[-1] >> 20} MiB hold no line with the names of its columns"
+        )
     endings = [suffix.lower() for suffix in path.suffixes]
     allowed: Sequence[str] = next((ENDINGS[ending] for ending in endings if ending in ENDINGS), (*SEPARATORS, SPACES))
-    first, header = body[0]
+    if stated := SEPARATOR_LINE.fullmatch(body[0][1].strip(" \r")):
+        allowed = (stated[1],)
+        body = body[1:] or body
+    first = body[0][0]
+    header, start = quoted_over_lines(lines, first)
     separator = _separator(header, allowed)
-    names, start = fields_of(header, separator), first + 1
+    names = fields_of(header, separator)
     if any(_is_number(name) for name in names):
         names, start, separator = _names_in_comment(lines[:first], header, allowed), first, _separator(header, allowed)
-    rows = [fields_of(line, separator) for number, line in body if number >= start]
+    rows = [_fields_of_row(line, separator) for number, line in body if number >= start][:ENOUGH_ROWS]
     units, skipped = _unit_lines(names, rows)
     start = next((number for number, _ in [pair for pair in body if pair[0] >= start][skipped:]), len(lines))
-    units |= {name: match[1] for name in names if (match := UNIT_IN_NAME.fullmatch(name))}
     return TextHead(names, separator, start, comments > 0, len(rows[skipped]) if len(rows) > skipped else 0, units)
 
 
-def _ecsv(content: bytes) -> TextHead:
-    lines = content.decode("utf-8", "replace").splitlines()
+def _ecsv(lines: Sequence[str], last: bool) -> TextHead | None:
+    """Return the head of an ECSV file; None if it goes on behind these lines, and they are not the last."""
     number = next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    if not last and number + 1 >= len(lines):
+        return None
     if number == len(lines):
         raise ValueError("its ECSV header has no end")
-    try:
-        header = meta.get_header_from_yaml([line[2:] for line in lines[1:number]])
-    except (yaml.YAMLError, meta.YamlParseError) as error:
-        raise ValueError(f"its ECSV header is no YAML: {error}") from None
+    header = header_of([line[2:] for line in lines[1:number]], "its ECSV header is no YAML")
     separator = str(header.get("delimiter", " "))
     names = fields_of(lines[number], separator)
-    rows = [line for line in lines[number + 1 :] if line.strip()]
-    count = len(fields_of(rows[0], separator)) if rows else 0
-    return TextHead(names, separator, number + 1, False, count, units_in(header))
-
-
-def units_in(header: dict) -> dict[str, str]:
-    """Return column -> unit of a header as astropy writes it into ECSV and Parquet files."""
-    return {column["name"]: str(column["unit"]) for column in header.get("datatype", []) if column.get("unit")}
+    row = next((line for line in lines[number + 1 :] if line.strip()), "")
+    return TextHead(
+        names,
+        separator,
+        number + 1,
+        False,
+        len(_fields_of_row(row, separator)),
+        units_in(header),
+        masks_in(header),
+        systems_in(header),
+    )
 
 
 def _leading_comments(lines: Sequence[str]) -> int:
@@ -125,6 +167,14 @@ def fields_of(line: str, separator: str) -> list[str]:
     return [
         text.strip() for text in next(csv.reader(io.StringIO(line), delimiter=separator, skipinitialspace=True), [])
     ]
+
+
+def _fields_of_row(line: str, separator: str) -> list[str]:
+    """Return the fields of a row; none if one is too long to be looked at here."""
+    try:
+        return fields_of(line, separator)
+    except csv.Error:
+        return []
 
 
 def _names_in_comment(comments: Sequence[str], row: str, allowed: Sequence[str]) -> list[str]:

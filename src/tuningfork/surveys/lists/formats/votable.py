@@ -1,21 +1,21 @@
 """VOTables, which can only be read as a whole."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from astropy.io.votable import parse
-from astropy.io.votable.tree import CooSys, TableElement
+from astropy.io.votable.tree import TableElement, VOTableFile
 
 from tuningfork.surveys.lists.formats.base import Place, WholeTable
 from tuningfork.surveys.lists.formats.stream import whole_bytes
+from tuningfork.surveys.lists.systems import other_system
 
+log = logging.getLogger(__name__)
 NUMBER_OF_ROWS = re.compile(rb"""\bnrows\s*=\s*["']\s*(\d+)""")
 ARRAY_SIZE = re.compile(rb"""\barraysize\s*=\s*["'][^"']*?(\d{5,})""")
 MAX_ARRAY_SIZE = 100_000
-OTHER_SYSTEMS = ("eq_fk4", "fk4", "ecl", "gal", "super", "generic", "az_el", "body", "geo", "xy")
-"""Beginnings of the systems of COOSYS, in small letters, whose positions are not those of ICRS."""
-J2000 = ("", "2000", "2000.0", "j2000", "j2000.0")
 
 
 def votable_tables(path: Path) -> list[WholeTable]:
@@ -34,8 +34,9 @@ def votable_tables(path: Path) -> list[WholeTable]:
     document = parse(content)
     elements = [table for table in document.iter_tables() if len(table.fields)]
     if not elements:
-        raise ValueError("it holds no table")
-    systems = {str(system.ID): text for system in document.iter_coosys() if (text := _other_system(system))}
+        raise ValueError(_answer(document) or "it holds no table")
+    _warn_if_cut(path, document)
+    systems = systems_of(document)
     return [_table(element, number, systems) for number, element in enumerate(elements, 1)]
 
 
@@ -44,16 +45,34 @@ def _table(element: TableElement, number: int, systems: Mapping[str, str]) -> Wh
     result = WholeTable(element.to_table(), Place(number, str(element.name or element.ID or "")), names)
     for field, name in zip(element.fields, names, strict=True):
         if field.ref in systems:
-            result.units[name] = f"{field.unit} in the coordinate system {systems[field.ref]}"
+            result.systems[name] = systems[field.ref]
     return result
 
 
-def _other_system(system: CooSys) -> str:
-    """Return the name of a coordinate system that is not close to ICRS, otherwise an empty text."""
-    name, equinox = str(system.system or ""), str(system.equinox or "")
-    if name.lower().startswith(OTHER_SYSTEMS) or equinox.strip().lower() not in J2000:
-        return f"{name} {equinox}".strip()
-    return ""
+def _states(document: VOTableFile) -> list[tuple[str, str]]:
+    """Return what the service that made the document says of its answer, and in which words."""
+    infos = [info for one in (document, *document.resources) for info in one.infos]
+    return [(str(info.value).upper(), str(info.content or "")) for info in infos if info.name == "QUERY_STATUS"]
+
+
+def _answer(document: VOTableFile) -> str:
+    said = next((text for state, text in _states(document) if state == "ERROR"), None)
+    return "" if said is None else f"it holds the error of a service instead of a table: {' '.join(said.split())[:200]}"
+
+
+def _warn_if_cut(path: Path, document: VOTableFile) -> None:
+    if any(state == "OVERFLOW" for state, _ in _states(document)):
+        log.warning(
+            "%s: the service that made this table has cut it short (QUERY_STATUS OVERFLOW); ask for all rows", path
+        )
+
+
+def systems_of(document: VOTableFile) -> dict[str, str]:
+    """Return ID -> coordinate system of a document, of those that are not close to ICRS."""
+    systems = {
+        str(one.ID): other_system(str(one.system or ""), str(one.equinox or "")) for one in document.iter_coosys()
+    }
+    return {key: system for key, system in systems.items() if system}
 
 
 def _require_plausible(content: memoryview) -> None:

@@ -57,7 +57,7 @@ def read_measured(settings: Measurements) -> Placed | None:
     columns = choose_columns(file.columns, settings.columns, what, MEASUREMENT_ALIASES, f"{MEASUREMENTS_KEY}.columns")
     by_position = placed.require_place(columns, file.columns, what, MEASUREMENTS_KEY)
     _require_parameters(file, columns, what)
-    rows = _rows(file, columns, Units(f"{MEASUREMENTS_KEY}.units", settings.units, file.units), what)
+    rows = _rows(file, columns, Units(f"{MEASUREMENTS_KEY}.units", settings.units, file.units, file.systems), what)
     fault = _faults(rows, by_position)
     placed.require_usable(fault, what)
     return Placed(what, rows, fault, by_position)

@@ -8,9 +8,10 @@ import pandas as pd
 
 from tuningfork.core.errors import InputError
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
-from tuningfork.surveys.lists.columns import as_texts, numbers, require_exact_ids
+from tuningfork.surveys.lists.columns import numbers
 from tuningfork.surveys.lists.files import readable
 from tuningfork.surveys.lists.formats.base import TableFile
+from tuningfork.surveys.lists.identifiers import id_texts, require_exact_ids
 from tuningfork.surveys.lists.units import Units
 
 PLACE_ALIASES = {
@@ -178,7 +179,7 @@ def identifiers_of(whole: pd.DataFrame, columns: Mapping[str, str], what: str) -
     """
     if "source_id" in columns:
         require_exact_ids(whole[columns["source_id"]], what)
-    ids = as_texts(whole[columns["source_id"]]) if "source_id" in columns else [None] * len(whole)
+    ids = id_texts(whole[columns["source_id"]]) if "source_id" in columns else [None] * len(whole)
     return pd.Series(ids, dtype=object)
 
 

@@ -59,7 +59,7 @@ def read_votes(settings: Votes, shards: Sequence[Shard], transfer: Transfer) -> 
     columns, votes = check_votes(settings, file.columns, what)
     texts = [column for name, column in columns.items() if name == "source_id"]
     whole = placed.whole_table(file, [*columns.values(), *votes.values()], texts, what, MAX_VOTE_ROWS)
-    return _voted(settings, whole, columns, votes, _units(settings, file.units), what)
+    return _voted(settings, whole, columns, votes, _units(settings, file), what)
 
 
 def check_votes(settings: Votes, available: Sequence[str], what: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -121,8 +121,8 @@ def _open(settings: Votes, what: str) -> TableFile:
     return open_table(Path(str(settings.table)), what, settings.extension, suits, VOTES_KEY)
 
 
-def _units(settings: Votes, stated: Mapping[str, str]) -> Units:
-    return Units(f"{VOTES_KEY}.units", settings.units, stated)
+def _units(settings: Votes, file: TableFile) -> Units:
+    return Units(f"{VOTES_KEY}.units", settings.units, file.units, file.systems)
 
 
 def _shards(settings: Votes, footprint: Sequence[Shard]) -> list[Shard]:
@@ -135,7 +135,7 @@ def _shards(settings: Votes, footprint: Sequence[Shard]) -> list[Shard]:
         columns, _ = check_votes(settings, file.columns, what)
         if {"ra", "dec"} <= set(columns) and not settings.shards and shards:
             whole = placed.whole_table(file, [columns["ra"], columns["dec"]], [], what, MAX_VOTE_ROWS)
-            rows = pd.DataFrame(placed.numbers_of(whole, ("ra", "dec"), columns, _units(settings, file.units), what))
+            rows = pd.DataFrame(placed.numbers_of(whole, ("ra", "dec"), columns, _units(settings, file), what))
             fault = np.where(placed.misplaced(rows, True)[0], "no valid position", "").astype(object)
             shards_of_table = Placed(what, rows, fault, True).shards(shards[0].order) or []
             shards = sorted(set(shards) & set(shards_of_table))
@@ -168,7 +168,7 @@ def _of_vizier(settings: Votes, shards: Sequence[Shard], network: Network) -> Pl
         frames.append(frame_of(table))
     whole = pd.concat(frames, ignore_index=True).drop_duplicates(ignore_index=True)
     columns, votes = check_votes(settings, list(whole.columns), what)
-    return _voted(settings, whole, columns, votes, _units(settings, units), what)
+    return _voted(settings, whole, columns, votes, Units(f"{VOTES_KEY}.units", settings.units, units), what)
 
 
 def _voted(

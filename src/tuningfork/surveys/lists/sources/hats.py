@@ -20,7 +20,7 @@ from tuningfork.sky.shards import Shard
 from tuningfork.surveys.lists.columns import NUMBER_COLUMNS, choose_columns, numbers, require_position
 from tuningfork.surveys.lists.files import TABLE_ERRORS
 from tuningfork.surveys.lists.formats.parquet import masks_of, plain_column
-from tuningfork.surveys.lists.formats.parquet_units import units_of
+from tuningfork.surveys.lists.formats.parquet_units import systems_of_schema, units_of
 from tuningfork.surveys.lists.missing import MARKED
 from tuningfork.surveys.lists.sources.rows import POSITION_ORDER, identified
 from tuningfork.surveys.lists.units import Units
@@ -175,7 +175,7 @@ class Hats:
             masks = masks_of(data.schema)
             read = [*columns.values(), *(masks[column] for column in columns.values() if column in masks)]
             table = data.to_table(list(dict.fromkeys(read)), filter=within if indexed else None)
-            units = Units(given=self._given_units, stated=units_of(data.schema))
+            units = Units(given=self._given_units, stated=units_of(data.schema), systems=systems_of_schema(data.schema))
         except TABLE_ERRORS as error:
             raise self._unreadable(self._path(partition), error) from None
         frame = pd.DataFrame(index=range(table.num_rows))

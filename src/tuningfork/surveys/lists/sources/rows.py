@@ -13,6 +13,7 @@ from tuningfork.core.flags import Flag
 from tuningfork.core.tables import MARKED_KEY
 from tuningfork.sky.shards import pixels, valid_position
 from tuningfork.surveys.lists.columns import as_texts
+from tuningfork.surveys.lists.identifiers import id_texts
 from tuningfork.surveys.lists.missing import MARKED
 
 INTEGER_TEXT = re.compile(r"[+-]?\d{1,19}")
@@ -110,7 +111,7 @@ def identified(frame: pd.DataFrame) -> pa.Table:
     ids = ids_of_positions(*(frame[name].to_numpy(dtype=float) for name in ("ra", "dec")))
     names = as_texts(frame["name"]) if "name" in frame else [None] * len(frame)
     if "source_id" in frame:
-        texts = as_texts(frame["source_id"])
+        texts = id_texts(frame["source_id"])
         known = [
             text is not None and INTEGER_TEXT.fullmatch(text) is not None and int(text) <= MAX_SOURCE_ID
             for text in texts

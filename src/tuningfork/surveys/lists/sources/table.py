@@ -20,11 +20,11 @@ from tuningfork.surveys.lists.columns import (
     as_texts,
     choose_columns,
     numbers,
-    require_exact_ids,
     same_name,
 )
 from tuningfork.surveys.lists.files import open_table, readable
 from tuningfork.surveys.lists.formats.base import Ranges
+from tuningfork.surveys.lists.identifiers import WHOLE, id_texts, require_exact_ids
 from tuningfork.surveys.lists.missing import MARKED
 from tuningfork.surveys.lists.sources.rows import INTEGER_TEXT, MAX_SOURCE_ID, sources_of
 from tuningfork.surveys.lists.units import Units, unit_factor
@@ -66,7 +66,7 @@ class UserTable:
         self.available: Sequence[str] = self._file.columns
         self.columns = choose_columns(self.available, catalogue.columns, self.what)
         self._texts = False
-        self._units = Units("sources.catalogue.units", catalogue.units, self._file.units)
+        self._units = Units("sources.catalogue.units", catalogue.units, self._file.units, self._file.systems)
         self._factors = {name: unit_factor(name, self.columns[name], self._units, self.what) for name in self._numbers}
 
     @property
@@ -247,7 +247,7 @@ class UserTable:
         twice = keys.map(counts).fillna(0).to_numpy(dtype=float) > 1
         if integers:
             return keys.astype(np.int64).to_numpy(), names, twice
-        texts = as_texts(rows["source_id"])
+        texts = id_texts(rows["source_id"])
         return numbers, [text or name for text, name in zip(texts, names, strict=True)], twice
 
 
@@ -259,6 +259,8 @@ def _keys(ids: pd.Series) -> tuple[pd.Series, bool]:
         return pd.Series(as_texts(ids), index=ids.index, dtype="str"), False
     texts = ids.astype("str").str.strip().mask(ids.isna())
     texts = texts.mask(texts == "")
+    if texts.str.contains(".", regex=False).any():
+        texts = texts.str.replace(f"^{WHOLE.pattern}$", r"\1", regex=True)
     integers = texts.str.fullmatch(INTEGER_TEXT.pattern).fillna(False).astype(bool)
     texts = texts.mask(integers, texts.str.replace(r"^\+?0+(?=\d)", "", regex=True))
     return texts, bool(integers.all()) and bool((texts.str.lstrip("+-").str.zfill(19) <= str(MAX_SOURCE_ID)).all())
