@@ -10,8 +10,8 @@ from unicodedata import normalize
 
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import as_text
-from tuningfork.surveys.folder.extensions import BESIDE, OTHER, ROLE_OF
 from tuningfork.surveys.folder.psf_files import PSFEX_ENDING
+from tuningfork.surveys.folder.roles import BESIDE, OTHER, ROLE_OF
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
 PACKED_ENDINGS = (".gz", ".bz2", ".fz", ".xz")
