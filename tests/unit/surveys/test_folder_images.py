@@ -171,3 +171,75 @@ def test_the_weight_of_a_band_is_found_by_its_filter(tmp_path: Path) -> None:
         weights = read_band(tmp_path / "a.fits", band, ["g", "r"], combined=True).weights
         assert weights is not None
         assert weights[0, 0] == 10 + number
+
+
+@pytest.mark.parametrize(("name", "power"), [("STAT", -1), ("NOISE", -2)])
+def test_the_names_of_eso_and_others_for_variance_and_error(tmp_path: Path, name: str, power: int) -> None:
+    fits.HDUList([fits.PrimaryHDU(), extension(4, name), extension(7, "DATA")]).writeto(tmp_path / "a.fits")
+    image = read_band(tmp_path / "a.fits", "r", ["r"], combined=False)
+    assert image.pixels[0, 0] == 7
+    assert image.weights is not None
+    assert image.weights[0, 0] == pytest.approx(4.0**power)
+    fits.HDUList([fits.PrimaryHDU(np.ones((40, 40))), extension(4, name)]).writeto(tmp_path / "b.fits")
+    with pytest.raises(InputError, match=r"it holds 1 images \(PRIMARY\), none of them marked as band r"):
+        read_band(tmp_path / "b.fits", "r", ["g", "r"], combined=True)
+
+
+@pytest.mark.parametrize("name", ["QUALITY", "QUAL", "FLG", "1-1.FLG", "FLAG"])
+def test_the_names_of_masks_of_quality(tmp_path: Path, name: str) -> None:
+    mask = extension(0, name)
+    mask.data[0, 1] = 1
+    fits.HDUList([fits.PrimaryHDU(), mask, extension(7, "1-1.SCI")]).writeto(tmp_path / "a.fits")
+    image = read_band(tmp_path / "a.fits", "r", ["r"], combined=False).pixels
+    assert image[0, 0] == 7
+    assert np.flatnonzero(np.isnan(image)).tolist() == [1]
+
+
+@pytest.mark.parametrize("name", ["SCI", "IMAGE", "DATA", "r", "SCI_R", "FILTER"])
+def test_a_known_name_goes_before_unknown_ones_and_thumbnails(tmp_path: Path, name: str) -> None:
+    marked = extension(7, "CHIP", FILTER="r") if name == "FILTER" else extension(7, name)
+    thumbnail = fits.PrimaryHDU(np.ones((5, 5), dtype=np.float32))
+    assert values(tmp_path / "a.fits", [thumbnail, extension(1, "SMOOTH"), marked], ["r"], combined=False) == {"r": 7}
+
+
+def test_several_images_of_unknown_names_are_refused_by_name(tmp_path: Path) -> None:
+    one, other = extension(1, "COADD"), extension(2, "SMOOTH")
+    with pytest.raises(InputError, match=r"a\.fits.*2 images that may be the band r \(COADD, SMOOTH\).*EXTNAME SCI"):
+        values(tmp_path / "a.fits", [one, other], ["r"], combined=False)
+    primary = fits.PrimaryHDU(np.full((40, 40), 5, dtype=np.float32))
+    assert values(tmp_path / "b.fits", [primary, one], ["r"], combined=False) == {"r": 5}
+    with pytest.raises(InputError, match=r"c\.fits.*\(PRIMARY, COADD\)"):
+        values(tmp_path / "c.fits", [fits.PrimaryHDU(np.ones((5, 5))), one], ["r"], combined=False)
+
+
+# The planes of a cube
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"BANDS": "irg"}, {"BANDS": "IRG"}, {"BANDS": "i,r,g"}, {"BANDS": "i r g"}, {"BANDS": "['i', 'r', 'g']"}, {"FILTER": "irg"},
+        {"FILTER": "i;r;g"}, {"BAND0": "i", "BAND1": "r", "BAND2": "g"}, {"BAND1": "I", "BAND2": "r DECam", "BAND3": "g"},
+    ],
+)  # fmt: skip
+def test_a_cube_states_the_order_of_its_planes(tmp_path: Path, cards: dict[str, str]) -> None:
+    data = np.broadcast_to(np.arange(3, dtype=np.float32)[:, None, None], (3, 40, 40))
+    fits.writeto(tmp_path / "a.fits", data, fits.Header(cards))
+    fits.writeto(tmp_path / "a-weight.fits", data + 1)
+    beside = {"weight": tmp_path / "a-weight.fits"}
+    for number, band in enumerate("irg"):
+        image = read_band(tmp_path / "a.fits", band, BANDS, combined=True, beside=beside)
+        assert image.pixels[0, 0] == number
+        assert image.weights is not None
+        assert image.weights[0, 0] == number + 1
+
+
+def test_a_statement_about_other_planes_is_refused_by_keyword(tmp_path: Path) -> None:
+    data = np.zeros((3, 40, 40), dtype=np.float32)
+    for name, cards, message in (
+        ("few", {"BANDS": "g,r"}, "BANDS is 'g,r'; expected the band of each of its 3 planes"),
+        ("other", {"BANDS": "grz"}, "3 planes g r z, no band i"),
+    ):
+        fits.writeto(tmp_path / f"{name}.fits", data, fits.Header(cards))
+        with pytest.raises(InputError, match=rf"{name}\.fits.*{message}"):
+            read_band(tmp_path / f"{name}.fits", "i", BANDS, combined=True)

@@ -10,7 +10,7 @@ from tuningfork.surveys.folder.roles import name_of, says_sky
 
 MARKS = ("BAND", "FILTER")
 """Keywords by which an image names its band, besides EXTNAME."""
-SEPARATORS = r"[\s,;/|]+"
+SEPARATORS = r"[\s,;/|'\"\[\]()]+"
 """What stands between the bands of planes in one keyword."""
 PLANE_KEY = "BAND"
 """Beginning of the keywords with the band of each plane, which count from 0 or from 1."""
@@ -107,7 +107,7 @@ def stated_planes(header: fits.Header, number: int, bands: Sequence[str]) -> lis
 
 def _listed(text: str, number: int) -> list[str] | None:
     """Return the words of a list, or its letters if there is one for each of `number` planes."""
-    words = [word for word in re.split(SEPARATORS, text.strip().strip("[]()")) if word]
+    words = [word for word in re.split(SEPARATORS, text) if word]
     if len(words) == 1 and len(words[0]) == number:
         words = list(words[0])
     return words if len(words) == number else None
