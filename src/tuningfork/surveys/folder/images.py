@@ -15,6 +15,7 @@ from tuningfork.surveys.folder.bands import planes_of
 from tuningfork.surveys.folder.coordinates import Footprint, footprint_of
 from tuningfork.surveys.folder.extensions import bad_pixels, is_sky, plane_of, planes_in, read_planes, weights_of
 from tuningfork.surveys.folder.fits_file import open_fits
+from tuningfork.surveys.folder.flux_unit import require_linear
 from tuningfork.surveys.folder.names import UNREAD_ENDINGS, UNREAD_PICTURE_ENDINGS, Layout, is_picture
 from tuningfork.surveys.folder.picture_file import read_picture_file, require_picture
 from tuningfork.surveys.folder.places import places_in
@@ -110,6 +111,7 @@ def _read_fits(path: Path, band: str, bands: list[str], combined: bool) -> BandI
         hdu, pixels, weights = read_planes(hdus, band, bands, combined)
         header = hdu.header.copy()
         header.extend(hdus[0].header, unique=True)
+        require_linear(header)
         return BandImage(pixels, weights, footprint_of(hdu, hdus, path).wcs, header)
 
 

@@ -240,7 +240,7 @@ class FolderSurvey:
         (pixels, _, wcs, header), inverse_variance = self._read(tile.name, band)
         shape = (pixels.shape[0], pixels.shape[1])
         wcs, on_sky = self._coordinates(tile.tile, path, wcs, shape)
-        zero_point = facts.get(ZERO_POINT) or zero_point_of(header, as_text(path)) or settings.zero_point
+        zero_point = facts.get(ZERO_POINT) or zero_point_of(header, as_text(path), wcs) or settings.zero_point
         psf = PsfReader(settings, layout, band, wcs, shape).psf(facts.get(SOURCES, ()))
         image = Image.of_arrays(pixels, inverse_variance, wcs, settings.psf_fwhm, zero_point)
         return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images, on_sky=on_sky)
