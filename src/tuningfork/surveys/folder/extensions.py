@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 
 from tuningfork.sky.wcs_header import image_axes
+from tuningfork.surveys.asinh import OFFSET, SOFTENING, linear
 from tuningfork.surveys.folder.bands import MARKS, band_named, find_image, plane_number, stated_planes
 from tuningfork.surveys.folder.fits_file import values_of
 from tuningfork.surveys.folder.psf_files import is_psf
@@ -141,7 +142,7 @@ def planes_in(hdu: Any) -> int:
 
 
 def plane_of(hdu: Any, plane: int | None) -> np.ndarray:
-    """Return the image in an HDU, or a plane of its cube.
+    """Return the image in an HDU, or a plane of its cube; the inverse hyperbolic sine of Pan-STARRS is undone.
 
     Parameters
     ----------
@@ -157,18 +158,31 @@ def plane_of(hdu: Any, plane: int | None) -> np.ndarray:
     Raises
     ------
     ValueError
-        If it is a cube and no plane is named.
+        If it is a cube and no plane is named, or the scale of Pan-STARRS has no numbers.
     """
     shape = hdu.shape
     if planes_in(hdu) > 1 and plane is None:
         raise ValueError(f"expected a two-dimensional image, found the shape {shape}")
     if len(shape) == 2:
-        return values_of(hdu)
+        return _linear(hdu, values_of(hdu))
     inside = _axes_of(hdu)
     others = [length for axis, length in enumerate(shape) if axis not in inside]
     place = iter(np.unravel_index((plane or 0) if planes_in(hdu) > 1 else 0, others))
     part = tuple(slice(None) if axis in inside else int(next(place)) for axis in range(len(shape)))
-    return values_of(hdu, part).reshape(_shape_of(hdu))
+    return _linear(hdu, values_of(hdu, part).reshape(_shape_of(hdu)))
+
+
+def _linear(hdu: Any, values: np.ndarray) -> np.ndarray:
+    """Return values of an image without the inverse hyperbolic sine of Pan-STARRS, if its header has the scale of one."""
+    if SOFTENING not in hdu.header:
+        return values
+    softening, offset = hdu.header[SOFTENING], hdu.header.get(OFFSET)
+    if not all(isinstance(value, int | float) for value in (softening, offset)) or not softening > 0:
+        raise ValueError(
+            f"its keywords {SOFTENING} and {OFFSET} are {softening!r} and {offset!r}; expected a positive number and a number, "
+            "which undo the inverse hyperbolic sine of Pan-STARRS"
+        )
+    return linear(values, softening, offset)
 
 
 def _find(science: list[Any], band: str, bands: list[str], combined: bool) -> tuple[Any, int | None]:

@@ -206,7 +206,7 @@ def _suffices(header: fits.Header, bands: list[str]) -> bool:
 def _read_picture(path: Path, number: int, bands: int) -> BandImage:
     """Read the channel of a picture that stands for a band: the bluest band is blue, the reddest red."""
     if path.suffix.lower() in UNREAD_PICTURE_ENDINGS:
-        raise ValueError(f"pictures with the ending {path.suffix} are not read; convert it to PNG or FITS")
+        raise ValueError(f"files with the ending {path.suffix} are not read; convert it to PNG or FITS")
     values, _ = read_picture_file(path, MAX_PICTURE_PIXELS)
     if values.ndim == 3:
         channels = {1: [[0, 1, 2]], 2: [[2], [0]], 3: [[2], [1], [0]]}.get(bands)
