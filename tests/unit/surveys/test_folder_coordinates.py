@@ -402,3 +402,39 @@ def test_no_source_is_cut_from_an_image_whose_place_is_unknown(tmp_path: Path) -
     rows, _, _ = run(tmp_path, table="t.csv", pixel_scale=0.4)
     assert decode(rows["0/a"]["flags"]) == ["OUTSIDE_TILES"]
     assert rows["1/b"]["tile"] == "bare"
+
+
+def chip(name: str, value: float, **cards: Any) -> fits.ImageHDU:
+    return fits.ImageHDU(pixels(SIZE, SIZE) * np.float32(value), header_of(**cards), name=name)
+
+
+@pytest.mark.parametrize("names", [("S1", "S2"), ("SCI", "SCI"), ("", "")])
+@pytest.mark.parametrize("bands", [["r"], ["g", "r"]])
+def test_the_chips_of_a_camera_in_one_file_are_refused(
+    tmp_path: Path, names: tuple[str, str], bands: list[str]
+) -> None:
+    (tmp_path / "images").mkdir()
+    chips = [chip(name, 1, CRVAL1=10.0 + 0.1 * number) for number, name in enumerate(names)]
+    fits.HDUList([fits.PrimaryHDU(), *chips]).writeto(tmp_path / "images" / "x.fits")
+    pd.DataFrame({"name": ["second"], "file": ["x"], "ra": [10.1], "dec": [41.0]}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    rows, _, manifest = run(tmp_path, table="t.csv", bands=bands)
+    assert "BAD_TILE" in decode(rows["0/second"]["flags"])
+    for row in (row for row in manifest if row["tile"] == "x"):
+        assert re.search(r"x\.fits.*lie at different places on the sky.*split the file", row["reason"]), row["reason"]
+
+
+def test_a_thumbnail_does_not_say_where_its_image_lies(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    thumbnail = fits.PrimaryHDU(
+        np.ones((8, 8), dtype=np.float32), header_of(CRPIX1=4.5, CRPIX2=4.5, CDELT1=-20 * STEP, CDELT2=20 * STEP)
+    )
+    fits.HDUList([thumbnail, chip("SCI", 1)]).writeto(tmp_path / "images" / "x.fits")
+    fits.HDUList([fits.PrimaryHDU(np.ones((8, 8), dtype=np.float32)), chip("SCI", 1)]).writeto(
+        tmp_path / "images" / "y.fits"
+    )
+    rows, _, _ = run(tmp_path, bands=["r"])
+    right = truth(WCS(header_of()), "icrs", MIDDLE, MIDDLE)
+    for key in ("0/x", "1/y"):
+        assert_agrees(rows[key], right)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from helpers.folder_runs import run, shards
+from helpers.folder_runs import check, run, shards
 from helpers.small_images import header_at, pixels
 from PIL import Image as Picture
 from PIL import ImageOps
@@ -23,9 +23,9 @@ from PIL import ImageOps
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.flags import decode
 from tuningfork.pictures.read import brightness_of
-from tuningfork.surveys.folder.extensions import name_of
 from tuningfork.surveys.folder.images import read_band
 from tuningfork.surveys.folder.names import find_images
+from tuningfork.surveys.folder.roles import name_of
 
 BANDS = ["g", "r", "i"]
 WIDTH = 161
@@ -263,6 +263,11 @@ def unreadable() -> dict[str, tuple[bytes, str]]:
         "short.fits.xz": (lzma.compress(good)[:3000], "readable"),
         "other.fits.zst": (b"(\xb5/\xfd", "ending .zst are not unpacked"),
         "picture.tif": (b"II*\0", "ending .tif are not read"),
+        "wavelet.J2K": (b"", "ending .J2K are not read"),
+        "new.avif": (b"", "ending .avif are not read"),
+        "tree.asdf": (b"#ASDF", "ending .asdf are not read"),
+        "photo.heic": (b"", "ending .heic are not read"),
+        "web.webp": (b"RIFF", "ending .webp are not read"),
         "faint.fits": (fits_bytes(cube * np.float32(1e-25), WCS_HEADER), "the noise of its pixels is .*e-27; expected"),
         "page.fits": (b"<html><title>404</title>", "an HTML page"),
         "none.fits": (b"", "it is empty"),
@@ -356,6 +361,17 @@ def test_a_table_names_files_in_any_script(tmp_path: Path, on_disk: str, in_tabl
     assert rows["0/x"]["ra"] == pytest.approx(10)
 
 
+def test_a_line_break_in_a_name_does_not_hide_its_band(tmp_path: Path) -> None:
+    for name in ("new\nline-r.fits", "new\nline-r-weight.fits", "new\nline-psf.fits", "new\nline-g_sci.fits"):
+        (tmp_path / name).touch()
+    found = find_images(tmp_path, ["r"])
+    image = found["new_line"]
+    assert image.files["r"].name == "new\nline-r.fits"
+    assert image.psfs["r"].name == "new\nline-psf.fits"
+    assert image.beside["r"]["weight"].name == "new\nline-r-weight.fits"
+    assert sorted(found) == ["new_line", "new_line-g_sci"]
+
+
 # Pictures
 
 
@@ -413,6 +429,78 @@ def test_colours_of_12_bits_in_16_are_refused_and_those_of_16_are_read(tmp_path:
     assert np.abs(brightness_of(tmp_path / "sixteen.png")[0] - values[::-1].mean(axis=-1) / 65535).max() < 1 / 255
     with pytest.raises(InputError, match=r"twelve\.png.*colours of 16 bits that reach only 16 of 256"):
         read_band(tmp_path / "twelve.png", "r", BANDS, combined=True)
+
+
+def grey_with_transparency(values: np.ndarray) -> bytes:
+    """Return a PNG of 16 bits with opaque grey pixels."""
+    pairs = np.stack([values, np.full_like(values, 65535)], axis=-1).astype(">u2")
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", *values.shape[::-1], 16, 4, 0, 0, 0))
+    lines = b"".join(b"\0" + line.tobytes() for line in pairs)
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def test_grey_of_12_bits_with_transparency_is_refused_and_that_of_16_is_read(tmp_path: Path) -> None:
+    values = np.random.default_rng(4).integers(0, 2**12, (40, 50), dtype=np.uint16)
+    (tmp_path / "twelve.png").write_bytes(grey_with_transparency(values))
+    (tmp_path / "sixteen.png").write_bytes(grey_with_transparency(values * 16))
+    image = read_band(tmp_path / "sixteen.png", "r", ["r"], combined=True).pixels
+    np.testing.assert_allclose(image, values[::-1] / 16, atol=1)
+    with pytest.raises(InputError, match=r"twelve\.png.*grey with transparency of 16 bits that reach only 16 of 256"):
+        read_band(tmp_path / "twelve.png", "r", ["r"], combined=True)
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "JFIF"])
+def test_other_endings_of_jpeg_are_read(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "images").mkdir()
+    picture = Picture.fromarray(coloured())
+    picture.save(tmp_path / "images" / f"a.{ending}", format="JPEG")
+    with Picture.open(tmp_path / "images" / f"a.{ending}") as opened:
+        blue = np.asarray(opened.convert("RGB"))[::-1, :, 2]
+    path = find_images(tmp_path / "images", BANDS)["a"].files["g"]
+    np.testing.assert_array_equal(read_band(path, "g", BANDS, combined=True).pixels, blue)
+
+
+def test_images_in_sub_folders_are_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = tmp_path / "images"
+    (images / "more" / "deep").mkdir(parents=True)
+    for name in ("more/b.fits", "more/deep/c.png", "more/b-psf.fits", "more/notes.txt"):
+        (images / name).touch()
+    with pytest.raises(
+        ConfigurationError, match=r"no FITS, PNG or JPEG image; there are 2 in sub-folders.*more/b\.fits"
+    ):
+        check(tmp_path)
+    write_cube(images / "a.fits")
+    check(tmp_path)
+    assert re.search(r"has 2 images in sub-folders, which are not read \(such as .*more/b\.fits\)", caplog.text)
+
+
+# The scale of Pan-STARRS
+
+
+def packed_by_asinh(values: np.ndarray, softening: float, offset: float) -> tuple[np.ndarray, fits.Header]:
+    stored = 2.5 * np.log10(np.e) * np.arcsinh((values.astype(float) - offset) / (2 * softening))
+    return stored.astype(np.float32), fits.Header({"BSOFTEN": softening, "BOFFSET": offset})
+
+
+def test_the_inverse_hyperbolic_sine_of_pan_starrs_is_undone(tmp_path: Path) -> None:
+    variance = np.random.default_rng(2).uniform(0.5, 2.0, SKY.shape)
+    image, weight = packed_by_asinh(SKY, 10.0, 2.0), packed_by_asinh(variance, 0.3, -0.1)
+    fits.HDUList([fits.PrimaryHDU(*image), fits.ImageHDU(*weight, name="VAR")]).writeto(tmp_path / "a.fits")
+    fits.writeto(tmp_path / "b.fits", *image)
+    fits.writeto(tmp_path / "b-var.fits", *weight)
+    for name, beside in (("a", {}), ("b", {"variance": tmp_path / "b-var.fits"})):
+        found = read_band(tmp_path / f"{name}.fits", "r", ["r"], combined=False, beside=beside)
+        np.testing.assert_allclose(found.pixels, SKY, rtol=1e-5, atol=1e-4)
+        assert found.weights is not None
+        np.testing.assert_allclose(found.weights, 1 / variance, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("key", "value"), [("BSOFTEN", "ten"), ("BSOFTEN", 0.0), ("BOFFSET", None)])
+def test_a_broken_scale_of_pan_starrs_is_refused_by_keyword(tmp_path: Path, key: str, value: Any) -> None:
+    header = fits.Header({"BSOFTEN": 10.0, "BOFFSET": 0.0} | {key: value})
+    fits.writeto(tmp_path / "a.fits", SKY, header)
+    with pytest.raises(InputError, match=r"a\.fits.*BSOFTEN and BOFFSET are .*; expected a positive number"):
+        read_band(tmp_path / "a.fits", "r", ["r"], combined=False)
 
 
 # Images without usable pixels

@@ -4,6 +4,7 @@ import gzip
 import logging
 import lzma
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import galsim.des
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import units as u
 from astropy.io import fits
+from astropy.wcs import WCS
 from helpers.folder_runs import check, run, write_bands
 from helpers.small_images import header_at, pixels
 
 from tuningfork.core.errors import ConfigurationError, InputError
+from tuningfork.surveys.folder.images import read_band
 from tuningfork.surveys.folder.names import find_images
 from tuningfork.surveys.folder.psf import ImagePsf
 from tuningfork.surveys.folder.psf_files import path_below, read_psf
@@ -259,8 +263,20 @@ def test_each_source_of_a_field_gets_the_psf_of_psfex_at_its_place(tmp_path: Pat
         ({"BUNIT": "nanomaggy", "NMGY": 0.0045}, 22.5, None),
         ({"BUNIT": "ADU", "NMGY": 0.01}, 27.5, None),
         ({"NMGY": 0.01}, None, None),
+        ({"MAGZEROPOINT": 25.0}, 25.0, None),
+        ({"ABMAGZP": 26.5}, 26.5, None),
+        ({"ZEROPNT": 24.0}, 24.0, None),
+        ({"BUNIT": "Jy/beam"}, None, "BUNIT is 'Jy/beam'"),
+        ({"BUNIT": "mjy"}, None, "BUNIT is 'mjy', which is not understood"),
+        ({"BUNIT": "MJy/sr"}, None, "expected PIXAR_SR or a WCS"),
+        ({"BUNIT": "electrons/s"}, None, None),
+        ({"BUNIT": "erg/s/cm2/Angstrom"}, None, "expected PHOTPLAM"),
+        ({"BUNIT": "DN/s"}, None, None),
+        ({"BUNIT": "K"}, None, None),
+        ({"BUNIT": "ELECTRONS/S", "PHOTFLAM": 7e-20}, None, "PHOTFLAM is 7e-20; expected PHOTPLAM"),
+        ({"PHOTFLAM": 7e-20, "PHOTPLAM": 8045.0}, None, "BUNIT ''; expected electrons/s, or electrons and EXPTIME"),
     ],
-)
+)  # fmt: skip
 def test_a_header_states_the_zero_point_only_where_nothing_is_guessed(
     header: dict[str, Any], expected: float | None, ignored: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -268,6 +284,48 @@ def test_a_header_states_the_zero_point_only_where_nothing_is_guessed(
         assert zero_point_of(fits.Header(header), "a.fits") == (None if expected is None else pytest.approx(expected))
     assert (len(caplog.messages), ignored or "") == (int(ignored is not None), ignored or "")
     assert not ignored or (ignored in caplog.text and "a.fits" in caplog.text)
+
+
+@pytest.mark.filterwarnings("ignore::astropy.units.UnitsWarning", "ignore::astropy.io.fits.verify.VerifyWarning")
+@pytest.mark.parametrize(
+    ("cards", "flux"),
+    [
+        ({"BUNIT": "mJy"}, u.mJy), ({"BUNIT": "NJY"}, u.nJy), ({"BUNIT": "uJy/pix"}, u.uJy), ({"BUNIT": "Jy/pixel"}, u.Jy),
+        ({"BUNIT": "10^-29 erg/(s cm2 Hz)"}, 1e-29 * u.erg / u.s / u.cm**2 / u.Hz),
+        ({"BUNIT": "MJy/sr", "PIXAR_SR": 2.3e-14}, 1e6 * 2.3e-14 * u.Jy), ({"BUNIT": "nJy arcsec-2", "PIXAR_A2": 0.04}, 0.04 * u.nJy),
+        ({"BUNIT": "MJy/sr", "PIXSCALE": 0.5}, (1 * u.MJy / u.sr) * (0.5 * u.arcsec) ** 2),
+        ({"BUNIT": "MJy/sr", "WCS": True}, (1 * u.MJy / u.sr) * (0.4 * u.arcsec) ** 2),
+    ],
+)  # fmt: skip
+def test_a_flux_unit_gives_the_zero_point(cards: dict[str, Any], flux: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The right value is that of astropy's AB magnitudes."""
+    wcs = WCS(header_at(10.0, 60.0, 81, 61)) if cards.get("WCS") else None
+    found = zero_point_of(fits.Header(cards), "a.fits", wcs)
+    assert found == pytest.approx(u.Quantity(1 * flux).to_value(u.ABmag), abs=2e-4)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("cards", "exposure"), [({"BUNIT": "ELECTRONS/S"}, 1), ({"BUNIT": "COUNTS", "EXPTIME": 500.0}, 500)]
+)
+def test_photflam_of_hst_is_turned_from_st_to_ab(cards: dict[str, Any], exposure: float) -> None:
+    """As in the handbook of ACS: ABMAG_ZEROPT = -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408."""
+    header = fits.Header({"PHOTFLAM": 7.0332e-20, "PHOTPLAM": 8045.0, "PHOTZPT": -21.1, **cards})
+    expected = -2.5 * np.log10(7.0332e-20) - 5 * np.log10(8045.0) - 2.408 + 2.5 * np.log10(exposure)
+    assert zero_point_of(header, "a.fits") == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("unit", ["mag", "mag/arcsec2", "ABmag", "mag(AB)", "AB magnitudes", "dex(Jy)", "mmag"])
+def test_magnitudes_are_no_flux_and_refused(tmp_path: Path, unit: str) -> None:
+    fits.writeto(tmp_path / "a.fits", pixels(), fits.Header({"BUNIT": unit}))
+    with pytest.raises(InputError, match=rf"a\.fits.*BUNIT is '{re.escape(unit)}'.*expected a linear flux"):
+        read_band(tmp_path / "a.fits", "r", ["r"], combined=False)
+
+
+@pytest.mark.parametrize("unit", ["nanomaggies", "image units", "MJy/sr", "maggy"])
+def test_linear_units_are_no_magnitudes(tmp_path: Path, unit: str) -> None:
+    fits.writeto(tmp_path / "a.fits", pixels(), fits.Header({"BUNIT": unit}))
+    assert read_band(tmp_path / "a.fits", "r", ["r"], combined=False).pixels.shape == pixels().shape
 
 
 def test_table_header_and_configuration_are_asked_in_this_order(tmp_path: Path) -> None:

@@ -11,24 +11,21 @@ from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import as_text
+from tuningfork.surveys.folder.bands import planes_of
 from tuningfork.surveys.folder.coordinates import Footprint, footprint_of
-from tuningfork.surveys.folder.extensions import (
-    MASK,
-    bad_pixels,
-    is_sky,
-    name_of,
-    plane_of,
-    planes_in,
-    read_planes,
-    weights_of,
-)
+from tuningfork.surveys.folder.extensions import bad_pixels, is_sky, plane_of, planes_in, read_planes, weights_of
 from tuningfork.surveys.folder.fits_file import open_fits
+from tuningfork.surveys.folder.flux_unit import require_linear
 from tuningfork.surveys.folder.names import UNREAD_ENDINGS, UNREAD_PICTURE_ENDINGS, Layout, is_picture
 from tuningfork.surveys.folder.picture_file import read_picture_file, require_picture
-from tuningfork.surveys.folder.psf_files import EXTENSION
+from tuningfork.surveys.folder.places import places_in
+from tuningfork.surveys.folder.psf_files import EXTENSION, FILE_ERRORS
+from tuningfork.surveys.folder.roles import MASK, name_of
 
 LOOKUP_TABLES = ("CPDIS", "CQDIS", "D2IM")
 """Beginnings of the keywords by which a WCS refers to tables in other extensions."""
+TRUNCATED = "truncated"
+"""Beginning of what is said of a file that ends too early."""
 MAX_PICTURE_PIXELS = 100_000_000
 """Most pixels of a picture."""
 
@@ -87,7 +84,7 @@ def read_band(
     image = _of_file(path, lambda: _read_fits(path, band, bands, combined))
     planes: dict[str, np.ndarray] = {}
     for role, other in (beside or {}).items():
-        planes[role] = _of_file(other, partial(_read_beside, other, role, band, bands, image.pixels.shape))
+        planes[role] = _of_file(other, partial(_read_beside, other, role, band, bands, image))
     weights = weights_of(planes)
     if MASK in planes:
         image.pixels[planes[MASK]] = np.nan
@@ -109,22 +106,30 @@ def _read_fits(path: Path, band: str, bands: list[str], combined: bool) -> BandI
     if path.suffix.lower() in UNREAD_ENDINGS:
         raise ValueError(f"files with the ending {path.suffix} are not unpacked; unpack it")
     with open_fits(path) as hdus:
+        if sum(is_sky(hdu, bands) for hdu in hdus) > 1:
+            places_in(hdus, path, bands, combined)
         hdu, pixels, weights = read_planes(hdus, band, bands, combined)
         header = hdu.header.copy()
         header.extend(hdus[0].header, unique=True)
+        require_linear(header)
         return BandImage(pixels, weights, footprint_of(hdu, hdus, path).wcs, header)
 
 
-def _read_beside(path: Path, role: str, band: str, bands: list[str], shape: tuple[int, ...]) -> np.ndarray:
-    """Return the weight, variance, error or mask in a file of its own, (H, W); of a mask, which pixels are bad."""
+def _read_beside(path: Path, role: str, band: str, bands: list[str], image: BandImage) -> np.ndarray:
+    """Return the weight, variance, error or mask in a file of its own, (H, W); of a mask, which pixels are bad.
+
+    The planes of a cube are those that its header states, else those of the image.
+    """
     with open_fits(path) as hdus:
         images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2]
         if not images:
             raise ValueError("it holds no image")
-        values = plane_of(images[0], bands.index(band) if planes_in(images[0]) == len(bands) else None)
-        if values.shape != shape:
-            raise ValueError(f"its shape is {values.shape}; expected the {shape} of the image")
-        return bad_pixels(values, images[0].header, hdus[0].header) if role == MASK else values
+        header, number = images[0].header, planes_in(images[0])
+        planes = planes_of(header, number, planes_of(image.header, number, bands)) if number == len(bands) > 1 else []
+        values = plane_of(images[0], planes.index(band) if band in planes else None)
+        if values.shape != image.pixels.shape:
+            raise ValueError(f"its shape is {values.shape}; expected the {image.pixels.shape} of the image")
+        return bad_pixels(values, header, hdus[0].header) if role == MASK else values
 
 
 def footprint(layout: Layout, bands: list[str]) -> Footprint:
@@ -141,7 +146,7 @@ def footprint(layout: Layout, bands: list[str]) -> Footprint:
     unreadable: list[InputError] = []
     for path in dict.fromkeys(layout.files.values()):
         try:
-            found += _of_file(path, partial(_footprints, path, bands))
+            found += _of_file(path, partial(_footprints, path, bands, layout.combined))
         except InputError as error:
             unreadable.append(error)
         if found and found[-1].wcs is not None:
@@ -151,21 +156,39 @@ def footprint(layout: Layout, bands: list[str]) -> Footprint:
     return next((place for place in found if place.fault), found[0])
 
 
-def _footprints(path: Path, bands: list[str]) -> list[Footprint]:
-    """Return the coordinates of the images of the sky in a file, up to the first that has a WCS; a picture has none."""
+def _footprints(path: Path, bands: list[str], combined: bool) -> list[Footprint]:
+    """Return the coordinates of the images of the sky in a file; a picture has none."""
     if is_picture(path):
         require_picture(path, MAX_PICTURE_PIXELS)
         return [Footprint(None, (0, 0))]
-    found: list[Footprint] = []
+    try:
+        with open_fits(path) as hdus:
+            return _placed_first(places_in(hdus, path, bands, combined))
+    except EOFError as error:
+        damage: Exception = error
+    except FILE_ERRORS as error:
+        if not str(error).startswith(TRUNCATED):
+            raise
+        damage = error
+    place = _before_the_damage(path, bands)
+    if place is None:
+        raise damage
+    return [place]
+
+
+def _placed_first(places: list[Footprint]) -> list[Footprint]:
+    """Return the places up to the first that has a WCS."""
+    number = next((number for number, place in enumerate(places) if place.wcs is not None), len(places))
+    return places[: number + 1]
+
+
+def _before_the_damage(path: Path, bands: list[str]) -> Footprint | None:
+    """Return the coordinates of the first image of the sky in a truncated file whose header is complete, if it has any."""
     with open_fits(path, until=lambda header: _suffices(header, bands)) as hdus:
         for hdu in hdus:
-            if is_sky(hdu, bands):
-                found.append(footprint_of(hdu, hdus, path))
-                if found[-1].wcs is not None:
-                    break
-    if not found:
-        raise ValueError("it holds no image of the sky")
-    return found
+            if is_sky(hdu, bands) and (place := footprint_of(hdu, hdus, path)).wcs is not None:
+                return place
+    return None
 
 
 def _suffices(header: fits.Header, bands: list[str]) -> bool:
@@ -183,7 +206,7 @@ def _suffices(header: fits.Header, bands: list[str]) -> bool:
 def _read_picture(path: Path, number: int, bands: int) -> BandImage:
     """Read the channel of a picture that stands for a band: the bluest band is blue, the reddest red."""
     if path.suffix.lower() in UNREAD_PICTURE_ENDINGS:
-        raise ValueError(f"pictures with the ending {path.suffix} are not read; convert it to PNG or FITS")
+        raise ValueError(f"files with the ending {path.suffix} are not read; convert it to PNG or FITS")
     values, _ = read_picture_file(path, MAX_PICTURE_PIXELS)
     if values.ndim == 3:
         channels = {1: [[0, 1, 2]], 2: [[2], [0]], 3: [[2], [1], [0]]}.get(bands)

@@ -10,22 +10,26 @@ from unicodedata import normalize
 
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import as_text
-from tuningfork.surveys.folder.extensions import BESIDE, OTHER, ROLE_OF
 from tuningfork.surveys.folder.psf_files import PSFEX_ENDING
+from tuningfork.surveys.folder.roles import BESIDE, OTHER, ROLE_OF
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
 PACKED_ENDINGS = (".gz", ".bz2", ".fz", ".xz")
 UNREAD_ENDINGS = (".z", ".zst", ".lz4", ".lzma", ".zip", ".7z", ".rar")
 """Endings of packed FITS files that are not unpacked."""
-PSF_NAME = re.compile(r"(.+)[-_.]psf", re.IGNORECASE)
+PSF_NAME = re.compile(r"(.+)[-_.]psf", re.IGNORECASE | re.DOTALL)
 """Name of the files with the PSF of an image."""
-ROLE_NAME = re.compile(rf"(.+)[-_.]({'|'.join(BESIDE)})", re.IGNORECASE)
+ROLE_NAME = re.compile(rf"(.+)[-_.]({'|'.join(BESIDE)})", re.IGNORECASE | re.DOTALL)
 """Name of the files with the weight, variance, error or mask of an image."""
-SKY_NAME = re.compile(r"(.+)[-_.](?:sci|image|img)", re.IGNORECASE)
+SKY_NAME = re.compile(r"(.+)[-_.](?:sci|image|img)", re.IGNORECASE | re.DOTALL)
 """Name of the image itself where the others are named in the same way: x_drz_sci.fits and x_drz_wht.fits."""
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
-UNREAD_PICTURE_ENDINGS = (".tif", ".tiff", ".gif", ".bmp", ".webp", ".jp2", ".heic")
-"""Endings of pictures that are not read; they are galaxies all the same."""
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".jpe")
+UNREAD_PICTURE_ENDINGS = (
+    ".tif", ".tiff", ".gif", ".bmp", ".webp", ".jp2", ".j2k", ".j2c", ".jpx", ".jxl", ".heic", ".heif", ".avif", ".asdf",
+)  # fmt: skip
+"""Endings of pictures, and of images in other formats, that are not read; they are galaxies all the same."""
+MAX_LISTED = 10_000
+"""Most entries of sub-folders that are looked at for images."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
     ConfigurationError
         If two files are the same band of the same image.
     """
-    pattern = re.compile(rf"(.+)[-_.]({'|'.join(map(re.escape, bands))})")
+    pattern = re.compile(rf"(.+)[-_.]({'|'.join(map(re.escape, bands))})", re.DOTALL)
     files: dict[str, dict[str, Path]] = {}
     with os.scandir(folder) as entries:
         file_names = sorted((entry.name for entry in entries if not _is_folder(entry)), key=os.fsencode)
@@ -124,6 +128,29 @@ def find_images(folder: Path, bands: list[str]) -> dict[str, Layout]:
                     f"{as_text(name)}; rename one"
                 )
     return _layouts(files)
+
+
+def images_below(folder: Path) -> list[Path]:
+    """Return the images in the sub-folders of a folder, which are not read; of large trees only some.
+
+    Those of a PSF are left out, because a table may name them there.
+    """
+    found: list[Path] = []
+    left = MAX_LISTED
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=os.fsencode)[: max(left, 0)]
+        if Path(place) != folder:
+            paths = [Path(place) / name for name in sorted(files, key=os.fsencode)[: max(left, 0)]]
+            found += [path for path in paths if (base := stem(path)) and base[0] != "." and not _of_psf(base)]
+            left -= len(files)
+        left -= len(folders)
+        if left <= 0:
+            break
+    return found
+
+
+def _of_psf(base: str) -> bool:
+    return re.search(r"(?:^|[-_.])psf(?:[-_.]|$)", base, re.IGNORECASE) is not None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

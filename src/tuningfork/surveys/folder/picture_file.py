@@ -18,9 +18,10 @@ DEPTHS = (8, 10, 12, 14, 16)
 PNG_SIGNATURE = b"\x89PNG"
 PNG_DEPTH, PNG_COLOUR_TYPE = 24, 25
 """Bytes of a PNG file with the bits of a value and the type of colour."""
-COLOURS_OF_PNG = {2, 6}
+READ_WITH_8_BITS = {2: "colours", 4: "grey with transparency", 6: "colours"}
+"""Types of colour of which the reader keeps the upper 8 of 16 bits."""
 MIN_UPPER_BYTE = 64
-"""Least maximum of the upper bytes of 16-bit colours: below it, little is left without the lower ones."""
+"""Least maximum of the upper bytes of 16-bit values: below it, little is left without the lower ones."""
 
 
 def read_picture_file(path: Path, max_pixels: int, min_side: int = 1) -> tuple[np.ndarray, float]:
@@ -58,10 +59,11 @@ def read_picture_file(path: Path, max_pixels: int, min_side: int = 1) -> tuple[n
         picture.load()
         upright = ImageOps.exif_transpose(picture)
     values, white = _values(upright)
-    if values.ndim == 3 and _has_16_bit_colours(path) and values.max() < MIN_UPPER_BYTE:
+    kind = _read_with_8_of_16_bits(path)
+    if kind and values.max() < MIN_UPPER_BYTE:
         raise InputError(
-            f"colours of 16 bits that reach only {int(values.max()) + 1} of 256 steps of the upper 8, the only ones that "
-            "are read; store 8 bits, grey PNG files of 16 bits, or FITS files"
+            f"{kind} of 16 bits that reach only {int(values.max()) + 1} of 256 steps of the upper 8, the only ones that "
+            "are read; store 8 bits, grey PNG files of 16 bits without transparency, or FITS files"
         )
     return np.ascontiguousarray(values[::-1]), white
 
@@ -109,7 +111,10 @@ def _values(picture: Image.Image) -> tuple[np.ndarray, float]:
     return np.asarray(picture.convert("RGB").convert("L") if grey else picture.convert("RGB"), dtype=np.float32), WHITE
 
 
-def _has_16_bit_colours(path: Path) -> bool:
+def _read_with_8_of_16_bits(path: Path) -> str:
+    """Return what a PNG file holds if only the upper 8 of its 16 bits are read, else nothing."""
     with path.open("rb") as file:
         head = file.read(PNG_COLOUR_TYPE + 1)
-    return head.startswith(PNG_SIGNATURE) and head[PNG_DEPTH] == 16 and head[PNG_COLOUR_TYPE] in COLOURS_OF_PNG
+    if not head.startswith(PNG_SIGNATURE) or len(head) <= PNG_COLOUR_TYPE or head[PNG_DEPTH] != 16:
+        return ""
+    return READ_WITH_8_BITS.get(head[PNG_COLOUR_TYPE], "")

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 
 from tuningfork.core.errors import InputError
+from tuningfork.surveys.folder.bands import band_named, planes_of
 from tuningfork.surveys.folder.fits_file import open_fits, values_of
 from tuningfork.surveys.folder.psfex import PsfEx
 from tuningfork.surveys.star_images import WIDTHS, StarImage
@@ -61,7 +61,7 @@ def psf_of_extensions(hdus: Sequence[Any], band: str, bands: list[str]) -> Psf |
     found = [hdu for hdu in hdus if is_psf(hdu)]
     models = [hdu for hdu in found if not hdu.is_image and "PSF_MASK" in hdu.columns.names]
     images = [(_band_of(hdu, bands), hdu) for hdu in found if hdu.is_image]
-    chosen = models or next(filter(None, ([hdu for mark, hdu in images if mark == m] for m in (band.lower(), ""))), [])
+    chosen = models or next(filter(None, ([hdu for mark, hdu in images if mark == m] for m in (band, ""))), [])
     if not chosen:
         return None
     if len(chosen) > 1:
@@ -74,31 +74,11 @@ def psf_of_extensions(hdus: Sequence[Any], band: str, bands: list[str]) -> Psf |
 
 
 def _band_of(hdu: Any, bands: list[str]) -> str:
-    """Return the band of an image of the PSF, in small letters, by its EXTNAME or keyword; empty if it is for all bands."""
+    """Return the band of an image of the PSF by its EXTNAME or keyword; empty if it is for all bands."""
     match = EXTENSION.fullmatch(str(hdu.header.get("EXTNAME", "")).strip())
     if match and match[1]:
-        return match[1].lower()
-    marked = str(hdu.header.get("BAND", "")).strip().lower()
-    return marked if marked in {name.lower() for name in bands} else ""
-
-
-def planes_of(header: fits.Header, number: int, bands: list[str]) -> list[str]:
-    """Return the bands of the planes of a cube: those of its keyword BANDS if that has a letter for each, else all bands.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-    number : int
-        Planes.
-    bands : list of str
-        All bands, in the order of planes without the keyword.
-
-    Returns
-    -------
-    list of str
-    """
-    named = str(header.get("BANDS", "")).strip()
-    return list(named) if len(named) == number else bands
+        return band_named(match[1], bands) or match[1]
+    return band_named(str(hdu.header.get("BAND", "")), bands) or ""
 
 
 def _planes(psf: Any, hdus: Sequence[Any], bands: list[str]) -> list[str]:
@@ -106,7 +86,7 @@ def _planes(psf: Any, hdus: Sequence[Any], bands: list[str]) -> list[str]:
     if psf.header.get("NAXIS", 0) != 3:
         return bands
     number = int(psf.header["NAXIS3"])
-    for hdu in (hdu for hdu in hdus if hdu.is_image and not is_psf(hdu)):
+    for hdu in (hdu for hdu in hdus if hdu.is_image and not is_psf(hdu) and hdu.header.get("NAXIS3") == number):
         bands = planes_of(hdu.header, number, bands)
     return planes_of(psf.header, number, bands)
 

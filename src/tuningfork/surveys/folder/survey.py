@@ -30,7 +30,7 @@ from tuningfork.surveys.background import sky_of, weigh
 from tuningfork.surveys.base import IMAGE, STAMP_MARGIN, FetchedTile, Image, Tile
 from tuningfork.surveys.folder.facts import PIXEL_SCALE, SOURCES, ZERO_POINT, columns_of, imaging_of, psf_names
 from tuningfork.surveys.folder.images import BandImage, read_band
-from tuningfork.surveys.folder.names import Layout, find_images
+from tuningfork.surveys.folder.names import Layout, find_images, images_below
 from tuningfork.surveys.folder.psf import PsfReader
 from tuningfork.surveys.folder.psf_files import path_below
 from tuningfork.surveys.folder.sources import HOW_TO_SCALE, FolderSources, ImagePlaces
@@ -77,7 +77,13 @@ class FolderSurvey:
         except PermissionError as error:
             raise ConfigurationError(f"survey.folder.images: {folder} cannot be read ({error.strerror})") from None
         if not layouts:
-            raise ConfigurationError(f"survey.folder.images: {folder} holds no FITS, PNG or JPEG image")
+            below = images_below(folder)
+            where = (
+                f"; there are {len(below)} in sub-folders, which are not searched, such as {as_text(below[0])}"
+                if below
+                else ""
+            )
+            raise ConfigurationError(f"survey.folder.images: {folder} holds no FITS, PNG or JPEG image{where}")
         return layouts
 
     @cached_property
@@ -101,6 +107,7 @@ class FolderSurvey:
             If there is no image, nothing says where the sources of the table are on the images, or nothing gives the
             pixel scale of an image without a WCS.
         """
+        self._name_images_below()
         own = self.own(table)
         if table is not None and columns_of(table, self._settings.bands):
             self._check_facts(table, own)
@@ -116,6 +123,18 @@ class FolderSurvey:
                 f"survey.folder.images: none of the {len(self.layouts)} images in {self._settings.images} has a WCS, so the "
                 f"positions in the table of sources ({table.what}) cannot be found on them; add a column file that "
                 "names the image of each source"
+            )
+
+    def _name_images_below(self) -> None:
+        """Say so if there are images in sub-folders, which are not read."""
+        below = images_below(Path(self._settings.images))
+        if below:
+            logger.warning(
+                "survey.folder.images: %s has %d images in sub-folders, which are not read (such as %s); move them or link them "
+                "into the folder itself",
+                self._settings.images,
+                len(below),
+                as_text(below[0]),
             )
 
     def _compare_scale(self, name: str) -> None:
@@ -240,7 +259,7 @@ class FolderSurvey:
         (pixels, _, wcs, header), inverse_variance = self._read(tile.name, band)
         shape = (pixels.shape[0], pixels.shape[1])
         wcs, on_sky = self._coordinates(tile.tile, path, wcs, shape)
-        zero_point = facts.get(ZERO_POINT) or zero_point_of(header, as_text(path)) or settings.zero_point
+        zero_point = facts.get(ZERO_POINT) or zero_point_of(header, as_text(path), wcs) or settings.zero_point
         psf = PsfReader(settings, layout, band, wcs, shape).psf(facts.get(SOURCES, ()))
         image = Image.of_arrays(pixels, inverse_variance, wcs, settings.psf_fwhm, zero_point)
         return replace(image, psf_fwhm=psf.fwhm, psf_beta=psf.beta, psf_images=psf.images, on_sky=on_sky)

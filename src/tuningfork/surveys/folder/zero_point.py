@@ -5,19 +5,22 @@ import logging
 import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
+from astropy.wcs import WCS
+
+from tuningfork.surveys.folder.flux_unit import JANSKY_ZERO_POINT, PIVOT, flux_at_pivot, flux_unit_of
 
 logger = logging.getLogger(__name__)
 
-MAGNITUDE_KEYS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZP")
+MAGNITUDE_KEYS = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZP", "ABMAGZP", "MAGZEROPOINT", "ZEROPNT")
 """Keywords whose value is the magnitude of one flux unit."""
 FLUX_KEY = "FLUXMAG0"
 """Keyword whose value is the flux of magnitude zero, in flux units."""
-ZERO_POINT_OF_UNIT = {
-    "nanomaggy": 22.5, "nanomaggies": 22.5, "njy": 31.4, "ujy": 23.9, "jy": 8.9, "nmgy": 22.5,
-}  # fmt: skip
-"""BUNIT -> AB magnitude of one flux unit."""
 COUNTS_TO_NANOMAGGIES = "NMGY"
 COUNTS = {"adu", "count", "counts", "dn"}
+HST_FLUX = "PHOTFLAM"
+"""Keyword of HST: the flux per wavelength (erg/s/cm2/Angstrom) of one electron or count per second."""
+TOTALS = {*COUNTS, "e", "e-", "electron", "electrons"}
+RATES = {"cps"} | {f"{word}/{time}" for word in TOTALS for time in ("s", "sec", "second")}
 SYSTEM_KEYS = ("MAGSYS", "PHOTSYS")
 RANGE = (0.0, 40.0)
 SAME = 0.005
@@ -46,27 +49,54 @@ def pixel_scale_of(header: fits.Header) -> float | None:
     return float(values.mean()) if usable else None
 
 
-def zero_point_of(header: fits.Header, name: str) -> float | None:
+def zero_point_of(header: fits.Header, name: str, wcs: WCS | None = None) -> float | None:
     """Return the AB magnitude of one flux unit that a header states, or None.
 
     A statement that is no number from 0 to 40, contradicts another, or is not of the AB system is ignored, with a
-    sentence in the log. SDSS's NMGY counts only if BUNIT says that the pixels are counts: the frames of SDSS have the
-    keyword, too, and are in nanomaggies.
+    sentence in the log; so is a BUNIT of flux that cannot be used. SDSS's NMGY counts only if BUNIT says that the pixels are
+    counts: the frames of SDSS have the keyword, too, and are in nanomaggies. HST's PHOTFLAM counts for electrons and
+    counts, per second or in EXPTIME.
 
     Parameters
     ----------
     header : astropy.io.fits.Header
     name : str
         Name of the image, for the log.
+    wcs : astropy.wcs.WCS, optional
+        Celestial WCS of the image, for fluxes per solid angle.
     """
     unit = str(_value(header, "BUNIT", "")).strip().lower()
     stated = {key: _number(_value(header, key)) for key in MAGNITUDE_KEYS if key in header}
     if FLUX_KEY in header:
         stated[FLUX_KEY] = 2.5 * _log10(_value(header, FLUX_KEY))
-    if unit in ZERO_POINT_OF_UNIT:
-        stated["BUNIT"] = ZERO_POINT_OF_UNIT[unit]
+    by_unit = flux_unit_of(header, wcs, pixel_scale_of(header))
+    if by_unit.zero_point is not None:
+        stated["BUNIT"] = by_unit.zero_point
     if COUNTS_TO_NANOMAGGIES in header and unit in COUNTS:
         stated[COUNTS_TO_NANOMAGGIES] = 22.5 - 2.5 * _log10(_value(header, COUNTS_TO_NANOMAGGIES))
+    fault = by_unit.fault
+    if by_unit.zero_point is None and _number(_value(header, HST_FLUX)) > 0:
+        of_hst, fault = _of_hst(header, unit)
+        stated |= {} if of_hst is None else {HST_FLUX: of_hst}
+    if fault:
+        logger.warning("%s: the header does not give the zero point by its flux unit: %s", name, fault)
+    return _agreed(header, stated, name)
+
+
+def _of_hst(header: fits.Header, unit: str) -> tuple[float | None, str]:
+    """Return the zero point that HST's PHOTFLAM and PHOTPLAM give, from the system ST to AB, or why they do not."""
+    value = _number(_value(header, HST_FLUX))
+    flux = flux_at_pivot(header, value)
+    exposure = 1.0 if unit in RATES else _number(_value(header, "EXPTIME")) if unit in TOTALS else float("nan")
+    if flux is None:
+        return None, f"{HST_FLUX} is {value:g}; expected {PIVOT} (Angstrom) beside it"
+    if not exposure > 0:
+        return None, f"{HST_FLUX} is {value:g} and BUNIT {unit!r}; expected electrons/s, or electrons and EXPTIME"
+    return JANSKY_ZERO_POINT - 2.5 * float(np.log10(flux)) + 2.5 * float(np.log10(exposure)), ""
+
+
+def _agreed(header: fits.Header, stated: dict[str, float], name: str) -> float | None:
+    """Return the zero point on which all statements (keyword -> magnitude) agree, or None with a sentence in the log."""
     if not stated:
         return None
     values = np.array(list(stated.values()))

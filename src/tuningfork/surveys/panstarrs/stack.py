@@ -1,9 +1,9 @@
 """Reading of a stack image of Pan-STARRS1.
 
 Image, variance and mask are separate files, compressed by fpack. The pixels of image and variance are integers with
-BSCALE, BZERO and BLANK. If the header has BSOFTEN, the resulting values are compressed by an inverse hyperbolic sine,
-v = (2.5 / ln 10) asinh((L - BOFFSET) / (2 BSOFTEN)) (Waters et al. 2020, ApJS 251, 4). The zero point is
-25 + 2.5 log10(EXPTIME), so that counts per second have the same zero point everywhere.
+BSCALE, BZERO and BLANK. If the header has BSOFTEN, the resulting values are compressed by an inverse hyperbolic sine
+(:mod:`tuningfork.surveys.asinh`). The zero point is 25 + 2.5 log10(EXPTIME), so that counts per second have the same zero
+point everywhere.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
+from tuningfork.surveys.asinh import OFFSET, SOFTENING, linear
 from tuningfork.surveys.base import Image, everywhere
 
 STACK_ZERO_POINT = 25.0
@@ -26,8 +27,6 @@ UNUSABLE_BITS = 0x217E
 CONV.BAD (0x2000). The others mark ghosts, spikes, streaks and suspect pixels, which have signal."""
 SATURATED_BIT = 0x20
 """Bit SAT of the mask: saturated or not linear."""
-MAX_SINH_ARGUMENT = 80.0
-"""Largest argument of the hyperbolic sine that float32 can represent; no real pixel is so bright."""
 
 
 def open_stack(image: Path, variance: Path, mask: Path, band: str, psf_fwhm: float) -> Image:
@@ -104,8 +103,8 @@ class StackPlane:
         self.shape = int(height), int(width)
         if height * width > MAX_STACK_PIXELS:
             raise self.fault(f"it has {width} x {height} pixels; the limit is {MAX_STACK_PIXELS}")
-        self._soft = self.number("BSOFTEN") if "BSOFTEN" in self.header else None
-        self._offset = self.number("BOFFSET") if self._soft is not None else 0.0
+        self._soft = self.number(SOFTENING) if SOFTENING in self.header else None
+        self._offset = self.number(OFFSET) if self._soft is not None else 0.0
 
     def fault(self, reason: object) -> InputError:
         """Return the error that names this file."""
@@ -173,10 +172,7 @@ class StackPlane:
             for key in ("BLANK", "ZBLANK"):
                 if key in self.header:
                     values[stored == int(self.number(key))] = np.nan
-        if self._soft is None:
-            return values
-        steep = np.clip(values * np.float32(np.log(10) / 2.5), -MAX_SINH_ARGUMENT, MAX_SINH_ARGUMENT)
-        return np.sinh(steep) * np.float32(2 * self._soft) + np.float32(self._offset)
+        return values if self._soft is None else linear(values, self._soft, self._offset)
 
     def wcs(self) -> WCS:
         """Return the projection; the headers have the old form of the PC matrix and no reference system."""
