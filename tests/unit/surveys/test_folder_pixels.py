@@ -471,7 +471,7 @@ def test_images_in_sub_folders_are_named_in_the_log(tmp_path: Path, caplog: pyte
         check(tmp_path)
     write_cube(images / "a.fits")
     check(tmp_path)
-    assert re.search(r"has 2 images in sub-folders, which are not read \(such as .*more/b\.fits\)", caplog.text)
+    assert re.search(r"images in sub-folders of .* are not read: 2, such as .*more/b\.fits; move", caplog.text)
 
 
 # The scale of Pan-STARRS

@@ -130,8 +130,8 @@ class FolderSurvey:
         below = images_below(Path(self._settings.images))
         if below:
             logger.warning(
-                "survey.folder.images: %s has %d images in sub-folders, which are not read (such as %s); move them or link them "
-                "into the folder itself",
+                "survey.folder.images: images in sub-folders of %s are not read: %d, such as %s; move them, or link them, into the "
+                "folder itself",
                 self._settings.images,
                 len(below),
                 as_text(below[0]),
