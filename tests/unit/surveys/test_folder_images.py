@@ -11,9 +11,9 @@ from helpers.small_images import header_at, pixels
 
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.surveys.background import sky_of, weigh
-from tuningfork.surveys.folder.bands import band_named
 from tuningfork.surveys.folder.images import read_band
 from tuningfork.surveys.folder.names import find_images
+from tuningfork.surveys.folder.planes.bands import band_named
 
 BANDS = ["g", "r", "i"]
 

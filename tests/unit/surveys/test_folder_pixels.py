@@ -25,7 +25,7 @@ from tuningfork.core.flags import decode
 from tuningfork.pictures.read import brightness_of
 from tuningfork.surveys.folder.images import read_band
 from tuningfork.surveys.folder.names import find_images
-from tuningfork.surveys.folder.roles import name_of
+from tuningfork.surveys.folder.planes.roles import name_of
 
 BANDS = ["g", "r", "i"]
 WIDTH = 161

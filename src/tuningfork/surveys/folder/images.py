@@ -11,16 +11,16 @@ from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import as_text
-from tuningfork.surveys.folder.bands import planes_of
 from tuningfork.surveys.folder.coordinates import Footprint, footprint_of
-from tuningfork.surveys.folder.extensions import bad_pixels, is_sky, plane_of, planes_in, read_planes, weights_of
 from tuningfork.surveys.folder.fits_file import open_fits
 from tuningfork.surveys.folder.flux_unit import require_linear
 from tuningfork.surveys.folder.names import UNREAD_ENDINGS, UNREAD_PICTURE_ENDINGS, Layout, is_picture
 from tuningfork.surveys.folder.picture_file import read_picture_file, require_picture
-from tuningfork.surveys.folder.places import places_in
+from tuningfork.surveys.folder.planes.bands import planes_of
+from tuningfork.surveys.folder.planes.extensions import bad_pixels, is_sky, plane_of, planes_in, read_planes, weights_of
+from tuningfork.surveys.folder.planes.places import places_in
+from tuningfork.surveys.folder.planes.roles import MASK, name_of
 from tuningfork.surveys.folder.psf_files import EXTENSION, FILE_ERRORS
-from tuningfork.surveys.folder.roles import MASK, name_of
 
 LOOKUP_TABLES = ("CPDIS", "CQDIS", "D2IM")
 """Beginnings of the keywords by which a WCS refers to tables in other extensions."""

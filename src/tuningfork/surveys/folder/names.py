@@ -10,8 +10,8 @@ from unicodedata import normalize
 
 from tuningfork.core.errors import ConfigurationError
 from tuningfork.core.files import as_text
+from tuningfork.surveys.folder.planes.roles import BESIDE, OTHER, ROLE_OF
 from tuningfork.surveys.folder.psf_files import PSFEX_ENDING
-from tuningfork.surveys.folder.roles import BESIDE, OTHER, ROLE_OF
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
 PACKED_ENDINGS = (".gz", ".bz2", ".fz", ".xz")
@@ -44,7 +44,7 @@ class Layout:
     psfs : dict
         Band -> path of the image of its PSF, if there is such a file beside the image.
     beside : dict
-        Band -> role (:mod:`tuningfork.surveys.folder.extensions`) -> path of a file beside the image.
+        Band -> role (:mod:`tuningfork.surveys.folder.planes.extensions`) -> path of a file beside the image.
     title : str
         The name as the user wrote it; `name` is the same without the characters that a tile cannot have.
     """

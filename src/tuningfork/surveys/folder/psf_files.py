@@ -12,8 +12,8 @@ import numpy as np
 from astropy.io.fits.verify import VerifyError
 
 from tuningfork.core.errors import InputError
-from tuningfork.surveys.folder.bands import band_named, planes_of
 from tuningfork.surveys.folder.fits_file import open_fits, values_of
+from tuningfork.surveys.folder.planes.bands import band_named, planes_of
 from tuningfork.surveys.folder.psfex import PsfEx
 from tuningfork.surveys.star_images import WIDTHS, StarImage
 

@@ -64,6 +64,10 @@ def zero_point_of(header: fits.Header, name: str, wcs: WCS | None = None) -> flo
         Name of the image, for the log.
     wcs : astropy.wcs.WCS, optional
         Celestial WCS of the image, for fluxes per solid angle.
+
+    Returns
+    -------
+    float or None
     """
     unit = str(_value(header, "BUNIT", "")).strip().lower()
     stated = {key: _number(_value(header, key)) for key in MAGNITUDE_KEYS if key in header}

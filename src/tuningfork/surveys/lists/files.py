@@ -13,8 +13,8 @@ import pyarrow as pa
 import yaml
 from astropy.table import Table
 
+from tuningfork.core.config.reading.path_hints import about_path
 from tuningfork.core.errors import InputError
-from tuningfork.core.path_hints import about_path
 from tuningfork.surveys.lists.formats.base import TableFile, WholeTable
 from tuningfork.surveys.lists.formats.fits import fits_tables
 from tuningfork.surveys.lists.formats.kinds import what_else

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tuningfork.core.config.base import Section, extra_of
+from tuningfork.core.config.reading.path_hints import about_path
 from tuningfork.core.config.root import Configuration
 from tuningfork.core.errors import ConfigurationError
-from tuningfork.core.path_hints import about_path
 
 EXPECTED = {"file": "a file", "folder": "a folder", "table": "a file, or a folder of files", "output": "a folder"}
 """What an option is the path of -> in words."""

@@ -9,9 +9,9 @@ import numpy as np
 from astropy.io import fits
 
 from tuningfork.sky.frames import pixel_positions, sky_positions
-from tuningfork.surveys.folder.bands import candidates, label
 from tuningfork.surveys.folder.coordinates import Footprint, footprint_of
-from tuningfork.surveys.folder.extensions import is_sky
+from tuningfork.surveys.folder.planes.bands import candidates, label
+from tuningfork.surveys.folder.planes.extensions import is_sky
 
 
 def places_in(hdus: fits.HDUList, path: Path, bands: list[str], combined: bool) -> list[Footprint]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from astropy.io import fits
 
-from tuningfork.surveys.folder.roles import name_of, says_sky
+from tuningfork.surveys.folder.planes.roles import name_of, says_sky
 
 MARKS = ("BAND", "FILTER")
 """Keywords by which an image names its band, besides EXTNAME."""
@@ -138,6 +138,20 @@ def planes_of(header: fits.Header, number: int, bands: list[str]) -> list[str]:
 
 def plane_number(header: fits.Header, number: int, band: str, bands: list[str]) -> int:
     """Return the number of the plane of a cube that holds a band.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+    number : int
+        Number of planes.
+    band : str
+    bands : list of str
+        All bands, in the order of planes without a statement.
+
+    Returns
+    -------
+    int
+        From 0.
 
     Raises
     ------

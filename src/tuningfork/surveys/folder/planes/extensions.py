@@ -9,10 +9,10 @@ from astropy.io import fits
 
 from tuningfork.sky.wcs_header import image_axes
 from tuningfork.surveys.asinh import OFFSET, SOFTENING, linear
-from tuningfork.surveys.folder.bands import MARKS, band_named, find_image, plane_number, stated_planes
 from tuningfork.surveys.folder.fits_file import values_of
+from tuningfork.surveys.folder.planes.bands import MARKS, band_named, find_image, plane_number, stated_planes
+from tuningfork.surveys.folder.planes.roles import ERROR, MASK, VARIANCE, WEIGHT, Name, name_of
 from tuningfork.surveys.folder.psf_files import is_psf
-from tuningfork.surveys.folder.roles import ERROR, MASK, VARIANCE, WEIGHT, Name, name_of
 
 logger = logging.getLogger(__name__)
 
