@@ -54,6 +54,9 @@ class TextTable:
             See :meth:`TableFile.parts`.
         """
         masks = {name: mask for name in columns if (mask := self._head.masks.get(name)) in self.columns}
+        if not masks:
+            yield from self._read(columns, texts)
+            return
         read = list(dict.fromkeys([*columns, *masks.values()]))
         for first, part in self._read(read, [*texts, *masks.values()]):
             yield first, part.assign(**{n: part[n].mask(part[m].eq("True")) for n, m in masks.items()})[list(columns)]
