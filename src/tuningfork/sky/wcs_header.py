@@ -120,6 +120,8 @@ def _require_use(wcs: WCS, header: fits.Header, axes: tuple[int, int]) -> None:
         raise InputError(f"{types}; expected such as 'RA---TAN' and 'DEC--TAN'")
     if np.abs(wcs.wcs.crval).max() > MAX_ANGLE:
         raise InputError(f"CRVAL says {max(wcs.wcs.crval, key=abs):g} deg; expected an angle up to {MAX_ANGLE:g}")
+    if np.abs(wcs.wcs.lonpole) > MAX_ANGLE:
+        raise InputError(f"LONPOLE says {wcs.wcs.lonpole:g} deg; expected an angle up to {MAX_ANGLE:g}")
     x, y = (np.array([(int(header.get(f"NAXIS{axis}", 1)) - 1) / 2]) for axis in axes)
     ra, dec = sky_positions(wcs, x, y)
     matrix = jacobian(wcs, x, y)

@@ -251,6 +251,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "singular|0 arcsec wide",
     ),
     "turns without end": ({"CRVAL1": 2.0**31}, r"CRVAL says 2.14748e\+09 deg"),
+    "turns of the pole": ({"LONPOLE": 4.28e16}, r"LONPOLE says 4.28e\+16 deg"),
     "beyond the pole": ({"CRVAL2": 95.0}, "coordinate transformation|parameter"),
     "degrees taken for arcsec": ({"CDELT1": -20.0, "CDELT2": 20.0}, "arcsec wide; expected|no position for the centre"),
     "flat pixels": ({"CDELT1": -STEP / 10}, "a pixel is 0.4 by 0.04 arcsec"),
