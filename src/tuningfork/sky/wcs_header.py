@@ -118,10 +118,10 @@ def _require_use(wcs: WCS, header: fits.Header, axes: tuple[int, int]) -> None:
     if not wcs.has_celestial:
         types = " and ".join(f"CTYPE{axis} is {header.get(f'CTYPE{axis}')!r}" for axis in axes)
         raise InputError(f"{types}; expected such as 'RA---TAN' and 'DEC--TAN'")
-    if np.abs(wcs.wcs.crval).max() > MAX_ANGLE:
-        raise InputError(f"CRVAL says {max(wcs.wcs.crval, key=abs):g} deg; expected an angle up to {MAX_ANGLE:g}")
-    if np.abs(wcs.wcs.lonpole) > MAX_ANGLE:
-        raise InputError(f"LONPOLE says {wcs.wcs.lonpole:g} deg; expected an angle up to {MAX_ANGLE:g}")
+    for key, angles in (("CRVAL", wcs.wcs.crval), ("LONPOLE", [wcs.wcs.lonpole])):
+        angle = max(angles, key=abs)
+        if abs(angle) > MAX_ANGLE:
+            raise InputError(f"{key} says {angle:g} deg; expected an angle up to {MAX_ANGLE:g}")
     x, y = (np.array([(int(header.get(f"NAXIS{axis}", 1)) - 1) / 2]) for axis in axes)
     ra, dec = sky_positions(wcs, x, y)
     matrix = jacobian(wcs, x, y)

@@ -75,16 +75,16 @@ def flux_unit_of(header: fits.Header, wcs: WCS | None, pixel_scale: float | None
         return FluxUnit(None, _unknown(text))
     for per_pixel in (unit, unit * u.pix):
         if per_pixel.is_equivalent(u.Jy):
-            return FluxUnit(_magnitude(float(per_pixel.to(u.Jy))))
+            return FluxUnit(ab_magnitude(float(per_pixel.to(u.Jy))))
         if (per_pixel * u.sr).is_equivalent(u.Jy):
             area = _pixel_area(header, wcs, pixel_scale)
             if area is None:
                 return FluxUnit(None, f"BUNIT is {text!r}; expected PIXAR_SR or a WCS, which say how large a pixel is")
-            return FluxUnit(_magnitude(float((per_pixel * u.sr).to(u.Jy)) * area))
+            return FluxUnit(ab_magnitude(float((per_pixel * u.sr).to(u.Jy)) * area))
         if per_pixel.is_equivalent(PER_WAVELENGTH):
             flux = flux_at_pivot(header, float(per_pixel.to(PER_WAVELENGTH)))
             fault = f"BUNIT is {text!r}; expected {PIVOT}, the wavelength at which it is to be read (Angstrom)"
-            return FluxUnit(None, fault) if flux is None else FluxUnit(_magnitude(flux))
+            return FluxUnit(None, fault) if flux is None else FluxUnit(ab_magnitude(flux))
     return FluxUnit(None, _unknown(text) if FLUX.search(text) else "")
 
 
@@ -94,8 +94,8 @@ def flux_at_pivot(header: fits.Header, value: float) -> float | None:
     return None if pivot is None else float((value * PER_WAVELENGTH).to(u.Jy, u.spectral_density(pivot * u.AA)).value)
 
 
-def _magnitude(flux: float) -> float:
-    """Return the AB magnitude of a flux (Jy)."""
+def ab_magnitude(flux: float) -> float:
+    """Return the AB magnitude of a positive flux (Jy)."""
     return JANSKY_ZERO_POINT - 2.5 * float(np.log10(flux))
 
 

@@ -7,7 +7,7 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 from astropy.wcs import WCS
 
-from tuningfork.surveys.folder.flux_unit import JANSKY_ZERO_POINT, PIVOT, flux_at_pivot, flux_unit_of
+from tuningfork.surveys.folder.flux_unit import PIVOT, ab_magnitude, flux_at_pivot, flux_unit_of
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _of_hst(header: fits.Header, unit: str) -> tuple[float | None, str]:
         return None, f"{HST_FLUX} is {value:g}; expected {PIVOT} (Angstrom) beside it"
     if not exposure > 0:
         return None, f"{HST_FLUX} is {value:g} and BUNIT {unit!r}; expected electrons/s, or electrons and EXPTIME"
-    return JANSKY_ZERO_POINT - 2.5 * float(np.log10(flux)) + 2.5 * float(np.log10(exposure)), ""
+    return ab_magnitude(flux) + 2.5 * float(np.log10(exposure)), ""
 
 
 def _agreed(header: fits.Header, stated: dict[str, float], name: str) -> float | None:
