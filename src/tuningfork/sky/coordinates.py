@@ -15,6 +15,24 @@ ARCSEC = 3600.0
 """Arcseconds per degree."""
 
 
+def wrapped(ra: np.ndarray) -> np.ndarray:
+    """Return right ascensions in their one canonical form.
+
+    Parameters
+    ----------
+    ra : ndarray
+        Right ascensions (deg), any shape.
+
+    Returns
+    -------
+    ndarray
+        From 0 to below 360 deg, never -0.0; the same shape.
+    """
+    with np.errstate(invalid="ignore"):
+        turned = np.mod(np.asarray(ra, dtype=float), 360.0)
+    return np.where(turned == 360.0, 0.0, turned)  # the remainder of a tiny negative number is rounded to 360
+
+
 def pixel_to_sky_angle(theta: np.ndarray, north_angle: np.ndarray, east_is_left: np.ndarray) -> np.ndarray:
     """Convert the pixel angle of an axis to its position angle.
 

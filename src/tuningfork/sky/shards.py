@@ -9,7 +9,7 @@ import numpy as np
 from astropy.coordinates import Latitude, Longitude
 
 from tuningfork.core.errors import InputError
-from tuningfork.sky.coordinates import distance
+from tuningfork.sky.coordinates import distance, wrapped
 
 MAX_RADIUS_OF_ORDER_0 = 62.0
 """Upper limit on the radius of a shard of order 0 (deg); the limit halves with each order."""
@@ -131,7 +131,8 @@ def pixels(ra: np.ndarray, dec: np.ndarray, order: int) -> np.ndarray:
     ndarray of int64
         Pixel numbers in the NESTED scheme, shape (N,).
     """
-    lon, lat = Longitude(np.asarray(ra, dtype=float), u.deg), Latitude(np.asarray(dec, dtype=float), u.deg)
+    # HEALPix may put -0.0, 0.0 and 360.0 into different pixels: a source is found again only in a canonical form.
+    lon, lat = Longitude(wrapped(ra), u.deg), Latitude(np.asarray(dec, dtype=float), u.deg)
     return np.asarray(healpix.lonlat_to_healpix(lon, lat, np.uint8(order)), dtype=np.int64)
 
 

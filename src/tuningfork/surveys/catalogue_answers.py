@@ -12,6 +12,7 @@ from astropy.table import Table
 
 from tuningfork.core.columns.table import shard_table
 from tuningfork.core.errors import TransferError
+from tuningfork.sky.coordinates import wrapped
 from tuningfork.sky.shards import Shard
 from tuningfork.sky.surroundings import Surroundings
 from tuningfork.surveys.base import FetchedTile, Tile
@@ -42,7 +43,7 @@ def sources_of(answer: Table, shard: Shard) -> pa.Table:
     ids = np.asarray(answer["source_id"], dtype=np.int64)
     ra, dec = (floats(answer, name) for name in ("ra", "dec"))
     kept = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    kept = kept[shard.contains(ra[kept] % 360, dec[kept])]
+    kept = kept[shard.contains(ra[kept], dec[kept])]
     kept = kept[np.lexsort((ra[kept], floats(answer, "mag")[kept], ids[kept]))]
     _, first = np.unique(ids[kept], return_index=True)
     kept = kept[first]
@@ -51,7 +52,7 @@ def sources_of(answer: Table, shard: Shard) -> pa.Table:
     values = {
         "source_id": ids[kept],
         "flags": np.asarray(flags, dtype=np.int64),
-        "ra": ra[kept] % 360,
+        "ra": wrapped(ra[kept]),
         "dec": dec[kept],
         "survey_mag": np.where(known["mag"] > 0, known["mag"], np.nan),
         "survey_radius": np.where(known["radius"] > 0, known["radius"], np.nan),

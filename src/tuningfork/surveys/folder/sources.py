@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 
 from tuningfork.core.errors import InputError
 from tuningfork.core.files import as_text
-from tuningfork.sky.coordinates import directions, jacobian
+from tuningfork.sky.coordinates import directions, jacobian, wrapped
 from tuningfork.sky.frames import pixel_positions, sky_positions
 from tuningfork.sky.shards import Shard, shards_of_positions, valid_position
 from tuningfork.surveys.base import OwnImages
@@ -241,7 +241,7 @@ class FolderSources:
             centred[row] = name is not None and not (stated[row] and image_place.wcs is not None)
             if not stated[row]:
                 ra[row], dec[row] = image_place.ra, image_place.dec
-        return ra % 360, dec, centred
+        return wrapped(ra), dec, centred
 
     @cached_property
     def facts(self) -> dict[str, dict[str, Any]]:

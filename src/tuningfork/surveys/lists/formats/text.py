@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from tuningfork.surveys.lists.formats.whole_rows import OpenQuotes, require_full
 
 NULLS = ("", "#N/A", "N/A", "NA", "n/a", "<NA>", "NULL", "null", "None", "NaN", "nan", "-nan", "--", "---")
 """Texts that stand for missing values in any column."""
-BLOCK_BYTES = 1 << 24
-"""Text that is converted at a time; a longer row is left to the lenient reader."""
+BLOCK_BYTES = 1 << 20
+"""Text that is converted at a time, which fits into the processor's cache; a longer row is left to the lenient reader."""
 
 
 class TextTable:
@@ -116,12 +116,10 @@ class TextTable:
         with self._rows() as lines:
             if not lines.peek(1):
                 return
-            for batch in csv.open_csv(lines, options, parse, convert):
-                frame = batch.to_pandas()
-                for start in range(0, len(frame), base.ROWS_PER_PART):
-                    part = frame.iloc[start : start + base.ROWS_PER_PART].reset_index(drop=True)
-                    yield first, part[list(wanted.values())].set_axis(list(columns), axis=1)
-                    first += len(part)
+            for part in _joined(csv.open_csv(lines, options, parse, convert)):
+                frame = part.select(list(wanted.values())).to_pandas().set_axis(list(columns), axis=1)
+                yield first, frame
+                first += len(frame)
 
     def _any_parts(self, columns: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
         """Yield parts of a table of text of any kind."""
@@ -167,6 +165,27 @@ class TextTable:
         wrong = extra[extra.notna() & (extra.astype("str").str.strip() != "")]
         if len(wrong):
             raise ValueError(f"row {first + int(wrong.index[0] - part.index[0]) + 1} has more fields than columns")
+
+
+def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Join batches into tables of `base.ROWS_PER_PART` rows; what came before a fault is yielded before it is raised."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    try:
+        for batch in batches:
+            waiting.append(batch)
+            rows += len(batch)
+            while rows >= base.ROWS_PER_PART:
+                table = pa.Table.from_batches(waiting)
+                yield table.slice(0, base.ROWS_PER_PART)
+                waiting = table.slice(base.ROWS_PER_PART).to_batches()
+                rows -= base.ROWS_PER_PART
+    except pa.ArrowInvalid:
+        if rows:
+            yield pa.Table.from_batches(waiting)
+        raise
+    if rows:
+        yield pa.Table.from_batches(waiting)
 
 
 def _complete(reader: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from tuningfork.core.columns.table import shard_table
 from tuningfork.core.flags import Flag
 from tuningfork.core.tables import MARKED_KEY
+from tuningfork.sky.coordinates import wrapped
 from tuningfork.sky.shards import pixels, valid_position
 from tuningfork.surveys.lists.columns import as_texts
 from tuningfork.surveys.lists.identifiers import id_texts
@@ -59,7 +60,7 @@ def sources_of(
     values = {
         "source_id": ids[order],
         "flags": bits,
-        "ra": np.where(known, ra % 360, np.nan),
+        "ra": np.where(known, wrapped(ra), np.nan),
         "dec": np.where(known, dec, np.nan),
         "name": pa.array([names[row] for row in order], pa.string()),
     }
@@ -88,7 +89,7 @@ def ids_of_positions(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     """
     ids = -1 - np.arange(len(ra), dtype=np.int64)
     known = valid_position(ra, dec)
-    ids[known] = pixels(ra[known] % 360, dec[known], POSITION_ORDER)
+    ids[known] = pixels(ra[known], dec[known], POSITION_ORDER)
     return ids
 
 
