@@ -15,7 +15,7 @@ run: $(VENV)/.core
 
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not byhand" --numprocesses auto --dist loadfile tests/unit tests/dag tests/repository
-	$(BIN)/pytest -m "not byhand" tests/browser tests/pipeline tests/slurm
+	$(BIN)/pytest -m "not byhand" --numprocesses 2 --dist loadfile tests/pipeline tests/slurm tests/browser
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

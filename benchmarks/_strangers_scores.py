@@ -21,10 +21,10 @@ FEWEST = 10
 RESAMPLINGS = 1000
 NULL = "size only (null)"
 ACCEPTED = {
-    "barred": {"barred_spiral"},
+    "barred": {"barred_spiral", "barred_disc"},
     "spiral": {"spiral"},
-    "lenticular": {"spiral", "elliptical"},
-    "elliptical": {"elliptical"},
+    "lenticular": {"disc", "smooth"},
+    "elliptical": {"smooth"},
     "edge_on": {"edge_on"},
     "merger": {"merger"},
 }

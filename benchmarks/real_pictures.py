@@ -20,13 +20,14 @@ import numpy as np
 import pandas as pd
 from _real_scores import bootstrapped
 
+from tuningfork.core.classes import DISC_CLASSES
 from tuningfork.core.flags import Flag
 from tuningfork.pictures.votes import split_of_file
 
 SETS = ("gz1_stamps", "gz1_more")
 PEOPLE = {0: "smooth", 1: "spiral", 2: "spiral", 3: "edge_on", 5: "merger"}
 """Class of Galaxy Zoo 1 -> what it is called here; `don't know` is left out."""
-OURS = {"elliptical": "smooth", "spiral": "spiral", "barred_spiral": "spiral", "edge_on": "edge_on", "merger": "merger"}
+OURS = {"smooth": "smooth", "edge_on": "edge_on", "merger": "merger"} | dict.fromkeys(DISC_CLASSES, "spiral")
 BALANCED = ("smooth", "spiral", "edge_on")
 """Classes whose shares of right answers are averaged; mergers are shown beside them."""
 QUICK = 60

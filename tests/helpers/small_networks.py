@@ -98,7 +98,7 @@ def morphology_table(path: Path, stamps: Path, barred: np.ndarray) -> Path:
     rows = read_table(stamps)
     good = rows["valid_fraction"].to_numpy() > 0
     fraction = np.where(barred, 0.8, 0.2)
-    names = [("barred_spiral" if bar else "elliptical") if has else None for has, bar in zip(good, barred, strict=True)]
+    names = [("barred_spiral" if bar else "smooth") if has else None for has, bar in zip(good, barred, strict=True)]
     values = {
         "source_id": rows["source_id"],
         "flags": rows["flags"],

@@ -7,10 +7,10 @@ from tuningfork.core.decision_tree import answers, question, questions
 ARTIFACT = "artifact"
 """The class of what is no galaxy: stars, trails, ghosts, pieces of larger galaxies, noise."""
 
-CLASSES = (ARTIFACT, "merger", "elliptical", "edge_on", "barred_spiral", "spiral")
+CLASSES = (ARTIFACT, "merger", "smooth", "edge_on", "barred_spiral", "barred_disc", "spiral", "disc")
 """The classes in the order in which they are tried."""
 
-DISC_CLASSES = ("spiral", "barred_spiral")
+DISC_CLASSES = ("barred_spiral", "barred_disc", "spiral", "disc")
 """Classes of discs that are not seen edge-on."""
 
 
@@ -21,10 +21,11 @@ def class_of(fraction: np.ndarray) -> np.ndarray:
 
     * artifact, if this is the leading answer to the first question;
     * merger, if more than half say so;
-    * elliptical, if smooth leads over featured;
+    * smooth, if this answer leads over featured: ellipticals, and discs in which nothing is seen;
     * edge_on, if at least half see a disc edge-on;
-    * barred_spiral, if at least half see a bar;
-    * spiral otherwise: any other disc, with or without arms.
+    * barred_spiral, if at least half see a bar and at least half see arms; barred_disc, if they see a bar alone;
+    * spiral, if at least half see arms;
+    * disc otherwise.
 
     Parameters
     ----------
@@ -41,12 +42,15 @@ def class_of(fraction: np.ndarray) -> np.ndarray:
     first = question("smooth_or_featured")
     # argmax puts NaN first; those rows are set to None in the end.
     leading = fraction[:, first.slice].argmax(axis=1)
+    bar, arms = columns["bar_yes"] >= 0.5, columns["spiral_arms_yes"] >= 0.5
     conditions = [
         leading == first.answers.index(ARTIFACT),
         columns["merging_merger"] > 0.5,
         leading == first.answers.index("smooth"),
         columns["edge_on_yes"] >= 0.5,
-        columns["bar_yes"] >= 0.5,
+        bar & arms,
+        bar,
+        arms,
     ]
     kinds = np.select(conditions, list(CLASSES[:-1]), CLASSES[-1])
     result = kinds.astype(object)

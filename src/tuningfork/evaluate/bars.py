@@ -21,8 +21,8 @@ MIN_DISC_RADIUS_PSF = 2.0
 """Half-light radius, in PSF widths (FWHM), above which an unbarred galaxy counts as resolved."""
 MIN_FACE_ON_AXIS_RATIO = 0.5
 """Axis ratio above which a galaxy counts as seen at low inclination."""
-CLEAR_CLASSES = ("elliptical", "spiral", "barred_spiral")
-"""Classes of the galaxies that can be clear cases."""
+CLEAR_KINDS = ("elliptical", "spiral", "barred_spiral")
+"""Simulated kinds of galaxies that can be clear cases."""
 RECOMMENDED = "recommended"
 
 
@@ -208,7 +208,7 @@ def bar_auc(test: pd.DataFrame) -> dict[str, Any]:
         & resolved
         & (test["mag"] <= test["mag"].median()).to_numpy()
         & (test["axis_ratio"] > MIN_FACE_ON_AXIS_RATIO).to_numpy()
-        & test["class"].isin(CLEAR_CLASSES).to_numpy()
+        & test["class"].isin(CLEAR_KINDS).to_numpy()
     )
     score = test["bar_probability"].to_numpy()
     return {
@@ -217,6 +217,6 @@ def bar_auc(test: pd.DataFrame) -> dict[str, Any]:
         "definition": (
             f"the brighter half of the test galaxies; a bar longer than {MIN_BAR_LENGTH_PSF:g} PSF FWHM or, without a bar, "
             f"a half-light radius above {MIN_DISC_RADIUS_PSF:g} PSF FWHM; axis ratio above {MIN_FACE_ON_AXIS_RATIO:g}; "
-            f"{', '.join(name.replace('_', ' ') + 's' for name in CLEAR_CLASSES)}"
+            f"{', '.join(name.replace('_', ' ') + 's' for name in CLEAR_KINDS)}"
         ),
     }

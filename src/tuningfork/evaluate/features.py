@@ -7,7 +7,6 @@ import pandas as pd
 
 from tuningfork.calibrate.features import fit_fraction
 from tuningfork.calibrate.held_out_features import SHARE_COLUMNS, predictors_of, votes_of
-from tuningfork.core.classes import DISC_CLASSES
 from tuningfork.core.seeds import generator_for
 from tuningfork.core.statistics import (
     FEWEST,
@@ -29,6 +28,8 @@ from tuningfork.measure.features.calibration import (
 )
 
 RECOMMENDED, ANSWER_ONLY = "recommended", "answer_only"
+DISC_KINDS = ("spiral", "barred_spiral")
+"""Simulated kinds of discs that are not seen edge-on."""
 UNMAPPED_COLUMNS = {BULGE: "features_concentration", ARMS: "features_residual"}
 """Columns of the measurements that use the light without a map."""
 
@@ -106,7 +107,7 @@ def score_features(
     dict
         Fraction -> variant -> figures.
     """
-    spirals = test["class"].isin(DISC_CLASSES).to_numpy()
+    spirals = test["class"].isin(DISC_KINDS).to_numpy()
     recommended, result = recommended_fractions(test, calibration), {}
     for name in FEATURES:
         truth = test[TRUTH_COLUMNS[name]].to_numpy(dtype=float)

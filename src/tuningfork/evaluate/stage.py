@@ -23,7 +23,7 @@ from tuningfork.calibrate.held_out_features import held_out_features
 from tuningfork.calibrate.held_out_profiles import PARAMETERS
 from tuningfork.calibrate.votes import as_dict
 from tuningfork.core.calibration_file import read_calibration
-from tuningfork.core.classes import CLASSES
+from tuningfork.core.classes import CLASSES, class_of_votes
 from tuningfork.core.columns import PROFILE
 from tuningfork.core.config import Configuration
 from tuningfork.core.decision_tree import answers, questions, vote_columns
@@ -271,25 +271,24 @@ def vote_scores(test: pd.DataFrame, training: Sequence[Path]) -> dict[str, Any]:
 
 
 def confusion(test: pd.DataFrame) -> dict[str, Any]:
-    """Return the number of galaxies per true class (rows) and predicted class (columns), and the accuracy.
-
-    Simulated kinds that are no class (single Sersic profiles, lenses) have a row but do not enter the accuracy.
+    """Return the number of galaxies per class of the volunteers (rows) and predicted class (columns), and the accuracy.
 
     Parameters
     ----------
     test : DataFrame
-        True and predicted classes of the test galaxies.
+        Votes and predicted classes of the test galaxies.
 
     Returns
     -------
     dict
         `classes`, `matrix`, `n` and `accuracy`.
     """
-    good = test["morphology"].notna()
-    truth, predicted = test.loc[good, "class"], test.loc[good, "morphology"].astype(str)
-    names = sorted(set(truth) | set(predicted))
+    voted = pd.Series(class_of_votes(test[vote_columns()].to_numpy(dtype=float)), index=test.index)
+    good = test["morphology"].notna() & voted.notna()
+    truth, predicted = voted[good].astype(str), test.loc[good, "morphology"].astype(str)
+    names = [name for name in CLASSES if name in set(truth) | set(predicted)]
     matrix = pd.crosstab(truth, predicted).reindex(index=names, columns=names, fill_value=0).to_numpy()
-    n = int(truth.isin(CLASSES).sum())
+    n = len(truth)
     return {"classes": names, "matrix": matrix.tolist(), "n": n, "accuracy": float(np.trace(matrix) / n) if n else None}
 
 

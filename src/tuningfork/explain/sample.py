@@ -24,8 +24,10 @@ from tuningfork.networks.inputs import measurable, prepare
 from tuningfork.stamps.store import CHECKSUM_COLUMN, StampFiles, open_store
 
 DECISIVE_ANSWERS = {
-    "elliptical": "smooth_or_featured_smooth",
+    "smooth": "smooth_or_featured_smooth",
+    "disc": "smooth_or_featured_featured",
     "spiral": "spiral_arms_yes",
+    "barred_disc": "bar_yes",
     "barred_spiral": "bar_yes",
     "edge_on": "edge_on_yes",
     "merger": "merging_merger",

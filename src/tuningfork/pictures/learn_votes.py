@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from tuningfork.calibrate.votes import learn_correction, learn_presence, votes_on
-from tuningfork.core.classes import class_of_votes
+from tuningfork.core.classes import DISC_CLASSES, class_of_votes
 from tuningfork.core.config import Configuration
 from tuningfork.core.config.population import ClassFractions
 from tuningfork.core.decision_tree import questions, vote_columns
@@ -69,7 +69,7 @@ def learn_picture_votes(people: Path, ensemble: Ensemble) -> tuple[dict[str, Lea
     }
     rows, answers = known["test"]
     votes = np.stack([numpy_column(rows, name) for name in vote_columns()], axis=1)
-    truth = _class_without_bar(class_of_votes(votes))
+    truth = _class_of_shape(class_of_votes(votes))
     kinds = [kind for kind in set(truth.tolist()) if kind is not None]
     figures = {"n": float(len(truth))}
     for name, corrections in (
@@ -77,7 +77,7 @@ def learn_picture_votes(people: Path, ensemble: Ensemble) -> tuple[dict[str, Lea
         ("balanced_accuracy_uncorrected", uncorrected().questions),
     ):
         columns = vote_columns_of(answers, VoteCalibration(corrections, PresenceCorrection()))
-        found = _class_without_bar(columns["morphology"])
+        found = _class_of_shape(columns["morphology"])
         figures[name] = float(np.mean([np.mean(found[truth == kind] == kind) for kind in kinds]))
     return learned, figures
 
@@ -90,9 +90,9 @@ def _with_all_votes(table: pa.Table) -> pa.Table:
     return table
 
 
-def _class_without_bar(kinds: np.ndarray) -> np.ndarray:
-    """Return the classes with barred spirals among the spirals, as not all people are asked for bars."""
-    return np.where(kinds == "barred_spiral", "spiral", kinds)
+def _class_of_shape(kinds: np.ndarray) -> np.ndarray:
+    """Return the classes with all discs as one, as not all people are asked for bars and arms."""
+    return np.where(np.isin(kinds.astype(str), DISC_CLASSES), "disc", kinds)
 
 
 def _in_band(table: pa.Table, band: str) -> pa.Table:

@@ -53,8 +53,8 @@ CHARTS: dict[str, ChartEntry] = {
     ),
     "confusion": ChartEntry(
         lambda inputs: comparisons.confusion_chart(inputs.evaluation),
-        "Confusion matrix: share of each true class that gets each class.",
-        "Each row is a true class of the simulated test galaxies and shows the share that the networks put into each "
+        "Confusion matrix: share of each class of the volunteers that gets each class.",
+        "Each row is a class that most simulated volunteers gave to test galaxies, and shows the share that the networks put into each "
         "class, with the number of galaxies in brackets. Use it to judge how pure and how complete a sample of one class "
         "is.",
     ),

@@ -44,7 +44,7 @@ def measured(truth: pd.DataFrame) -> pd.DataFrame:
         {
             "file": [f"scene-{k:05d}.png" for k in range(NUMBER)],
             "flags": np.where(barred, 0, int(Flag.NOT_BARRED)),
-            "morphology": np.where(barred, "barred_spiral", "elliptical"),
+            "morphology": np.where(barred, "barred_spiral", "smooth"),
             "bar_probability": np.where(barred, 0.8, 0.1),
             "bar_yes_fraction": np.where(barred, 0.9, 0.1),
             "bar_length_pixels": pixels,
@@ -83,7 +83,7 @@ def test_a_perfect_separation_has_an_area_and_a_completeness_of_one(
     assert figures["completeness"][0] == figures["purity"][0] == 1
     confusion, balanced, _ = classes(table)
     assert balanced[0] == 1
-    assert confusion.loc["star", "elliptical"] == 2
+    assert confusion.loc["star", "smooth"] == 2
     assert sum(row["n"] for row in in_bins(resolved(table))) == len(resolved(table))
 
 

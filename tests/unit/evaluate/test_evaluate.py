@@ -18,7 +18,7 @@ from tuningfork.calibrate.held_out_profiles import PARAMETERS
 from tuningfork.calibrate.structure import calibrate_structure
 from tuningfork.core.calibration_file import read_calibration
 from tuningfork.core.columns import ESTIMATORS
-from tuningfork.core.decision_tree import questions
+from tuningfork.core.decision_tree import questions, vote_columns
 from tuningfork.core.errors import InputError
 from tuningfork.core.tables import lineage_of, read_table, write_table
 from tuningfork.evaluate.bars import bar_auc, baseline_lengths, pipeline_lengths, score_bars
@@ -218,15 +218,15 @@ def test_the_stages_work_on_sets_of_any_size(tmp_path: Path, number: int) -> Non
         assert rows["bulge_fraction"].notna().sum() <= 20
 
 
-def test_kinds_that_are_no_class_have_a_row_and_say_nothing_about_the_accuracy() -> None:
-    """A lens is called an elliptical: neither right nor wrong."""
-    test = pd.DataFrame(
-        {"class": ["lens", "spiral", "spiral", "sersic"], "morphology": ["elliptical", "spiral", "merger", "spiral"]}
-    )
-    found = confusion(test)
-    assert (found["n"], found["accuracy"]) == (2, 0.5)
-    assert np.array(found["matrix"]).sum() == 4
-    assert confusion(test.iloc[[0, 3]])["accuracy"] is None
+def test_the_confusion_is_that_of_the_volunteers_majority_and_the_predicted_class() -> None:
+    votes = pd.DataFrame(0.0, index=range(4), columns=vote_columns())
+    votes.loc[:2, ["smooth_or_featured_featured_votes", "edge_on_no_votes", "merging_none_votes"]] = 10.0
+    votes.loc[:1, "spiral_arms_yes_votes"] = 10.0  # two spirals, a disc, and a galaxy that nobody has seen
+    found = confusion(votes.assign(morphology=["spiral", "merger", "spiral", "spiral"]))
+    assert found["classes"] == ["merger", "spiral", "disc"]
+    assert found["matrix"] == [[0, 0, 0], [1, 1, 0], [0, 1, 0]]
+    assert (found["n"], found["accuracy"]) == (3, pytest.approx(1 / 3))
+    assert confusion(votes.assign(morphology=None))["accuracy"] is None
 
 
 def test_a_network_of_one_parameter_is_judged_by_it(tmp_path: Path) -> None:

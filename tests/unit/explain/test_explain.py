@@ -133,9 +133,9 @@ def test_an_answer_that_cannot_be_turned_has_no_step_and_missing_pixels_stay_mis
 
 
 def test_the_sample_takes_the_classes_in_turn() -> None:
-    classes = ["spiral"] * 50 + ["merger"] * 2 + ["elliptical"] * 10
+    classes = ["spiral"] * 50 + ["merger"] * 2 + ["smooth"] * 10
     chosen = choose(classes, 8, np.random.default_rng(0))
-    assert sorted(classes[k] for k in chosen) == ["elliptical"] * 3 + ["merger"] * 2 + ["spiral"] * 3
+    assert sorted(classes[k] for k in chosen) == ["merger"] * 2 + ["smooth"] * 3 + ["spiral"] * 3
     assert (
         len(choose(classes, 100, np.random.default_rng(0)))
         == len(set(choose(classes, 100, np.random.default_rng(0))))
@@ -169,7 +169,7 @@ def test_a_sample_is_explained_the_same_way_every_time(tmp_path: Path, shards: d
     assert np.array_equal(*maps)
     assert maps[0].shape == (4, SIZE, SIZE)
     table = tables[0]
-    assert sorted(table["morphology"].to_pylist()) == ["barred_spiral"] * 2 + ["elliptical"] * 2
+    assert sorted(table["morphology"].to_pylist()) == ["barred_spiral"] * 2 + ["smooth"] * 2
     assert set(table["answer"].to_pylist()) == {"bar_yes", "smooth_or_featured_smooth"}
     for name in ["fraction", "bar_logit", *(f"band_{band}" for band in BANDS), *(f"ring_{ring}" for ring in REGIONS)]:
         assert np.isfinite(numpy_column(table, name)).all()

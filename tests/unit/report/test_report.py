@@ -340,7 +340,7 @@ def test_stars_and_artifacts_are_counted_apart_from_the_galaxies(made: tuple[Pag
     assert histograms(inputs.overview.assign(morphology="artifact")) is None
     total = inputs.accounting["total"]
     measured = total["measured"] | {"classified": 40}
-    counted = total | {"classes": {"spiral": 30, "elliptical": 10, "artifact": 10}, "measured": measured}
+    counted = total | {"classes": {"spiral": 30, "smooth": 10, "artifact": 10}, "measured": measured}
     summary = of_run(replace(inputs, accounting=inputs.accounting | {"total": counted}))
-    assert summary["classes"] == [("elliptical", 10, "25.0 %"), ("spiral", 30, "75.0 %")]
+    assert summary["classes"] == [("smooth", 10, "25.0 %"), ("spiral", 30, "75.0 %")]
     assert summary["artifacts"] == 10

@@ -40,7 +40,7 @@ ACCOUNT = {
         "sources_in": 3,
         "rows_out": 3,
         "measured": {},
-        "classes": {"spiral": 2, "elliptical": 1},
+        "classes": {"spiral": 2, "smooth": 1},
         "flags": {"PADDED": 1, "MASKED": 0},
         "tiles": {"ok": 3, "missing": 0, "reasons": {}},
     }
@@ -82,7 +82,7 @@ def test_a_run_prints_a_line_per_job_and_what_was_made(folder: Path) -> None:
     assert re.fullmatch(r"done in \d+:\d\d", lines[4])
     assert "3 sources in, 3 rows in the catalogue" in lines
     assert "1 of them are flagged (most often: PADDED 1)" in lines
-    assert "classes: 2 spiral, 1 elliptical" in lines
+    assert "classes: 2 spiral, 1 smooth" in lines
     assert "results/catalogue.parquet" in done.stdout
     assert f"  source {Path(sys.prefix) / 'bin' / 'activate'}" in lines
     assert "noise" not in done.stdout

@@ -13,7 +13,7 @@ ACCOUNT = {
     "total": {
         "sources_in": 3,
         "rows_out": 3,
-        "classes": {"spiral": 2, "elliptical": 1},
+        "classes": {"spiral": 2, "smooth": 1},
         "flags": {"PADDED": 1},
         "tiles": {"ok": 3, "missing": 0, "reasons": {}},
     }

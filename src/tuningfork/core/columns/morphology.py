@@ -7,7 +7,14 @@ from tuningfork.core.decision_tree import questions
 def morphology() -> list[Column]:
     """Return the columns of the classify stage."""
     rows = [
-        Column("morphology", NAMES, None, "src.morph.type", "most likely class; artifact is no galaxy", "classify"),
+        Column(
+            "morphology",
+            NAMES,
+            None,
+            "src.morph.type",
+            "class that most volunteers would give; artifact is no galaxy",
+            "classify",
+        ),
         Column(
             "bar_vote_share",
             F4,

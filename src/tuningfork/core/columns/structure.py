@@ -51,6 +51,14 @@ STRUCTURE = [
         for column in PROFILE
     ),
     Column(
+        "profile_class",
+        NAMES,
+        None,
+        "src.morph.type",
+        "'spheroid' if sersic_n is above 2.5, else 'disc': the shape of the light, whatever volunteers see in it",
+        "structure",
+    ),
+    Column(
         "structure_method",
         NAMES,
         None,

@@ -26,6 +26,7 @@ MAX_LIGHT_BEYOND_STAMP = 0.1
 """Share of a profile's light beyond the edge of the stamp above which the profile counts as truncated."""
 MAX_NEIGHBOUR_LIGHT = 0.1
 """Light of neighbours on a galaxy, in units of the galaxy's, above which a source counts as blended."""
+SPHEROID_INDEX = 2.5
 WEIGHT_TARGETS = {name: TARGETS.index(targets[0]) for name, targets in COLUMNS.items()}
 """Column -> the target whose weight of the fit enters the model of the column's error."""
 
@@ -130,9 +131,26 @@ def profile_columns(
     seen = np.isfinite(network.mean).any(axis=1)
     method = np.where(combination.refined, "refined", "network")
     values["structure_method"] = [name if has else None for name, has in zip(method, seen, strict=True)]
+    values["profile_class"] = profile_class(values["sersic_n"])
     if measured.refinement is not None:
         values["reduced_chi2"] = measured.refinement.reduced_chi2
     return values
+
+
+def profile_class(sersic_n: np.ndarray) -> list[str | None]:
+    """Return whether the light has the profile of a disc or of a spheroid.
+
+    Parameters
+    ----------
+    sersic_n : ndarray
+        (N,), NaN without a profile.
+
+    Returns
+    -------
+    list of str or None
+        Above an index of 2.5, as in Bell+ (2003), "spheroid".
+    """
+    return [None if not np.isfinite(n) else "spheroid" if n > SPHEROID_INDEX else "disc" for n in sersic_n]
 
 
 def predictors_of(measured: MeasuredProfiles, combination: Combination, name: str) -> np.ndarray:

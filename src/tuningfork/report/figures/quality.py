@@ -97,7 +97,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     Parameters
     ----------
     matrix : ndarray
-        (K, K) numbers of galaxies: rows are the true class, columns the predicted one.
+        (K, K) numbers of galaxies: rows are the class of the volunteers, columns the predicted one.
     names : sequence of str
         Names of the classes.
     """
@@ -113,7 +113,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
         panel.text(column, row, text, ha="center", va="center", color=shade, fontsize=8.5)
     panel.set_xticks(range(matrix.shape[1]), labels[: matrix.shape[1]], rotation=20)
     panel.set_yticks(range(matrix.shape[0]), labels[: matrix.shape[0]])
-    panel.set(xlabel="predicted", ylabel="true")
+    panel.set(xlabel="predicted", ylabel="class of the simulated volunteers")
     return figure
 
 

@@ -13,6 +13,8 @@ from tuningfork.training.sets.dataset import TrainingSet
 MAX_REPEATS_PER_EPOCH = 10
 """How often an epoch shows a galaxy at most. Without a limit, the three galaxies of a rare class would be memorised."""
 UNKNOWN_CLASS = "unknown"
+KINDS = {"smooth": "elliptical", "disc": "spiral", "barred_disc": "barred_spiral"}
+"""Class that volunteers give -> simulated kind with which it is shown."""
 
 
 def classes_of(training: TrainingSet) -> np.ndarray:
@@ -25,7 +27,7 @@ def classes_of(training: TrainingSet) -> np.ndarray:
     """
     votes = np.stack([training.columns[name] for name in vote_columns()], axis=1)
     voted = class_of_votes(votes)
-    known = np.array([UNKNOWN_CLASS if kind is None else kind for kind in voted], dtype=object)
+    known = np.array([UNKNOWN_CLASS if kind is None else KINDS.get(kind, kind) for kind in voted], dtype=object)
     return np.where(training.kind == "", known, training.kind)
 
 

@@ -25,7 +25,13 @@ NAMES = list(answers())
 
 def fractions(**values: float) -> np.ndarray:
     """Return one galaxy's fractions: an unbarred spiral, but for what is given."""
-    usual = {"smooth_or_featured_featured": 0.9, "smooth_or_featured_smooth": 0.1, "edge_on_no": 1.0, "bar_no": 1.0}
+    usual = {
+        "smooth_or_featured_featured": 0.9,
+        "smooth_or_featured_smooth": 0.1,
+        "edge_on_no": 1.0,
+        "bar_no": 1.0,
+        "spiral_arms_yes": 0.9,
+    }
     return np.array([[(usual | values).get(name, 0.0) for name in NAMES]])
 
 
@@ -115,9 +121,11 @@ def test_the_probability_of_an_answer_is_the_product_down_the_tree() -> None:
     ("changes", "expected"),
     [
         ({}, "spiral"),
+        ({"spiral_arms_yes": 0.3}, "disc"),
         ({"bar_yes": 0.7}, "barred_spiral"),
+        ({"bar_yes": 0.7, "spiral_arms_yes": 0.3}, "barred_disc"),
         ({"edge_on_yes": 0.6, "bar_yes": 0.7}, "edge_on"),
-        ({"smooth_or_featured_smooth": 0.95}, "elliptical"),
+        ({"smooth_or_featured_smooth": 0.95}, "smooth"),
         ({"merging_merger": 0.6, "smooth_or_featured_smooth": 0.95}, "merger"),
         ({"smooth_or_featured_artifact": 0.95, "merging_merger": 0.6}, "artifact"),
         ({"bar_yes": np.nan}, None),

@@ -1,4 +1,4 @@
-"""The default run, made once and shared."""
+"""The default run, made once and shared by the tests of this folder."""
 
 import os
 from pathlib import Path
