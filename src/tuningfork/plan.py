@@ -18,6 +18,7 @@ from tuningfork.core.stage import paths
 if TYPE_CHECKING:  # A cluster job, which only reads the plan, should start quickly.
     from tuningfork.core.config import Configuration
     from tuningfork.core.description import Description
+    from tuningfork.sky.shards import Shard
 
 TASKS = ("morphology", "structure")
 SAMPLED_SHARDS = 8
@@ -208,7 +209,6 @@ def _inputs(configuration: "Configuration", description: "Description") -> dict[
 def _jobs(configuration: "Configuration", description: "Description") -> Plan:
     """Return which jobs there are, without their tokens."""
     from tuningfork.surveys.area import shards_of, shards_of_measurements
-    from tuningfork.surveys.lists.labels.votes import shards_with_votes
 
     simulate, selection, train = configuration.simulate, configuration.selection, configuration.train
     shards = shards_of(configuration, description)
@@ -225,11 +225,19 @@ def _jobs(configuration: "Configuration", description: "Description") -> Plan:
         pretraining=_pretraining(configuration),
         from_encoder=[task for task in TASKS if getattr(train, task).start == "pretrained"],
         measured=[shard.name for shard in shards_of_measurements(configuration, shards)],
-        voted=[shard.name for shard in shards_with_votes(train.morphology.votes, shards)],
+        voted=_voted(configuration, shards),
         injected=spread(names, selection.shards) if selection.galaxies else [],
         labels=Path(paths.VOTES).is_file(),
         transfer=configuration.transfer.model_dump(),
     )
+
+
+def _voted(configuration: "Configuration", shards: "Sequence[Shard]") -> list[str]:
+    if not configuration.train.morphology.votes.wanted:
+        return []
+    from tuningfork.surveys.lists.labels.votes import shards_with_votes
+
+    return [shard.name for shard in shards_with_votes(configuration.train.morphology.votes, shards)]
 
 
 def _pretraining(configuration: "Configuration") -> list[str]:

@@ -1,4 +1,7 @@
-"""The shards of the configured footprint."""
+"""The shards of the configured footprint.
+
+Readers are imported where they are used, as in :mod:`tuningfork.surveys.inputs`.
+"""
 
 import re
 from pathlib import Path
@@ -11,11 +14,7 @@ from tuningfork.core.errors import ConfigurationError, InputError, NetworkNeeded
 from tuningfork.core.stage.parameters import Parameters
 from tuningfork.sky.footprint import require_few_shards, shards_of_footprint, shards_of_outlines
 from tuningfork.sky.shards import Shard
-from tuningfork.surveys.folder.survey import FolderSurvey
 from tuningfork.surveys.inputs import checked_table
-from tuningfork.surveys.lists.labels.measured import MEASUREMENTS_KEY, read_measured
-from tuningfork.surveys.registry import open_survey
-from tuningfork.surveys.transfer.network import Network
 
 TILE_NAME = re.compile(r"[A-Za-z0-9._+-]{1,200}")
 """What the name of a tile may look like."""
@@ -67,12 +66,15 @@ def shards_of_measurements(configuration: Configuration, footprint: list[Shard])
         If the table cannot be used, or its rows lie in too many shards.
     """
     settings = configuration.train.structure.measurements
+    if settings.table is None:
+        return []
+    from tuningfork.surveys.lists.labels.measured import MEASUREMENTS_KEY, read_measured
+
     try:
         measured = read_measured(settings)
     except InputError as error:
         raise ConfigurationError(str(error)) from None
-    if measured is None:
-        return []
+    assert measured is not None  # the configuration names a table
     measured_shards = measured.shards(configuration.sky.shard_order)
     shards = footprint if measured_shards is None else measured_shards
     if len(shards) > settings.max_shards:
@@ -92,6 +94,8 @@ def _shards_of_sources(configuration: Configuration, description: Description, o
     table = checked_table(configuration)
     if table is not None and "file" not in table.columns:
         return table.shards(order)
+    from tuningfork.surveys.folder.survey import FolderSurvey
+
     survey = FolderSurvey(configuration.survey.folder, description)
     if table is not None or isinstance(configuration.sources.catalogue, SurveyCatalogue):
         return survey.own(table).shards(order)
@@ -108,6 +112,9 @@ def _shards_of_sources(configuration: Configuration, description: Description, o
 def _shards_of_tiles(
     names: list[str], configuration: Configuration, description: Description, order: int
 ) -> list[Shard]:
+    from tuningfork.surveys.registry import open_survey
+    from tuningfork.surveys.transfer.network import Network
+
     survey = open_survey(Parameters("plan", "", configuration, description), Network(configuration.transfer))
     try:
         tiles = survey.locate(names)

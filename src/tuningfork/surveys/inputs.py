@@ -1,8 +1,13 @@
-"""The user's own files: checks before any job starts, and digests that identify their content."""
+"""The user's own files: checks before any job starts, and digests that identify their content.
+
+Readers are imported where they are used: every command plans the run, most runs need few of them, and each takes half
+a second.
+"""
 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuningfork.core.config import Configuration
 from tuningfork.core.config.sources import Detection, HatsCatalogue, SurveyCatalogue, TableCatalogue
@@ -10,15 +15,9 @@ from tuningfork.core.description import Description
 from tuningfork.core.errors import ConfigurationError, InputError
 from tuningfork.core.files import as_text
 from tuningfork.core.stage import paths
-from tuningfork.simulate.imaging.patches import SkyPatches, patch_files
-from tuningfork.simulate.imaging.psf_images import PsfStack
-from tuningfork.surveys.folder.survey import FolderSurvey
-from tuningfork.surveys.lists.columns import require_position
-from tuningfork.surveys.lists.formats.parquet import parts_of
-from tuningfork.surveys.lists.labels.measured import read_measured
-from tuningfork.surveys.lists.labels.trees.tree import read_tree, tree_file
-from tuningfork.surveys.lists.sources.hats import Hats
-from tuningfork.surveys.lists.sources.table import UserTable
+
+if TYPE_CHECKING:
+    from tuningfork.surveys.lists.sources.table import UserTable
 
 
 def inputs_of(configuration: Configuration, description: Description) -> dict[str, dict[str, str]]:
@@ -55,7 +54,10 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
     if isinstance(catalogue, TableCatalogue):
         inputs["sources"]["table"] = _content(catalogue.path)
     measured = configuration.train.structure.measurements
-    if read_measured(measured) is not None:
+    if measured.table is not None:
+        from tuningfork.surveys.lists.labels.measured import read_measured
+
+        read_measured(measured)
         inputs["match_measurements"] = {"table": _content(str(measured.table))}
     inputs["match_votes"] = _of_the_votes(configuration)
     inputs["train-morphology"] = _of_the_pictures(configuration)
@@ -63,10 +65,14 @@ def _inputs(configuration: Configuration, description: Description) -> dict[str,
         # The table has a checksum of every stamp.
         inputs["train-morphology"]["labels"] = _content(paths.VOTES)
     if isinstance(catalogue, HatsCatalogue):
+        from tuningfork.surveys.lists.sources.hats import Hats
+
         hats = Hats(catalogue)
         hats.check()
         inputs["sources"]["hats"] = hats.digest()
     if configuration.survey.name == "folder":
+        from tuningfork.surveys.folder.survey import FolderSurvey
+
         survey = FolderSurvey(configuration.survey.folder, description)
         survey.check(table, detection=isinstance(catalogue, Detection))
         images = _listing(path for layout in survey.layouts.values() for path in layout.paths)
@@ -83,9 +89,13 @@ def _of_the_simulation(configuration: Configuration, description: Description) -
     psfs, sky = configuration.simulate.psf_images, configuration.simulate.sky_patches
     inputs = {}
     if psfs is not None:
+        from tuningfork.simulate.imaging.psf_images import PsfStack
+
         PsfStack.of(psfs, description)
         inputs["psf_images"] = _content(psfs)
     if sky is not None:
+        from tuningfork.simulate.imaging.patches import SkyPatches, patch_files
+
         SkyPatches.of(sky, description)
         contents = "\n".join(_content(str(path)) for path in patch_files(sky))
         inputs["sky_patches"] = hashlib.sha256(contents.encode()).hexdigest()
@@ -96,6 +106,8 @@ def _of_the_votes(configuration: Configuration) -> dict[str, str]:
     votes = configuration.train.morphology.votes
     if not votes.wanted:
         return {}
+    from tuningfork.surveys.lists.labels.trees.tree import read_tree, tree_file
+
     read_tree(votes.tree)
     if votes.table is not None and not Path(votes.table).exists():
         raise InputError(f"train.morphology.votes.table: {votes.table}: no such file")
@@ -113,7 +125,7 @@ def _of_the_pictures(configuration: Configuration) -> dict[str, str]:
     return {"pictures": _content(table)}
 
 
-def checked_table(configuration: Configuration) -> UserTable | None:
+def checked_table(configuration: Configuration) -> "UserTable | None":
     """Return the user's table of sources, or None if the configuration names none.
 
     Raises
@@ -124,6 +136,9 @@ def checked_table(configuration: Configuration) -> UserTable | None:
     catalogue = configuration.sources.catalogue
     if not isinstance(catalogue, TableCatalogue):
         return None
+    from tuningfork.surveys.lists.columns import require_position
+    from tuningfork.surveys.lists.sources.table import UserTable
+
     table = UserTable(catalogue)
     require_position(table.columns, table.available, table.what, or_file=configuration.survey.name == "folder")
     table.check()
@@ -133,6 +148,8 @@ def checked_table(configuration: Configuration) -> UserTable | None:
 def _content(path: str) -> str:
     """Return a digest of the content of a file, or of the Parquet files in a folder."""
     if Path(path).is_dir():
+        from tuningfork.surveys.lists.formats.parquet import parts_of
+
         files = parts_of(Path(path))
         text = "\n".join(f"{file.relative_to(path)} {_content(str(file))}" for file in files)
         return hashlib.sha256(text.encode()).hexdigest()
